@@ -1,0 +1,1 @@
+# An installed Poolwise, and the package by which another CMake project finds it.

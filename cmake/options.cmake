@@ -1,0 +1,39 @@
+# What can be chosen, and how every target of ours is compiled.
+set(POOLWISE_CUDA AUTO CACHE STRING "Find GPUs through the CUDA runtime: AUTO, ON or OFF")
+set_property(CACHE POOLWISE_CUDA PROPERTY STRINGS AUTO ON OFF)
+option(POOLWISE_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(POOLWISE_BENCH "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(POOLWISE_WERROR "Treat warnings as errors" OFF)
+set(POOLWISE_SANITIZE "" CACHE STRING "Sanitizers to build with, such as address,undefined")
+
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+endif()
+
+find_program(POOLWISE_CCACHE ccache)
+if(POOLWISE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${POOLWISE_CCACHE})
+endif()
+
+# Warnings, sanitizers and floating point for our own targets; none of it reaches a user's.
+add_library(poolwise_flags INTERFACE)
+target_compile_options(poolwise_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow
+  # A product and a sum are fused where the code says fma and nowhere else: the promise that AVX-512, AVX2
+  # and scalar code give the same bits hangs on it.
+  -ffp-contract=off
+  $<$<BOOL:${POOLWISE_WERROR}>:-Werror>)
+if(POOLWISE_SANITIZE)
+  target_compile_options(poolwise_flags INTERFACE
+    -fsanitize=${POOLWISE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(poolwise_flags INTERFACE -fsanitize=${POOLWISE_SANITIZE})
+endif()

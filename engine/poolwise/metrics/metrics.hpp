@@ -1,0 +1,48 @@
+// How good a run of labelling was, and whether one strategy beats another.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "poolwise/core/types.hpp"
+
+namespace poolwise {
+
+/// The share of rows whose largest logit is at the label; ties for the largest go to the lowest class.
+double accuracy(matrix_view<const float> logits, vector_view<const std::int32_t> labels);
+
+/// Accuracy against labels spent, one point a round, the initial set included.
+struct learning_curve {
+  std::vector<index_t> labels;   ///< strictly rising
+  std::vector<double> accuracy;  ///< as many
+};
+
+/// Area under the budget curve: the trapezoid over labels, divided by their range (Zhan et al. 2021).
+/// A curve of one point has that point's accuracy. throws shape_error, value_error (labels do not rise).
+double aubc(const learning_curve& curve);
+
+/// The fewest labels at which the curve reaches `target`; none if it never does (a censored run).
+std::optional<index_t> labels_to_reach(const learning_curve& curve, double target);
+
+/// The median of labels to reach over runs; censored runs count as later than any other, and the median is
+/// none when it falls among them. An even number of runs takes the mean of the middle two.
+std::optional<double> median_labels(std::span<const std::optional<index_t>> runs);
+
+struct paired_test {
+  index_t pairs = 0;
+  double mean = 0, sd = 0;  ///< of a - b; sd with ddof 1
+  double t = 0, p = 1;      ///< two-sided
+};
+
+/// Student's paired t test of a against b, seed by seed. Fewer than two pairs: p = 1. Equal differences of
+/// non-zero mean: p = 0. throws shape_error.
+paired_test paired_t(std::span<const double> a, std::span<const double> b);
+
+double mean(std::span<const double> x);
+double standard_deviation(std::span<const double> x);  ///< ddof 1; 0 for one value
+
+/// The half width of the two-sided 95 % Student interval of the mean.
+double confidence_95(std::span<const double> x);
+
+}  // namespace poolwise

@@ -1,0 +1,32 @@
+// Stable ids: what a row is called outside Poolwise.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "poolwise/core/types.hpp"
+
+namespace poolwise {
+
+/// The ids of the pool's rows; without a file, a row's id is its number.
+class row_ids {
+ public:
+  row_ids() = default;
+
+  /// Reads .csv (a header line with a column `id`, RFC 4180 quoting) or .jsonl (an object with "id", a string
+  /// or an integer, a line). throws io_error; format_error naming the line; value_error if an id is empty or
+  /// repeated; shape_error unless there is one id for each of `rows`.
+  row_ids(const std::filesystem::path& file, index_t rows);
+
+  std::string operator[](index_t row) const;
+  bool numbered() const { return ids_.empty(); }
+
+ private:
+  std::vector<std::string> ids_;
+};
+
+/// A field as it stands in a CSV file: quoted if it must be (RFC 4180).
+std::string csv_field(const std::string& text);
+
+}  // namespace poolwise

@@ -1,0 +1,64 @@
+// A strategy: which score, how many candidates are kept by it, and how a diverse batch is made of them.
+#pragma once
+
+#include <span>
+#include <string>
+#include <variant>
+
+#include "poolwise/committee/committee.hpp"
+#include "poolwise/core/types.hpp"
+#include "poolwise/score/score.hpp"
+
+namespace poolwise {
+
+struct random_score {};  ///< uniform by (seed, row): the best k are a uniform sample without replacement
+
+/// What ranks the pool. `monostate`: nothing, every row is a candidate.
+using ranking = std::variant<std::monostate, random_score, acquisition, disagreement>;
+
+/// How many of the best-ranked rows become candidates.
+struct keep_rule {
+  index_t rows = 0;      ///< a number of rows, or
+  index_t per_pick = 0;  ///< so many for each pick of the batch; both 0: all of them
+
+  index_t count(index_t picks, index_t pool) const;
+};
+
+enum class diversifier {
+  none,     ///< the best-ranked
+  kcenter,  ///< greedy k-center over the embeddings
+  badge,    ///< k-means++ over output gradient (x) [embedding; 1]
+};
+
+struct strategy {
+  std::string name;
+  ranking rank_by;
+  keep_rule keep;
+  diversifier diversify = diversifier::none;
+
+  bool needs_outputs() const;     ///< logits or probabilities, [rows, classes]
+  bool needs_committee() const;   ///< [members, rows, classes]
+  bool needs_embeddings() const;  ///< [rows, features]
+};
+
+/// Reads "margin", "kcenter", "margin/1000/kcenter" (rank by margin, keep the best 1000, k-center among them)
+/// or "margin/10x/badge" (keep ten for each pick).
+/// throws value_error that names the nearest known word for an unknown one.
+strategy parse_strategy(const std::string& text);
+
+/// The words a strategy is made of, for lists and help.
+struct strategy_entry {
+  const char* name;
+  const char* kind;     ///< "acquisition", "disagreement" or "diversity"
+  const char* formula;
+  const char* needs;
+  const char* source;
+  ranking rank_by;
+  diversifier diversify;
+};
+std::span<const strategy_entry> strategy_entries();
+
+/// The word of `words` with the fewest edits to `text`.
+std::string nearest_word(const std::string& text, std::span<const std::string> words);
+
+}  // namespace poolwise

@@ -1,0 +1,65 @@
+// Acquisition functions of a committee: how much its members disagree about each pool row.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+#include "poolwise/score/score.hpp"
+
+namespace poolwise {
+
+/// With E members, p^e the distribution of member e, pbar their mean, v_c the members voting for class c:
+enum class disagreement {
+  bald,               ///< H[pbar] - mean_e H[p^e]; equals mean_e KL(p^e || pbar) and the generalised
+                      ///< Jensen-Shannon divergence.     Houlsby et al. 2011; McCallum & Nigam 1998
+  consensus_entropy,  ///< H[pbar]                        Settles 2009
+  vote_entropy,       ///< H[v / E]                       Dagan & Engelson 1995
+  variation_ratio,    ///< 1 - max_c v_c / E              Freeman 1965
+  max_kl,             ///< max_e KL(p^e || pbar); needs all members at once
+  mean_std,           ///< mean_c sqrt(E[p_c^2] - E[p_c]^2), the population form   Kampffmeyer et al. 2016
+};
+
+/// Scores every row by every disagreement asked for, from all members at once.
+///
+/// x       [members, rows, cols]   members >= 1, cols >= 1.
+/// scores  [rows, disagreements]   written. NaN where any member has no distribution (see `score`).
+/// throws  shape_error, no_cuda_error.
+/// A vote goes to the lowest of the classes that share the largest output. BALD is never below 0.
+/// The same bits as `committee_accumulator` fed member by member, for any thread count and CPU target.
+/// Reads the cube once (twice for max_kl); allocates 3 * 64 * cols bytes a thread.
+void score_committee(where on, const real_cube& x, outputs kind, std::span<const disagreement> which,
+                     matrix_view<float> scores);
+
+/// The same scores from members that arrive one after the other, so that no cube has to exist.
+class committee_accumulator {
+ public:
+  /// Room for `which` over [rows, cols]: per row, cols floats for the mean, and as many again for
+  /// mean_std and for votes where these are asked for. throws value_error for max_kl, shape_error.
+  committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which);
+  ~committee_accumulator();
+  committee_accumulator(committee_accumulator&&) noexcept;
+  committee_accumulator& operator=(committee_accumulator&&) noexcept;
+
+  /// Adds the next member's outputs, [rows, cols].
+  void add(where on, const real_matrix& member, outputs kind);
+
+  /// Writes [rows, disagreements] for the members so far; more may follow. throws value_error if none came.
+  void finish(where on, matrix_view<float> scores) const;
+
+  index_t members() const;
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+/// Disagreement of regressors: the population variance over members, averaged over outputs.
+///
+/// predictions  [members, rows, outputs] fp32; variance  [rows], written, NaN where a prediction is not finite.
+/// throws  shape_error, no_cuda_error.   Welford's update, members in order.
+/// Cohn et al. 1996; RayChaudhuri & Hamey 1995.
+void predictive_variance(where on, cube_view<const float> predictions, vector_view<float> variance);
+
+}  // namespace poolwise

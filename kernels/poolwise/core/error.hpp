@@ -1,0 +1,47 @@
+// What can go wrong. A message says which call, what it got, what it needs and what to do, on one line.
+#pragma once
+
+#include <stdexcept>
+
+namespace poolwise {
+
+struct error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Sizes that do not fit each other.
+struct shape_error : error {
+  using error::error;
+};
+
+/// Numbers outside what the call is defined for: NaN, a negative cost, a row out of range.
+struct value_error : error {
+  using error::error;
+};
+
+/// A file that is not what its format says.
+struct format_error : error {
+  using error::error;
+};
+
+/// The operating system refused: no such file, no space, no permission.
+struct io_error : error {
+  using error::error;
+};
+
+/// A budget that buys nothing.
+struct budget_error : error {
+  using error::error;
+};
+
+/// The caller's own program failed or did not answer.
+struct command_error : error {
+  using error::error;
+};
+
+/// CUDA was asked of a build, or of a call, that has none.
+struct no_cuda_error : error {
+  using error::error;
+};
+
+}  // namespace poolwise

@@ -1,0 +1,42 @@
+// Threads for the CPU backend. Work is cut into blocks whose borders depend on the problem alone, never on
+// the number of threads, so that sums kept per block are the same on any machine.
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+
+namespace poolwise {
+
+inline int threads_of(cpu on) { return on.threads > 0 ? on.threads : omp_get_max_threads(); }
+
+inline index_t blocks_of(index_t items, index_t block) { return (items + block - 1) / block; }
+
+/// Calls `body(b, begin, end)` for every block b of `block` items in [0, items), on the threads of `on`.
+/// An exception from `body` is rethrown here, from the lowest block that threw.
+template <class Body>
+void parallel_blocks(cpu on, index_t items, index_t block, Body&& body) {
+  const index_t blocks = blocks_of(items, block);
+  const int threads = int(std::min<index_t>(threads_of(on), blocks));
+  std::exception_ptr failure;
+  index_t failed_block = blocks;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+  for (index_t b = 0; b < blocks; ++b) {
+    try {
+      body(b, b * block, std::min(items, (b + 1) * block));
+    } catch (...) {
+#pragma omp critical(poolwise_parallel_blocks)
+      if (b < failed_block) {
+        failed_block = b;
+        failure = std::current_exception();
+      }
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace poolwise

@@ -1,0 +1,62 @@
+// Views: how every kernel sees its numbers. They own nothing and are as cheap to pass as a pointer.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+
+#include "poolwise/core/half.hpp"
+
+namespace poolwise {
+
+/// Rows, columns and offsets are 64-bit everywhere: pools pass 2^31 elements.
+using index_t = std::int64_t;
+
+/// `size` neighbouring values.
+template <class T>
+struct vector_view {
+  T* data = nullptr;
+  index_t size = 0;
+
+  T& operator[](index_t i) const { return data[i]; }
+  T* begin() const { return data; }
+  T* end() const { return data + size; }
+  bool empty() const { return size == 0; }
+  operator vector_view<const T>() const { return {data, size}; }
+};
+
+/// [rows, cols], row-major; `stride` elements lie between the starts of neighbouring rows.
+template <class T>
+struct matrix_view {
+  T* data = nullptr;
+  index_t rows = 0, cols = 0;
+  index_t stride = cols;
+
+  T* row(index_t i) const { return data + i * stride; }
+  T& operator()(index_t i, index_t j) const { return data[i * stride + j]; }
+  operator matrix_view<const T>() const { return {data, rows, cols, stride}; }
+};
+
+/// [members, rows, cols], row-major and dense: one matrix per committee member.
+template <class T>
+struct cube_view {
+  T* data = nullptr;
+  index_t members = 0, rows = 0, cols = 0;
+
+  matrix_view<T> member(index_t k) const { return {data + k * rows * cols, rows, cols}; }
+  operator cube_view<const T>() const { return {data, members, rows, cols}; }
+};
+
+/// Model outputs in the precision they were written in; every kernel computes in fp32.
+using real_matrix =
+    std::variant<matrix_view<const float>, matrix_view<const float16>, matrix_view<const bfloat16>>;
+using real_cube =
+    std::variant<cube_view<const float>, cube_view<const float16>, cube_view<const bfloat16>>;
+
+inline index_t rows_of(const real_matrix& x) {
+  return std::visit([](auto m) { return m.rows; }, x);
+}
+inline index_t cols_of(const real_matrix& x) {
+  return std::visit([](auto m) { return m.cols; }, x);
+}
+
+}  // namespace poolwise

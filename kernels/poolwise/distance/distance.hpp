@@ -1,0 +1,47 @@
+// The canonical squared Euclidean distance. Every distance that decides something is this one, to the bit.
+#pragma once
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+
+namespace poolwise {
+
+/// The number of partial sums of the canonical tree: column c goes to partial sum c mod 16.
+inline constexpr int canonical_lanes = 16;
+
+/// |x - y|^2 in fp32 by one fixed tree: partial sum j gathers fma(x_c - y_c, x_c - y_c, .) over the columns
+/// c = j, j + 16, ... in ascending order from 0; then the sums j and j + 8 are added, then j + 4, j + 2, j + 1.
+/// The definition itself, one pair at a time; the drivers below give the same bits on every CPU target.
+float canonical_squared_distance(const float* x, const float* y, index_t cols);
+
+/// The dot product by the same tree, with fma(x_c, y_c, .).
+float canonical_dot(const float* x, const float* y, index_t cols);
+
+/// d2[i] = |points_i - center|^2.
+/// points [rows, cols], center [cols], d2 [rows].  throws shape_error, no_cuda_error.
+/// Memory-bound: reads rows*cols.
+void squared_distances(where on, matrix_view<const float> points, vector_view<const float> center,
+                       vector_view<float> d2);
+
+/// d2[i] = |points_i|^2 by the canonical dot.
+void squared_norms(where on, matrix_view<const float> points, vector_view<float> d2);
+
+/// The nearest reference to every point, by the canonical distance; ties to the lower reference.
+///
+/// points      [rows, cols]
+/// references  [references, cols], at least one
+/// d2          [rows], written;  which [rows] or empty, written
+/// throws  shape_error; value_error for a NaN or an infinity in either; no_cuda_error.
+/// FAISS proposes the nearest few by GEMM; a point whose runner-up lies within the proven rounding error of
+/// the proposals is settled by the canonical distance to all references. Exact, to the bit.
+void nearest(where on, matrix_view<const float> points, matrix_view<const float> references,
+             vector_view<float> d2, vector_view<index_t> which = {});
+
+/// The first row that holds a NaN or an infinity, and how many such rows there are (first = -1 if none).
+struct nonfinite_rows {
+  index_t first = -1;
+  index_t count = 0;
+};
+nonfinite_rows find_nonfinite(where on, matrix_view<const float> points);
+
+}  // namespace poolwise

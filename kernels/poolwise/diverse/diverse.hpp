@@ -1,0 +1,65 @@
+// Diverse batches: greedy selections over the rows of one matrix of candidates. All of them are one loop
+// (gain of every row; take the best eligible; lower the gains) with the gain as its parameter.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "poolwise/core/order.hpp"
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+
+namespace poolwise {
+
+/// How many rows may be picked and what they may cost together. A row dearer than what is left is passed
+/// over; since what is left only falls, a row once passed over stays so.
+struct allowance {
+  index_t picks = 0;
+  vector_view<const std::int64_t> cost = {};  ///< [rows], in the smallest unit, >= 0; empty = all free
+  std::int64_t budget = std::numeric_limits<std::int64_t>::max();
+};
+
+/// k-center greedy: again and again the row farthest from everything labelled or picked.
+///
+/// points   [rows, cols], finite.
+/// covered  [rows] squared canonical distance of each row to its nearest labelled item (see `nearest`), or
+///          empty: then every first gain is infinite and, by the total order, the first pick is row 0.
+/// weights  [rows] >= 0, or empty for 1: the gain is weight * squared distance.
+/// returns  picks in order; score = the gain at the time of the pick, never rising. Fewer than asked when
+///          rows or budget run out. Never a row twice, even when all gains are 0.
+/// throws   shape_error, value_error (NaN, infinity, negative weight or cost), no_cuda_error.
+/// A 2-approximation of the k-center optimum. Gonzalez 1985; Sener & Savarese, ICLR 2018.
+/// Reads rows*cols a pick. Memory: 4 B a row.
+std::vector<candidate> kcenter(where on, matrix_view<const float> points, const allowance& limit,
+                               vector_view<const float> covered = {},
+                               vector_view<const float> weights = {});
+
+/// Rows g_i = a_i (x) h_i (outer products), never formed:
+/// |g_i - g_j|^2 = |a_i|^2 |h_i|^2 + |a_j|^2 |h_j|^2 - 2 (a_i . a_j)(h_i . h_j).
+struct factored_rows {
+  matrix_view<const float> a;  ///< [rows, classes]
+  matrix_view<const float> h;  ///< [rows, features]
+};
+
+/// Where k-means++ begins.
+enum class first_center {
+  largest_norm,  ///< as the published BADGE code does
+  random,        ///< uniform, as k-means++ is defined
+};
+
+/// k-means++ seeding: each next row is drawn with probability proportional to its squared distance to the
+/// nearest row picked so far. On `points`, or on factored rows, which with a = output_gradient and
+/// h = features is BADGE.
+///
+/// returns  picks in order; score = the squared distance the pick was drawn with (its squared norm for the
+///          first). When every distance left is 0, the lowest eligible row.
+/// throws   shape_error, value_error (NaN or infinity, negative cost), no_cuda_error.
+/// Draws are functions of (seed, pick), sums are kept per fixed block of rows: the same picks for any thread
+/// count. Arthur & Vassilvitskii 2007; Ash et al., ICLR 2020. Reads the rows once a pick; 8 B a row.
+std::vector<candidate> kmeans_pp(where on, matrix_view<const float> points, const allowance& limit,
+                                 std::uint64_t seed, first_center first = first_center::random);
+std::vector<candidate> kmeans_pp(where on, const factored_rows& points, const allowance& limit,
+                                 std::uint64_t seed, first_center first = first_center::largest_norm);
+
+}  // namespace poolwise

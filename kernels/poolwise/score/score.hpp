@@ -1,0 +1,62 @@
+// Acquisition functions of one model: one number per pool row, larger = more worth labelling.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+
+namespace poolwise {
+
+/// What a row of model outputs holds.
+enum class outputs {
+  logits,         ///< any real numbers; -Inf is a class ruled out
+  probabilities,  ///< non-negative, summing to 1 within `probability_tolerance`
+};
+
+/// How far the sum of a row of probabilities may lie from 1: rounding, not error. 16-bit formats round more.
+inline constexpr float probability_tolerance_fp32 = 1e-3f;
+inline constexpr float probability_tolerance_16bit = 1e-2f;
+
+/// With p the row's probabilities (softmax of logits), p1 >= p2 its two largest, z its logits:
+enum class acquisition {
+  least_confidence,  ///< 1 - p1                      Lewis & Gale 1994
+  margin,            ///< 1 - (p1 - p2)               Scheffer et al. 2001
+  ratio,             ///< p2 / p1                     Settles 2009
+  entropy,           ///< -sum_c p_c ln p_c, in nats  Shannon 1948; Dagan & Engelson 1995
+  energy,            ///< -ln sum_c exp z_c           Liu et al. 2020; logits only
+};
+
+/// Scores every row by every acquisition asked for, in one read of `x`.
+///
+/// x       [rows, cols]          fp32, fp16 or bf16; cols >= 1.
+/// which   [acquisitions]        one column of `scores` each, in this order.
+/// scores  [rows, acquisitions]  written. A row that has no distribution scores NaN in every column: NaN or
+///                               +Inf anywhere, -Inf everywhere, a negative probability, a wrong sum.
+/// throws  shape_error if the shapes disagree or cols = 0; value_error if energy is asked of probabilities;
+///         no_cuda_error.
+/// The same bits for any thread count and any CPU target (AVX-512, AVX2, scalar). Entropy is within
+/// 4e-6 (1 + H) of the exact value, and for confident rows (logit gap to 40) within 2e-6 of it relatively:
+/// it is formed as log1p(S') - T/(1+S') with S' the sum of exp(z - max) without the largest term.
+/// Reads rows*cols once, writes rows*acquisitions, allocates 16 KiB a thread.
+void score(where on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
+           matrix_view<float> scores);
+
+/// One acquisition into one vector; as `score`, with scores.size = x.rows.
+void score(where on, const real_matrix& x, outputs kind, acquisition which, vector_view<float> scores);
+
+/// The gradient of the cross-entropy at the predicted label with respect to the logits,
+/// a = p - onehot(argmax p), whose outer product with the features is BADGE's embedding. The predicted
+/// class's entry is -S'/(1+S'), free of cancellation. Ties for the largest go to the lowest class.
+///
+/// x  [rows, cols], a  [rows, cols], written. A row without a distribution becomes NaN.
+/// throws  shape_error, no_cuda_error.
+/// Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR 2020.
+void output_gradient(where on, const real_matrix& x, outputs kind, matrix_view<float> a);
+
+/// Why row `row` of `x` scores NaN, as the end of an error message ("holds NaN in column 3"); empty if it
+/// has a distribution.
+std::string why_invalid(const real_matrix& x, outputs kind, index_t row);
+
+}  // namespace poolwise

@@ -1,0 +1,111 @@
+// The ground everything stands on: half floats, random numbers, the total order, blocks of work.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/order.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/philox.hpp"
+
+namespace poolwise {
+namespace {
+
+// The value by the format's definition, field by field.
+double binary16_value(unsigned bits) {
+  const int exponent = int(bits >> 10 & 31);
+  const double fraction = double(bits & 1023) / 1024;
+  const double sign = bits & 0x8000 ? -1 : 1;
+  if (exponent == 31) return fraction != 0 ? NAN : sign * INFINITY;
+  return sign * (exponent == 0 ? std::ldexp(fraction, -14) : std::ldexp(1 + fraction, exponent - 15));
+}
+
+TEST(Half, EveryFloat16WidensToItsDefinition) {
+  for (unsigned bits = 0; bits < 0x10000; ++bits) {
+    const float got = to_float(float16{std::uint16_t(bits)});
+    const double want = binary16_value(bits);
+    if (std::isnan(want))
+      EXPECT_TRUE(std::isnan(got)) << bits;
+    else
+      EXPECT_EQ(got, want) << bits;
+  }
+}
+
+TEST(Half, Bfloat16IsTheUpperHalfOfAFloat) {
+  EXPECT_EQ(to_float(bfloat16{0x3f80}), 1.0f);
+  EXPECT_EQ(to_float(bfloat16{0xc000}), -2.0f);
+  EXPECT_EQ(to_float(bfloat16{0x0001}), 0x1p-133f);
+  EXPECT_TRUE(std::isnan(to_float(bfloat16{0x7fc0})));
+}
+
+// Known answers of the Random123 distribution.
+TEST(Philox, KnownAnswers) {
+  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}),
+            (std::array<std::uint32_t, 4>{0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u}));
+  EXPECT_EQ(philox4x32({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
+            (std::array<std::uint32_t, 4>{0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu}));
+  EXPECT_EQ(philox4x32({0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u}, {0xa4093822u, 0x299f31d0u}),
+            (std::array<std::uint32_t, 4>{0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u}));
+}
+
+TEST(Philox, UnitIsBelowOneAndDependsOnEveryArgument) {
+  std::set<double> seen;
+  for (std::uint64_t seed : {0ull, 1ull, 1ull << 40})
+    for (stream s : {stream::random_strategy, stream::kmeans_pp})
+      for (std::uint64_t index : {0ull, 1ull, 1ull << 40})
+        for (std::uint32_t epoch : {0u, 1u}) {
+          const double u = random_unit(seed, s, index, epoch);
+          EXPECT_GE(u, 0.0);
+          EXPECT_LT(u, 1.0);
+          seen.insert(u);
+        }
+  EXPECT_EQ(seen.size(), 36u);
+}
+
+TEST(Order, HigherScoreFirstTiesToTheLowerRow) {
+  EXPECT_TRUE(before({7, 2.0f}, {1, 1.0f}));
+  EXPECT_TRUE(before({1, 1.0f}, {7, 1.0f}));
+  EXPECT_FALSE(before({7, 1.0f}, {1, 1.0f}));
+  EXPECT_TRUE(before({1, -0.0f}, {2, 0.0f}));
+  EXPECT_TRUE(before({1, 0.0f}, {2, -0.0f}));
+  EXPECT_FALSE(before({1, 1.0f}, {1, 1.0f}));
+}
+
+TEST(Parallel, EveryItemOnceForAnyThreadCount) {
+  for (int threads : {1, 2, 5})
+    for (index_t items : {0, 1, 7, 8, 9, 1000}) {
+      std::vector<int> visits(std::size_t(items), 0);
+      parallel_blocks(cpu{threads}, items, 8, [&](index_t b, index_t begin, index_t end) {
+        EXPECT_EQ(begin, b * 8);
+        for (index_t i = begin; i < end; ++i) ++visits[std::size_t(i)];
+      });
+      EXPECT_EQ(std::count(visits.begin(), visits.end(), 1), items);
+    }
+}
+
+TEST(Parallel, TheLowestFailingBlockIsReported) {
+  try {
+    parallel_blocks(cpu{3}, 100, 1, [](index_t b, index_t, index_t) {
+      if (b % 10 == 3) throw value_error(std::to_string(b));
+    });
+    FAIL() << "nothing was thrown";
+  } catch (const value_error& e) {
+    EXPECT_STREQ(e.what(), "3");
+  }
+}
+
+TEST(Where, CudaIsRefusedByNameWhereThereIsNoKernel) {
+  EXPECT_EQ(require_cpu(cpu{3}, "score").threads, 3);
+  try {
+    require_cpu(cuda{}, "score");
+    FAIL() << "nothing was thrown";
+  } catch (const no_cuda_error& e) {
+    EXPECT_NE(std::string(e.what()).find("score: "), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace poolwise
