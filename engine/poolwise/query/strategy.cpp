@@ -16,8 +16,8 @@ constexpr auto as_ranked = diversifier::none;
 
 const strategy_entry entries[] = {
     {"random", "acquisition", "uniform by (seed, row)", "nothing", "-", random_score{}, as_ranked},
-    {"least_confidence", "acquisition", "1 - p1", "outputs", "Lewis & Gale 1994",
-     acquisition::least_confidence, as_ranked},
+    {"least_confidence", "acquisition", "1 - p1", "outputs", "Lewis & Gale 1994", acquisition::least_confidence,
+     as_ranked},
     {"margin", "acquisition", "1 - (p1 - p2)", "outputs", "Scheffer et al. 2001", acquisition::margin,
      as_ranked},
     {"ratio", "acquisition", "p2 / p1", "outputs", "Settles 2009", acquisition::ratio, as_ranked},
@@ -32,8 +32,8 @@ const strategy_entry entries[] = {
      disagreement::vote_entropy, as_ranked},
     {"variation_ratio", "disagreement", "1 - max votes / members", "committee", "Freeman 1965",
      disagreement::variation_ratio, as_ranked},
-    {"max_kl", "disagreement", "max KL(p, mean p)", "committee", "McCallum & Nigam 1998",
-     disagreement::max_kl, as_ranked},
+    {"max_kl", "disagreement", "max KL(p, mean p)", "committee", "McCallum & Nigam 1998", disagreement::max_kl,
+     as_ranked},
     {"mean_std", "disagreement", "mean over classes of the sd of p", "committee", "Kampffmeyer et al. 2016",
      disagreement::mean_std, as_ranked},
     {"kcenter", "diversity", "farthest from everything labelled or picked", "embeddings",
@@ -102,8 +102,7 @@ strategy parse_strategy(const std::string& text) {
     else
       words.back() += c;
   if (words.size() != 1 && words.size() != 3)
-    throw value_error("strategy \"" + text +
-                      "\" has " + std::to_string(words.size()) +
+    throw value_error("strategy \"" + text + "\" has " + std::to_string(words.size()) +
                       " parts; write one name, or acquisition/keep/diversity such as margin/10x/kcenter");
   const strategy_entry& first = find_entry(words[0], text, false);
   strategy s{text, first.rank_by, {}, first.diversify};

@@ -49,7 +49,7 @@ strategy parse_strategy(const std::string& text);
 /// The words a strategy is made of, for lists and help.
 struct strategy_entry {
   const char* name;
-  const char* kind;     ///< "acquisition", "disagreement" or "diversity"
+  const char* kind;  ///< "acquisition", "disagreement" or "diversity"
   const char* formula;
   const char* needs;
   const char* source;

@@ -14,7 +14,7 @@ enum class stream : std::uint32_t {
   kmeans_pp = 2,
   initial_labels = 3,
   bootstrap = 4,
-  split = 5,
+  query_round = 5,
 };
 
 inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
@@ -33,15 +33,14 @@ inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> coun
 /// 64 random bits for place `index` of `purpose` under `seed`. `epoch` numbers repetitions (rounds).
 inline std::uint64_t random_bits(std::uint64_t seed, stream purpose, std::uint64_t index,
                                  std::uint32_t epoch = 0) {
-  const auto word = philox4x32(
-      {std::uint32_t(index), std::uint32_t(index >> 32), std::uint32_t(purpose), epoch},
-      {std::uint32_t(seed), std::uint32_t(seed >> 32)});
+  const auto word =
+      philox4x32({std::uint32_t(index), std::uint32_t(index >> 32), std::uint32_t(purpose), epoch},
+                 {std::uint32_t(seed), std::uint32_t(seed >> 32)});
   return std::uint64_t{word[1]} << 32 | word[0];
 }
 
 /// Uniform in [0, 1), on a grid of 2^-53.
-inline double random_unit(std::uint64_t seed, stream purpose, std::uint64_t index,
-                          std::uint32_t epoch = 0) {
+inline double random_unit(std::uint64_t seed, stream purpose, std::uint64_t index, std::uint32_t epoch = 0) {
   return double(random_bits(seed, purpose, index, epoch) >> 11) * 0x1p-53;
 }
 

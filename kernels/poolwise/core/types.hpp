@@ -49,8 +49,7 @@ struct cube_view {
 /// Model outputs in the precision they were written in; every kernel computes in fp32.
 using real_matrix =
     std::variant<matrix_view<const float>, matrix_view<const float16>, matrix_view<const bfloat16>>;
-using real_cube =
-    std::variant<cube_view<const float>, cube_view<const float16>, cube_view<const bfloat16>>;
+using real_cube = std::variant<cube_view<const float>, cube_view<const float16>, cube_view<const bfloat16>>;
 
 inline index_t rows_of(const real_matrix& x) {
   return std::visit([](auto m) { return m.rows; }, x);

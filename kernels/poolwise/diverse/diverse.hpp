@@ -3,22 +3,14 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/diverse/allowance.hpp"
 
 namespace poolwise {
-
-/// How many rows may be picked and what they may cost together. A row dearer than what is left is passed
-/// over; since what is left only falls, a row once passed over stays so.
-struct allowance {
-  index_t picks = 0;
-  vector_view<const std::int64_t> cost = {};  ///< [rows], in the smallest unit, >= 0; empty = all free
-  std::int64_t budget = std::numeric_limits<std::int64_t>::max();
-};
 
 /// k-center greedy: again and again the row farthest from everything labelled or picked.
 ///
@@ -28,18 +20,18 @@ struct allowance {
 /// weights  [rows] >= 0, or empty for 1: the gain is weight * squared distance.
 /// returns  picks in order; score = the gain at the time of the pick, never rising. Fewer than asked when
 ///          rows or budget run out. Never a row twice, even when all gains are 0.
-/// throws   shape_error, value_error (NaN, infinity, negative weight or cost), no_cuda_error.
+/// throws   shape_error, value_error (NaN, infinity, a negative weight; see check_allowance), no_cuda_error.
 /// A 2-approximation of the k-center optimum. Gonzalez 1985; Sener & Savarese, ICLR 2018.
 /// Reads rows*cols a pick. Memory: 4 B a row.
 std::vector<candidate> kcenter(where on, matrix_view<const float> points, const allowance& limit,
-                               vector_view<const float> covered = {},
-                               vector_view<const float> weights = {});
+                               vector_view<const float> covered = {}, vector_view<const float> weights = {});
 
 /// Rows g_i = a_i (x) h_i (outer products), never formed:
 /// |g_i - g_j|^2 = |a_i|^2 |h_i|^2 + |a_j|^2 |h_j|^2 - 2 (a_i . a_j)(h_i . h_j).
 struct factored_rows {
   matrix_view<const float> a;  ///< [rows, classes]
   matrix_view<const float> h;  ///< [rows, features]
+  bool bias = false;           ///< as if every h had one more feature, 1
 };
 
 /// Where k-means++ begins.
@@ -54,7 +46,7 @@ enum class first_center {
 ///
 /// returns  picks in order; score = the squared distance the pick was drawn with (its squared norm for the
 ///          first). When every distance left is 0, the lowest eligible row.
-/// throws   shape_error, value_error (NaN or infinity, negative cost), no_cuda_error.
+/// throws   shape_error, value_error (NaN or infinity; see check_allowance), no_cuda_error.
 /// Draws are functions of (seed, pick), sums are kept per fixed block of rows: the same picks for any thread
 /// count. Arthur & Vassilvitskii 2007; Ash et al., ICLR 2020. Reads the rows once a pick; 8 B a row.
 std::vector<candidate> kmeans_pp(where on, matrix_view<const float> points, const allowance& limit,

@@ -1,0 +1,73 @@
+// What the sub-commands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "poolwise/core/where.hpp"
+
+namespace poolwise::cli {
+
+/// The documented exit codes.
+enum exit_code : int {
+  done = 0,
+  failure = 1,
+  usage = 2,
+  budget_exhausted = 3,
+  stop_rule_met = 4,
+  conflict = 5,
+  bad_input = 6,
+};
+
+/// Options that every sub-command takes.
+struct common_options {
+  bool json = false, dry_run = false;
+  std::uint64_t seed = 0;
+  std::string device = "cpu";
+  int threads = 0;
+  std::uint64_t memory = 0;  ///< bytes; 0 = no ceiling
+  std::string config;
+
+  /// Where the kernels compute; sets OpenMP's thread count on the way.
+  where on() const;
+};
+void add_common(CLI::App& command, common_options& common);
+
+/// A sub-command: its options are added to the app, and its work is called when it was asked for.
+using command_factory = void (*)(CLI::App& app);
+void add_score(CLI::App& app);
+void add_select(CLI::App& app);
+void add_plan(CLI::App& app);
+void add_strategies(CLI::App& app);
+void add_devices(CLI::App& app);
+void add_demo(CLI::App& app);
+
+/// One JSON object on standard output, its schema first.
+void print_json(const std::string& command, nlohmann::ordered_json body);
+
+/// A message to the person, on standard error.
+void say(const std::string& message);
+
+/// A number of bytes or seconds as people read them: "1.2 GiB", "340 ms".
+std::string human_bytes(double bytes);
+std::string human_seconds(double seconds);
+
+/// A line on standard error that keeps itself up to date; silent unless that is a terminal.
+class progress {
+ public:
+  progress(std::string what, double total);
+  ~progress();  ///< clears the line
+  progress(const progress&) = delete;
+  progress& operator=(const progress&) = delete;
+
+  void at(double done);
+
+ private:
+  std::string what_;
+  double total_, start_, shown_ = -1;
+  bool terminal_;
+};
+
+}  // namespace poolwise::cli

@@ -1,0 +1,156 @@
+#include "inputs.hpp"
+
+#include <charconv>
+#include <fstream>
+#include <limits>
+
+#include "poolwise/core/error.hpp"
+
+namespace poolwise::cli {
+namespace {
+
+// A check for CLI11: the message of what `parse` throws, or nothing.
+CLI::Validator strategy_name() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        try {
+          parse_strategy(text);
+          return std::string();
+        } catch (const value_error& problem) {
+          return std::string(problem.what());
+        }
+      },
+      "STRATEGY");
+}
+
+// "group,quota" after a header line; groups are numbered from 0.
+std::vector<index_t> read_quota(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) throw value_error("cannot open " + file + "; give a CSV file with the columns group,quota");
+  std::vector<index_t> quota;
+  std::string line;
+  for (index_t number = 1; std::getline(in, line); ++number) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty() || (number == 1 && line == "group,quota")) continue;
+    index_t group = -1, allowed = -1;
+    const char* end = line.data() + line.size();
+    const auto [comma, bad_group] = std::from_chars(line.data(), end, group);
+    const bool separated = bad_group == std::errc{} && comma != end && *comma == ',';
+    const auto last =
+        separated ? std::from_chars(comma + 1, end, allowed) : std::from_chars_result{end, bad_group};
+    if (!separated || last.ec != std::errc{} || last.ptr != end || group < 0 || group > 1'000'000 ||
+        allowed < 0)
+      throw format_error(file + ", line " + std::to_string(number) + ": \"" + line +
+                         "\" is not a group and its quota; write two numbers such as 0,25");
+    if (index_t(quota.size()) <= group) quota.resize(std::size_t(group) + 1, 0);
+    quota[std::size_t(group)] = allowed;
+  }
+  return quota;
+}
+
+std::vector<index_t> integers(const std::string& spec) {
+  return spec.empty() ? std::vector<index_t>() : as_integers(open_input(spec));
+}
+
+}  // namespace
+
+array open_input(const std::string& spec) {
+  try {
+    return open_array(spec);
+  } catch (const io_error& problem) {
+    throw value_error(problem.what());
+  }
+}
+
+void model_flags::add_to(CLI::App& command) {
+  auto* logits_flag = command.add_option("--logits", logits, "Model outputs before softmax, [rows, classes]");
+  auto* probs_flag = command.add_option("--probs", probs, "Class probabilities, [rows, classes]");
+  auto* committee_flag =
+      command.add_option("--committee", committee, "A committee's logits, [members, rows, classes]");
+  auto* committee_probs_flag =
+      command.add_option("--committee-probs", committee_probs, "Its probabilities, [members, rows, classes]");
+  for (auto* flag : {logits_flag, probs_flag, committee_flag, committee_probs_flag}) flag->type_name("ARRAY");
+  probs_flag->excludes(logits_flag);
+  committee_probs_flag->excludes(committee_flag);
+}
+
+model_arrays::model_arrays(const model_flags& flags) {
+  const std::string& model = flags.logits.empty() ? flags.probs : flags.logits;
+  const std::string& committee = flags.committee.empty() ? flags.committee_probs : flags.committee;
+  if (!model.empty()) {
+    inputs.model = as_matrix(open_input(model), model_);
+    inputs.model_kind = flags.logits.empty() ? outputs::probabilities : outputs::logits;
+    inputs.rows = rows_of(*inputs.model);
+  }
+  if (!committee.empty()) {
+    inputs.committee = as_cube(open_input(committee), committee_);
+    inputs.committee_kind = flags.committee.empty() ? outputs::probabilities : outputs::logits;
+    inputs.rows = std::visit([](auto c) { return c.rows; }, *inputs.committee);
+  }
+}
+
+void query_flags::add_to(CLI::App& command) {
+  model.add_to(command);
+  command.add_option("--embeddings", embeddings, "Features, [rows, features]")->type_name("ARRAY");
+  command.add_option("--labelled", labelled, "Rows that have a label; never picked, k-center's first centres")
+      ->type_name("ARRAY");
+  command.add_option("--exclude", exclude, "Rows that must not be picked")->type_name("ARRAY");
+  command
+      .add_option("--strategy", strategy,
+                  "Such as margin, badge or margin/10x/kcenter; see `poolwise strategies`")
+      ->required()
+      ->check(strategy_name());
+  command.add_option("--batch", batch, "Picks at most (default: what the budget buys)")
+      ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()));
+  command.add_option("--cost", cost, "Integer cost of each row in the smallest unit, [rows]")
+      ->type_name("ARRAY");
+  command.add_option("--budget", budget, "What the picks may cost together, in that unit")
+      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()));
+  command.add_option("--group", group, "Group of each row, [rows], numbered from 0")->type_name("ARRAY");
+  command.add_option("--quota", quota, "CSV with columns group,quota: picks allowed in each group");
+  command.add_option("--ids", ids, "CSV or JSONL with the rows' ids (default: row numbers)");
+  command.add_option("--on-nan", on_nan, "Rows that cannot be scored: refuse, or skip")
+      ->check(CLI::IsMember({"refuse", "skip"}))
+      ->capture_default_str();
+}
+
+query::query(const query_flags& flags, std::uint64_t seed)
+    : model_(flags.model),
+      labelled_(integers(flags.labelled)),
+      excluded_(integers(flags.exclude)),
+      group_(integers(flags.group)),
+      cost_(integers(flags.cost)) {
+  if (flags.budget >= 0 && flags.cost.empty())
+    throw CLI::ValidationError("--budget",
+                               "is in the unit of --cost; give --cost, or --batch for a number of picks");
+  if (flags.group.empty() != flags.quota.empty())
+    throw CLI::ValidationError("--group", "and --quota go together; give both or none");
+  if (flags.batch == 0 && flags.budget < 0)
+    throw CLI::ValidationError("--batch", "or --budget is needed; say how much to pick");
+
+  pool_inputs& pool = model_.inputs;
+  if (!flags.embeddings.empty()) {
+    pool.embeddings = as_float_matrix(open_input(flags.embeddings), embeddings_);
+    if (pool.rows == 0) pool.rows = pool.embeddings->rows;
+  }
+  if (pool.rows == 0 && !cost_.empty()) pool.rows = index_t(cost_.size());
+  pool.check();
+  ids = flags.ids.empty() ? row_ids() : row_ids(flags.ids, pool.rows);
+
+  request.what = parse_strategy(flags.strategy);
+  request.labelled = labelled_;
+  request.excluded = excluded_;
+  request.seed = seed;
+  request.invalid = flags.on_nan == "skip" ? on_invalid::skip : on_invalid::refuse;
+  request.limit.cost = {cost_.data(), index_t(cost_.size())};
+  request.limit.group = {group_.data(), index_t(group_.size())};
+  if (!flags.quota.empty()) {
+    quota_ = read_quota(flags.quota);
+    request.limit.quota = {quota_.data(), index_t(quota_.size())};
+  }
+  if (flags.budget >= 0) request.limit.budget = flags.budget;
+  const index_t taken = index_t(labelled_.size() + excluded_.size());
+  request.limit.picks = flags.batch > 0 ? flags.batch : std::max<index_t>(0, pool.rows - taken);
+}
+
+}  // namespace poolwise::cli

@@ -1,0 +1,169 @@
+// poolwise score: acquisition scores of every row, as an array.
+#include <memory>
+
+#include "cli.hpp"
+#include "inputs.hpp"
+#include "poolwise/core/error.hpp"
+#include "poolwise/pool/output.hpp"
+#include "poolwise/topk/topk.hpp"
+
+namespace poolwise::cli {
+namespace {
+
+struct score_options {
+  common_options common;
+  model_flags model;
+  std::vector<std::string> acquisitions;
+  std::string out, on_nan = "refuse";
+};
+
+struct column {
+  std::string name;
+  ranking by;
+};
+
+std::vector<column> parse_columns(const std::vector<std::string>& names) {
+  std::vector<column> columns;
+  for (const auto& name : names) {
+    const strategy what = parse_strategy(name);
+    if (what.needs_embeddings() || !(what.needs_outputs() || what.needs_committee()))
+      throw CLI::ValidationError("--acquisition",
+                                 "\"" + name +
+                                     "\" is no score of model outputs; see "
+                                     "`poolwise strategies` for acquisitions and disagreements");
+    columns.push_back({name, what.rank_by});
+  }
+  return columns;
+}
+
+template <class Score>
+std::vector<Score> run_of(const std::vector<column>& columns, std::size_t from) {
+  std::vector<Score> run;
+  for (std::size_t i = from; i < columns.size(); ++i) {
+    const auto* one = std::get_if<Score>(&columns[i].by);
+    if (!one) break;
+    run.push_back(*one);
+  }
+  return run;
+}
+
+real_matrix rows_between(const real_matrix& x, index_t begin, index_t end) {
+  return std::visit(
+      [&](auto m) {
+        m.data = m.row(begin);
+        m.rows = end - begin;
+        return real_matrix(m);
+      },
+      x);
+}
+
+// A few hundred megabytes between two looks at the progress line.
+index_t chunk_rows(const real_matrix& x) {
+  return std::max<index_t>(1, (index_t{1} << 26) / std::max<index_t>(1, cols_of(x)));
+}
+
+void score_model(where on, const pool_inputs& pool, std::span<const acquisition> which,
+                 matrix_view<float> out) {
+  progress line("scoring", double(pool.rows));
+  const index_t chunk = chunk_rows(*pool.model);
+  for (index_t begin = 0; begin < pool.rows; begin += chunk) {
+    line.at(double(begin));
+    const index_t end = std::min(pool.rows, begin + chunk);
+    score(on, rows_between(*pool.model, begin, end), pool.model_kind, which,
+          {out.row(begin), end - begin, out.cols, out.stride});
+  }
+}
+
+// Neighbouring columns of one kind share one read of the inputs.
+void score_columns(where on, const pool_inputs& pool, const std::vector<column>& columns,
+                   matrix_view<float> out) {
+  for (std::size_t i = 0; i < columns.size();) {
+    const auto of_model = run_of<acquisition>(columns, i);
+    const auto of_committee = run_of<disagreement>(columns, i);
+    const index_t width = index_t(of_model.size() + of_committee.size());
+    const matrix_view<float> part{out.data + i, out.rows, width, out.stride};
+    if (!of_model.empty()) {
+      if (!pool.model) throw CLI::RequiredError("--logits or --probs");
+      score_model(on, pool, of_model, part);
+    } else {
+      if (!pool.committee) throw CLI::RequiredError("--committee or --committee-probs");
+      score_committee(on, *pool.committee, pool.committee_kind, of_committee, part);
+    }
+    i += std::size_t(width);
+  }
+}
+
+// The first row without a score, as an error message; empty if every row has one.
+std::string describe_invalid(const pool_inputs& pool, const nan_rows& invalid, index_t columns) {
+  const index_t row = invalid.first / columns;
+  std::string why = pool.model ? why_invalid(*pool.model, pool.model_kind, row) : std::string();
+  if (why.empty()) why = "has no distribution for some member of the committee";
+  return "row " + std::to_string(row) + " " + why + "; " + std::to_string(invalid.count / columns) + " of " +
+         std::to_string(pool.rows) + " rows cannot be scored";
+}
+
+void run(const score_options& options) {
+  const where on = options.common.on();
+  const auto columns = parse_columns(options.acquisitions);
+  const model_arrays arrays(options.model);
+  const pool_inputs& pool = arrays.inputs;
+  if (!pool.model && !pool.committee)
+    throw CLI::RequiredError("--logits, --probs, --committee or --committee-probs");
+  pool.check();
+  const index_t width = index_t(columns.size());
+  const double bytes = double(pool.rows) * double(width) * sizeof(float);
+  if (options.common.memory > 0 && bytes > double(options.common.memory))
+    throw value_error("score: the scores take " + human_bytes(bytes) + " but --memory allows " +
+                      human_bytes(double(options.common.memory)) +
+                      "; raise it or score fewer acquisitions at a time");
+  if (options.common.dry_run) {
+    say("would score " + std::to_string(pool.rows) + " rows by " + std::to_string(width) +
+        " acquisitions and write " + human_bytes(bytes) + " to " + options.out);
+    return;
+  }
+
+  const auto values = std::make_unique_for_overwrite<float[]>(std::size_t(pool.rows * width));
+  const matrix_view<float> scores{values.get(), pool.rows, width};
+  score_columns(on, pool, columns, scores);
+  const nan_rows invalid = find_nan(on, {values.get(), pool.rows * width});
+  if (invalid.count > 0) {
+    const std::string what = describe_invalid(pool, invalid, width);
+    if (options.on_nan == "refuse")
+      throw value_error("score: " + what + "; mend them, or write NaN for them (--on-nan keep)");
+    say("warning: " + what + "; their scores are NaN");
+  }
+  if (width == 1)
+    write_npy(options.out, vector_view<const float>{values.get(), pool.rows});
+  else
+    write_npy(options.out, matrix_view<const float>(scores));
+  if (options.common.json)
+    print_json("score", {{"rows", pool.rows},
+                         {"acquisitions", options.acquisitions},
+                         {"out", options.out},
+                         {"invalid_rows", invalid.count / width}});
+}
+
+}  // namespace
+
+void add_score(CLI::App& app) {
+  auto options = std::make_shared<score_options>();
+  CLI::App* command = app.add_subcommand("score", "Score every row by one or more acquisition functions");
+  options->model.add_to(*command);
+  command
+      ->add_option("--acquisition", options->acquisitions,
+                   "Names, separated by commas; see `poolwise strategies`")
+      ->required()
+      ->delimiter(',');
+  command->add_option("--out", options->out, "The scores, fp32: [rows], or [rows, acquisitions] for several")
+      ->required()
+      ->type_name("FILE.npy");
+  command->add_option("--on-nan", options->on_nan, "Rows that cannot be scored: refuse, or keep as NaN")
+      ->check(CLI::IsMember({"refuse", "keep"}))
+      ->capture_default_str();
+  add_common(*command, options->common);
+  command->footer(
+      "Example:\n  poolwise score --logits logits.npy --acquisition entropy,margin --out scores.npy");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace poolwise::cli

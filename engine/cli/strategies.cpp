@@ -1,0 +1,49 @@
+// poolwise strategies: what there is to choose from.
+#include <cstdio>
+#include <memory>
+
+#include "cli.hpp"
+#include "poolwise/query/strategy.hpp"
+
+namespace poolwise::cli {
+namespace {
+
+void print_table() {
+  std::printf("%-18s %-13s %-44s %-20s %s\n", "name", "kind", "formula, larger = sooner", "needs", "source");
+  for (const strategy_entry& entry : strategy_entries())
+    std::printf("%-18s %-13s %-44s %-20s %s\n", entry.name, entry.kind, entry.formula, entry.needs,
+                entry.source);
+  std::printf(
+      "\nAn acquisition or disagreement can be followed by a diversity strategy among its best rows:\n"
+      "  margin/1000/kcenter   k-center among the 1000 rows of highest margin\n"
+      "  bald/10x/badge        BADGE among the best rows by BALD, ten for each pick\n");
+}
+
+nlohmann::ordered_json as_json() {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const strategy_entry& entry : strategy_entries())
+    list.push_back({{"name", entry.name},
+                    {"kind", entry.kind},
+                    {"formula", entry.formula},
+                    {"needs", entry.needs},
+                    {"source", entry.source}});
+  return {{"strategies", std::move(list)}};
+}
+
+}  // namespace
+
+void add_strategies(CLI::App& app) {
+  auto common = std::make_shared<common_options>();
+  CLI::App* command =
+      app.add_subcommand("strategies", "List the strategies, what they need and where they come from");
+  add_common(*command, *common);
+  command->footer("Example:\n  poolwise strategies --json");
+  command->callback([common] {
+    if (common->json)
+      print_json("strategies", as_json());
+    else
+      print_table();
+  });
+}
+
+}  // namespace poolwise::cli

@@ -1,0 +1,173 @@
+#include "poolwise/query/plan.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "poolwise/core/order.hpp"
+#include "poolwise/core/parallel.hpp"
+
+namespace poolwise {
+namespace {
+
+// What a process takes before it holds any of the request: code, thread stacks, the libraries' own buffers.
+constexpr std::uint64_t process_bytes = std::uint64_t{64} << 20;
+// FAISS compares so many points with the labelled rows at a time; see `nearest`.
+constexpr std::uint64_t nearest_bytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t thread_bytes = std::uint64_t{1} << 20;
+
+template <class T>
+std::uint64_t element_bytes(T) {
+  return sizeof(*T{}.data);
+}
+
+std::uint64_t bytes_of(const pool_inputs& pool) {
+  std::uint64_t total = 0;
+  if (pool.model)
+    total += std::visit([](auto x) { return std::uint64_t(x.rows * x.cols) * element_bytes(x); }, *pool.model);
+  if (pool.committee)
+    total += std::visit([](auto x) { return std::uint64_t(x.members * x.rows * x.cols) * element_bytes(x); },
+                        *pool.committee);
+  if (pool.embeddings) total += std::uint64_t(pool.embeddings->rows * pool.embeddings->cols) * sizeof(float);
+  return total;
+}
+
+std::uint64_t batch_bytes(index_t picks) { return std::uint64_t(picks) * 2 * sizeof(pick); }
+
+plan_step rank_step(const pool_inputs& pool, const selection_request& request) {
+  // The mask, the rows that are invalid, the scores and the copy that says which rows are valid.
+  plan_step step{"rank", std::uint64_t(pool.rows) * (1 + 1 + 4 + 4), 0, 0};
+  if (!std::holds_alternative<std::monostate>(request.what.rank_by) || request.what.needs_outputs())
+    step.sweeps = 1;
+  if (request.what.needs_committee())  // per thread, three rows of accumulators for 16 rows at a time
+    step.bytes += 3 * 64 * std::uint64_t(std::visit([](auto c) { return c.cols; }, *pool.committee)) *
+                  std::uint64_t(threads_of(cpu{}));
+  return step;
+}
+
+plan_step top_step(const pool_inputs& pool, const selection_request& request, index_t picks) {
+  const bool priced = !request.limit.cost.empty();
+  plan_step step{"take the best", batch_bytes(picks), 1, 0};
+  // A price means a second vector of scores per cost, and in the worst case a walk over every row.
+  step.bytes += priced ? std::uint64_t(pool.rows) * (4 + 4 * sizeof(candidate))
+                       : 4 * std::uint64_t(std::min(pool.rows, 2 * picks + 64)) * sizeof(candidate);
+  return step;
+}
+
+plan_step diverse_step(const pool_inputs& pool, const selection_request& request, index_t picks) {
+  const bool kept = !std::holds_alternative<std::monostate>(request.what.rank_by);
+  const std::uint64_t rows = std::uint64_t(kept ? request.what.keep.count(picks, pool.rows) : pool.rows);
+  const std::uint64_t features = std::uint64_t(pool.embeddings->cols);
+  plan_step step{request.what.name, batch_bytes(picks), picks, 0};
+  if (kept) step.bytes += rows * (features * 4 + 8 + 8 + 8 + 4 * sizeof(candidate));
+  if (request.what.diversify == diversifier::kcenter) {
+    step.bytes += rows * (4 + 4 + 1);
+    if (!request.labelled.empty()) {
+      step.bytes += std::uint64_t(request.labelled.size()) * features * 4 + nearest_bytes;
+      step.sweeps += 1;
+    }
+  } else {
+    const std::uint64_t classes = std::uint64_t(cols_of(*pool.model));
+    step.bytes += rows * (2 * classes * 4 + 4 + 8 + 1);
+  }
+  return step;
+}
+
+index_t expected_picks(const pool_inputs& pool, const selection_request& request) {
+  const index_t barred = index_t(request.labelled.size() + request.excluded.size());
+  return std::clamp<index_t>(request.limit.picks, 0, std::max<index_t>(0, pool.rows - barred));
+}
+
+template <class T>
+vector_view<T> first(vector_view<T> v, index_t n) {
+  return {v.data, std::min(v.size, n)};
+}
+
+pool_inputs first_rows(const pool_inputs& pool, index_t rows) {
+  pool_inputs part = pool;
+  part.rows = rows;
+  if (part.model) std::visit([&](auto& x) { x.rows = rows; }, *part.model);
+  if (part.embeddings) part.embeddings->rows = rows;
+  return part;
+}
+
+// A committee's members lie one after the other, so its first rows are no cube; its probe scores them as
+// so many times more rows of one model.
+double committee_seconds(where on, const pool_inputs& pool, index_t rows) {
+  pool_inputs one;
+  one.rows = rows;
+  one.model = std::visit(
+      [&](auto c) {
+        auto member = c.member(0);
+        member.rows = rows;
+        return real_matrix(member);
+      },
+      *pool.committee);
+  one.model_kind = pool.committee_kind;
+  selection_request request;
+  request.what = parse_strategy("entropy");
+  request.limit.picks = 1;
+  request.invalid = on_invalid::skip;
+  const auto members = std::visit([](auto c) { return c.members; }, *pool.committee);
+  return select(on, one, request).rank_seconds * double(members) * 2;
+}
+
+struct probe_times {
+  double rank = 0, diversify = 0;
+  index_t rows = 0, picks = 0;
+};
+
+probe_times probe(where on, const pool_inputs& pool, const selection_request& request, index_t rows) {
+  selection_request small = request;
+  small.labelled = small.excluded = {};
+  small.invalid = on_invalid::skip;
+  small.limit.cost = first(request.limit.cost, rows);
+  small.limit.group = first(request.limit.group, rows);
+  small.limit.picks = std::min<index_t>({request.limit.picks, 8, rows});
+  probe_times times{0, 0, rows, std::max<index_t>(1, small.limit.picks)};
+  pool_inputs part = first_rows(pool, rows);
+  if (request.what.needs_committee()) {
+    times.rank = committee_seconds(on, pool, rows);
+    small.what.rank_by = random_score{};
+  }
+  const batch result = select(on, part, small);
+  times.rank += result.rank_seconds;
+  times.diversify = result.diversify_seconds;
+  return times;
+}
+
+}  // namespace
+
+query_plan plan_memory(where, const pool_inputs& pool, const selection_request& request) {
+  const index_t picks = expected_picks(pool, request);
+  query_plan result;
+  result.input_bytes = bytes_of(pool);
+  result.steps.push_back(rank_step(pool, request));
+  result.steps.push_back(request.what.diversify == diversifier::none ? top_step(pool, request, picks)
+                                                                     : diverse_step(pool, request, picks));
+  result.bytes = process_bytes + thread_bytes * std::uint64_t(threads_of(cpu{}));
+  for (const plan_step& step : result.steps) {
+    result.bytes += step.bytes;
+    result.sweeps += step.sweeps;
+  }
+  return result;
+}
+
+query_plan plan(where on, const pool_inputs& pool, const selection_request& request) {
+  query_plan result = plan_memory(on, pool, request);
+  // A larger probe measures better; stop growing once it has taken a tenth of a second.
+  probe_times times;
+  for (index_t rows = std::min<index_t>(pool.rows, 4096);; rows = std::min(pool.rows, 4 * rows)) {
+    times = probe(on, pool, request, rows);
+    if (times.rank + times.diversify > 0.1 || rows == pool.rows) break;
+  }
+  const double rows_scale = double(pool.rows) / double(times.rows);
+  const double picks_scale = double(expected_picks(pool, request)) / double(times.picks);
+  const bool diverse = request.what.diversify != diversifier::none;
+  result.steps[0].seconds = times.rank * rows_scale;
+  result.steps[1].seconds = times.diversify * rows_scale * (diverse ? picks_scale : 1);
+  for (const plan_step& step : result.steps) result.seconds += step.seconds;
+  return result;
+}
+
+}  // namespace poolwise

@@ -1,0 +1,37 @@
+// What a query will take, before it runs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+#include "poolwise/query/select.hpp"
+
+namespace poolwise {
+
+struct plan_step {
+  std::string name;
+  std::uint64_t bytes = 0;  ///< allocated while the step runs, beside the inputs
+  index_t sweeps = 0;       ///< passes over the step's rows
+  double seconds = 0;
+};
+
+struct query_plan {
+  std::uint64_t input_bytes = 0;  ///< of the arrays; a mapped file counts against the page cache, not the run
+  std::uint64_t bytes = 0;        ///< an upper bound on what the run allocates beside the inputs
+  index_t sweeps = 0;
+  double seconds = 0;  ///< by extrapolation from a probe
+  std::vector<plan_step> steps;
+};
+
+/// The memory a request needs beside its inputs, and its passes over the pool. Computes nothing of the request.
+query_plan plan_memory(where on, const pool_inputs& pool, const selection_request& request);
+
+/// plan_memory with times: runs the request on the first rows of the pool, for about a second at most, and
+/// scales by rows and picks. Throws what `select` throws for such a request, except for what only a full look
+/// at the data shows.
+query_plan plan(where on, const pool_inputs& pool, const selection_request& request);
+
+}  // namespace poolwise

@@ -1,0 +1,68 @@
+// One query: rank, keep, diversify, within a budget, in one call.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+#include "poolwise/diverse/allowance.hpp"
+#include "poolwise/query/strategy.hpp"
+
+namespace poolwise {
+
+/// What is known of the pool's rows. All parts that are there have the same number of rows.
+struct pool_inputs {
+  std::optional<real_matrix> model;  ///< [rows, classes]
+  outputs model_kind = outputs::logits;
+  std::optional<real_cube> committee;  ///< [members, rows, classes]
+  outputs committee_kind = outputs::logits;
+  std::optional<matrix_view<const float>> embeddings;  ///< [rows, features]
+  index_t rows = 0;                                    ///< of the pool
+
+  /// throws shape_error naming the two parts whose rows differ; value_error for an empty pool.
+  void check() const;
+};
+
+enum class on_invalid { refuse, skip };
+
+struct selection_request {
+  strategy what;
+  std::span<const index_t> labelled;  ///< rows that have a label: never picked; k-center's first centres
+  std::span<const index_t> excluded;  ///< rows that must not be picked
+  allowance limit;                    ///< its `barred` is filled in by `select`
+  std::uint64_t seed = 0;
+  std::uint32_t round = 0;  ///< numbers the queries of a campaign; part of the random seed
+  on_invalid invalid = on_invalid::refuse;
+};
+
+struct pick {
+  index_t row = 0;
+  float score = 0;  ///< of the acquisition; the gain where a diversifier ordered the picks
+  std::int64_t cost = 0;
+  std::string reason;
+};
+
+struct batch {
+  std::vector<pick> picks;
+  index_t skipped_rows = 0;  ///< invalid rows left out under on_invalid::skip, and the first of them
+  index_t first_skipped = -1;
+  double rank_seconds = 0, diversify_seconds = 0;
+
+  std::int64_t cost() const;
+};
+
+/// Picks a batch. The same inputs, seed and round give the same batch on any number of threads.
+///
+/// throws value_error   labelled or excluded rows out of range or repeated; fewer rows available than picks;
+///                      invalid rows (NaN, +Inf, a wrong sum) under on_invalid::refuse;
+///                      a part that the strategy needs and the inputs lack.
+///        budget_error  when the budget or the quotas buy not a single row.
+///        shape_error, no_cuda_error.
+/// Memory beside the inputs: 5 bytes a row, and what `plan` says for the strategy.
+batch select(where on, const pool_inputs& pool, const selection_request& request);
+
+}  // namespace poolwise
