@@ -1,0 +1,420 @@
+// The command as people use it: results, exit codes, messages, and outputs that are whole or not there.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <csignal>
+#include <fstream>
+#include <random>
+
+#include "poolwise/pool/array.hpp"
+#include "run_command.hpp"
+
+namespace poolwise::test {
+namespace {
+
+constexpr index_t pool_rows = 60, classes = 4, features = 5;
+
+std::vector<float> normals(index_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (float& v : values) v = normal(random);
+  return values;
+}
+
+// A folder with a small pool in it.
+struct pool_folder : scratch {
+  std::string logits = save(*this / "logits.npy", normals(pool_rows* classes, 1), classes);
+  std::string embeddings = save(*this / "embeddings.npy", normals(pool_rows* features, 2), features);
+};
+
+int lines(const std::string& text) { return int(std::count(text.begin(), text.end(), '\n')); }
+
+#define EXPECT_REFUSED(result, exit_status, text)                        \
+  do {                                                                   \
+    const outcome& refused = (result);                                   \
+    EXPECT_EQ(refused.code, exit_status) << refused.err;                 \
+    EXPECT_NE(refused.err.find(text), std::string::npos) << refused.err; \
+    EXPECT_EQ(lines(refused.err), 1) << refused.err;                     \
+    EXPECT_EQ(refused.out, "");                                          \
+  } while (false)
+
+TEST(Command, HelpOfEveryCommandHasAnExample) {
+  const outcome top = run({"--help"});
+  EXPECT_EQ(top.code, 0);
+  EXPECT_NE(top.out.find("Exit codes"), std::string::npos);
+  for (const char* name : {"score", "select", "plan", "strategies", "devices", "demo"}) {
+    EXPECT_NE(top.out.find(name), std::string::npos);
+    const outcome help = run({name, "--help"});
+    EXPECT_EQ(help.code, 0) << name;
+    EXPECT_NE(help.out.find("Example:\n  poolwise " + std::string(name)), std::string::npos) << help.out;
+  }
+}
+
+TEST(Command, UsageErrorsExitWith2) {
+  EXPECT_REFUSED(run({}), 2, "subcommand");
+  EXPECT_REFUSED(run({"selct"}), 2, "selct");
+  EXPECT_REFUSED(run({"score", "--no-such"}), 2, "--");
+  EXPECT_REFUSED(run({"score", "--out", "x.npy"}), 2, "--acquisition");
+  EXPECT_REFUSED(run({"select", "--strategy", "margni", "--batch", "1"}), 2, "nearest name is \"margin\"");
+  EXPECT_REFUSED(run({"select", "--strategy", "margin", "--batch", "0"}), 2, "--batch");
+  EXPECT_REFUSED(run({"select", "--strategy", "margin", "--device", "tpu"}), 2, "tpu");
+  const pool_folder pool;
+  EXPECT_REFUSED(run({"select", "--logits", pool.logits, "--strategy", "margin"}), 2, "--batch");
+  EXPECT_REFUSED(run({"select", "--logits", pool.logits, "--strategy", "margin", "--budget", "5"}), 2,
+                 "--cost");
+  EXPECT_REFUSED(run({"select", "--logits", pool.logits, "--probs", pool.logits, "--strategy", "margin"}), 2,
+                 "excludes");
+  EXPECT_REFUSED(run({"score", "--logits", pool.logits, "--acquisition", "kcenter", "--out", pool / "s.npy"}),
+                 2, "kcenter");
+}
+
+TEST(Command, ScoreWritesWhatTheFormulaSays) {
+  const pool_folder pool;
+  const auto logits = normals(pool_rows * classes, 1);
+  const outcome result = run({"score", "--logits", pool.logits, "--acquisition",
+                              "entropy,margin,least_confidence", "--out", pool / "scores.npy"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  array keep;
+  const auto scores = as_float_matrix(open_npy(pool / "scores.npy"), keep);
+  ASSERT_EQ(scores.rows, pool_rows);
+  ASSERT_EQ(scores.cols, 3);
+  for (index_t i = 0; i < pool_rows; ++i) {
+    std::vector<double> p(classes);
+    double z = 0, h = 0;
+    for (std::size_t c = 0; c < classes; ++c)
+      z += p[c] = std::exp(double(logits[std::size_t(i * classes) + c]));
+    for (double& v : p) v /= z, h -= v * std::log(v);
+    std::sort(p.rbegin(), p.rend());
+    EXPECT_NEAR(scores(i, 0), h, 1e-5);
+    EXPECT_NEAR(scores(i, 1), 1 - (p[0] - p[1]), 1e-5);
+    EXPECT_NEAR(scores(i, 2), 1 - p[0], 1e-5);
+  }
+  ASSERT_EQ(run({"score", "--logits", pool.logits, "--acquisition", "energy", "--out", pool / "one.npy"}).code,
+            0);
+  EXPECT_EQ(open_npy(pool / "one.npy").shape, (std::vector<index_t>{pool_rows}));
+}
+
+TEST(Command, SelectPrintsTheDocumentedCsvAndJson) {
+  const pool_folder pool;
+  std::ofstream(pool / "ids.csv") << "id\n"
+                                  << [] {
+                                       std::string text;
+                                       for (int i = 0; i < pool_rows; ++i)
+                                         text += i == 0 ? "\"a,b\"\n" : "item-" + std::to_string(i) + "\n";
+                                       return text;
+                                     }();
+  const std::vector<std::string> arguments = {
+      "select", "--logits", pool.logits, "--embeddings", pool.embeddings, "--strategy",
+      "badge",  "--batch",  "60",        "--ids",        pool / "ids.csv"};
+  const outcome csv = run(arguments);
+  ASSERT_EQ(csv.code, 0) << csv.err;
+  EXPECT_EQ(csv.out.substr(0, csv.out.find('\n')), "rank,row,id,score,cost,reason");
+  EXPECT_EQ(lines(csv.out), 61);
+  EXPECT_NE(csv.out.find(",\"a,b\","), std::string::npos);
+
+  auto with_json = arguments;
+  with_json.push_back("--json");
+  const auto json = run(with_json).json();
+  EXPECT_EQ(json["schema"], "poolwise.select/1");
+  ASSERT_EQ(json["picks"].size(), 60u);
+  for (std::size_t i = 0; i < 60; ++i) {
+    const auto& pick = json["picks"][i];
+    EXPECT_EQ(pick["rank"], i + 1);
+    for (const char* key : {"row", "id", "score", "cost", "reason"}) EXPECT_TRUE(pick.contains(key)) << key;
+    const std::string start = std::to_string(i + 1) + "," + std::to_string(pick["row"].get<int>()) + ",";
+    EXPECT_NE(csv.out.find("\n" + start), std::string::npos) << start;
+  }
+
+  auto to_file = arguments;
+  to_file.insert(to_file.end(), {"--out", pool / "picks.csv"});
+  EXPECT_EQ(run(to_file).out, "");
+  EXPECT_EQ(contents(pool / "picks.csv"), csv.out);
+}
+
+TEST(Command, SelectIsTheSameOnAnyThreadsAndChangesWithTheSeed) {
+  const pool_folder pool;
+  const auto picks = [&](const std::string& threads, const std::string& seed) {
+    return run({"select", "--logits", pool.logits, "--embeddings", pool.embeddings, "--strategy", "badge",
+                "--batch", "20", "--threads", threads, "--seed", seed})
+        .out;
+  };
+  EXPECT_EQ(picks("1", "3"), picks("2", "3"));
+  EXPECT_NE(picks("1", "3"), picks("1", "4"));
+}
+
+TEST(Command, BudgetsQuotasAndExclusions) {
+  const pool_folder pool;
+  std::vector<std::int64_t> cost(pool_rows, 10), group(pool_rows, 0), exclude = {1, 2, 3};
+  group[5] = group[6] = 1;
+  save(pool / "cost.npy", cost);
+  save(pool / "group.npy", group);
+  save(pool / "exclude.npy", exclude);
+  std::ofstream(pool / "quota.csv") << "group,quota\n0,2\n1,1\n";
+  const std::vector<std::string> base = {"select", "--logits", pool.logits, "--strategy", "margin", "--json"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), base.begin(), base.end());
+    return run(more);
+  };
+  const auto bought = with({"--cost", pool / "cost.npy", "--budget", "59"}).json();
+  EXPECT_EQ(bought["picks"].size(), 5u);
+  EXPECT_EQ(bought["cost"], 50);
+  const auto quotas =
+      with({"--group", pool / "group.npy", "--quota", pool / "quota.csv", "--batch", "9"}).json();
+  EXPECT_EQ(quotas["picks"].size(), 3u);
+  for (const auto& pick : with({"--exclude", pool / "exclude.npy", "--batch", "57"}).json()["picks"])
+    EXPECT_TRUE(pick["row"] == 0 || pick["row"] > 3);
+
+  EXPECT_REFUSED(with({"--cost", pool / "cost.npy", "--budget", "9"}), 3, "buy none");
+  EXPECT_REFUSED(with({"--exclude", pool / "exclude.npy", "--batch", "58"}), 6, "58 was asked of 57");
+  cost[7] = -1;
+  save(pool / "cost.npy", cost);
+  EXPECT_REFUSED(with({"--cost", pool / "cost.npy", "--budget", "59"}), 6, "the cost of row 7 is -1");
+  std::ofstream(pool / "quota.csv") << "group,quota\n0,two\n";
+  EXPECT_REFUSED(with({"--group", pool / "group.npy", "--quota", pool / "quota.csv", "--batch", "9"}), 6,
+                 "line 2");
+}
+
+TEST(Command, BadArraysAreRefusedInOneLineWithExit6) {
+  const pool_folder pool;
+  const auto score = [&](const std::string& file, const char* flag = "--logits") {
+    return run({"score", flag, file, "--acquisition", "entropy", "--out", pool / "out.npy"});
+  };
+  const auto npy = [&](const std::string& header, std::size_t data) {
+    std::string text = "\x93NUMPY";
+    text += {1, 0, char(header.size() & 255), char(header.size() >> 8)};
+    std::ofstream(pool / "bad.npy", std::ios::binary) << text << header << std::string(data, '\0');
+    return pool / "bad.npy";
+  };
+  EXPECT_REFUSED(score(pool / "none.npy"), 6, "none.npy");
+  EXPECT_REFUSED(score(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }\n", 23)), 6,
+                 "truncated");
+  EXPECT_REFUSED(score(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }\n", 25)), 6, "bad.npy");
+  EXPECT_REFUSED(score(npy("{'descr': '|O', 'fortran_order': False, 'shape': (3, 2), }\n", 48)), 6, "object");
+  EXPECT_REFUSED(score(npy("{'descr': '>f4', 'fortran_order': False, 'shape': (3, 2), }\n", 24)), 6, "<f4");
+  EXPECT_REFUSED(score(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (3, 2), }\n", 24)), 6,
+                 "ascontiguousarray");
+  EXPECT_REFUSED(score(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }\n", 24)), 6, "rank");
+  EXPECT_REFUSED(score(npy("{'descr': '<i4', 'fortran_order': False, 'shape': (3, 2), }\n", 24)), 6, "int32");
+  EXPECT_REFUSED(
+      score(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 3), }\n", 24)), 6,
+      "bad.npy");
+  EXPECT_REFUSED(score(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 2), }\n", 0)), 6, "empty");
+  EXPECT_REFUSED(score(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 0), }\n", 0)), 6, "score");
+  EXPECT_REFUSED(score(pool.logits, "--probs"), 6, "row 0");
+  EXPECT_EQ(std::filesystem::exists(pool / "out.npy"), false);
+}
+
+TEST(Command, RowsWithoutAScore) {
+  const pool_folder pool;
+  auto logits = normals(pool_rows * classes, 1);
+  logits[9 * classes + 1] = std::nanf("");
+  logits[11 * classes] = INFINITY;
+  save(pool.logits, logits, classes);
+  const std::vector<std::string> score = {"score",          "--logits", pool.logits,   "--acquisition",
+                                          "entropy,margin", "--out",    pool / "s.npy"};
+  EXPECT_REFUSED(run(score), 6, "row 9 holds NaN in column 1; 2 of 60 rows");
+  EXPECT_FALSE(std::filesystem::exists(pool / "s.npy"));
+  auto keep_nan = score;
+  keep_nan.insert(keep_nan.end(), {"--on-nan", "keep"});
+  EXPECT_EQ(run(keep_nan).code, 0);
+  array keep;
+  const auto scores = as_float_matrix(open_npy(pool / "s.npy"), keep);
+  EXPECT_TRUE(std::isnan(scores(9, 0)) && std::isnan(scores(9, 1)) && std::isnan(scores(11, 0)));
+  EXPECT_FALSE(std::isnan(scores(10, 0)));
+
+  EXPECT_REFUSED(run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "5"}), 6,
+                 "row 9 holds NaN in column 1; 2 of 60 rows");
+  const auto skipped = run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "58",
+                            "--on-nan", "skip", "--json"});
+  EXPECT_EQ(skipped.json()["skipped_rows"], 2);
+  EXPECT_EQ(skipped.json()["picks"].size(), 58u);
+}
+
+TEST(Command, LabelledRowsAreChecked) {
+  const pool_folder pool;
+  const auto select = [&](const std::vector<std::int64_t>& labelled) {
+    save(pool / "labelled.npy", labelled);
+    return run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "5", "--labelled",
+                pool / "labelled.npy"});
+  };
+  EXPECT_EQ(select({0, 5, 59}).code, 0);
+  EXPECT_REFUSED(select({0, 60}), 6, "labelled row 60 is not in the pool");
+  EXPECT_REFUSED(select({-1}), 6, "labelled row -1");
+  EXPECT_REFUSED(select({4, 5, 4}), 6, "row 4 is given twice");
+}
+
+TEST(Command, OutputsAreWholeOrNotThere) {
+  const pool_folder pool;
+  const std::vector<std::string> score = {"score",         "--logits", pool.logits,
+                                          "--acquisition", "entropy",  "--out"};
+  const auto to = [&](const std::string& file) {
+    auto arguments = score;
+    arguments.push_back(file);
+    return run(arguments);
+  };
+  EXPECT_REFUSED(to("/dev/full"), 1, "No space left on device");
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
+  EXPECT_REFUSED(to(pool / "no/such/folder/s.npy"), 1, "cannot write");
+  EXPECT_REFUSED(
+      run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "5", "--out", "/dev/full"}), 1,
+      "No space left on device");
+  EXPECT_EQ(pool.files().size(), 2u);  // the two inputs: no temporary was left
+}
+
+TEST(Command, DryRunWritesNothing) {
+  const pool_folder pool;
+  EXPECT_EQ(
+      run({"score", "--logits", pool.logits, "--acquisition", "entropy", "--out", pool / "s.npy", "--dry-run"})
+          .code,
+      0);
+  EXPECT_EQ(run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "5", "--out",
+                 pool / "p.csv", "--dry-run"})
+                .code,
+            0);
+  EXPECT_EQ(pool.files().size(), 2u);
+}
+
+TEST(Command, SettingsComeFromFileThenEnvironmentThenFlags) {
+  const pool_folder pool;
+  std::ofstream(pool / "poolwise.toml") << "seed = 1\n[select]\nbatch = 3\nstrategy = \"random\"\n";
+  const std::vector<std::string> base = {"select", "--logits", pool.logits,
+                                         "--json", "--config", pool / "poolwise.toml"};
+  const auto file = run(base).json();
+  EXPECT_EQ(file["picks"].size(), 3u);
+  EXPECT_EQ(file["seed"], 1);
+  const auto environment = run(base, {"POOLWISE_BATCH=4"}).json();
+  EXPECT_EQ(environment["picks"].size(), 4u);
+  auto typed = base;
+  typed.insert(typed.end(), {"--batch", "5"});
+  EXPECT_EQ(run(typed, {"POOLWISE_BATCH=4"}).json()["picks"].size(), 5u);
+
+  std::ofstream(pool / "poolwise.toml") << "bacth = 3\n";
+  EXPECT_REFUSED(run(base), 2, "no command has an option \"bacth\"");
+  std::ofstream(pool / "poolwise.toml") << "batch = \n";
+  EXPECT_REFUSED(run(base), 2, "poolwise.toml");
+}
+
+TEST(Command, MemoryCeilingIsKeptBeforeTheRun) {
+  const pool_folder pool;
+  const std::vector<std::string> select = {"select", "--logits", pool.logits, "--strategy",
+                                           "margin", "--batch",  "5"};
+  auto tight = select;
+  tight.insert(tight.end(), {"--memory", "1MiB"});
+  EXPECT_REFUSED(run(tight), 6, "--memory allows 1.0 MiB");
+  auto roomy = select;
+  roomy.insert(roomy.end(), {"--memory", "8GiB"});
+  EXPECT_EQ(run(roomy).code, 0);
+}
+
+TEST(Command, CudaIsRefusedAndNeverReplacedByTheCpu) {
+  const pool_folder pool;
+  EXPECT_REFUSED(run({"score", "--logits", pool.logits, "--acquisition", "entropy", "--out", pool / "s.npy",
+                      "--device", "cuda"}),
+                 1, "CUDA");
+  EXPECT_EQ(run({"score", "--logits", pool.logits, "--acquisition", "entropy", "--out", pool / "s.npy",
+                 "--device", "auto"})
+                .code,
+            0);
+}
+
+TEST(Command, CommitteesAndSafetensors) {
+  const pool_folder pool;
+  const auto values = normals(3 * pool_rows * classes, 5);
+  const std::size_t bytes = values.size() * sizeof(float);
+  const std::string header =
+      "{\"c\":{\"dtype\":\"F32\",\"shape\":[3,60,4],\"data_offsets\":[0," + std::to_string(bytes) + "]}}";
+  const std::uint64_t size = header.size();
+  std::ofstream file(pool / "c.safetensors", std::ios::binary);
+  file.write(reinterpret_cast<const char*>(&size), 8);
+  file << header;
+  file.write(reinterpret_cast<const char*>(values.data()), std::streamsize(bytes));
+  file.close();
+  for (const char* spec : {"c.safetensors", "c.safetensors:c"}) {
+    const outcome result = run({"score", "--committee", pool / spec, "--logits", pool.logits, "--acquisition",
+                                "bald,entropy,vote_entropy", "--out", pool / "s.npy"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(open_npy(pool / "s.npy").shape, (std::vector<index_t>{pool_rows, 3}));
+  }
+  EXPECT_REFUSED(
+      run({"score", "--committee", pool / "c.safetensors:d", "--acquisition", "bald", "--out", pool / "s.npy"}),
+      6, "c.safetensors");
+}
+
+TEST(Command, StrategiesAndDevices) {
+  const auto strategies = run({"strategies", "--json"}).json();
+  EXPECT_EQ(strategies["schema"], "poolwise.strategies/1");
+  EXPECT_GE(strategies["strategies"].size(), 14u);
+  EXPECT_NE(run({"strategies"}).out.find("kcenter"), std::string::npos);
+  const auto devices = run({"devices", "--json"}).json();
+  EXPECT_EQ(devices["schema"], "poolwise.devices/1");
+  EXPECT_GE(devices["cpu"]["threads"], 1);
+  EXPECT_EQ(devices["cuda"].empty(), devices["cuda_missing"] != "");
+}
+
+TEST(Command, PeakMemoryOfScoreAboveTheMappedInputStaysUnder64MiB) {
+  const scratch folder;
+  const index_t rows = 2'000'000;
+  const std::string file = save(folder / "big.npy", std::vector<float>(std::size_t(rows * 10), 0.5f), 10);
+  const outcome result =
+      run({"score", "--logits", file, "--acquisition", "entropy", "--out", folder / "s.npy"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_LT(result.peak_bytes - rows * 40, 64 << 20);
+}
+
+TEST(Command, SelectStaysUnderThePlannedBytes) {
+  const scratch folder;
+  const index_t rows = 400'000;
+  const std::string logits = save(folder / "l.npy", normals(rows * 10, 1), 10);
+  const std::string embeddings = save(folder / "e.npy", normals(rows * 32, 2), 32);
+  std::vector<std::int64_t> labelled(1000);
+  for (std::size_t i = 0; i < labelled.size(); ++i) labelled[i] = std::int64_t(i * 7);
+  save(folder / "labelled.npy", labelled);
+  for (const char* name : {"entropy", "kcenter", "badge", "margin/100x/kcenter", "margin/1000x/badge"}) {
+    const std::vector<std::string> flags = {
+        "--logits", logits,       "--embeddings",          embeddings, "--strategy", name, "--batch",
+        "20",       "--labelled", folder / "labelled.npy", "--json"};
+    auto plan = flags, select = flags;
+    plan.insert(plan.begin(), "plan");
+    select.insert(select.begin(), "select");
+    const auto planned = run(plan).json();
+    EXPECT_EQ(planned["schema"], "poolwise.plan/1");
+    EXPECT_GT(planned["seconds"], 0.0);
+    EXPECT_GE(planned["sweeps"], 1);
+    const outcome result = run(select);
+    ASSERT_EQ(result.code, 0) << result.err;
+    // The mapped inputs count at most once in what is resident.
+    EXPECT_LE(result.peak_bytes,
+              planned["bytes"].get<std::int64_t>() + planned["input_bytes"].get<std::int64_t>())
+        << name;
+  }
+}
+
+TEST(Command, ASignalLeavesTheOldOutputAndNoTemporary) {
+  const scratch folder;
+  const index_t rows = 3'000'000;
+  const std::string file = save(folder / "big.npy", std::vector<float>(std::size_t(rows * 10), 0.5f), 10);
+  std::ofstream(folder / "s.npy") << "old";
+  int signalled = 0;
+  for (const int delay_ms : {1, 5, 10, 15, 20, 25, 30, 40, 60}) {
+    const pid_t child = start(folder, {"score", "--logits", file, "--acquisition", "entropy,margin,ratio",
+                                       "--out", folder / "s.npy"});
+    usleep(useconds_t(delay_ms) * 1000);
+    kill(child, SIGINT);
+    const outcome result = finish(folder, child);
+    const std::string left = contents(folder / "s.npy");
+    if (result.code == 128 + SIGINT) {
+      ++signalled;
+      EXPECT_EQ(left, "old");
+      EXPECT_EQ(folder.files().size(), 2u) << "a temporary was left behind";
+    } else {
+      ASSERT_EQ(result.code, 0);
+      EXPECT_EQ(open_npy(folder / "s.npy").shape, (std::vector<index_t>{rows, 3}));
+      std::ofstream(folder / "s.npy") << "old";
+    }
+  }
+  EXPECT_GT(signalled, 0);
+}
+
+}  // namespace
+}  // namespace poolwise::test

@@ -1,0 +1,307 @@
+// One query from pool to batch.
+#include "poolwise/query/select.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "poolwise/core/error.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr index_t pool_rows = 500, classes = 5, features = 7, members = 3;
+
+// A pool with everything that any strategy needs.
+struct pool_fixture {
+  std::vector<float> logits, committee, embeddings;
+  pool_inputs inputs;
+
+  explicit pool_fixture(unsigned seed = 1, index_t rows = pool_rows)
+      : logits(std::size_t(rows * classes)),
+        committee(std::size_t(members * rows * classes)),
+        embeddings(std::size_t(rows * features)) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    for (auto* values : {&logits, &committee, &embeddings})
+      for (float& v : *values) v = normal(random);
+    inputs.rows = rows;
+    inputs.model = matrix_view<const float>{logits.data(), rows, classes};
+    inputs.committee = cube_view<const float>{committee.data(), members, rows, classes};
+    inputs.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+  }
+};
+
+selection_request ask(const std::string& strategy_name, index_t picks) {
+  selection_request request;
+  request.what = parse_strategy(strategy_name);
+  request.limit.picks = picks;
+  return request;
+}
+
+std::vector<index_t> rows_of(const batch& b) {
+  std::vector<index_t> rows;
+  for (const pick& p : b.picks) rows.push_back(p.row);
+  return rows;
+}
+
+std::string refusal(const pool_inputs& pool, const selection_request& request) {
+  try {
+    select(cpu{}, pool, request);
+  } catch (const error& e) {
+    return e.what();
+  }
+  return "";
+}
+
+const char* const every_strategy[] = {"random",
+                                      "least_confidence",
+                                      "margin",
+                                      "ratio",
+                                      "entropy",
+                                      "energy",
+                                      "bald",
+                                      "vote_entropy",
+                                      "consensus_entropy",
+                                      "variation_ratio",
+                                      "max_kl",
+                                      "mean_std",
+                                      "kcenter",
+                                      "badge",
+                                      "margin/50/kcenter",
+                                      "bald/3x/badge",
+                                      "entropy/100/badge",
+                                      "random/10x/kcenter"};
+
+class EveryStrategy : public testing::TestWithParam<const char*> {};
+
+TEST_P(EveryStrategy, PicksDistinctAvailableRowsTheSameOnAnyThreads) {
+  const pool_fixture pool;
+  const std::vector<index_t> labelled = {0, 17, 499}, excluded = {3, 4, 5};
+  auto request = ask(GetParam(), 40);
+  request.labelled = labelled;
+  request.excluded = excluded;
+  const auto first = select(cpu{1}, pool.inputs, request);
+  const auto rows = rows_of(first);
+  EXPECT_EQ(rows.size(), 40u);
+  EXPECT_EQ(std::set<index_t>(rows.begin(), rows.end()).size(), 40u);
+  for (const index_t row : rows) {
+    EXPECT_EQ(std::count(labelled.begin(), labelled.end(), row), 0) << row;
+    EXPECT_EQ(std::count(excluded.begin(), excluded.end(), row), 0) << row;
+  }
+  for (int threads : {2, 5}) EXPECT_EQ(rows_of(select(cpu{threads}, pool.inputs, request)), rows);
+  for (const pick& p : first.picks) EXPECT_NE(p.reason, "");
+}
+
+TEST_P(EveryStrategy, StaysWithinTheBudgetAndTheQuotas) {
+  const pool_fixture pool;
+  if (std::string(GetParam()) == "energy") return;  // negative scores have no worth per cost
+  std::vector<std::int64_t> cost(pool_rows);
+  std::vector<index_t> group(pool_rows);
+  for (index_t i = 0; i < pool_rows; ++i) {
+    cost[std::size_t(i)] = 1 + i % 7;
+    group[std::size_t(i)] = i % 2;
+  }
+  const std::vector<index_t> quota = {5, 3};
+  auto request = ask(GetParam(), 40);
+  request.limit.cost = {cost.data(), pool_rows};
+  request.limit.budget = 30;
+  const batch priced = select(cpu{}, pool.inputs, request);
+  EXPECT_LE(priced.cost(), 30);
+  EXPECT_GE(priced.cost(), 24);  // less than a dearest row is left over
+  request.limit.budget = std::numeric_limits<std::int64_t>::max();
+  request.limit.group = {group.data(), pool_rows};
+  request.limit.quota = {quota.data(), 2};
+  const auto rows = rows_of(select(cpu{}, pool.inputs, request));
+  EXPECT_EQ(std::count_if(rows.begin(), rows.end(), [](index_t r) { return r % 2 == 0; }), 5);
+  EXPECT_EQ(rows.size(), 8u);
+}
+
+TEST_P(EveryStrategy, TakesTheWholePoolWhenAsked) {
+  const pool_fixture pool(2, 30);
+  const auto rows = rows_of(select(cpu{}, pool.inputs, ask(GetParam(), 30)));
+  EXPECT_EQ(std::set<index_t>(rows.begin(), rows.end()).size(), 30u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Select, EveryStrategy, testing::ValuesIn(every_strategy), [](const auto& name) {
+  std::string text = name.param;
+  std::replace(text.begin(), text.end(), '/', '_');
+  return text;
+});
+
+TEST(Select, EntropyTakesTheHighestEntropies) {
+  const pool_fixture pool;
+  // Entropy in long double from the definition.
+  std::vector<std::pair<long double, index_t>> order;
+  for (index_t i = 0; i < pool_rows; ++i) {
+    long double z = 0, h = 0;
+    for (index_t c = 0; c < classes; ++c) z += std::exp((long double)pool.logits[std::size_t(i * classes + c)]);
+    for (index_t c = 0; c < classes; ++c) {
+      const long double p = std::exp((long double)pool.logits[std::size_t(i * classes + c)]) / z;
+      h -= p * std::log(p);
+    }
+    order.push_back({-h, i});
+  }
+  std::sort(order.begin(), order.end());
+  const batch b = select(cpu{}, pool.inputs, ask("entropy", 20));
+  for (std::size_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(b.picks[i].row, order[i].second);
+    EXPECT_NEAR(b.picks[i].score, double(-order[i].first), 1e-5);
+  }
+}
+
+TEST(Select, RandomDependsOnSeedAndRoundAndNothingElse) {
+  const pool_fixture a(1), b(2);
+  auto request = ask("random", 50);
+  const auto rows = rows_of(select(cpu{}, a.inputs, request));
+  EXPECT_EQ(rows_of(select(cpu{}, b.inputs, request)), rows);
+  request.seed = 1;
+  EXPECT_NE(rows_of(select(cpu{}, a.inputs, request)), rows);
+  request.seed = 0;
+  request.round = 1;
+  EXPECT_NE(rows_of(select(cpu{}, a.inputs, request)), rows);
+}
+
+TEST(Select, RandomIsUniform) {
+  const pool_fixture pool(1, 20);
+  std::vector<int> counts(20);
+  auto request = ask("random", 5);
+  for (request.seed = 0; request.seed < 4000; ++request.seed)
+    for (const index_t row : rows_of(select(cpu{1}, pool.inputs, request))) ++counts[std::size_t(row)];
+  double chi2 = 0;
+  for (const int n : counts)
+    chi2 += (n - 1000.0) * (n - 1000.0) / 750;  // variance n p (1 - p) = 4000 * .25 * .75
+  EXPECT_LT(chi2, 52);  // 20 rows, 5 picked without replacement: about chi-square of 19; P(> 52) < 1e-4
+}
+
+TEST(Select, KeepRestrictsTheDiversifierToTheBestRanked) {
+  const pool_fixture pool;
+  const auto best = rows_of(select(cpu{}, pool.inputs, ask("margin", 50)));
+  for (const char* name : {"margin/50/kcenter", "margin/50/badge"})
+    for (const index_t row : rows_of(select(cpu{}, pool.inputs, ask(name, 10))))
+      EXPECT_EQ(std::count(best.begin(), best.end(), row), 1) << name;
+}
+
+TEST(Select, KeepingEverythingIsNoRestriction) {
+  const pool_fixture pool;
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("margin/500/kcenter", 30))),
+            rows_of(select(cpu{}, pool.inputs, ask("kcenter", 30))));
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("margin/500/badge", 30))),
+            rows_of(select(cpu{}, pool.inputs, ask("badge", 30))));
+}
+
+TEST(Select, KcenterStartsFarthestFromTheLabelled) {
+  pool_fixture pool(1, 6);
+  // Points on a line at 0, 1, 2, 10, 11, 30 in the first feature.
+  std::fill(pool.embeddings.begin(), pool.embeddings.end(), 0.0f);
+  const float place[] = {0, 1, 2, 10, 11, 30};
+  for (std::size_t i = 0; i < 6; ++i) pool.embeddings[i * features] = place[i];
+  const std::vector<index_t> labelled = {5};
+  auto request = ask("kcenter", 2);
+  request.labelled = labelled;
+  const batch b = select(cpu{}, pool.inputs, request);
+  EXPECT_EQ(rows_of(b), (std::vector<index_t>{0, 4}));
+  EXPECT_EQ(b.picks[0].score, 900.0f);
+  EXPECT_EQ(b.picks[1].score, 121.0f);
+}
+
+TEST(Select, InvalidRowsAreRefusedByNameOrSkipped) {
+  const float inf = std::numeric_limits<float>::infinity();
+  for (const float bad : {std::nanf(""), inf})
+    for (const char* name : {"entropy", "badge", "margin/50/kcenter"}) {
+      pool_fixture pool;
+      pool.logits[20 * classes + 2] = bad;
+      pool.logits[30 * classes] = bad;
+      auto request = ask(name, 10);
+      const std::string message = refusal(pool.inputs, request);
+      EXPECT_NE(message.find("row 20 holds"), std::string::npos) << message;
+      EXPECT_NE(message.find("column 2"), std::string::npos) << message;
+      EXPECT_NE(message.find("2 of 500 rows"), std::string::npos) << message;
+      request.invalid = on_invalid::skip;
+      request.limit.picks = 498;
+      const batch b = select(cpu{}, pool.inputs, request);
+      EXPECT_EQ(b.skipped_rows, 2);
+      EXPECT_EQ(b.first_skipped, 20);
+      const auto rows = rows_of(b);
+      EXPECT_EQ(std::count(rows.begin(), rows.end(), 20), 0);
+    }
+}
+
+TEST(Select, InvalidRowsThatAreLabelledDoNotMatter) {
+  pool_fixture pool;
+  pool.logits[20 * classes] = std::nanf("");
+  const std::vector<index_t> labelled = {20};
+  auto request = ask("entropy", 10);
+  request.labelled = labelled;
+  EXPECT_EQ(select(cpu{}, pool.inputs, request).skipped_rows, 0);
+}
+
+TEST(Select, InvalidEmbeddingsAndCommittees) {
+  pool_fixture pool;
+  pool.embeddings[7 * features] = std::nanf("");
+  EXPECT_NE(refusal(pool.inputs, ask("kcenter", 5)).find("row 7 has an embedding that is not finite"),
+            std::string::npos);
+  EXPECT_EQ(refusal(pool.inputs, ask("entropy", 5)), "");
+  pool_fixture other;
+  other.committee[std::size_t((1 * pool_rows + 9) * classes)] = std::nanf("");
+  const std::string message = refusal(other.inputs, ask("bald", 5));
+  EXPECT_NE(message.find("row 9 holds"), std::string::npos) << message;
+  EXPECT_NE(message.find("member 1"), std::string::npos) << message;
+}
+
+TEST(Select, ProbabilitiesMustSumToOne) {
+  pool_fixture pool;
+  std::fill(pool.logits.begin(), pool.logits.end(), 0.2f);
+  pool.inputs.model_kind = outputs::probabilities;
+  EXPECT_EQ(refusal(pool.inputs, ask("entropy", 5)), "");
+  pool.logits[4 * classes] = 0.9f;
+  EXPECT_NE(refusal(pool.inputs, ask("entropy", 5)).find("row 4 sums to 1.7"), std::string::npos)
+      << refusal(pool.inputs, ask("entropy", 5));
+}
+
+TEST(Select, WrongUses) {
+  const pool_fixture pool;
+  pool_inputs nothing;
+  EXPECT_NE(refusal(nothing, ask("random", 1)).find("the pool is empty"), std::string::npos);
+
+  pool_inputs bare;
+  bare.rows = 10;
+  EXPECT_EQ(refusal(bare, ask("random", 3)), "");
+  EXPECT_NE(refusal(bare, ask("entropy", 3)).find("needs model outputs"), std::string::npos);
+  EXPECT_NE(refusal(bare, ask("bald", 3)).find("needs committee outputs"), std::string::npos);
+  EXPECT_NE(refusal(bare, ask("kcenter", 3)).find("needs embeddings"), std::string::npos);
+
+  EXPECT_NE(refusal(pool.inputs, ask("entropy", 501)).find("a batch of 501 was asked of 500"),
+            std::string::npos);
+  auto request = ask("entropy", 3);
+  std::vector<index_t> rows = {500};
+  request.labelled = rows;
+  EXPECT_NE(refusal(pool.inputs, request).find("labelled row 500 is not in the pool"), std::string::npos);
+  rows = {-1};
+  EXPECT_NE(refusal(pool.inputs, request).find("labelled row -1"), std::string::npos);
+  rows = {4};
+  const std::vector<index_t> again = {4};
+  request.excluded = again;
+  EXPECT_NE(refusal(pool.inputs, request).find("row 4 is given twice"), std::string::npos);
+
+  pool_inputs uneven = pool.inputs;
+  uneven.embeddings->rows = 499;
+  EXPECT_NE(refusal(uneven, ask("random", 3)).find("embeddings have 499 rows but the pool has 500"),
+            std::string::npos);
+
+  std::vector<std::int64_t> cost(pool_rows, 10);
+  auto poor = ask("entropy", 3);
+  poor.limit.cost = {cost.data(), pool_rows};
+  poor.limit.budget = 9;
+  EXPECT_THROW(select(cpu{}, pool.inputs, poor), budget_error);
+  EXPECT_THROW(select(cuda{}, pool.inputs, ask("entropy", 3)), no_cuda_error);
+}
+
+}  // namespace
+}  // namespace poolwise
