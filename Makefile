@@ -27,7 +27,7 @@ asan tsan: setup-sanitizers ## the tests under AddressSanitizer and UBSan, or un
 
 tidy: setup-tidy ## clang-tidy over every file
 	cmake --preset tidy
-	cmake --build --preset tidy
+	cmake --build --preset tidy -- -k 0
 
 bench: setup ## run every benchmark
 	cmake --preset release

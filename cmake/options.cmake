@@ -28,6 +28,8 @@ set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 # Before 1.0 a minor version may break its callers; every header is checked to compile alone, as a user includes it.
 set(POOLWISE_LIBRARY_PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
   VERIFY_INTERFACE_HEADER_SETS ON)
+# Not installed: headers in a folder detail/, and Highway's -inl.hpp, which are compiled once for each SIMD target.
+set(POOLWISE_PRIVATE_HEADERS "/detail/|-inl\\.hpp$")
 
 find_program(POOLWISE_CCACHE ccache)
 if(POOLWISE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
