@@ -1,17 +1,17 @@
 # Everything Poolwise stands on, found once. OpenMP comes before FAISS, whose package refers to its target.
+# What a static library of ours needs at link time is found again by poolwiseConfig.cmake.in: keep the two in step.
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED)
-find_package(Threads REQUIRED)
 find_package(BLAS REQUIRED)
 find_package(faiss REQUIRED)
-find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(ZLIB REQUIRED)
+find_package(lbfgs REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(Boost 1.74 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(tomlplusplus REQUIRED)
-find_path(LBFGS_INCLUDE_DIR lbfgs.h REQUIRED)
-find_library(LBFGS_LIBRARY lbfgs REQUIRED)
 if(POOLWISE_TESTS)
   find_package(GTest REQUIRED)
 endif()
@@ -27,4 +27,14 @@ elseif(POOLWISE_CUDA STREQUAL "AUTO")
 endif()
 if(CUDAToolkit_FOUND)
   set(POOLWISE_HAS_CUDA ON)
+endif()
+
+# The interpreter that cmake/setup.sh fills with requirements.txt, or the system's, which may lack numpy.
+set(venv ${PROJECT_SOURCE_DIR}/build/venv)
+find_program(POOLWISE_PYTHON python3 HINTS ${venv}/bin DOC "Python for the structural tests and those against numpy")
+
+# Reports carry their script with them: it stands where the command looks for it, in the build tree and installed.
+file(GLOB plotly_script ${venv}/lib/python3*/site-packages/plotly/package_data/plotly.min.js)
+if(plotly_script)
+  file(COPY ${plotly_script} DESTINATION ${PROJECT_BINARY_DIR}/share/poolwise)
 endif()

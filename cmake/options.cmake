@@ -1,8 +1,10 @@
 # What can be chosen, and how every target of ours is compiled.
 set(POOLWISE_CUDA AUTO CACHE STRING "Find GPUs through the CUDA runtime: AUTO, ON or OFF")
 set_property(CACHE POOLWISE_CUDA PROPERTY STRINGS AUTO ON OFF)
+option(BUILD_SHARED_LIBS "Build shared libraries" OFF)
 option(POOLWISE_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(POOLWISE_BENCH "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(POOLWISE_INSTALL "Install Poolwise with this project" ${PROJECT_IS_TOP_LEVEL})
 option(POOLWISE_WERROR "Treat warnings as errors" OFF)
 set(POOLWISE_SANITIZE "" CACHE STRING "Sanitizers to build with, such as address,undefined")
 
@@ -18,6 +20,16 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 if(PROJECT_IS_TOP_LEVEL)
   set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 endif()
+
+# An installed program finds our libraries beside it, and CUDA's where it was linked.
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_FULL_BINDIR} OUTPUT_VARIABLE lib_from_bin)
+set(CMAKE_INSTALL_RPATH $ORIGIN $ORIGIN/${lib_from_bin})
+set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
+# Before 1.0 a minor version may break its callers; every header is checked to compile alone, as a user includes it.
+set(POOLWISE_LIBRARY_PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+  VERIFY_INTERFACE_HEADER_SETS ON)
+# Not installed: headers in a folder detail/, and Highway's -inl.hpp, which are compiled once for each SIMD target.
+set(POOLWISE_PRIVATE_HEADERS "/detail/|-inl\\.hpp$")
 
 find_program(POOLWISE_CCACHE ccache)
 if(POOLWISE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

@@ -73,7 +73,7 @@ keep_rule parse_keep(const std::string& word, const std::string& text) {
   index_t number = 0;
   const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), number);
   const std::string unit(end, word.data() + word.size());
-  if (problem != std::errc{} || number < 1 || (unit != "" && unit != "x"))
+  if (problem != std::errc{} || number < 1 || (!unit.empty() && unit != "x"))
     throw value_error("strategy \"" + text + "\": cannot keep \"" + word +
                       "\"; write a number of rows such as 1000, or 10x for ten rows a pick");
   return unit == "x" ? keep_rule{0, number} : keep_rule{number, 0};

@@ -1,0 +1,48 @@
+# `make demo` and `make test` are all that a user needs; `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test asan tsan tidy bench format setup clean
+
+# CTest's verdict, the one line that says how many tests passed, is printed last.
+verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
+
+help: ## this list
+	@grep --no-filename '^[a-z ]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand --tabs=14
+
+demo: setup ## run the main job on real data; the report is build/demo/report.html
+	cmake --preset release
+	cmake --build --preset release --target poolwise
+	build/release/poolwise demo --out build/demo
+
+test: setup ## build everything and run every test
+	cmake --preset release
+	cmake --build --preset release
+	ctest --preset release | $(verdict_last)
+
+asan tsan: setup-sanitizers ## the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
+	cmake --preset $@
+	cmake --build --preset $@
+	ctest --preset $@ | $(verdict_last)
+
+tidy: setup-tidy ## clang-tidy over every file
+	cmake --preset tidy
+	cmake --build --preset tidy -- -k 0
+
+bench: setup ## run every benchmark
+	cmake --preset release
+	cmake --build --preset release
+	for program in build/release/bench_*; do "$$program"; done
+
+format: setup-tidy ## put every source file into the one format
+	git ls-files -z '*.hpp' '*.cpp' | xargs --null clang-format-14 -i
+
+setup: ## install what the build needs, or say what is missing
+	@cmake/setup.sh
+
+.PHONY: setup-sanitizers setup-tidy
+setup-sanitizers setup-tidy: setup-%:
+	@cmake/setup.sh $*
+
+clean: ## remove everything that was built
+	rm -rf build

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# What a build needs and this machine lacks: Debian packages, and a Python environment in build/venv.
+#   cmake/setup.sh [sanitizers] [tidy]        the groups beyond the first are for `make tsan`, `make tidy`, `make format`
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+packages=(g++ cmake ninja-build ccache python3 python3-venv libfaiss-dev libhwy-dev libopenblas-dev libeigen3-dev
+  liblbfgs-dev libboost-dev zlib1g-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libgtest-dev
+  libbenchmark-dev dataset-fashion-mnist)
+for group in "$@"; do
+  case $group in
+    sanitizers) packages+=(clang-14 libomp-14-dev libclang-rt-14-dev) ;;
+    tidy) packages+=(clang-14 libomp-14-dev clang-tidy-14 clang-format-14) ;;
+    *) echo "setup: unknown group $group; pass sanitizers or tidy" >&2 && exit 2 ;;
+  esac
+done
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "setup: this is no Debian or Ubuntu; taking for granted what these Debian packages hold: ${packages[*]}"
+  missing=()
+else
+  installed=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |
+    sed -n 's/^installed //p' || true)
+  mapfile -t missing < <(printf '%s\n' "${packages[@]}" | grep --fixed-strings --line-regexp --invert-match "$installed")
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" -ne 0 ]; then
+    printf 'setup: these packages are missing; install them and run this again:\n  sudo apt-get install %s\n' \
+      "${missing[*]}" >&2
+    exit 1
+  fi
+  echo "setup: installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq -o Acquire::Retries=3 update
+  apt-get -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 install --yes --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# Debian's own interpreter, for which python3-venv was installed, ahead of another one on the path.
+if ! cmp --silent requirements.txt build/venv/requirements.txt; then
+  echo "setup: installing $(grep --invert-match '^#' requirements.txt | paste --serial --delimiters=' ') into build/venv"
+  python=/usr/bin/python3
+  [ -x $python ] || python=python3
+  $python -m venv --clear build/venv
+  build/venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+  cp requirements.txt build/venv/
+fi

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Reads every include line of the source tree and fails on an arrow that points back.
+
+    bindings -> engine -> kernels -> kernels/poolwise/core      tests and bench see all, nothing sees them
+
+A folder may include itself and the folders named for it here; a new folder is added here first.
+"""
+import pathlib
+import re
+import sys
+import tempfile
+
+KERNELS = {
+    "core": [],
+    "score": ["core"],
+    "committee": ["core", "score"],
+    "topk": ["core"],
+    "distance": ["core"],
+    "diverse": ["core", "distance", "topk"],
+}
+# In the order in which the data flows: each may include the kernels, itself and those before it.
+ENGINE = ["pool", "learn", "schedule", "query", "ledger", "annotate", "metrics", "report", "loop"]
+
+ROOTS = ["kernels", "engine", "bindings", "tests", "bench"]
+SOURCES = {".hpp", ".cpp", ".h", ".c", ".cuh", ".cu"}
+INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
+
+
+def allowed_folders():
+    kernels = {f"kernels/poolwise/{name}": [f"kernels/poolwise/{seen}" for seen in before]
+               for name, before in KERNELS.items()}
+    engine = {f"engine/poolwise/{name}": [*kernels, *(f"engine/poolwise/{seen}" for seen in ENGINE[:i])]
+              for i, name in enumerate(ENGINE)}
+    libraries = [*kernels, *engine]
+    everything = [*libraries, "engine/cli", "bindings"]
+    return {**kernels, **engine, "engine/cli": libraries, "bindings": libraries, "tests": everything, "bench": everything}
+
+
+ALLOWED = allowed_folders()
+
+
+def folder_of(path):
+    """The folder of the table that `path`, relative to the tree, lies in; None outside the table."""
+    parts = path.parts
+    return next((name for name in ("/".join(parts[:n]) for n in range(1, len(parts))) if name in ALLOWED), None)
+
+
+def resolve(root, source, name, quoted):
+    """The file of the tree that an include line of `source` means; None for a header from elsewhere."""
+    places = [source.parent] if quoted else []
+    places += [root / part for part in ("kernels", "engine", "engine/cli", "bindings", "tests", "bench", ".")]
+    found = next((place / name for place in places if (place / name).is_file()), None)
+    return found.resolve().relative_to(root) if found else None
+
+
+def complaints_of_line(root, source, line):
+    match = INCLUDE.match(line)
+    if not match:
+        return []
+    quoted, name = match[1] is not None, match[1] or match[2]
+    target = resolve(root, source, name, quoted)
+    if target is None:
+        return [f"includes {name}, which is not in the tree"] if name.startswith("poolwise/") else []
+    here, there = folder_of(source.relative_to(root)), folder_of(target)
+    if there == here or there in ALLOWED[here]:
+        return []
+    return [f"includes {target}: {here} may include {', '.join(ALLOWED[here]) or 'nothing else'}"]
+
+
+def complaints(root):
+    root = root.resolve()
+    files = sorted(path for part in ROOTS for path in (root / part).rglob("*") if path.suffix in SOURCES)
+    found = []
+    for path in files:
+        where = path.relative_to(root)
+        if folder_of(where) is None:
+            found.append(f"{where}: its folder is not in the table of {pathlib.Path(__file__).name}; add it there")
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            found += [f"{where}:{number}: {text}" for text in complaints_of_line(root, path, line)]
+    return files, found
+
+
+# Include lines planted in a tree that holds one header per folder; the last column says whether each is right.
+PLANTED = [
+    ("kernels/poolwise/core/a.cpp", '"poolwise/core/core.hpp"', True),
+    ("kernels/poolwise/core/a.cpp", '"poolwise/score/score.hpp"', False),
+    ("kernels/poolwise/core/a.cpp", '"poolwise/pool/pool.hpp"', False),
+    ("kernels/poolwise/score/a.cpp", '"poolwise/core/core.hpp"', True),
+    ("kernels/poolwise/score/a.cpp", '"poolwise/committee/committee.hpp"', False),
+    ("kernels/poolwise/committee/a.cpp", '"poolwise/score/score.hpp"', True),
+    ("kernels/poolwise/topk/a.cpp", '"poolwise/score/score.hpp"', False),
+    ("kernels/poolwise/diverse/a.cpp", '"poolwise/distance/distance.hpp"', True),
+    ("kernels/poolwise/diverse/a.cpp", '<poolwise/score/score.hpp>', False),
+    ("kernels/poolwise/distance/a.cpp", '"poolwise/diverse/diverse.hpp"', False),
+    ("kernels/poolwise/topk/a.cpp", '"../query/query.hpp"', True),  # no such file: a header from elsewhere
+    ("kernels/poolwise/topk/a.cpp", '"../score/score.hpp"', False),
+    ("kernels/poolwise/topk/a.cpp", '"poolwise/topk/gone.hpp"', False),
+    ("kernels/poolwise/topk/a.cpp", '"reference/reference.hpp"', False),
+    ("kernels/poolwise/newcomer/a.cpp", '<vector>', False),
+    ("engine/poolwise/pool/a.cpp", '"poolwise/diverse/diverse.hpp"', True),
+    ("engine/poolwise/pool/a.cpp", '"poolwise/query/query.hpp"', False),
+    ("engine/poolwise/query/a.cpp", '"poolwise/schedule/schedule.hpp"', True),
+    ("engine/poolwise/schedule/a.cpp", '"poolwise/query/query.hpp"', False),
+    ("engine/poolwise/metrics/a.cpp", '"poolwise/report/report.hpp"', False),
+    ("engine/poolwise/report/a.cpp", '"poolwise/metrics/metrics.hpp"', True),
+    ("engine/poolwise/report/a.cpp", '"poolwise/loop/loop.hpp"', False),
+    ("engine/poolwise/loop/a.cpp", '  # include  "poolwise/ledger/ledger.hpp"  // the whole line', True),
+    ("engine/poolwise/loop/a.cpp", '"cli.hpp"', False),
+    ("engine/cli/a.cpp", '"poolwise/loop/loop.hpp"', True),
+    ("engine/cli/a.cpp", '"module.hpp"', False),
+    ("engine/cli/a.cpp", '"bench/bench.hpp"', False),
+    ("bindings/python/a.cpp", '"poolwise/loop/loop.hpp"', True),
+    ("bindings/python/a.cpp", '"cli.hpp"', False),
+    ("tests/kernels/a.cpp", '"reference/reference.hpp"', True),
+    ("tests/kernels/a.cpp", '"poolwise/loop/loop.hpp"', True),
+    ("bench/kernels/a.cpp", '"poolwise/core/core.hpp"', True),
+    ("bench/kernels/a.cpp", '"reference/reference.hpp"', False),
+]
+
+
+def planted_is_caught(source, include, right):
+    with tempfile.TemporaryDirectory() as scratch:
+        root = pathlib.Path(scratch)
+        headers = [f"{folder}/{folder.split('/')[-1]}.hpp" for folder in ALLOWED if folder not in ("bindings", "tests")]
+        for header in [*headers, "bindings/module.hpp", "tests/reference/reference.hpp"]:
+            (root / header).parent.mkdir(parents=True, exist_ok=True)
+            (root / header).write_text("#pragma once\n")
+        (root / source).parent.mkdir(parents=True, exist_ok=True)
+        line = include if "include" in include else f"#include {include}"
+        (root / source).write_text(f"// a planted line\n{line}\n")
+        return bool(complaints(root)[1]) != right
+
+
+def self_test():
+    wrong = [planted for planted in PLANTED if not planted_is_caught(*planted)]
+    for source, include, right in wrong:
+        print(f"{source} with {include}: {'refused, but right' if right else 'not caught'}")
+    print(f"{len(PLANTED)} planted lines, {len(wrong)} judged wrongly")
+    return 1 if wrong else 0
+
+
+def main():
+    if sys.argv[1:] == ["--self-test"]:
+        return self_test()
+    files, found = complaints(pathlib.Path(__file__).resolve().parents[2])
+    print(*found, f"{len(files)} files, {len(found)} includes that point back", sep="\n")
+    return 1 if found or not files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
