@@ -1,0 +1,190 @@
+// Vectors of floats, one pool row a lane: multiply-add, exp, log, log1p, and the load that turns rows into
+// lanes. A lane never looks at its neighbours, so a row's numbers have the same bits whatever the vector is
+// wide. Compiled once a target: include after hwy/foreach_target.h, with the same toggle as highway.h.
+#if defined(POOLWISE_CORE_SIMD_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef POOLWISE_CORE_SIMD_INL_HPP
+#undef POOLWISE_CORE_SIMD_INL_HPP
+#else
+#define POOLWISE_CORE_SIMD_INL_HPP
+#endif
+
+#include <array>
+#include <cmath>
+
+#include "hwy/highway.h"
+#include "poolwise/core/types.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace poolwise {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using floats_tag = hn::CappedTag<float, 16>;
+using floats = hn::Vec<floats_tag>;
+using ints_tag = hn::RebindToSigned<floats_tag>;
+using ints = hn::Vec<ints_tag>;
+inline constexpr int lanes = int(hn::MaxLanes(floats_tag()));
+
+HWY_INLINE floats all(float x) { return hn::Set(floats_tag(), x); }
+
+/// a * b + c, rounded once.
+HWY_INLINE floats fma(floats a, floats b, floats c) {
+#if HWY_TARGET == HWY_SCALAR
+  return floats(std::fma(a.raw, b.raw, c.raw));
+#elif HWY_TARGET == HWY_EMU128
+  for (int i = 0; i < lanes; ++i) c.raw[i] = std::fma(a.raw[i], b.raw[i], c.raw[i]);
+  return c;
+#else
+  return hn::MulAdd(a, b, c);
+#endif
+}
+
+/// The lower end of what `exp_clamped` takes: e^-88 is below every normal float and comes out as 0.
+inline constexpr float exp_floor = -88.0f;
+
+/// max(x, exp_floor), and NaN where x is NaN.
+HWY_INLINE floats clamp_exponent(floats x) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  return hn::Max(all(exp_floor), x);  // x86 hands on the second operand when one is NaN
+#else
+  return hn::IfThenElse(hn::Lt(x, all(exp_floor)), all(exp_floor), x);
+#endif
+}
+
+/// e^x for x in [exp_floor, 0] or NaN; relative error below 1.5e-7. e^0 is 1 to the bit.
+/// x = n ln 2 + r with |r| <= ln(2)/2; e^r by a minimax polynomial of degree 6 (relative error 3e-9).
+HWY_INLINE floats exp_clamped(floats x) {
+  // Adding 1.5 * 2^23 rounds to an integer, in the low bits; adding the exponent bias as well leaves there
+  // the very exponent field of 2^n. At n = -127 the field is 0 and so is 2^n.
+  const floats magic = all(0x1.8p23f + 127.0f);
+  const floats biased = fma(x, all(0x1.715476p+0f), magic);
+  const floats n = hn::Sub(biased, magic);
+  floats r = fma(n, all(-0x1.62e43p-1f), x);
+  r = fma(n, all(0x1.05c61p-29f), r);
+  floats y = fma(all(0x1.6a23dp-10f), r, all(0x1.123a2p-7f));
+  y = fma(y, r, all(0x1.5558f2p-5f));
+  y = fma(y, r, all(0x1.555492p-3f));
+  y = fma(y, r, all(0x1.fffffcp-2f));
+  y = fma(y, r, all(1.0f));
+  y = fma(y, r, all(1.0f));
+  const floats power = hn::BitCast(floats_tag(), hn::ShiftLeft<23>(hn::BitCast(ints_tag(), biased)));
+  return hn::Mul(y, power);
+}
+
+/// ln x for normal, positive, finite x; relative error below 2e-7.
+/// x = 2^n (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2); ln(1+f) = f - f^2/2 + f^3 Q(f), Q minimax (3e-8).
+HWY_INLINE floats log_normal(floats x) {
+  const ints_tag i32;
+  const ints half_root = hn::Set(i32, 0x3f3504f3);  // the bits of sqrt(1/2)
+  const ints above = hn::Sub(hn::BitCast(i32, x), half_root);
+  const floats n = hn::ConvertTo(floats_tag(), hn::ShiftRight<23>(above));
+  const ints fraction = hn::And(above, hn::Set(i32, 0x007fffff));
+  const floats f = hn::Sub(hn::BitCast(floats_tag(), hn::Add(fraction, half_root)), all(1.0f));
+  floats q = fma(all(0.08700437843799591f), f, all(-0.14267486333847046f));
+  q = fma(q, f, all(0.14914767444133759f));
+  q = fma(q, f, all(-0.1657758504152298f));
+  q = fma(q, f, all(0.19963063299655914f));
+  q = fma(q, f, all(-0.2500133812427521f));
+  q = fma(q, f, all(0.3333390951156616f));
+  const floats square = hn::Mul(f, f);
+  floats tail = fma(hn::Mul(square, f), q, hn::Mul(n, all(-0x1.05c61p-29f)));
+  tail = fma(square, all(-0.5f), tail);
+  return fma(n, all(0x1.62e43p-1f), hn::Add(f, tail));
+}
+
+/// ln(1 + s) for s in [0, 2^100], accurate relative to itself however small s is; below 3e-7.
+HWY_INLINE floats log1p_positive(floats s) {
+  const floats u = hn::Add(all(1.0f), s);
+  const floats lost = hn::Sub(s, hn::Sub(u, all(1.0f)));
+  return hn::Add(log_normal(u), hn::Div(lost, u));
+}
+
+/// `lanes` rows as the addresses of their first column. Rows may repeat, lie apart or be unaligned.
+template <class T>
+using row_pointers = std::array<const T*, lanes>;
+
+/// Four neighbouring columns of `lanes` rows, one vector a column.
+struct four_columns {
+  floats column[4];
+};
+
+#if HWY_TARGET == HWY_SCALAR
+
+template <class T>
+HWY_INLINE four_columns load_columns(const row_pointers<T>& rows, index_t c) {
+  const T* x = rows[0] + c;
+  return {{all(to_float(x[0])), all(to_float(x[1])), all(to_float(x[2])), all(to_float(x[3]))}};
+}
+
+#else
+
+/// Columns c..c+3 of the rows j, j + 4, j + 8, ..., four lanes a row.
+template <class T, class D>
+HWY_INLINE hn::Vec<D> load_every_fourth(D d, const row_pointers<T>& rows, int j, index_t c) {
+  using element = hn::TFromD<D>;
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    return hn::LoadU(d, reinterpret_cast<const element*>(rows[std::size_t(j)] + c));
+  } else {
+    const hn::Half<D> half;
+    const int upper = j + int(hn::MaxLanes(half));
+    return hn::Combine(d, load_every_fourth(half, rows, upper, c), load_every_fourth(half, rows, j, c));
+  }
+}
+
+HWY_INLINE floats load_fours(const row_pointers<float>& rows, int j, index_t c) {
+  return load_every_fourth(floats_tag(), rows, j, c);
+}
+
+#if HWY_TARGET == HWY_EMU128
+
+template <class T>
+HWY_INLINE floats load_fours(const row_pointers<T>& rows, int j, index_t c) {
+  const T* x = rows[std::size_t(j)] + c;
+  const float widened[4] = {to_float(x[0]), to_float(x[1]), to_float(x[2]), to_float(x[3])};
+  return hn::LoadU(floats_tag(), widened);
+}
+
+#else
+
+HWY_INLINE floats load_fours(const row_pointers<bfloat16>& rows, int j, index_t c) {
+  const hn::Rebind<std::uint16_t, floats_tag> u16;
+  const hn::Rebind<std::uint32_t, floats_tag> u32;
+  const auto wide = hn::PromoteTo(u32, load_every_fourth(u16, rows, j, c));
+  return hn::BitCast(floats_tag(), hn::ShiftLeft<16>(wide));
+}
+
+HWY_INLINE floats load_fours(const row_pointers<float16>& rows, int j, index_t c) {
+  const hn::Rebind<std::uint16_t, floats_tag> u16;
+  const hn::Rebind<hwy::float16_t, floats_tag> f16;
+  return hn::PromoteTo(floats_tag(), hn::BitCast(f16, load_every_fourth(u16, rows, j, c)));
+}
+
+#endif
+
+/// Reads the columns c..c+3 of every row.
+template <class T>
+HWY_INLINE four_columns load_columns(const row_pointers<T>& rows, index_t c) {
+  // v_j holds rows j, j + 4, ... in blocks of four lanes; transposing the 4x4 blocks puts row 4b + j of
+  // block b into lane 4b + j.
+  const floats_tag f32;
+  const hn::RepartitionToWide<floats_tag> f64;
+  const floats v0 = load_fours(rows, 0, c), v1 = load_fours(rows, 1, c);
+  const floats v2 = load_fours(rows, 2, c), v3 = load_fours(rows, 3, c);
+  const auto low01 = hn::BitCast(f64, hn::InterleaveLower(f32, v0, v1));
+  const auto low23 = hn::BitCast(f64, hn::InterleaveLower(f32, v2, v3));
+  const auto high01 = hn::BitCast(f64, hn::InterleaveUpper(f32, v0, v1));
+  const auto high23 = hn::BitCast(f64, hn::InterleaveUpper(f32, v2, v3));
+  return {{hn::BitCast(f32, hn::InterleaveLower(f64, low01, low23)),
+           hn::BitCast(f32, hn::InterleaveUpper(f64, low01, low23)),
+           hn::BitCast(f32, hn::InterleaveLower(f64, high01, high23)),
+           hn::BitCast(f32, hn::InterleaveUpper(f64, high01, high23))}};
+}
+
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace poolwise
+HWY_AFTER_NAMESPACE();
+
+#endif  // POOLWISE_CORE_SIMD_INL_HPP
