@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cmath>
+#include <type_traits>
 
 #include "hwy/highway.h"
 #include "poolwise/core/types.hpp"
@@ -109,22 +110,56 @@ struct four_columns {
   floats column[4];
 };
 
-#if HWY_TARGET == HWY_SCALAR
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
 
+/// `lanes` neighbouring columns of one row.
+template <class T>
+HWY_INLINE floats load_row(const T* x) {
+  float widened[lanes];
+  for (int i = 0; i < lanes; ++i) widened[i] = to_float(x[i]);
+  return hn::LoadU(floats_tag(), widened);
+}
+
+/// Reads the columns c..c+3 of every row.
 template <class T>
 HWY_INLINE four_columns load_columns(const row_pointers<T>& rows, index_t c) {
-  const T* x = rows[0] + c;
-  return {{all(to_float(x[0])), all(to_float(x[1])), all(to_float(x[2])), all(to_float(x[3]))}};
+  float widened[4][lanes];
+  for (int k = 0; k < lanes; ++k)
+    for (int j = 0; j < 4; ++j) widened[j][k] = to_float(rows[std::size_t(k)][c + j]);
+  const floats_tag f32;
+  return {{hn::LoadU(f32, widened[0]), hn::LoadU(f32, widened[1]), hn::LoadU(f32, widened[2]),
+           hn::LoadU(f32, widened[3])}};
 }
 
 #else
 
-/// Columns c..c+3 of the rows j, j + 4, j + 8, ..., four lanes a row.
-template <class T, class D>
+using bits16_tag = hn::Rebind<std::uint16_t, floats_tag>;
+
+/// The values of 16-bit floats of type T, exactly.
+template <class T>
+HWY_INLINE floats widen(hn::Vec<bits16_tag> bits) {
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    const hn::Rebind<std::uint32_t, floats_tag> u32;
+    return hn::BitCast(floats_tag(), hn::ShiftLeft<16>(hn::PromoteTo(u32, bits)));
+  } else {
+    return hn::PromoteTo(floats_tag(), hn::BitCast(hn::Rebind<hwy::float16_t, floats_tag>(), bits));
+  }
+}
+
+/// `lanes` neighbouring columns of one row.
+template <class T>
+HWY_INLINE floats load_row(const T* x) {
+  if constexpr (std::is_same_v<T, float>)
+    return hn::LoadU(floats_tag(), x);
+  else
+    return widen<T>(hn::LoadU(bits16_tag(), reinterpret_cast<const std::uint16_t*>(x)));
+}
+
+/// Columns c..c+3 of the rows j, j + 4, j + 8, ..., as they lie in memory: four lanes a row.
+template <class D, class T>
 HWY_INLINE hn::Vec<D> load_every_fourth(D d, const row_pointers<T>& rows, int j, index_t c) {
-  using element = hn::TFromD<D>;
   if constexpr (hn::MaxLanes(D()) == 4) {
-    return hn::LoadU(d, reinterpret_cast<const element*>(rows[std::size_t(j)] + c));
+    return hn::LoadU(d, reinterpret_cast<const hn::TFromD<D>*>(rows[std::size_t(j)] + c));
   } else {
     const hn::Half<D> half;
     const int upper = j + int(hn::MaxLanes(half));
@@ -132,35 +167,13 @@ HWY_INLINE hn::Vec<D> load_every_fourth(D d, const row_pointers<T>& rows, int j,
   }
 }
 
-HWY_INLINE floats load_fours(const row_pointers<float>& rows, int j, index_t c) {
-  return load_every_fourth(floats_tag(), rows, j, c);
-}
-
-#if HWY_TARGET == HWY_EMU128
-
 template <class T>
 HWY_INLINE floats load_fours(const row_pointers<T>& rows, int j, index_t c) {
-  const T* x = rows[std::size_t(j)] + c;
-  const float widened[4] = {to_float(x[0]), to_float(x[1]), to_float(x[2]), to_float(x[3])};
-  return hn::LoadU(floats_tag(), widened);
+  if constexpr (std::is_same_v<T, float>)
+    return load_every_fourth(floats_tag(), rows, j, c);
+  else
+    return widen<T>(load_every_fourth(bits16_tag(), rows, j, c));
 }
-
-#else
-
-HWY_INLINE floats load_fours(const row_pointers<bfloat16>& rows, int j, index_t c) {
-  const hn::Rebind<std::uint16_t, floats_tag> u16;
-  const hn::Rebind<std::uint32_t, floats_tag> u32;
-  const auto wide = hn::PromoteTo(u32, load_every_fourth(u16, rows, j, c));
-  return hn::BitCast(floats_tag(), hn::ShiftLeft<16>(wide));
-}
-
-HWY_INLINE floats load_fours(const row_pointers<float16>& rows, int j, index_t c) {
-  const hn::Rebind<std::uint16_t, floats_tag> u16;
-  const hn::Rebind<hwy::float16_t, floats_tag> f16;
-  return hn::PromoteTo(floats_tag(), hn::BitCast(f16, load_every_fourth(u16, rows, j, c)));
-}
-
-#endif
 
 /// Reads the columns c..c+3 of every row.
 template <class T>

@@ -1,0 +1,249 @@
+#include "poolwise/score/score.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/simd_targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "poolwise/score/score.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "poolwise/score/fold-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace poolwise {
+namespace HWY_NAMESPACE {
+
+template <class Fold>
+HWY_INLINE floats score_of(const Fold& fold, acquisition which) {
+  switch (which) {
+    case acquisition::least_confidence:
+      return fold.least_confidence();
+    case acquisition::margin:
+      return fold.margin();
+    case acquisition::ratio:
+      return fold.ratio();
+    case acquisition::entropy:
+      return fold.entropy();
+    case acquisition::energy:
+      break;
+  }
+  return fold.energy();
+}
+
+/// Writes column `a` of `scores` for the rows from `first` on, `lanes` of them if there are as many.
+HWY_INLINE void write_column(floats values, index_t first, index_t a, const matrix_view<float>& scores) {
+  if (scores.stride == 1 && first + lanes <= scores.rows) {
+    hn::StoreU(values, floats_tag(), scores.data + first);
+    return;
+  }
+  alignas(64) float lane[lanes];
+  hn::Store(values, floats_tag(), lane);
+  const index_t n = std::min<index_t>(lanes, scores.rows - first);
+  for (index_t k = 0; k < n; ++k) scores(first + k, a) = lane[k];
+}
+
+template <outputs Kind, tracking Track, class T>
+void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std::span<const acquisition> which,
+                 const matrix_view<float>& scores) {
+  chunk room;
+  for (index_t first = begin; first < end; first += lanes) {
+    const row_window<T> window(x, first);
+    const auto fold = fold_rows<fold_of<Kind, T, Track>>(window.rows(), x.cols, room);
+    const float_mask valid = fold.valid();
+    for (std::size_t a = 0; a < which.size(); ++a)
+      write_column(only_where(valid, score_of(fold, which[a])), first, index_t(a), scores);
+  }
+}
+
+template <outputs Kind, class T>
+void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std::span<const acquisition> which,
+                 const matrix_view<float>& scores) {
+  const bool second = std::count(which.begin(), which.end(), acquisition::margin) != 0 ||
+                      std::count(which.begin(), which.end(), acquisition::ratio) != 0;
+  if (second)
+    score_block<Kind, tracking{.second = true}>(x, begin, end, which, scores);
+  else
+    score_block<Kind, tracking{}>(x, begin, end, which, scores);
+}
+
+/// Scores the rows [begin, end); both are multiples of `lanes`, unless `end` is the end of the matrix.
+void score_rows(const real_matrix& x, outputs kind, index_t begin, index_t end,
+                std::span<const acquisition> which, const matrix_view<float>& scores) {
+  std::visit(
+      [&](const auto& view) HWY_ATTR {
+        if (kind == outputs::logits)
+          score_block<outputs::logits>(view, begin, end, which, scores);
+        else
+          score_block<outputs::probabilities>(view, begin, end, which, scores);
+      },
+      x);
+}
+
+/// a = the class probabilities of one row, whose largest value and scale `p` holds in every lane.
+template <outputs Kind, class T>
+HWY_INLINE void write_probabilities(const T* x, index_t cols, const normaliser<Kind>& p, float* a) {
+  index_t c = 0;
+  for (; c + lanes <= cols; c += lanes) hn::StoreU(p(load_row(x + c)), floats_tag(), a + c);
+  if (c == cols) return;
+  T padded[lanes] = {};
+  alignas(64) float values[lanes];
+  std::copy(x + c, x + cols, padded);
+  hn::Store(p(load_row(padded)), floats_tag(), values);
+  std::copy(values, values + (cols - c), a + c);
+}
+
+template <outputs Kind, class T>
+void gradient_block(const matrix_view<const T>& x, index_t begin, index_t end, const matrix_view<float>& a) {
+  chunk room;
+  for (index_t first = begin; first < end; first += lanes) {
+    const row_window<T> window(x, first);
+    const auto fold = fold_rows<fold_of<Kind, T, tracking{.argmax = true}>>(window.rows(), x.cols, room);
+    const auto p = fold.to_probabilities();
+    alignas(64) float largest[lanes], scale[lanes], missing[lanes];
+    alignas(64) std::int32_t argmax[lanes];
+    hn::Store(p.largest, floats_tag(), largest);
+    hn::Store(p.scale, floats_tag(), scale);
+    hn::Store(only_where(fold.valid(), fold.least_confidence()), floats_tag(), missing);
+    hn::Store(fold.argmax, ints_tag(), argmax);
+    const index_t n = std::min<index_t>(lanes, end - first);
+    for (index_t k = 0; k < n; ++k) {
+      const normaliser<Kind> same{all(largest[k]), all(scale[k])};
+      write_probabilities<Kind>(x.row(first + k), x.cols, same, a.row(first + k));
+      a(first + k, argmax[k]) = -missing[k];
+    }
+  }
+}
+
+void gradient_rows(const real_matrix& x, outputs kind, index_t begin, index_t end,
+                   const matrix_view<float>& a) {
+  std::visit(
+      [&](const auto& view) HWY_ATTR {
+        if (kind == outputs::logits)
+          gradient_block<outputs::logits>(view, begin, end, a);
+        else
+          gradient_block<outputs::probabilities>(view, begin, end, a);
+      },
+      x);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace poolwise
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace poolwise {
+namespace {
+
+HWY_EXPORT(score_rows);
+HWY_EXPORT(gradient_rows);
+
+// About 256 KiB of fp32 input, so that a block costs far more than handing it out; whole vectors of rows.
+index_t rows_per_block(index_t cols) { return std::max<index_t>(16, 65536 / cols / 16 * 16); }
+
+std::string rows(index_t n) { return std::to_string(n) + (n == 1 ? " row" : " rows"); }
+std::string columns(index_t n) { return std::to_string(n) + (n == 1 ? " column" : " columns"); }
+
+void require_columns(const char* call, const real_matrix& x) {
+  if (cols_of(x) >= 1) return;
+  throw shape_error(std::string(call) + ": x has 0 columns; pass at least one class");
+}
+
+void require_logits_for_energy(outputs kind, std::span<const acquisition> which) {
+  if (kind == outputs::logits) return;
+  if (std::count(which.begin(), which.end(), acquisition::energy) == 0) return;
+  throw value_error(
+      "score: energy was asked of probabilities, which do not have it; pass logits, or ask for another "
+      "acquisition");
+}
+
+std::string number(double x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", x);
+  return text;
+}
+
+// What is wrong with a row that the kernel found to have no distribution.
+template <class T>
+std::string reason(const T* row, index_t cols, outputs kind) {
+  const auto column = [](index_t c) { return " in column " + std::to_string(c); };
+  for (index_t c = 0; c < cols; ++c) {
+    const float value = to_float(row[c]);
+    if (std::isnan(value)) return "holds NaN" + column(c);
+    if (value == std::numeric_limits<float>::infinity()) return "holds +Inf" + column(c);
+  }
+  if (kind == outputs::logits) return "is -Inf in every column";
+  double total = 0;
+  for (index_t c = 0; c < cols; ++c) {
+    const float value = to_float(row[c]);
+    if (value < 0) return "holds the negative probability " + number(value) + column(c);
+    total += value;
+  }
+  const float tolerance = sizeof(T) == 4 ? probability_tolerance_fp32 : probability_tolerance_16bit;
+  return "sums to " + number(total) + ", not 1 within " + number(tolerance) + " (are these logits?)";
+}
+
+}  // namespace
+
+void score(where on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
+           matrix_view<float> scores) {
+  require_columns("score", x);
+  if (scores.rows != rows_of(x))
+    throw shape_error("score: scores has " + rows(scores.rows) + " but x has " + std::to_string(rows_of(x)) +
+                      "; pass one row of scores per row of x");
+  if (scores.cols != index_t(which.size()))
+    throw shape_error("score: scores has " + columns(scores.cols) + " but " + std::to_string(which.size()) +
+                      " acquisitions were asked for; pass one column per acquisition");
+  require_logits_for_energy(kind, which);
+  const cpu host = require_cpu(on, "score");
+  if (which.empty()) return;
+  parallel_blocks(host, rows_of(x), rows_per_block(cols_of(x)), [&](index_t, index_t begin, index_t end) {
+    HWY_DYNAMIC_DISPATCH(score_rows)(x, kind, begin, end, which, scores);
+  });
+}
+
+void score(where on, const real_matrix& x, outputs kind, acquisition which, vector_view<float> scores) {
+  if (scores.size != rows_of(x))
+    throw shape_error("score: scores has " + std::to_string(scores.size) + " places but x has " +
+                      rows(rows_of(x)) + "; pass one place per row");
+  score(on, x, kind, {&which, 1}, {scores.data, scores.size, 1});
+}
+
+void output_gradient(where on, const real_matrix& x, outputs kind, matrix_view<float> a) {
+  require_columns("output_gradient", x);
+  if (cols_of(x) > std::numeric_limits<std::int32_t>::max())
+    throw shape_error("output_gradient: x has " + columns(cols_of(x)) + "; pass fewer than 2^31");
+  if (a.rows != rows_of(x) || a.cols != cols_of(x))
+    throw shape_error("output_gradient: a is [" + std::to_string(a.rows) + ", " + std::to_string(a.cols) +
+                      "] but x is [" + std::to_string(rows_of(x)) + ", " + std::to_string(cols_of(x)) +
+                      "]; pass an array of the shape of x");
+  const cpu host = require_cpu(on, "output_gradient");
+  parallel_blocks(host, rows_of(x), rows_per_block(cols_of(x)), [&](index_t, index_t begin, index_t end) {
+    HWY_DYNAMIC_DISPATCH(gradient_rows)(x, kind, begin, end, a);
+  });
+}
+
+std::string why_invalid(const real_matrix& x, outputs kind, index_t row) {
+  if (row < 0 || row >= rows_of(x))
+    throw value_error("why_invalid: asked for row " + std::to_string(row) + " of " +
+                      std::to_string(rows_of(x)) + "; pass a row of x");
+  return std::visit(
+      [&](auto view) -> std::string {
+        float entropy = 0;
+        const decltype(view) alone{view.row(row), 1, view.cols, view.stride};
+        score(cpu{1}, alone, kind, acquisition::entropy, {&entropy, 1});
+        return std::isnan(entropy) ? reason(view.row(row), view.cols, kind) : std::string();
+      },
+      x);
+}
+
+}  // namespace poolwise
+#endif  // HWY_ONCE
