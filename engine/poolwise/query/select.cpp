@@ -93,15 +93,15 @@ bool finite(const float* x, index_t cols) {
   return sum == 0;
 }
 
-// Marks available rows that the strategy cannot judge: no score, or no place among the embeddings.
+// Marks the rows that the strategy cannot judge: no score, or no place among the embeddings.
 std::vector<std::uint8_t> invalid_rows(where on, const pool_inputs& pool, const strategy& what,
-                                       const std::vector<float>& scores, const availability& rows) {
+                                       const std::vector<float>& scores) {
   std::vector<std::uint8_t> invalid(static_cast<std::size_t>(pool.rows), 0);
   parallel_blocks(host_of(on), pool.rows, row_block, [&](index_t, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) {
       const bool unscored = !scores.empty() && std::isnan(scores[std::size_t(i)]);
       const bool nowhere = what.needs_embeddings() && !finite(pool.embeddings->row(i), pool.embeddings->cols);
-      invalid[std::size_t(i)] = rows.available(i) && (unscored || nowhere);
+      invalid[std::size_t(i)] = unscored || nowhere;
     }
   });
   return invalid;
@@ -127,7 +127,7 @@ std::string why(const pool_inputs& pool, const strategy& what, index_t row) {
 void settle_invalid(const pool_inputs& pool, const selection_request& request,
                     const std::vector<std::uint8_t>& invalid, availability& rows, batch& result) {
   for (index_t i = 0; i < pool.rows; ++i) {
-    if (!invalid[std::size_t(i)]) continue;
+    if (!invalid[std::size_t(i)] || !rows.available(i)) continue;
     if (result.skipped_rows++ == 0) result.first_skipped = i;
     rows.bar(i);
   }
@@ -212,6 +212,12 @@ class candidate_rows {
 std::vector<float> distance_to_labelled(where on, const pool_inputs& pool, const candidate_rows& candidates,
                                         std::span<const index_t> labelled) {
   if (labelled.empty()) return {};
+  for (const index_t row : labelled)
+    if (!finite(pool.embeddings->row(row), pool.embeddings->cols))
+      throw value_error(
+          "select: labelled row " + std::to_string(row) +
+          " has an embedding that is not finite, so no distance to it exists; mend it, or exclude it "
+          "instead (--exclude)");
   const auto centres = gather(*pool.embeddings, labelled);
   const auto points = candidates.embeddings();
   std::vector<float> d2(static_cast<std::size_t>(points.rows));
@@ -250,6 +256,13 @@ std::vector<index_t> best_rows(where on, vector_view<const float> scores, index_
   // Ascending, so that ties in the diversifier go to the lower row of the pool.
   std::sort(rows.begin(), rows.end());
   return rows;
+}
+
+std::vector<index_t> available_rows(const availability& rows) {
+  std::vector<index_t> list;
+  for (index_t i = 0; i < rows.size(); ++i)
+    if (rows.available(i)) list.push_back(i);
+  return list;
 }
 
 std::string first_word(const std::string& strategy_name) {
@@ -322,7 +335,8 @@ batch select(where on, const pool_inputs& pool, const selection_request& request
     score(on, *pool.model, pool.model_kind, acquisition::least_confidence,
           vector_view<float>{validity.data(), pool.rows});
   }
-  settle_invalid(pool, request, invalid_rows(on, pool, request.what, validity, rows), rows, result);
+  const auto invalid = invalid_rows(on, pool, request.what, validity);
+  settle_invalid(pool, request, invalid, rows, result);
   result.rank_seconds = seconds_since(start);
 
   if (request.limit.picks > rows.left())
@@ -343,6 +357,8 @@ batch select(where on, const pool_inputs& pool, const selection_request& request
       const auto ranked = masked(std::move(scores), rows);
       kept = request.what.keep.count(limit.picks, rows.left());
       candidates.keep(best_rows(on, {ranked.data(), pool.rows}, kept));
+    } else if (std::find(invalid.begin(), invalid.end(), 1) != invalid.end()) {
+      candidates.keep(available_rows(rows));  // the diversifier sees finite rows only
     }
     picks = diversify(on, pool, request, candidates);
   }

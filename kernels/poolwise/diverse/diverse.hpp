@@ -15,12 +15,13 @@ namespace poolwise {
 /// k-center greedy: again and again the row farthest from everything labelled or picked.
 ///
 /// points   [rows, cols], finite.
-/// covered  [rows] squared canonical distance of each row to its nearest labelled item (see `nearest`), or
-///          empty: then every first gain is infinite and, by the total order, the first pick is row 0.
-/// weights  [rows] >= 0, or empty for 1: the gain is weight * squared distance.
+/// covered  [rows] >= 0, squared canonical distance of each row to its nearest labelled item (see `nearest`),
+///          or empty for infinity: by the total order, the first pick is the first row of a positive weight.
+/// weights  [rows] >= 0, finite, or empty for 1: the gain is weight * squared distance, and 0 for weight 0.
 /// returns  picks in order; score = the gain at the time of the pick, never rising. Fewer than asked when
 ///          rows or budget run out. Never a row twice, even when all gains are 0.
-/// throws   shape_error, value_error (NaN, infinity, a negative weight; see check_allowance), no_cuda_error.
+/// throws   shape_error; value_error (NaN, infinity, a negative weight; see check_allowance); no_cuda_error.
+/// The same picks and scores for any thread count and CPU target.
 /// A 2-approximation of the k-center optimum. Gonzalez 1985; Sener & Savarese, ICLR 2018.
 /// Reads rows*cols a pick. Memory: 4 B a row.
 std::vector<candidate> kcenter(where on, matrix_view<const float> points, const allowance& limit,
@@ -46,9 +47,12 @@ enum class first_center {
 ///
 /// returns  picks in order; score = the squared distance the pick was drawn with (its squared norm for the
 ///          first). When every distance left is 0, the lowest eligible row.
-/// throws   shape_error, value_error (NaN or infinity; see check_allowance), no_cuda_error.
-/// Draws are functions of (seed, pick), sums are kept per fixed block of rows: the same picks for any thread
-/// count. Arthur & Vassilvitskii 2007; Ash et al., ICLR 2020. Reads the rows once a pick; 8 B a row.
+/// throws   shape_error; value_error (NaN, infinity, squared distances beyond fp32; see check_allowance);
+///          no_cuda_error.
+/// Distances of factored rows: the four canonical dots, put together in double, raised to 0 if negative;
+/// exactly 0 for equal rows. Draws are functions of (seed, pick), sums are kept per fixed block of rows: the
+/// same picks for any thread count and CPU target. Arthur & Vassilvitskii 2007; Ash et al., ICLR 2020.
+/// Reads the rows once a pick. Memory: 4 B a row, 12 B where factored.
 std::vector<candidate> kmeans_pp(where on, matrix_view<const float> points, const allowance& limit,
                                  std::uint64_t seed, first_center first = first_center::random);
 std::vector<candidate> kmeans_pp(where on, const factored_rows& points, const allowance& limit,

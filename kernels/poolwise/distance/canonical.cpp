@@ -1,0 +1,228 @@
+#include "poolwise/distance/canonical.hpp"
+
+#include <cmath>
+
+#include "poolwise/core/simd_targets.hpp"
+#include "poolwise/distance/distance.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "poolwise/distance/canonical.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace poolwise {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// What a pair of columns contributes: the square of their difference ...
+struct difference {
+  template <class D, class V>
+  static HWY_INLINE V step(D, V x, V y, V sum) {
+    const V d = hn::Sub(x, y);
+    return hn::MulAdd(d, d, sum);
+  }
+  static float step(float x, float y, float sum) { return std::fma(x - y, x - y, sum); }
+};
+
+/// ... or their product.
+struct product {
+  template <class D, class V>
+  static HWY_INLINE V step(D, V x, V y, V sum) {
+    return hn::MulAdd(x, y, sum);
+  }
+  static float step(float x, float y, float sum) { return std::fma(x, y, sum); }
+};
+
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+
+/// The definition as it is written.
+template <class Step>
+float canonical_pair(const float* x, const float* y, index_t cols) {
+  float sum[canonical_lanes] = {};
+  for (index_t c = 0; c < cols; ++c)
+    sum[c % canonical_lanes] = Step::step(x[c], y[c], sum[c % canonical_lanes]);
+  for (int half = canonical_lanes / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; ++j) sum[j] += sum[j + half];
+  return sum[0];
+}
+
+/// result[i] = the tree over x.row(i) and y(i).
+template <class Step, class Other>
+void canonical_rows(matrix_view<const float> x, Other&& y, float* result) {
+  for (index_t i = 0; i < x.rows; ++i) result[i] = canonical_pair<Step>(x.row(i), y(i), x.cols);
+}
+
+bool finite(const float* x, index_t size) {
+  for (index_t i = 0; i < size; ++i)
+    if (!std::isfinite(x[i])) return false;
+  return true;
+}
+
+#else
+
+using floats_tag = hn::CappedTag<float, canonical_lanes>;
+using floats = hn::Vec<floats_tag>;
+inline constexpr int lanes = int(hn::MaxLanes(floats_tag()));
+inline constexpr int parts = canonical_lanes / lanes;  // vectors that hold the sixteen partial sums
+inline constexpr int tile = 4;  // rows in flight: enough independent chains to hide the latency of an fma
+using four = hn::Full128<float>;
+
+/// x[0], ..., x[count - 1] and then zeros, reading no further.
+HWY_INLINE floats load_first(const float* x, index_t count) {
+  const floats_tag d;
+#if HWY_MEM_OPS_MIGHT_FAULT
+  HWY_ALIGN float padded[lanes] = {};
+  for (index_t j = 0; j < count; ++j) padded[j] = x[j];
+  return hn::Load(d, padded);
+#else
+  return hn::MaskedLoad(hn::FirstN(d, std::size_t(count)), d, x);
+#endif
+}
+
+/// Adds the upper half of the lanes to the lower until four are left.
+HWY_INLINE hn::Vec<four> fold_lanes(hn::Vec<four> sum) { return sum; }
+template <class V>
+HWY_INLINE hn::Vec<four> fold_lanes(V sum) {
+  const hn::Half<hn::DFromV<V>> half;
+  return fold_lanes(hn::Add(hn::LowerHalf(half, sum), hn::UpperHalf(half, sum)));
+}
+
+/// The first two levels, j + 8 and j + 4: what is left of sixteen partial sums are four.
+HWY_INLINE hn::Vec<four> fold_to_four(floats (&sum)[parts]) {
+  for (int half = parts / 2; half > 0; half /= 2)
+    for (int p = 0; p < half; ++p) sum[p] = hn::Add(sum[p], sum[p + half]);
+  return fold_lanes(sum[0]);
+}
+
+/// The last two levels of four rows side by side: lane r of the result is the sum of the lanes of row r.
+HWY_INLINE hn::Vec<four> fold_rows(const hn::Vec<four> (&row)[tile]) {
+  const four f32;
+  const hn::Full128<double> f64;
+  const auto fold_pair = [&](hn::Vec<four> a, hn::Vec<four> b) HWY_ATTR {
+    const auto wide_a = hn::BitCast(f64, a), wide_b = hn::BitCast(f64, b);
+    return hn::Add(hn::BitCast(f32, hn::InterleaveLower(f64, wide_a, wide_b)),
+                   hn::BitCast(f32, hn::InterleaveUpper(f64, wide_a, wide_b)));
+  };
+  const auto low = fold_pair(row[0], row[1]), high = fold_pair(row[2], row[3]);
+  return hn::Add(hn::ConcatEven(f32, high, low), hn::ConcatOdd(f32, high, low));
+}
+
+/// The tree over four pairs of rows. The rows may repeat.
+template <class Step>
+HWY_INLINE hn::Vec<four> canonical_tile(const float* const (&x)[tile], const float* const (&y)[tile],
+                                        index_t cols) {
+  const floats_tag d;
+  floats sum[tile][parts];
+  for (int r = 0; r < tile; ++r)
+    for (int p = 0; p < parts; ++p) sum[r][p] = hn::Zero(d);
+  index_t c = 0;
+  for (; c + canonical_lanes <= cols; c += canonical_lanes)
+    for (int p = 0; p < parts; ++p)
+      for (int r = 0; r < tile; ++r) {
+        const index_t at = c + p * lanes;
+        sum[r][p] = Step::step(d, hn::LoadU(d, x[r] + at), hn::LoadU(d, y[r] + at), sum[r][p]);
+      }
+  for (int p = 0; p < parts && c < cols; ++p, c += lanes)
+    for (int r = 0; r < tile; ++r) {
+      const index_t count = HWY_MIN(cols - c, lanes);
+      sum[r][p] = Step::step(d, load_first(x[r] + c, count), load_first(y[r] + c, count), sum[r][p]);
+    }
+  hn::Vec<four> folded[tile];
+  for (int r = 0; r < tile; ++r) folded[r] = fold_to_four(sum[r]);
+  return fold_rows(folded);
+}
+
+template <class Step>
+float canonical_pair(const float* x, const float* y, index_t cols) {
+  return hn::GetLane(canonical_tile<Step>({x, x, x, x}, {y, y, y, y}, cols));
+}
+
+/// result[i] = the tree over x.row(i) and y(i).
+template <class Step, class Other>
+void canonical_rows(matrix_view<const float> x, Other&& y, float* result) {
+  index_t i = 0;
+  for (; i + tile <= x.rows; i += tile) {
+    const float* const rows[tile] = {x.row(i), x.row(i + 1), x.row(i + 2), x.row(i + 3)};
+    const float* const others[tile] = {y(i), y(i + 1), y(i + 2), y(i + 3)};
+    hn::StoreU(canonical_tile<Step>(rows, others, x.cols), four(), result + i);
+  }
+  for (; i < x.rows; ++i) result[i] = canonical_pair<Step>(x.row(i), y(i), x.cols);
+}
+
+/// 0 * x is zero for every finite x and NaN for all others.
+bool finite(const float* x, index_t size) {
+  const floats_tag d;
+  constexpr int unroll = 4;
+  floats poison[unroll] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  index_t i = 0;
+  for (; i + unroll * lanes <= size; i += unroll * lanes)
+    for (int j = 0; j < unroll; ++j)
+      poison[j] = hn::MulAdd(hn::LoadU(d, x + i + j * lanes), hn::Zero(d), poison[j]);
+  for (; i < size; i += lanes)
+    poison[0] = hn::MulAdd(load_first(x + i, HWY_MIN(size - i, lanes)), hn::Zero(d), poison[0]);
+  const floats all = hn::Add(hn::Add(poison[0], poison[1]), hn::Add(poison[2], poison[3]));
+  return hn::AllTrue(d, hn::Eq(all, hn::Zero(d)));
+}
+
+#endif
+
+float squared_distance_pair(const float* x, const float* y, index_t cols) {
+  return canonical_pair<difference>(x, y, cols);
+}
+
+float dot_pair(const float* x, const float* y, index_t cols) { return canonical_pair<product>(x, y, cols); }
+
+void squared_distance_rows(matrix_view<const float> x, const float* y, float* d2) {
+  canonical_rows<difference>(x, [=](index_t) { return y; }, d2);
+}
+
+void dot_rows(matrix_view<const float> x, const float* y, float* dot) {
+  canonical_rows<product>(x, [=](index_t) { return y; }, dot);
+}
+
+void squared_norm_rows(matrix_view<const float> x, float* norm) {
+  canonical_rows<product>(x, [=](index_t i) { return x.row(i); }, norm);
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace poolwise
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace poolwise {
+
+HWY_EXPORT(squared_distance_pair);
+HWY_EXPORT(dot_pair);
+HWY_EXPORT(squared_distance_rows);
+HWY_EXPORT(dot_rows);
+HWY_EXPORT(squared_norm_rows);
+HWY_EXPORT(finite);
+
+float canonical_squared_distance(const float* x, const float* y, index_t cols) {
+  return HWY_DYNAMIC_DISPATCH(squared_distance_pair)(x, y, cols);
+}
+
+float canonical_dot(const float* x, const float* y, index_t cols) {
+  return HWY_DYNAMIC_DISPATCH(dot_pair)(x, y, cols);
+}
+
+void canonical_squared_distances(matrix_view<const float> x, const float* y, float* d2) {
+  HWY_DYNAMIC_DISPATCH(squared_distance_rows)(x, y, d2);
+}
+
+void canonical_dots(matrix_view<const float> x, const float* y, float* dot) {
+  HWY_DYNAMIC_DISPATCH(dot_rows)(x, y, dot);
+}
+
+void canonical_squared_norms(matrix_view<const float> x, float* norm) {
+  HWY_DYNAMIC_DISPATCH(squared_norm_rows)(x, norm);
+}
+
+bool all_finite(const float* x, index_t size) { return HWY_DYNAMIC_DISPATCH(finite)(x, size); }
+
+}  // namespace poolwise
+#endif

@@ -1,0 +1,30 @@
+// The canonical tree over many rows at once, on the calling thread: what the drivers hand to their threads.
+#pragma once
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+
+namespace poolwise {
+
+/// d2[i] = canonical_squared_distance(x.row(i), y, x.cols), for every row of x.
+void canonical_squared_distances(matrix_view<const float> x, const float* y, float* d2);
+
+/// dot[i] = canonical_dot(x.row(i), y, x.cols), for every row of x.
+void canonical_dots(matrix_view<const float> x, const float* y, float* dot);
+
+/// norm[i] = canonical_dot(x.row(i), x.row(i), x.cols), for every row of x.
+void canonical_squared_norms(matrix_view<const float> x, float* norm);
+
+/// Rows begin, ..., end - 1 of x.
+inline matrix_view<const float> rows_between(matrix_view<const float> x, index_t begin, index_t end) {
+  return {x.row(begin), end - begin, x.cols, x.stride};
+}
+
+/// Whether none of x[0], ..., x[size - 1] is a NaN or an infinity.
+bool all_finite(const float* x, index_t size);
+
+/// Throws value_error in the name of `call` if a row of `points`, its argument called `argument`, holds a NaN
+/// or an infinity; names the first and counts them.
+void require_finite(where on, const char* call, const char* argument, matrix_view<const float> points);
+
+}  // namespace poolwise

@@ -1,0 +1,76 @@
+#include "poolwise/distance/distance.hpp"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/distance/canonical.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr index_t row_block = 1024;
+
+void require_places(const char* call, const char* output, index_t places, index_t rows) {
+  if (places != rows)
+    throw shape_error(std::string(call) + ": " + output + " has " + std::to_string(places) +
+                      " places but points has " + std::to_string(rows) + " rows; pass one place per row");
+}
+
+/// Adds the rows of x that hold a NaN or an infinity; they begin at row `first_row` of the whole.
+void count_nonfinite(matrix_view<const float> x, index_t first_row, nonfinite_rows& found) {
+  // Most pools hold none, and where the rows touch each other one look over all of them says so.
+  if (x.stride == x.cols && all_finite(x.data, x.rows * x.cols)) return;
+  for (index_t i = 0; i < x.rows; ++i) {
+    if (all_finite(x.row(i), x.cols)) continue;
+    if (found.count++ == 0) found.first = first_row + i;
+  }
+}
+
+}  // namespace
+
+void squared_distances(where on, matrix_view<const float> points, vector_view<const float> center,
+                       vector_view<float> d2) {
+  const cpu host = require_cpu(on, "squared_distances");
+  require_places("squared_distances", "d2", d2.size, points.rows);
+  if (center.size != points.cols)
+    throw shape_error("squared_distances: center has " + std::to_string(center.size) + " columns but points has " +
+                      std::to_string(points.cols) + "; pass a center of as many columns");
+  parallel_blocks(host, points.rows, row_block, [&](index_t, index_t begin, index_t end) {
+    canonical_squared_distances(rows_between(points, begin, end), center.data, d2.data + begin);
+  });
+}
+
+void squared_norms(where on, matrix_view<const float> points, vector_view<float> d2) {
+  const cpu host = require_cpu(on, "squared_norms");
+  require_places("squared_norms", "d2", d2.size, points.rows);
+  parallel_blocks(host, points.rows, row_block, [&](index_t, index_t begin, index_t end) {
+    canonical_squared_norms(rows_between(points, begin, end), d2.data + begin);
+  });
+}
+
+nonfinite_rows find_nonfinite(where on, matrix_view<const float> points) {
+  const cpu host = require_cpu(on, "find_nonfinite");
+  std::vector<nonfinite_rows> found(std::size_t(blocks_of(points.rows, row_block)));
+  parallel_blocks(host, points.rows, row_block, [&](index_t b, index_t begin, index_t end) {
+    count_nonfinite(rows_between(points, begin, end), begin, found[std::size_t(b)]);
+  });
+  nonfinite_rows all;
+  for (const nonfinite_rows& block : found) {
+    if (all.count == 0) all.first = block.first;
+    all.count += block.count;
+  }
+  return all;
+}
+
+void require_finite(where on, const char* call, const char* argument, matrix_view<const float> points) {
+  const nonfinite_rows found = find_nonfinite(on, points);
+  if (found.count > 0)
+    throw value_error(std::string(call) + ": " + argument + " holds a NaN or an infinity in row " +
+                      std::to_string(found.first) + " (" + std::to_string(found.count) +
+                      " such rows); leave these rows out");
+}
+
+}  // namespace poolwise
