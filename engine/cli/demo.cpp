@@ -134,6 +134,15 @@ void print_table(const experiment_report& report, index_t budget) {
   }
 }
 
+// Missing or damaged data are bad input, not a failure of the run.
+std::unique_ptr<const fashion_mnist> open_data(const demo_options& options) {
+  try {
+    return std::make_unique<const fashion_mnist>(options.data, options.features);
+  } catch (const io_error& problem) {
+    throw value_error(problem.what());
+  }
+}
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -156,9 +165,9 @@ void run(const demo_options& options) {
                    "; choose another with --out");
 
   const double start = now();
-  const fashion_mnist data(options.data, options.features);
+  const auto data = open_data(options);
   experiment e;
-  e.data = data.pool();
+  e.data = data->pool();
   for (const auto& name : options.strategies) e.strategies.push_back(parse_strategy(name));
   e.seeds.resize(std::size_t(options.seeds));
   std::iota(e.seeds.begin(), e.seeds.end(), options.common.seed);
@@ -178,7 +187,7 @@ void run(const demo_options& options) {
   report.class_names.assign(fashion_mnist_classes.begin(), fashion_mnist_classes.end());
   report.strategies = summarise(e, runs, classes, target);
   for (std::size_t s = 0; s < runs.size(); ++s)
-    report.galleries.push_back(first_batch(e.strategies[s].name, runs[s].front(), data));
+    report.galleries.push_back(first_batch(e.strategies[s].name, runs[s].front(), *data));
   report.environment = environment(options, now() - start);
 
   auto json = as_json(options, report);
