@@ -80,7 +80,7 @@ class chunk {
 
 /// Reads the columns [begin, end) of `rows` into `x` and shows each to `fold.see(c, column)` in order.
 template <class Fold, class T>
-HWY_INLINE void read_chunk(const row_pointers<T>& rows, index_t begin, index_t end, chunk& x, Fold& fold) {
+HWY_INLINE void read_chunk(const row_pointers<T>& rows, index_t begin, index_t end, chunk& x, Fold&& fold) {
   index_t c = begin;
   for (; c + 4 <= end; c += 4) {
     const four_columns four = load_columns(rows, c);
@@ -94,6 +94,20 @@ HWY_INLINE void read_chunk(const row_pointers<T>& rows, index_t begin, index_t e
   const four_columns four = load_columns(rows, from);
   for (int j = 0; j < 4; ++j) x.store(from - begin + j, four.column[j]);
   for (; c < end; ++c) fold.see(c, x.load(c - begin));
+}
+
+// ---- Scores out
+
+/// Writes column `a` of `scores` for the rows from `first` on, `lanes` of them if there are as many.
+HWY_INLINE void write_column(floats values, index_t first, index_t a, const matrix_view<float>& scores) {
+  if (scores.stride == 1 && first + lanes <= scores.rows) {
+    hn::StoreU(values, floats_tag(), scores.data + first);
+    return;
+  }
+  alignas(64) float lane[lanes];
+  hn::Store(values, floats_tag(), lane);
+  const index_t n = std::min<index_t>(lanes, scores.rows - first);
+  for (index_t k = 0; k < n; ++k) scores(first + k, a) = lane[k];
 }
 
 // ---- Sums over columns

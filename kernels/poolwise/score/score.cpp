@@ -11,6 +11,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/core/simd_targets.hpp"
+#include "poolwise/score/blocking.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "poolwise/score/score.cpp"
@@ -37,18 +38,6 @@ HWY_INLINE floats score_of(const Fold& fold, acquisition which) {
       break;
   }
   return fold.energy();
-}
-
-/// Writes column `a` of `scores` for the rows from `first` on, `lanes` of them if there are as many.
-HWY_INLINE void write_column(floats values, index_t first, index_t a, const matrix_view<float>& scores) {
-  if (scores.stride == 1 && first + lanes <= scores.rows) {
-    hn::StoreU(values, floats_tag(), scores.data + first);
-    return;
-  }
-  alignas(64) float lane[lanes];
-  hn::Store(values, floats_tag(), lane);
-  const index_t n = std::min<index_t>(lanes, scores.rows - first);
-  for (index_t k = 0; k < n; ++k) scores(first + k, a) = lane[k];
 }
 
 template <outputs Kind, tracking Track, class T>
@@ -145,9 +134,6 @@ namespace {
 
 HWY_EXPORT(score_rows);
 HWY_EXPORT(gradient_rows);
-
-// About 256 KiB of fp32 input, so that a block costs far more than handing it out; whole vectors of rows.
-index_t rows_per_block(index_t cols) { return std::max<index_t>(16, 65536 / cols / 16 * 16); }
 
 std::string rows(index_t n) { return std::to_string(n) + (n == 1 ? " row" : " rows"); }
 std::string columns(index_t n) { return std::to_string(n) + (n == 1 ? " column" : " columns"); }

@@ -1,0 +1,397 @@
+#include "poolwise/committee/committee.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "poolwise/committee/tiles.hpp"
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/simd_targets.hpp"
+#include "poolwise/score/blocking.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "poolwise/committee/committee.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "poolwise/score/fold-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace poolwise {
+namespace HWY_NAMESPACE {
+
+static_assert(tile_rows % lanes == 0);
+
+/// The lanes from row `r` of the tile on.
+HWY_INLINE floats load_rows(const tile_column& column, int r) { return hn::Load(floats_tag(), column.row + r); }
+HWY_INLINE void store_rows(floats x, tile_column& column, int r) { hn::Store(x, floats_tag(), column.row + r); }
+
+// ---- A member comes
+
+/// Adds one member's probabilities to the tile's columns from `first_column` on.
+template <outputs Kind>
+struct mixing {
+  const chunk& x;
+  normaliser<Kind> probability;
+  tile into;
+  index_t first_column;
+  int row;
+  floats seen, share;  // the members before this one, and the weight of a deviation from their mean
+
+  template <int>
+  HWY_INLINE void step(index_t c) {
+    const floats p = probability(x.load(c));
+    const floats sum = load_rows(into.sum[first_column + c], row);
+    store_rows(hn::Add(sum, p), into.sum[first_column + c], row);
+    if (into.deviations == nullptr) return;
+    // Welford's update with the mean as sum / seen: no difference of large sums, so members that agree
+    // have a deviation of rounding size.
+    const floats off = hn::Sub(p, hn::Div(sum, seen));
+    const floats gathered = load_rows(into.deviations[first_column + c], row);
+    store_rows(fma(hn::Mul(off, off), share, gathered), into.deviations[first_column + c], row);
+  }
+};
+
+struct unseen {
+  HWY_INLINE void see(index_t, floats) const {}
+};
+
+/// The columns [begin, end) of rows that a fold has read before; a single chunk is still in `x`.
+template <class T>
+HWY_INLINE void reread_chunk(const row_pointers<T>& rows, index_t cols, index_t begin, index_t end, chunk& x) {
+  if (cols > chunk_columns) read_chunk(rows, begin, end, x, unseen());
+}
+
+HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
+  alignas(64) std::int32_t winner[lanes];
+  hn::Store(argmax, ints_tag(), winner);
+  for (int k = 0; k < lanes; ++k) votes[winner[k]].row[row + k] += 1.0f;
+}
+
+/// Adds the rows of member number `seen` from `first` on to the rows of the tile from `row` on.
+template <outputs Kind, bool Votes, class T>
+HWY_INLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t seen, tile into, int row,
+                          chunk& room, member_record* record) {
+  const row_window<T> window(x, first);
+  const auto fold = fold_rows<fold_of<Kind, T, tracking{.argmax = Votes}>>(window.rows(), x.cols, room);
+  const auto probability = fold.to_probabilities();
+  const floats entropy = only_where(fold.valid(), fold.entropy());
+  store_rows(hn::Add(load_rows(*into.entropy, row), entropy), *into.entropy, row);
+  if constexpr (Votes) count_votes(fold.argmax, row, into.votes);
+  if (record != nullptr) {
+    store_rows(probability.largest, record->largest, row);
+    store_rows(probability.scale, record->scale, row);
+    store_rows(hn::Neg(entropy), record->divergence, row);
+  }
+  const floats before = all(float(std::max<index_t>(seen, 1)));
+  const floats share = all(float(seen) / float(seen + 1));
+  for (index_t begin = 0; begin < x.cols; begin += chunk_columns) {
+    const index_t end = std::min(x.cols, begin + chunk_columns);
+    reread_chunk(window.rows(), x.cols, begin, end, room);
+    mixing<Kind> mix{room, probability, into, begin, row, before, share};
+    each_column(end - begin, mix);
+  }
+}
+
+/// Adds up to `tile_rows` rows of a member, from `first` on.
+template <outputs Kind, class T>
+void add_tile(const matrix_view<const T>& x, index_t first, index_t seen, tile into, chunk& room,
+              member_record* record) {
+  for (int row = 0; row < tile_rows && first + row < x.rows; row += lanes) {
+    if (into.votes != nullptr)
+      add_lanes<Kind, true>(x, first + row, seen, into, row, room, record);
+    else
+      add_lanes<Kind, false>(x, first + row, seen, into, row, room, record);
+  }
+}
+
+// ---- The members are there
+
+/// Sums `term` over the columns of a tile, chunk by chunk.
+template <class Term>
+struct tile_sum {
+  const tile_column* columns;
+  int row;
+  Term term;
+  column_sum sum;
+
+  HWY_INLINE tile_sum(const tile_column* from, int r, Term t) : columns(from), row(r), term(t) {}
+
+  template <int Part>
+  HWY_INLINE void step(index_t c) {
+    sum.part[Part] = term(sum.part[Part], load_rows(columns[c], row));
+  }
+};
+
+template <class Term>
+HWY_INLINE floats total_over(const tile_column* columns, index_t cols, int row, Term term) {
+  floats total = all(0);
+  for (index_t begin = 0; begin < cols; begin += chunk_columns) {
+    tile_sum<Term> s(columns + begin, row, term);
+    each_column(std::min(cols - begin, chunk_columns), s);
+    total = hn::Add(total, s.sum.total());
+  }
+  return total;
+}
+
+struct add_entropy_of_mean {
+  floats members;
+  HWY_INLINE floats operator()(floats sum, floats x) const { return add_entropy(sum, hn::Div(x, members)); }
+};
+
+struct add_root_of_mean {
+  floats members;
+  HWY_INLINE floats operator()(floats sum, floats x) const {
+    return hn::Add(sum, hn::Sqrt(hn::Div(x, members)));
+  }
+};
+
+/// 1 - the largest count's share of the members.
+HWY_INLINE floats missing_votes(const tile_column* votes, index_t cols, int row, floats members) {
+  floats most = all(0);
+  for (index_t c = 0; c < cols; ++c) most = hn::Max(most, load_rows(votes[c], row));
+  return hn::Div(hn::Sub(members, most), members);
+}
+
+/// Writes the scores of the rows of a tile, of which the first is row `first` of `scores`.
+/// `max_kl` is read only where it is asked for.
+void finish_tile(const tile& t, index_t cols, index_t members, std::span<const disagreement> which,
+                 const tile_column& max_kl, index_t first, const matrix_view<float>& scores) {
+  const floats e = all(float(members));
+  for (int row = 0; row < tile_rows && first + row < scores.rows; row += lanes) {
+    const floats mean_entropy = hn::Div(load_rows(*t.entropy, row), e);
+    const float_mask valid = hn::Eq(mean_entropy, mean_entropy);
+    floats s = all(0);
+    for (std::size_t d = 0; d < which.size(); ++d) {
+      switch (which[d]) {
+        case disagreement::bald:
+          s = hn::Sub(total_over(t.sum, cols, row, add_entropy_of_mean{e}), mean_entropy);
+          s = hn::Max(s, all(0));
+          break;
+        case disagreement::consensus_entropy:
+          s = total_over(t.sum, cols, row, add_entropy_of_mean{e});
+          break;
+        case disagreement::vote_entropy:
+          s = total_over(t.votes, cols, row, add_entropy_of_mean{e});
+          break;
+        case disagreement::variation_ratio:
+          s = missing_votes(t.votes, cols, row, e);
+          break;
+        case disagreement::max_kl:
+          s = load_rows(max_kl, row);
+          break;
+        case disagreement::mean_std:
+          s = hn::Div(total_over(t.deviations, cols, row, add_root_of_mean{e}), all(float(cols)));
+          break;
+      }
+      write_column(only_where(valid, s), first + row, index_t(d), scores);
+    }
+  }
+}
+
+/// ln of the mean distribution; 0 where the mean is 0, for there every member's probability is 0.
+HWY_INLINE floats log_of_mean(floats sum, floats members) {
+  const floats mean = hn::Div(sum, members);
+  return hn::IfThenElseZero(hn::Ge(mean, all(smallest_normal)), log_normal(mean));
+}
+
+/// Sums p ln pbar over a chunk.
+template <outputs Kind>
+struct crossing {
+  const chunk& x;
+  normaliser<Kind> probability;
+  const chunk& logs;
+  column_sum sum;
+
+  HWY_INLINE crossing(const chunk& columns, const normaliser<Kind>& p, const chunk& l)
+      : x(columns), probability(p), logs(l) {}
+
+  template <int Part>
+  HWY_INLINE void step(index_t c) {
+    sum.part[Part] = fma(probability(x.load(c)), logs.load(c), sum.part[Part]);
+  }
+};
+
+/// max_e KL(p^e || pbar), where KL = -H[p^e] - sum_c p_c ln pbar_c and the records begin at -H[p^e].
+template <outputs Kind, class T>
+void find_max_kl(const cube_view<const T>& x, index_t first, const tile& t, std::span<member_record> records,
+                 chunk& room, tile_column& max_kl) {
+  chunk logs;
+  for (int row = 0; row < tile_rows && first + row < x.rows; row += lanes) {
+    for (index_t begin = 0; begin < x.cols; begin += chunk_columns) {
+      const index_t end = std::min(x.cols, begin + chunk_columns);
+      for (index_t c = begin; c < end; ++c)
+        logs.store(c - begin, log_of_mean(load_rows(t.sum[c], row), all(float(x.members))));
+      for (index_t k = 0; k < x.members; ++k) {
+        auto& record = records[std::size_t(k)];
+        const row_window<T> window(x.member(k), first + row);
+        read_chunk(window.rows(), begin, end, room, unseen());
+        crossing<Kind> cross(room, {load_rows(record.largest, row), load_rows(record.scale, row)}, logs);
+        each_column(end - begin, cross);
+        const floats divergence = hn::Sub(load_rows(record.divergence, row), cross.sum.total());
+        store_rows(divergence, record.divergence, row);
+      }
+    }
+    floats largest = all(0);
+    for (const auto& record : records) largest = hn::Max(largest, load_rows(record.divergence, row));
+    store_rows(largest, max_kl, row);
+  }
+}
+
+// ---- Entry points
+
+template <outputs Kind, class T>
+void score_block(const cube_view<const T>& x, index_t begin, index_t end, std::span<const disagreement> which,
+                 const matrix_view<float>& scores) {
+  const bool divergences = std::count(which.begin(), which.end(), disagreement::max_kl) != 0;
+  std::vector<member_record> records(divergences ? std::size_t(x.members) : 0);
+  tiles scratch(tile_rows, x.cols, which);
+  const tile t = scratch.at(0);
+  tile_column max_kl{};
+  chunk room;
+  for (index_t first = begin; first < end; first += tile_rows) {
+    scratch.clear();
+    for (index_t k = 0; k < x.members; ++k)
+      add_tile<Kind>(x.member(k), first, k, t, room, divergences ? &records[std::size_t(k)] : nullptr);
+    if (divergences) find_max_kl<Kind>(x, first, t, records, room, max_kl);
+    finish_tile(t, x.cols, x.members, which, max_kl, first, scores);
+  }
+}
+
+/// Scores the rows [begin, end) of a cube; `begin` is a multiple of `tile_rows`.
+void score_rows(const real_cube& x, outputs kind, index_t begin, index_t end,
+                std::span<const disagreement> which, const matrix_view<float>& scores) {
+  std::visit(
+      [&](const auto& view) HWY_ATTR {
+        if (kind == outputs::logits)
+          score_block<outputs::logits>(view, begin, end, which, scores);
+        else
+          score_block<outputs::probabilities>(view, begin, end, which, scores);
+      },
+      x);
+}
+
+/// Adds the rows [begin, end) of member number `seen`; `begin` is a multiple of `tile_rows`.
+void add_rows(const real_matrix& x, outputs kind, index_t begin, index_t end, index_t seen, tiles& into) {
+  std::visit(
+      [&](const auto& view) HWY_ATTR {
+        chunk room;
+        for (index_t first = begin; first < end; first += tile_rows) {
+          if (kind == outputs::logits)
+            add_tile<outputs::logits>(view, first, seen, into.at(first), room, nullptr);
+          else
+            add_tile<outputs::probabilities>(view, first, seen, into.at(first), room, nullptr);
+        }
+      },
+      x);
+}
+
+/// Writes the scores of the rows [begin, end); `begin` is a multiple of `tile_rows`.
+void finish_rows(tiles& from, index_t cols, index_t members, index_t begin, index_t end,
+                 std::span<const disagreement> which, const matrix_view<float>& scores) {
+  for (index_t first = begin; first < end; first += tile_rows)
+    finish_tile(from.at(first), cols, members, which, {}, first, scores);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace poolwise
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace poolwise {
+namespace {
+
+HWY_EXPORT(score_rows);
+HWY_EXPORT(add_rows);
+HWY_EXPORT(finish_rows);
+
+std::string shape(index_t rows, index_t cols) {
+  return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
+}
+
+void require_columns(const std::string& call, index_t cols) {
+  if (cols < 1 || cols > std::numeric_limits<std::int32_t>::max())
+    throw shape_error(call + ": got " + std::to_string(cols) + " columns; pass from 1 to 2^31 - 1 classes");
+}
+
+void require_scores(const std::string& call, const matrix_view<float>& scores, index_t rows,
+                    std::size_t disagreements) {
+  if (scores.rows == rows && scores.cols == index_t(disagreements)) return;
+  throw shape_error(call + ": scores is " + shape(scores.rows, scores.cols) + " but " + std::to_string(rows) +
+                    " rows and " + std::to_string(disagreements) + " disagreements need " +
+                    shape(rows, index_t(disagreements)) +
+                    "; pass one row per row and one column per disagreement");
+}
+
+}  // namespace
+
+void score_committee(where on, const real_cube& x, outputs kind, std::span<const disagreement> which,
+                     matrix_view<float> scores) {
+  const auto [members, rows, cols] = std::visit(
+      [](auto view) {
+        return std::array<index_t, 3>{view.members, view.rows, view.cols};
+      },
+      x);
+  if (members < 1) throw shape_error("score_committee: x has 0 members; pass the outputs of at least one");
+  require_columns("score_committee", cols);
+  require_scores("score_committee", scores, rows, which.size());
+  const cpu host = require_cpu(on, "score_committee");
+  if (which.empty()) return;
+  parallel_blocks(host, rows, rows_per_block(cols), [&](index_t, index_t begin, index_t end) {
+    HWY_DYNAMIC_DISPATCH(score_rows)(x, kind, begin, end, which, scores);
+  });
+}
+
+struct committee_accumulator::state {
+  index_t rows, cols, members = 0;
+  std::vector<disagreement> which;
+  tiles gathered;
+};
+
+committee_accumulator::committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which) {
+  if (rows < 0)
+    throw shape_error("committee_accumulator: got " + std::to_string(rows) + " rows; pass 0 or more");
+  require_columns("committee_accumulator", cols);
+  if (std::count(which.begin(), which.end(), disagreement::max_kl) != 0)
+    throw value_error(
+        "committee_accumulator: asked for max_kl, which needs all members at once; call score_committee");
+  state_ =
+      std::make_unique<state>(state{rows, cols, 0, {which.begin(), which.end()}, tiles(rows, cols, which)});
+}
+
+committee_accumulator::~committee_accumulator() = default;
+committee_accumulator::committee_accumulator(committee_accumulator&&) noexcept = default;
+committee_accumulator& committee_accumulator::operator=(committee_accumulator&&) noexcept = default;
+
+void committee_accumulator::add(where on, const real_matrix& member, outputs kind) {
+  state& s = *state_;
+  if (rows_of(member) != s.rows || cols_of(member) != s.cols)
+    throw shape_error("committee_accumulator::add: member is " + shape(rows_of(member), cols_of(member)) +
+                      " but the committee is " + shape(s.rows, s.cols) + "; pass outputs of that shape");
+  const cpu host = require_cpu(on, "committee_accumulator::add");
+  parallel_blocks(host, s.rows, rows_per_block(s.cols), [&](index_t, index_t begin, index_t end) {
+    HWY_DYNAMIC_DISPATCH(add_rows)(member, kind, begin, end, s.members, s.gathered);
+  });
+  ++s.members;
+}
+
+void committee_accumulator::finish(where on, matrix_view<float> scores) const {
+  state& s = *state_;
+  require_scores("committee_accumulator::finish", scores, s.rows, s.which.size());
+  if (s.members == 0)
+    throw value_error("committee_accumulator::finish: no member has come; add at least one first");
+  const cpu host = require_cpu(on, "committee_accumulator::finish");
+  if (s.which.empty()) return;
+  parallel_blocks(host, s.rows, rows_per_block(s.cols), [&](index_t, index_t begin, index_t end) {
+    HWY_DYNAMIC_DISPATCH(finish_rows)(s.gathered, s.cols, s.members, begin, end, s.which, scores);
+  });
+}
+
+index_t committee_accumulator::members() const { return state_->members; }
+
+}  // namespace poolwise
+#endif  // HWY_ONCE

@@ -1,0 +1,18 @@
+// How the rows of model outputs are handed out to threads.
+#pragma once
+
+#include <algorithm>
+
+#include "poolwise/core/types.hpp"
+
+namespace poolwise {
+
+/// The rows of a tile: the lanes of the widest vector, a multiple of those of every target.
+inline constexpr index_t tile_rows = 16;
+
+/// Whole tiles that read about 256 KiB of fp32: far more work than handing the block out.
+inline index_t rows_per_block(index_t cols) {
+  return std::max<index_t>(tile_rows, 65536 / cols / tile_rows * tile_rows);
+}
+
+}  // namespace poolwise
