@@ -8,17 +8,22 @@
 namespace poolwise {
 
 /// mean [cols], components [kept, cols] orthonormal by falling variance, deviation [kept]: the standard
-/// deviation (ddof 0) along each. The sign of a component makes its largest entry in magnitude positive.
+/// deviation (ddof 0) along each. The sign of a component makes its largest entry in magnitude positive
+/// (the first such entry). Components of equal variance are any orthonormal basis of their space.
 struct pca {
   index_t cols = 0, kept = 0;
   std::vector<float> mean, components, deviation;
 
-  /// out [rows, kept] = (x - mean) componentsᵀ.
+  /// out [rows, kept] = (x - mean) componentsᵀ, in fp32. The bits of a row of `out` depend on that row of x
+  /// alone: not on the rows beside it, the threads or the CPU. throws shape_error.
   void transform(matrix_view<const float> x, matrix_view<float> out) const;
 };
 
-/// Fits on x [rows, cols], rows >= 2: covariance in double by blocks, then a symmetric eigenproblem (Eigen).
-/// throws shape_error unless 1 <= kept <= cols, value_error for a non-finite entry.
+/// Fits on x [rows, cols]: covariance in double by blocks of rows (BLAS), then a symmetric eigenproblem
+/// (Eigen). Equal input gives equal bits on one machine; another BLAS or CPU may move the last ones.
+/// throws shape_error unless rows >= 2 and 1 <= kept <= cols, value_error for a non-finite entry.
+/// Reads x three times; takes cols^2 doubles three times over, and 1024 rows of doubles; rows cols^2
+/// multiply-adds.
 pca fit_pca(matrix_view<const float> x, index_t kept);
 
 }  // namespace poolwise

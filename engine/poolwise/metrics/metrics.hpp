@@ -10,6 +10,8 @@
 namespace poolwise {
 
 /// The share of rows whose largest logit is at the label; ties for the largest go to the lowest class.
+/// throws shape_error unless labels.size == logits.rows >= 1 and logits.cols >= 1; value_error for a label
+/// outside [0, cols) or a row with a NaN, which predicts nothing.
 double accuracy(matrix_view<const float> logits, vector_view<const std::int32_t> labels);
 
 /// Accuracy against labels spent, one point a round, the initial set included.
@@ -23,10 +25,12 @@ struct learning_curve {
 double aubc(const learning_curve& curve);
 
 /// The fewest labels at which the curve reaches `target`; none if it never does (a censored run).
+/// Only points of the curve count: nothing is interpolated. throws as aubc.
 std::optional<index_t> labels_to_reach(const learning_curve& curve, double target);
 
 /// The median of labels to reach over runs; censored runs count as later than any other, and the median is
 /// none when it falls among them. An even number of runs takes the mean of the middle two.
+/// throws shape_error for no runs.
 std::optional<double> median_labels(std::span<const std::optional<index_t>> runs);
 
 struct paired_test {
@@ -35,14 +39,17 @@ struct paired_test {
   double t = 0, p = 1;      ///< two-sided
 };
 
-/// Student's paired t test of a against b, seed by seed. Fewer than two pairs: p = 1. Equal differences of
-/// non-zero mean: p = 0. throws shape_error.
+/// Student's paired t test of a against b, seed by seed. Fewer than two pairs: p = 1. Equal differences: p = 0
+/// and t infinite, or p = 1 and t = 0 if they are all 0. throws shape_error unless a and b are as many,
+/// value_error for a NaN or infinite value.
 paired_test paired_t(std::span<const double> a, std::span<const double> b);
 
+/// Of at least one value. throw shape_error for none, value_error for a NaN or infinite one.
 double mean(std::span<const double> x);
 double standard_deviation(std::span<const double> x);  ///< ddof 1; 0 for one value
 
-/// The half width of the two-sided 95 % Student interval of the mean.
+/// The half width of the two-sided 95 % Student interval of the mean; 0 for one value, which bounds nothing.
+/// throws as mean.
 double confidence_95(std::span<const double> x);
 
 }  // namespace poolwise

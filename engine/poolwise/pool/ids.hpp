@@ -14,9 +14,10 @@ class row_ids {
  public:
   row_ids() = default;
 
-  /// Reads .csv (a header line with a column `id`, RFC 4180 quoting) or .jsonl (an object with "id", a string
-  /// or an integer, a line). throws io_error; format_error naming the line; value_error if an id is empty or
-  /// repeated; shape_error unless there is one id for each of `rows`.
+  /// Reads .csv (a header line with a column `id`, RFC 4180 quoting, lines ending in LF or CRLF) or .jsonl (an
+  /// object with "id", a string or a 64-bit integer, a line), both in UTF-8, with or without its mark.
+  /// throws io_error; format_error naming the line; value_error if an id is empty or repeated, naming both
+  /// rows; shape_error unless there is one id for each of `rows`.
   row_ids(const std::filesystem::path& file, index_t rows);
 
   std::string operator[](index_t row) const;

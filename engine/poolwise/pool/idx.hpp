@@ -24,7 +24,8 @@ struct image_set {
 };
 
 /// Fashion-MNIST from the four files of Debian's dataset-fashion-mnist in `folder`.
-/// throws io_error that says how to get them (the package, and the files' names for other systems).
+/// throws as read_idx; io_error that says how to get them (the package, and the files' names for other
+/// systems); shape_error unless images and labels agree in number; value_error for a label beyond 9.
 image_set read_fashion_mnist(const std::filesystem::path& folder);
 
 /// Where Debian puts them.

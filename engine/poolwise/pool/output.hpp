@@ -10,11 +10,15 @@
 
 namespace poolwise {
 
-/// Bytes on their way to `target`. They gather in a temporary file beside it, which `commit` syncs and
-/// renames; a file dropped without `commit`, by an exception or by SIGINT or SIGTERM (see
-/// `remove_unfinished_outputs_on_signals`), leaves nothing and the old target untouched. A target that is
-/// not a regular file (/dev/stdout, a pipe) is written directly; "-" is standard output.
-/// throws io_error that names the file and the reason, at the first write that fails or in `commit`.
+/// Bytes on their way to `target`. They gather in a temporary file beside it (`.NAME.PID-COUNTER.tmp`), which
+/// `commit` syncs and renames; a file dropped without `commit`, by an exception or by SIGINT or SIGTERM (see
+/// `remove_unfinished_outputs_on_signals`), leaves nothing and the old target untouched. A process that is
+/// killed outright leaves the temporary file. A replaced target keeps neither its mode nor its owner; one
+/// that may not be written is refused. A symbolic link stays and what it names is replaced.
+/// A target that is not a regular file (a device, a pipe) is written directly; "-" and /dev/stdout are
+/// standard output, wherever that leads.
+/// throws io_error that names the file and the reason, at the first write that fails or in `commit`; for more
+/// than 128 unfinished outputs at a time; for a write after `commit`.
 class output_file {
  public:
   explicit output_file(const std::filesystem::path& target);

@@ -1,0 +1,42 @@
+// The bytes of a file, mapped or read, and how a message shows what stood in it.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "poolwise/core/types.hpp"
+
+namespace poolwise {
+
+struct file_bytes {
+  const std::byte* data = nullptr;  ///< null for an empty file
+  index_t size = 0;
+  std::shared_ptr<const void> owner;
+
+  std::string_view text(index_t begin, index_t count) const {
+    return {reinterpret_cast<const char*>(data) + begin, std::size_t(count)};
+  }
+};
+
+/// Maps a regular file for reading. throws io_error, in the name of `call`, for anything else.
+file_bytes map_file(const char* call, const std::filesystem::path& file);
+
+/// `count` bytes from `begin` on, at an address that is a multiple of `alignment` (at most 64): in place
+/// where they lie so, else copied into a buffer of their own.
+file_bytes aligned_slice(const file_bytes& from, index_t begin, index_t count, std::size_t alignment);
+
+/// Reads everything there is; unlike map_file, also from a pipe.
+std::string read_file(const char* call, const std::filesystem::path& file);
+
+[[noreturn]] void throw_unreadable(const char* call, const std::filesystem::path& file, int code);
+
+/// A buffer for an array, 64-byte aligned; a large one is placed and advised for huge pages.
+std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes);
+
+/// Foreign text for a one-line message: control characters escaped, cut after `limit` bytes.
+std::string printable(std::string_view text, std::size_t limit = std::string_view::npos);
+
+}  // namespace poolwise
