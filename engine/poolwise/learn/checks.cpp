@@ -4,18 +4,9 @@
 #include <string>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/pool/shape.hpp"
 
 namespace poolwise {
-namespace {
-
-std::string shape(std::initializer_list<index_t> sizes) {
-  std::string text;
-  for (const index_t size : sizes) text += (text.empty() ? "[" : ", ") + std::to_string(size);
-  return text + "]";
-}
-
-}  // namespace
-
 void require_finite(const char* call, matrix_view<const float> x) {
   for (index_t i = 0; i < x.rows; ++i)
     for (index_t j = 0; j < x.cols; ++j)
@@ -28,7 +19,7 @@ void require_finite(const char* call, matrix_view<const float> x) {
 void require_training_set(const char* call, matrix_view<const float> x, vector_view<const std::int32_t> y,
                           index_t classes) {
   if (x.rows < 1 || x.cols < 1)
-    throw shape_error(std::string(call) + ": x is " + shape({x.rows, x.cols}) +
+    throw shape_error(std::string(call) + ": x is " + shape_text({x.rows, x.cols}) +
                       "; pass at least one labelled row of at least one feature");
   if (y.size != x.rows)
     throw shape_error(std::string(call) + ": y has " + std::to_string(y.size) + " labels but x has " +
@@ -46,8 +37,9 @@ void require_query(const char* call, matrix_view<const float> x, index_t feature
     throw shape_error(std::string(call) + ": x has " + std::to_string(x.cols) + " features but the fit had " +
                       std::to_string(features) + "; pass the same features");
   if (logits.members != members || logits.rows != x.rows || logits.cols != classes)
-    throw shape_error(std::string(call) + ": logits is " + shape({logits.members, logits.rows, logits.cols}) +
-                      "; pass " + shape({members, x.rows, classes}) + ", [members, rows of x, classes]");
+    throw shape_error(std::string(call) + ": logits is " +
+                      shape_text({logits.members, logits.rows, logits.cols}) + "; pass " +
+                      shape_text({members, x.rows, classes}) + ", [members, rows of x, classes]");
 }
 
 }  // namespace poolwise

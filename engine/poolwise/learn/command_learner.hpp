@@ -10,10 +10,10 @@
 namespace poolwise {
 
 struct command_options {
-  std::string command;                    ///< run by /bin/sh -c, with the verb and the folder appended
+  std::string command;  ///< run by /bin/sh -c, with the verb and the folder appended as two words
   index_t classes = 0, members = 1;
-  std::filesystem::path folder;           ///< where the files go; made if missing
-  std::chrono::seconds timeout{3600};     ///< of one call
+  std::filesystem::path folder;        ///< where the files go; made if missing
+  std::chrono::seconds timeout{3600};  ///< of one call
 };
 
 /// Runs `command fit FOLDER` and `command predict FOLDER` and waits.
@@ -21,13 +21,21 @@ struct command_options {
 ///   fit      reads FOLDER/features.npy [rows, features] f4 and FOLDER/labels.npy [rows] i4, and leaves its
 ///            model in FOLDER under names of its own;
 ///   predict  reads FOLDER/query.npy [rows, features] f4 and writes FOLDER/logits.npy, [rows, classes] or
-///            [members, rows, classes], f4 f2 or f8.
+///            [members, rows, classes], f4 f2 or f8 (narrowed to fp32). No rows: it is not run.
+///
+/// FOLDER is absolute, and one word whatever characters it holds. The program reads nothing on its standard
+/// input; its standard output and error are read and, but for an error message, dropped. Features go to it as
+/// they are, NaN included. It leads a process group of its own, so a Ctrl-C at the terminal does not reach
+/// it: whoever ends Poolwise by force must end it too. Processes that it leaves behind on its own end are
+/// not waited for.
 ///
 /// throws command_error: the program could not start, ended with a status other than 0 or by a signal (the
-/// message quotes the end of its standard error), left no logits or logits of another shape, or ran past the
-/// timeout (its whole process group is then ended: SIGTERM, and SIGKILL 2 seconds later).
+/// message quotes the end of what it said), left no logits or logits of another shape or type, or ran past
+/// the timeout (its whole process group is then ended: SIGTERM, and SIGKILL 2 seconds later); io_error if
+/// FOLDER or a file in it cannot be written.
 class command_learner : public learner {
  public:
+  /// throws value_error unless command and folder are not empty, classes and members >= 1, timeout > 0.
   explicit command_learner(command_options options);
 
   index_t classes() const override { return options_.classes; }
@@ -37,8 +45,10 @@ class command_learner : public learner {
 
  private:
   void run(const char* verb) const;
+  void read_logits(cube_view<float> logits) const;
 
   command_options options_;
+  index_t features_ = 0;  // of the last fit; 0 before any
 };
 
 }  // namespace poolwise

@@ -13,14 +13,15 @@
 
 namespace poolwise {
 
+/// The strategy called "random" is what the others are compared with; a report may lack it.
 struct strategy_summary {
   std::string name;
   double aubc_mean = 0, aubc_sd = 0;
-  double minus_random = 0, p = 1;           ///< paired difference of AUBC to random
-  std::optional<double> labels_to_target;   ///< median over seeds
+  double minus_random = 0, p = 1;          ///< paired difference of AUBC to random
+  std::optional<double> labels_to_target;  ///< median over seeds; none: not within the budget
   double score_seconds = 0, select_seconds = 0, train_seconds = 0;  ///< of a round, mean
-  std::vector<learning_curve> curves;       ///< one a seed
-  std::vector<index_t> class_counts;        ///< picks by class, all seeds together
+  std::vector<learning_curve> curves;                               ///< one a seed, all at the same labels
+  std::vector<index_t> class_counts;  ///< picks by class, all seeds together; may be empty
 };
 
 /// Grey images shown as picked, one gallery a strategy.
@@ -28,7 +29,7 @@ struct gallery {
   std::string strategy, caption;
   struct image {
     std::vector<std::uint8_t> pixels;  ///< height * width
-    std::string caption;
+    std::string caption;               ///< a line break in it is kept
   };
   index_t height = 0, width = 0;
   std::vector<image> images;
@@ -36,19 +37,25 @@ struct gallery {
 
 struct experiment_report {
   std::string title, protocol;
-  double target = 0.8;                      ///< accuracy of `labels_to_target`
+  double target = 0.8;  ///< accuracy of `labels_to_target`
   std::vector<std::string> class_names;
   std::vector<strategy_summary> strategies;
   std::vector<gallery> galleries;
   std::vector<std::pair<std::string, std::string>> environment;  ///< name, value
 };
 
-/// The minified Plotly script: $POOLWISE_PLOTLY, else plotly.min.js in the share/poolwise folder beside the
-/// running command or in its build folder. throws io_error that says how to get it.
+/// The minified Plotly script: $POOLWISE_PLOTLY, else share/poolwise/plotly.min.js beside `folder` or in it.
+/// throws io_error that says how to get it.
+std::filesystem::path find_plotly(const std::filesystem::path& folder);
+
+/// The same for the folder of the running command.
 std::filesystem::path find_plotly();
 
-/// The page as one HTML text: learning curves with 95 % bands over seeds, labels saved against random, class
-/// distribution of the picks, the picked images, the table, the environment. Refers to nothing outside itself.
+/// The page as one HTML text: the table, learning curves with 95 % bands over seeds, labels saved against
+/// random, class distribution of the picks, the picked images, the environment. A part without data is left
+/// out. Refers to nothing outside itself; with #figure after its address it shows the learning curves alone,
+/// 900 x 520. throws shape_error (sizes that do not fit each other, seeds at different labels), io_error and
+/// format_error (the script cannot be read, or cannot stand inside a page).
 std::string render_html(const experiment_report& report, const std::filesystem::path& plotly_script);
 
 }  // namespace poolwise

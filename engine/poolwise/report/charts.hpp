@@ -1,0 +1,47 @@
+// The report's charts as data for Plotly, and the texts it shares with the page around them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "poolwise/report/report.hpp"
+
+namespace poolwise {
+
+/// `text` as HTML shows it, in an element or in a quoted attribute.
+std::string escape_html(std::string_view text);
+
+/// How a strategy looks in every chart, and its swatch beside every mention.
+struct series_style {
+  std::string colour, dash, symbol, pattern;  ///< the pattern fills a bar; empty is solid
+};
+
+/// One style a strategy, in order: grey for "random", the colours of Okabe and Ito (2008) for the others, which
+/// stay apart for colour-blind readers; from the seventh on the colours repeat with another dash
+/// and pattern.
+std::vector<series_style> series_styles(const experiment_report& report);
+
+/// The strategy called "random"; null if there is none.
+const strategy_summary* find_random(const experiment_report& report);
+
+/// The mean over seeds of accuracy at each number of labels, and the half width of its 95 % Student interval;
+/// no half widths for fewer than two seeds.
+struct mean_curve {
+  std::vector<index_t> labels;
+  std::vector<double> accuracy, half_width;
+};
+mean_curve mean_over_seeds(const std::vector<learning_curve>& curves);
+
+/// Where `curve` first reaches `accuracy`, linear between its points; none if it never does.
+std::optional<double> interpolated_labels(const mean_curve& curve, double accuracy);
+
+/// Which charts have data, and a JSON object that holds each of them under its name: Plotly's "data" and
+/// "layout", and "toggles", sets of traces that the reader can show or hide. Safe inside a <script> element.
+struct chart_set {
+  bool curves = false, saved = false, classes = false;
+  std::string json;
+};
+chart_set make_charts(const experiment_report& report);
+
+}  // namespace poolwise

@@ -1,0 +1,313 @@
+#include "poolwise/report/report.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/report/charts.hpp"
+#include "poolwise/report/page.hpp"
+#include "poolwise/report/png.hpp"
+
+namespace poolwise {
+namespace {
+
+// What a page may load: what stands in it. The browser holds it to that.
+constexpr const char* content_policy =
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
+constexpr const char* dash = "\u2013";
+
+std::string element(const std::string& name, const std::string& attributes, const std::string& content) {
+  return "<" + name + (attributes.empty() ? "" : " " + attributes) + ">" + content + "</" + name + ">";
+}
+
+std::string caption(const std::string& text) { return element("p", "class=\"caption\"", text); }
+
+// ---- Numbers as people read them
+
+std::string fixed(double value, int digits) {
+  if (!std::isfinite(value)) return dash;
+  std::array<char, 400> text;  // the widest double has 309 digits before the point
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed, digits);
+  return {text.data(), end.ptr};
+}
+
+/// A difference in percentage points.
+std::string signed_points(double difference) {
+  const auto size = fixed(std::abs(difference) * 100, 2);
+  if (size == "0.00" || size == dash) return size;
+  return (difference < 0 ? "\u2212" : "+") + size;
+}
+
+std::string p_value(double p) { return p < 0.001 ? "&lt; 0.001" : fixed(p, p < 0.1 ? 3 : 2); }
+
+std::string seconds(double s) {
+  if (s == 0) return "0";
+  if (s < 0.001) return "&lt; 0.001";
+  return fixed(s, s < 1 ? 3 : s < 10 ? 2 : s < 100 ? 1 : 0);
+}
+
+std::string percent(double share) {
+  const double tenths = std::round(share * 1000);
+  return fixed(tenths / 10, std::fmod(tenths, 10) == 0 ? 0 : 1) + " %";
+}
+
+std::string labels_needed(const strategy_summary& s) {
+  if (s.labels_to_target)
+    return fixed(*s.labels_to_target, *s.labels_to_target == std::floor(*s.labels_to_target) ? 0 : 1);
+  index_t budget = 0;
+  for (const auto& curve : s.curves)
+    if (!curve.labels.empty()) budget = std::max(budget, curve.labels.back());
+  return budget > 0 ? "&gt; " + std::to_string(budget) : dash;
+}
+
+// ---- What is asked of a report
+
+[[noreturn]] void refuse(const strategy_summary& s, const std::string& what) {
+  throw shape_error("render_html: strategy '" + s.name + "' has " + what);
+}
+
+void require_curves(const strategy_summary& s) {
+  for (const auto& curve : s.curves) {
+    if (curve.labels.size() != curve.accuracy.size())
+      refuse(s, "a curve of " + std::to_string(curve.labels.size()) + " label counts and " +
+                    std::to_string(curve.accuracy.size()) + " accuracies; pass one accuracy a label count");
+    if (curve.labels != s.curves.front().labels)
+      refuse(s, "seeds at different label counts; pass curves of the same rounds");
+    for (const double a : curve.accuracy)
+      if (!(a >= 0 && a <= 1))
+        throw value_error("render_html: strategy '" + s.name + "' has an accuracy of " + fixed(a, 3) +
+                          "; pass shares from 0 to 1");
+  }
+}
+
+void require_fitting(const experiment_report& report) {
+  for (const auto& s : report.strategies) {
+    require_curves(s);
+    if (!s.class_counts.empty() && s.class_counts.size() != report.class_names.size())
+      refuse(s, std::to_string(s.class_counts.size()) + " class counts but there are " +
+                    std::to_string(report.class_names.size()) + " class names; pass one count a class");
+  }
+}
+
+// ---- The parts of the page
+
+std::string swatch(const std::string& colour) {
+  return "<span class=\"swatch\" style=\"background:" + colour + "\"></span>";
+}
+
+std::string summary_row(const strategy_summary& s, const series_style& style, const strategy_summary* random) {
+  const bool compared = random && &s != random;
+  const auto cell = [](const std::string& text, bool first = false) {
+    return element("td", first ? "class=\"first\"" : "", text);
+  };
+  return element("tr", "",
+                 element("th", "scope=\"row\"", swatch(style.colour) + escape_html(s.name)) +
+                     cell(fixed(s.aubc_mean * 100, 2), true) + cell(fixed(s.aubc_sd * 100, 2)) +
+                     cell(compared ? signed_points(s.minus_random) : dash, true) +
+                     cell(compared ? p_value(s.p) : dash) + cell(labels_needed(s), true) +
+                     cell(seconds(s.score_seconds), true) + cell(seconds(s.select_seconds)) +
+                     cell(seconds(s.train_seconds))) +
+         "\n";
+}
+
+std::string summary_table(const experiment_report& report, const std::vector<series_style>& styles) {
+  const auto target = percent(report.target);
+  std::string rows;
+  for (std::size_t k = 0; k < styles.size(); ++k)
+    rows += summary_row(report.strategies[k], styles[k], find_random(report));
+  return "<section id=\"summary\">\n<h2>Summary</h2>\n<div class=\"scroll\"><table class=\"summary\">\n<thead>"
+         "<tr><th rowspan=\"2\">Strategy</th><th colspan=\"2\" class=\"first group\">AUBC (%)</th>"
+         "<th colspan=\"2\" class=\"first group\">Against random</th>"
+         "<th rowspan=\"2\" class=\"first\">Labels to<br>" +
+         target +
+         "</th><th colspan=\"3\" class=\"first group\">Seconds a round</th></tr>\n"
+         "<tr><th class=\"first\">mean</th><th>sd</th><th class=\"first\">points</th><th>p</th>"
+         "<th class=\"first\">score</th><th>select</th><th>train</th></tr></thead>\n<tbody>\n" +
+         rows + "</tbody></table></div>\n" +
+         caption(
+             "AUBC is the area under the curve of test accuracy against labels, divided by the range of "
+             "labels: "
+             "the mean accuracy over the budget. Mean and standard deviation are over seeds. Against random: "
+             "the "
+             "mean difference of AUBC in percentage points, paired by seed, and p of a two-sided paired t "
+             "test, not "
+             "corrected for the number of strategies. Labels to " +
+             target +
+             ": the median over seeds of the labels at the first round whose test accuracy is at least " +
+             target + "; &gt; means that the budget ended before. Seconds are means over rounds and seeds.") +
+         "</section>\n";
+}
+
+std::string chart_section(const std::string& section, const std::string& heading, const std::string& chart,
+                          const std::string& controls, const std::string& text) {
+  return "<section id=\"" + section + "\">\n<h2>" + heading + "</h2>\n<figure><div class=\"chart\" id=\"" +
+         chart + "\" role=\"img\" aria-label=\"" + heading + "\"></div>" + controls + "\n<figcaption>" +
+         caption(text) + "</figcaption></figure></section>\n";
+}
+
+std::string curves_section(const experiment_report& report) {
+  std::size_t fewest = SIZE_MAX, most = 0;
+  for (const auto& s : report.strategies)
+    if (!s.curves.empty()) fewest = std::min(fewest, s.curves.size()), most = std::max(most, s.curves.size());
+  std::string text =
+      "Accuracy on the test set after each round, against the labels bought so far, the initial set included. ";
+  std::string controls;
+  if (most > 1) {
+    controls =
+        "<div class=\"toggles\"><label><input type=\"checkbox\" data-toggle=\"bands\" autocomplete=\"off\" "
+        "checked> "
+        "95 % bands</label><label><input type=\"checkbox\" data-toggle=\"seeds\" autocomplete=\"off\"> one "
+        "line a "
+        "seed</label></div>";
+    text += "A line is the mean over " +
+            (fewest == most ? std::to_string(most) + " seeds" : std::string("seeds")) +
+            "; its band is the 95 % Student interval of that mean, mean \u00b1 t\u00b7s/\u221an. ";
+  } else {
+    text += "There is one seed, so nothing is known of the spread between seeds. ";
+  }
+  return chart_section("learning", "Learning curves", "curves", controls,
+                       text + "A click on a name hides its line, a double click shows it alone.");
+}
+
+std::string saved_section() {
+  return chart_section("saving", "Labels saved against random", "saved", "",
+                       "For each level of test accuracy: the labels that random sampling needs to reach it, "
+                       "minus those the strategy "
+                       "needs. Above the dashed line the strategy is cheaper than random, below it dearer. "
+                       "Read off the mean learning "
+                       "curves where they first reach the level, linear between rounds. The rightmost level is "
+                       "the best accuracy that "
+                       "random reaches within the budget; a line that ends earlier belongs to a strategy that "
+                       "does not reach the next "
+                       "level.");
+}
+
+std::string classes_section() {
+  return chart_section(
+      "classes-picked", "Classes of the picks", "classes", "",
+      "The share of each class among the rows a strategy picked, all seeds together. The dashed line "
+      "is the share if it had picked every class equally often.");
+}
+
+std::string picture(const gallery& g, const gallery::image& image) {
+  constexpr index_t side =
+      56;  // a picture is shown enlarged by a whole number, to about this side in CSS pixels
+  const index_t zoom = std::max<index_t>(1, side / std::max(g.height, g.width));
+  const auto width = std::to_string(g.width * zoom), height = std::to_string(g.height * zoom);
+  const auto text = escape_html(image.caption);
+  return "<figure style=\"width:" + std::to_string(std::max(g.width * zoom, side) + 8) + "px\"><img width=\"" +
+         width + "\" height=\"" + height + "\" alt=\"" + text + "\" src=\"data:image/png;base64," +
+         base64(grey_png(g.height, g.width, image.pixels)) + "\"><figcaption>" + text +
+         "</figcaption></figure>\n";
+}
+
+std::string colour_of(const std::string& name, const experiment_report& report,
+                      const std::vector<series_style>& styles) {
+  for (std::size_t k = 0; k < styles.size(); ++k)
+    if (report.strategies[k].name == name) return styles[k].colour;
+  return "transparent";
+}
+
+std::string galleries_section(const experiment_report& report, const std::vector<series_style>& styles) {
+  std::string out = "<section id=\"pictures\">\n<h2>What was picked</h2>\n";
+  for (const auto& g : report.galleries) {
+    out += "<h3>" + swatch(colour_of(g.strategy, report, styles)) + escape_html(g.strategy) + "</h3>\n";
+    if (!g.caption.empty()) out += caption(escape_html(g.caption)) + "\n";
+    out += "<div class=\"pictures\">\n";
+    for (const auto& image : g.images) out += picture(g, image);
+    out += "</div>\n";
+  }
+  return out + "</section>\n";
+}
+
+std::string environment_section(const experiment_report& report) {
+  std::string rows;
+  for (const auto& [name, value] : report.environment)
+    rows += element("tr", "",
+                    element("th", "scope=\"row\"", escape_html(name)) + element("td", "", escape_html(value))) +
+            "\n";
+  return "<section id=\"environment\">\n<h2>Environment</h2>\n<div class=\"scroll\"><table "
+         "class=\"environment\"><tbody>\n" +
+         rows + "</tbody></table></div></section>\n";
+}
+
+std::string body(const experiment_report& report, const chart_set& charts) {
+  const auto styles = series_styles(report);
+  std::string out = "<h1>" + escape_html(report.title) + "</h1>\n<p>" + escape_html(report.protocol) + "</p>\n";
+  out += "<noscript><p>The charts need JavaScript; the tables and pictures do not.</p></noscript>\n";
+  if (!report.strategies.empty()) out += summary_table(report, styles);
+  if (charts.curves) out += curves_section(report);
+  if (charts.saved) out += saved_section();
+  if (charts.classes) out += classes_section();
+  if (!report.galleries.empty()) out += galleries_section(report, styles);
+  if (!report.environment.empty()) out += environment_section(report);
+  return out;
+}
+
+// ---- Plotly's script
+
+constexpr const char* how_to_get_plotly =
+    "run `make setup`, or `pip download --no-deps plotly`, unzip plotly/package_data/plotly.min.js from the "
+    "wheel and "
+    "set POOLWISE_PLOTLY to that file";
+
+std::string read_plotly(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string script{std::istreambuf_iterator<char>(in), {}};
+  if (!in || script.empty())
+    throw io_error("render_html: cannot read the Plotly script " + file.string() + "; " + how_to_get_plotly);
+  // Either would change how a browser reads the rest of the page.
+  for (const char* breaking : {"</script", "<!--"})
+    if (script.find(breaking) != std::string::npos)
+      throw format_error("render_html: " + file.string() + " has '" + breaking +
+                         "' in it, so it cannot stand inside a page; " + how_to_get_plotly);
+  return script;
+}
+
+}  // namespace
+
+std::filesystem::path find_plotly(const std::filesystem::path& folder) {
+  const char* named = std::getenv("POOLWISE_PLOTLY");
+  std::vector<std::filesystem::path> places;
+  if (named && *named)
+    places = {named};
+  else
+    for (const auto* base : {"..", ""})
+      places.push_back((folder / base / "share/poolwise/plotly.min.js").lexically_normal());
+
+  std::string tried;
+  for (const auto& place : places) {
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(place, ignored)) return place;
+    tried += (tried.empty() ? "" : " or ") + place.string();
+  }
+  throw io_error("find_plotly: there is no file " + tried + "; " + how_to_get_plotly);
+}
+
+std::filesystem::path find_plotly() {
+  std::error_code failed;
+  const auto command = std::filesystem::read_symlink("/proc/self/exe", failed);
+  return find_plotly(failed ? std::filesystem::current_path() : command.parent_path());
+}
+
+std::string render_html(const experiment_report& report, const std::filesystem::path& plotly_script) {
+  require_fitting(report);
+  const auto plotly = read_plotly(plotly_script);
+  const auto charts = make_charts(report);
+  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+         "<meta http-equiv=\"Content-Security-Policy\" content=\"" +
+         std::string(content_policy) +
+         "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
+         escape_html(report.title) + "</title>\n<style>" + page_style + "</style>\n</head>\n<body>\n<main>\n" +
+         body(report, charts) + "</main>\n<script type=\"application/json\" id=\"charts\">" + charts.json +
+         "</script>\n<script>\n" + plotly + "\n</script>\n<script>" + page_script +
+         "</script>\n</body>\n</html>\n";
+}
+
+}  // namespace poolwise
