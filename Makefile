@@ -18,12 +18,12 @@ demo: setup ## run the main job on real data; the report is build/demo/report.ht
 test: setup ## build everything and run every test
 	cmake --preset release
 	cmake --build --preset release
-	ctest --preset release | $(verdict_last)
+	@ctest --preset release | $(verdict_last)
 
 asan tsan: setup-sanitizers ## the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
 	cmake --preset $@
 	cmake --build --preset $@
-	ctest --preset $@ | $(verdict_last)
+	@ctest --preset $@ | $(verdict_last)
 
 tidy: setup-tidy ## clang-tidy over every file
 	cmake --preset tidy

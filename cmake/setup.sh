@@ -9,7 +9,7 @@ packages=(g++ cmake ninja-build ccache python3 python3-venv libfaiss-dev libhwy-
   libbenchmark-dev dataset-fashion-mnist)
 for group in "$@"; do
   case $group in
-    sanitizers) packages+=(clang-14 libomp-14-dev libclang-rt-14-dev) ;;
+    sanitizers) packages+=(clang-14 libomp-14-dev libclang-rt-14-dev llvm-14) ;;
     tidy) packages+=(clang-14 libomp-14-dev clang-tidy-14 clang-format-14) ;;
     *) echo "setup: unknown group $group; pass sanitizers or tidy" >&2 && exit 2 ;;
   esac
