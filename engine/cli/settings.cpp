@@ -1,6 +1,8 @@
 #include "settings.hpp"
 
 #include <toml++/toml.h>
+
+#include "poolwise/query/strategy.hpp"
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
@@ -18,6 +20,19 @@ std::string as_argument(const toml::node& value) {
   }
   value.visit([&](const auto& scalar) { out << scalar; });
   return out.str();
+}
+
+// The first word names the sub-command. CLI11 alone would only say that one is needed.
+void check_first_word(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const auto word = std::find_if(arguments.begin(), arguments.end(),
+                                 [](const std::string& argument) { return argument.rfind('-', 0) != 0; });
+  if (word == arguments.end()) return;
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
+  if (std::find(known.begin(), known.end(), *word) == known.end())
+    throw CLI::ExtrasError("there is no command \"" + *word + "\"; the nearest is \"" + nearest_word(*word, known) +
+                               "\"",
+                           CLI::ExitCodes::ExtrasError);
 }
 
 const CLI::App* subcommand_of(const CLI::App& app, const std::vector<std::string>& arguments) {
@@ -93,6 +108,7 @@ class toml_settings {
 
 std::vector<std::string> with_settings(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
+  check_first_word(app, arguments);
   if (const CLI::App* command = subcommand_of(app, arguments)) {
     const toml_settings file(app, config_file(arguments));
     const auto typed = arguments;

@@ -53,7 +53,7 @@ TEST(Command, HelpOfEveryCommandHasAnExample) {
 
 TEST(Command, UsageErrorsExitWith2) {
   EXPECT_REFUSED(run({}), 2, "subcommand");
-  EXPECT_REFUSED(run({"selct"}), 2, "selct");
+  EXPECT_REFUSED(run({"selct"}), 2, "the nearest is \"select\"");
   EXPECT_REFUSED(run({"score", "--no-such"}), 2, "--");
   EXPECT_REFUSED(run({"score", "--out", "x.npy"}), 2, "--acquisition");
   EXPECT_REFUSED(run({"select", "--strategy", "margni", "--batch", "1"}), 2, "nearest name is \"margin\"");
