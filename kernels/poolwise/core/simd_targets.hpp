@@ -10,6 +10,6 @@
 #error "poolwise/core/simd_targets.hpp must come before the Highway headers"
 #endif
 
-#define HWY_DISABLED_TARGETS                                                                            \
+#define HWY_DISABLED_TARGETS                                                                     \
   (HWY_SSSE3 | HWY_SSE4 | HWY_SVE | HWY_SVE_256 | HWY_SVE2 | HWY_SVE2_128 | HWY_RVV | HWY_WASM | \
    HWY_WASM_EMU256)

@@ -34,8 +34,7 @@ struct allowance {
 /// A 2-approximation of the k-center optimum. Gonzalez 1985; Sener & Savarese, ICLR 2018.
 /// Reads rows*cols a pick. Memory: 4 B a row.
 std::vector<candidate> kcenter(where on, matrix_view<const float> points, const allowance& limit,
-                               vector_view<const float> covered = {},
-                               vector_view<const float> weights = {});
+                               vector_view<const float> covered = {}, vector_view<const float> weights = {});
 
 /// Rows g_i = a_i (x) h_i (outer products), never formed:
 /// |g_i - g_j|^2 = |a_i|^2 |h_i|^2 + |a_j|^2 |h_j|^2 - 2 (a_i . a_j)(h_i . h_j).

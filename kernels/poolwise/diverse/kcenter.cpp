@@ -59,8 +59,10 @@ class farthest_first {
       std::fill_n(fresh, end - begin, std::numeric_limits<float>::infinity());
     float* const distance = distance_.data() + begin;
     peak_[std::size_t(block)] =
-        weights_.empty() ? lower(end - begin, fresh, [](index_t) { return 1.0f; }, distance)
-                         : lower(end - begin, fresh, [&](index_t i) { return weights_[begin + i]; }, distance);
+        weights_.empty() ? lower(
+                               end - begin, fresh, [](index_t) { return 1.0f; }, distance)
+                         : lower(
+                               end - begin, fresh, [&](index_t i) { return weights_[begin + i]; }, distance);
   }
 
   candidate choose(index_t) const {

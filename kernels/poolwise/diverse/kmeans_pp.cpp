@@ -208,7 +208,7 @@ class distance_sampling {
 
 template <class Rows>
 std::vector<candidate> sample(cpu on, const Rows& points, const allowance& limit, std::uint64_t seed,
-                                 first_center first) {
+                              first_center first) {
   distance_sampling<Rows> model(points, seed, first);
   return greedy(on, "kmeans_pp", limit, model);
 }
