@@ -86,7 +86,7 @@ HWY_INLINE floats load_first(const float* x, index_t count) {
 HWY_INLINE hn::Vec<four> fold_lanes(hn::Vec<four> sum) { return sum; }
 template <class V>
 HWY_INLINE hn::Vec<four> fold_lanes(V sum) {
-  const hn::Half<hn::DFromV<V>> half;
+  const hn::Half<hn::DFromV<V> > half;
   return fold_lanes(hn::Add(hn::LowerHalf(half, sum), hn::UpperHalf(half, sum)));
 }
 
@@ -176,15 +176,18 @@ float squared_distance_pair(const float* x, const float* y, index_t cols) {
 float dot_pair(const float* x, const float* y, index_t cols) { return canonical_pair<product>(x, y, cols); }
 
 void squared_distance_rows(matrix_view<const float> x, const float* y, float* d2) {
-  canonical_rows<difference>(x, [=](index_t) { return y; }, d2);
+  canonical_rows<difference>(
+      x, [=](index_t) { return y; }, d2);
 }
 
 void dot_rows(matrix_view<const float> x, const float* y, float* dot) {
-  canonical_rows<product>(x, [=](index_t) { return y; }, dot);
+  canonical_rows<product>(
+      x, [=](index_t) { return y; }, dot);
 }
 
 void squared_norm_rows(matrix_view<const float> x, float* norm) {
-  canonical_rows<product>(x, [=](index_t i) { return x.row(i); }, norm);
+  canonical_rows<product>(
+      x, [=](index_t i) { return x.row(i); }, norm);
 }
 
 }  // namespace

@@ -36,8 +36,9 @@ void squared_distances(where on, matrix_view<const float> points, vector_view<co
   const cpu host = require_cpu(on, "squared_distances");
   require_places("squared_distances", "d2", d2.size, points.rows);
   if (center.size != points.cols)
-    throw shape_error("squared_distances: center has " + std::to_string(center.size) + " columns but points has " +
-                      std::to_string(points.cols) + "; pass a center of as many columns");
+    throw shape_error("squared_distances: center has " + std::to_string(center.size) +
+                      " columns but points has " + std::to_string(points.cols) +
+                      "; pass a center of as many columns");
   parallel_blocks(host, points.rows, row_block, [&](index_t, index_t begin, index_t end) {
     canonical_squared_distances(rows_between(points, begin, end), center.data, d2.data + begin);
   });

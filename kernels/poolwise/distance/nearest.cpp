@@ -19,18 +19,23 @@ namespace {
 
 constexpr index_t proposals = 8;     // references that FAISS names for each point
 constexpr index_t tile_rows = 4096;  // points a call to FAISS, its own block for a GEMM
-constexpr index_t settle_block = 64;
-constexpr index_t scan_block = 1024;
+constexpr index_t point_block = 64;  // points a thread settles at a time
+
+// References of a scan that are compared with all points of a block while they stay in the L1 cache.
+constexpr index_t scan_bytes = 24 * 1024;
+constexpr index_t most_scanned = 1024;
+
+// Up to so many reference elements a scan takes no longer than the proposals do (bench/kernels/distance.cpp).
+constexpr index_t scan_elements = 1 << 17;
 
 struct neighbour {
   float d2 = std::numeric_limits<float>::infinity();
-  index_t reference = -1;
+  index_t reference = 0;
 };
 
-/// Nearer first; ties to the lower reference. Any reference comes before none.
+/// Nearer first; ties to the lower reference.
 bool nearer(const neighbour& a, const neighbour& b) {
-  if (a.d2 != b.d2 || b.reference < 0) return b.reference < 0 || a.d2 < b.d2;
-  return a.reference < b.reference;
+  return a.d2 < b.d2 || (a.d2 == b.d2 && a.reference < b.reference);
 }
 
 /// The rounding error of n roundings in fp32: n u / (1 - n u). Higham, "Accuracy and Stability of Numerical
@@ -95,16 +100,20 @@ const float* dense(matrix_view<const float> x, std::vector<float>& copy) {
   return copy.data();
 }
 
-neighbour nearest_of_all(const float* point, matrix_view<const float> references) {
-  neighbour best;
-  float d2[scan_block];
-  for (index_t begin = 0; begin < references.rows; begin += scan_block) {
-    const index_t end = std::min(references.rows, begin + scan_block);
-    canonical_squared_distances(rows_between(references, begin, end), point, d2);
-    for (index_t j = begin; j < end; ++j)
-      if (const neighbour other{d2[j - begin], j}; nearer(other, best)) best = other;
+/// best[i] = the nearest of all references to row i of points.
+void scan(matrix_view<const float> points, matrix_view<const float> references, neighbour* best) {
+  const index_t row_bytes = std::max<index_t>(1, references.cols) * index_t(sizeof(float));
+  const index_t step = std::clamp<index_t>(scan_bytes / row_bytes, 4, most_scanned);
+  std::fill_n(best, points.rows, neighbour{});
+  float d2[most_scanned];
+  for (index_t begin = 0; begin < references.rows; begin += step) {
+    const auto some = rows_between(references, begin, std::min(references.rows, begin + step));
+    for (index_t i = 0; i < points.rows; ++i) {
+      canonical_squared_distances(some, points.row(i), d2);
+      const float* const low = std::min_element(d2, d2 + some.rows);  // the first of equals
+      if (*low < best[i].d2) best[i] = {*low, begin + (low - d2)};
+    }
   }
-  return best;
 }
 
 /// The proposals for some points, nearest first as FAISS rounds.
@@ -115,16 +124,18 @@ struct proposal_table {
 
 /// With e the bound, every reference j has |faiss_j - canonical_j| <= e. So once canonical_b is known for some
 /// b, a j with faiss_j > canonical_b + e has canonical_j > canonical_b: it is not the nearest, nor tied.
-neighbour settle(const float* point, matrix_view<const float> references, const float* proposed_d2,
-                 const std::int64_t* proposed, double bound) {
-  neighbour best;
+/// False if the last proposal is still within reach, so that others may be, too.
+bool settle(const float* point, matrix_view<const float> references, const float* proposed_d2,
+            const std::int64_t* proposed, double bound, neighbour& best) {
+  if (std::isinf(bound)) return false;
+  bool any = false;
   for (index_t p = 0; p < proposals; ++p) {
-    if (best.reference >= 0 && double(proposed_d2[p]) > double(best.d2) + bound) return best;
-    if (proposed[p] < 0 || bound == std::numeric_limits<double>::infinity()) break;
+    if (any && double(proposed_d2[p]) > double(best.d2) + bound) return true;
     const float d2 = canonical_squared_distance(point, references.row(proposed[p]), references.cols);
-    if (const neighbour other{d2, proposed[p]}; nearer(other, best)) best = other;
+    if (const neighbour other{d2, proposed[p]}; !any || nearer(other, best)) best = other;
+    any = true;
   }
-  return nearest_of_all(point, references);  // the last proposal is still within reach, so may others be
+  return false;
 }
 
 class nearest_search {
@@ -135,8 +146,10 @@ class nearest_search {
   /// Calls result(i, neighbour) for each row i of points.
   template <class Result>
   void by_scan(matrix_view<const float> points, Result&& result) const {
-    parallel_blocks(on_, points.rows, settle_block, [&](index_t, index_t begin, index_t end) {
-      for (index_t i = begin; i < end; ++i) result(i, nearest_of_all(points.row(i), references_));
+    parallel_blocks(on_, points.rows, point_block, [&](index_t, index_t begin, index_t end) {
+      neighbour best[point_block];
+      scan(rows_between(points, begin, end), references_, best);
+      for (index_t i = begin; i < end; ++i) result(i, best[i - begin]);
     });
   }
 
@@ -148,7 +161,7 @@ class nearest_search {
     for (index_t begin = 0; begin < points.rows; begin += tile_rows) {
       const auto tile = rows_between(points, begin, std::min(points.rows, begin + tile_rows));
       propose(dense(tile, point_copy), tile.rows, packed, table);
-      parallel_blocks(on_, tile.rows, settle_block, [&](index_t, index_t first, index_t last) {
+      parallel_blocks(on_, tile.rows, point_block, [&](index_t, index_t first, index_t last) {
         for (index_t i = first; i < last; ++i) result(begin + i, settle_row(tile.row(i), i, table));
       });
     }
@@ -171,8 +184,11 @@ class nearest_search {
 
   neighbour settle_row(const float* point, index_t i, const proposal_table& table) const {
     const double bound = bound_.of(canonical_dot(point, point, references_.cols));
-    return settle(point, references_, table.d2.data() + i * proposals, table.reference.data() + i * proposals,
-                  bound);
+    const index_t at = i * proposals;
+    neighbour best;
+    if (!settle(point, references_, table.d2.data() + at, table.reference.data() + at, bound, best))
+      scan({point, 1, references_.cols}, references_, &best);
+    return best;
   }
 
   cpu on_;
@@ -208,8 +224,7 @@ void nearest(where on, matrix_view<const float> points, matrix_view<const float>
     if (!which.empty()) which[i] = found.reference;
   };
   const nearest_search search(host, references);
-  // Where every reference would be proposed, proposing is wasted.
-  if (references.rows <= proposals || references.cols == 0)
+  if (references.rows <= proposals || references.rows * references.cols <= scan_elements)
     search.by_scan(points, write);
   else
     search.by_proposals(points, write);

@@ -73,8 +73,7 @@ index_t count_nan(const float* scores, index_t size) {
   const floats_tag d;
   const index_t lanes = index_t(hn::Lanes(d));
   index_t count = 0, i = 0;
-  for (; i + lanes <= size; i += lanes)
-    count += index_t(hn::CountTrue(d, hn::IsNaN(hn::LoadU(d, scores + i))));
+  for (; i + lanes <= size; i += lanes) count += index_t(hn::CountTrue(d, hn::IsNaN(hn::LoadU(d, scores + i))));
   for (; i < size; ++i) count += std::isnan(scores[i]);
   return count;
 }
@@ -96,6 +95,9 @@ namespace {
 constexpr index_t block = 1 << 15;  // scores a thread takes at a time; they stay in its L2 cache
 constexpr index_t chunk = 4096;     // scores filtered against one threshold
 constexpr index_t most_lanes = 16;
+
+// A type of its own, so that the standard algorithms inline it.
+constexpr auto by_order = [](const candidate& a, const candidate& b) { return before(a, b); };
 
 /// Adds the NaN among scores, the first of which is row `first_row`. Blocks may come in any order.
 void add_nan(vector_view<const float> scores, index_t first_row, nan_rows& found) {
@@ -178,7 +180,7 @@ void top_k_state::add(candidate c) {
 }
 
 void top_k_state::compact() {
-  std::nth_element(kept_.begin(), kept_.begin() + (k_ - 1), kept_.end(), before);
+  std::nth_element(kept_.begin(), kept_.begin() + (k_ - 1), kept_.end(), by_order);
   kept_.resize(std::size_t(k_));
   worst_ = kept_.back();
   full_ = true;
@@ -186,16 +188,16 @@ void top_k_state::compact() {
 
 void top_k_state::merge(const top_k_state& other) {
   if (other.k_ != k_)
-    throw value_error("top_k_state::merge: got the best " + std::to_string(other.k_) + " for a state that keeps " +
-                      std::to_string(k_) + "; give every part the same k");
+    throw value_error("top_k_state::merge: got the best " + std::to_string(other.k_) +
+                      " for a state that keeps " + std::to_string(k_) + "; give every part the same k");
   for (const candidate& c : other.kept_) add(c);
 }
 
 std::vector<candidate> top_k_state::best() const {
   std::vector<candidate> best = kept_;
   const auto end = best.begin() + std::min(k_, index_t(best.size()));
-  if (end != best.end()) std::nth_element(best.begin(), end, best.end(), before);
-  std::sort(best.begin(), end, before);
+  if (end != best.end()) std::nth_element(best.begin(), end, best.end(), by_order);
+  std::sort(best.begin(), end, by_order);
   best.erase(end, best.end());
   return best;
 }
