@@ -178,6 +178,29 @@ TEST(Allowance, CostsOfAnySizeDoNotOverflow) {
   EXPECT_EQ(rows_of(kcenter(cpu{1}, line, {.picks = 3, .cost = {cost.data(), 3}})), (std::vector<index_t>{0}));
 }
 
+TEST(Allowance, BarredRowsAreNeitherPickedNorCentres) {
+  // On a line: row 3 is the farthest, but barred; so is row 0, where the picks would begin.
+  const matrix line{5, 1, {0, 1, 5, 100, 9}};
+  const std::vector<std::uint8_t> barred{1, 0, 0, 1, 0};
+  allowance limit{.picks = 5};
+  limit.barred = {barred.data(), 5};
+  EXPECT_EQ(rows_of(kcenter(cpu{}, line, limit)), (std::vector<index_t>{1, 4, 2}));
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    const auto picked = rows_of(kmeans_pp(cpu{}, line, limit, seed));
+    EXPECT_EQ(std::set<index_t>(picked.begin(), picked.end()), (std::set<index_t>{1, 2, 4}));
+  }
+}
+
+TEST(Allowance, AGroupIsPassedOverOnceItsQuotaIsUsedUp) {
+  const matrix line{6, 1, {0, 100, 90, 80, 10, 20}};
+  const std::vector<index_t> group{0, 1, 1, 1, 0, 2}, quota{1, 2, 0};
+  allowance limit{.picks = 6};
+  limit.group = {group.data(), 6};
+  limit.quota = {quota.data(), 3};
+  // Row 0, then 100; of group 1 one more is allowed: 80 lies farther from 100 than 90 does; group 0 is used up.
+  EXPECT_EQ(rows_of(kcenter(cpu{}, line, limit)), (std::vector<index_t>{0, 1, 3}));
+}
+
 TEST(Allowance, KMeansPlusPlusKeepsTheBudget) {
   std::mt19937 next(13);
   const matrix pool = integer_matrix(40, 3, 4, next);
@@ -381,6 +404,20 @@ TEST(KMeansPlusPlus, FactoredDistancesAreThoseOfTheOuterProducts) {
   }
 }
 
+TEST(KMeansPlusPlus, ABiasIsOneMoreFeatureOfOne) {
+  std::mt19937 next(31);
+  // Small integers: every dot product is exact, so that both forms have the same bits.
+  const matrix a = integer_matrix(40, 3, 4, next), h = integer_matrix(40, 5, 4, next);
+  matrix h1{40, 6, {}};
+  for (index_t i = 0; i < 40; ++i) {
+    h1.values.insert(h1.values.end(), h.values.begin() + i * 5, h.values.begin() + (i + 1) * 5);
+    h1.values.push_back(1);
+  }
+  for (std::uint64_t seed = 0; seed < 20; ++seed)
+    EXPECT_EQ(kmeans_pp(cpu{}, factored_rows{a, h, true}, {.picks = 20}, seed),
+              kmeans_pp(cpu{}, factored_rows{a, h1}, {.picks = 20}, seed));
+}
+
 TEST(Diverse, SameBitsForAnyThreadCountAndTarget) {
   const matrix x = random_matrix(5000, 33, 7), a = random_matrix(5000, 10, 8);
   std::vector<float> weights(5000);
@@ -443,12 +480,12 @@ TEST(Diverse, WrongUsesAreRefused) {
   const auto limited = [&](const allowance& limit) {
     return message_of<error>([&] { kmeans_pp(cpu{}, pool, limit, 1); });
   };
-  EXPECT_EQ(limited({.picks = -1}), "kmeans_pp: picks is -1; ask for 0 rows or more");
-  EXPECT_EQ(limited({.picks = 1, .budget = -1}), "kmeans_pp: budget is -1; pass 0 or more");
+  EXPECT_EQ(limited({.picks = -1}), "kmeans_pp: the number of picks is -1; it must be 0 or more");
+  EXPECT_EQ(limited({.picks = 1, .budget = -1}), "kmeans_pp: the budget is -1; it must be 0 or more");
   EXPECT_EQ(limited({.picks = 1, .cost = {debt.data(), 2}}),
-            "kmeans_pp: the cost of row 1 is -4; a cost is 0 or more");
+            "kmeans_pp: the cost of row 1 is -4; it must be 0 or more");
   EXPECT_EQ(limited({.picks = 1, .cost = {short_cost.data(), 1}}),
-            "kmeans_pp: cost has 1 places but points has 2 rows; pass one cost per row, or none");
+            "kmeans_pp: cost has 1 entries but there are 2 rows; pass one for each row, or none");
 
   const std::string nonfinite = " holds a NaN or an infinity in row 1 (1 such rows); leave these rows out";
   EXPECT_EQ(message_of<value_error>([&] { kcenter(cpu{}, bad, {.picks = 1}); }), "kcenter: points" + nonfinite);
