@@ -59,13 +59,12 @@ pid_t spawn(const std::vector<std::string>& words, int output) {
   require(posix_spawn_file_actions_adddup2(&actions.value, output, STDERR_FILENO), "stderr");
   require(posix_spawn_file_actions_addopen(&actions.value, STDIN_FILENO, "/dev/null", O_RDONLY, 0), "stdin");
 
-  // A host may ignore or block these two (Python ignores SIGPIPE); the program must hear them.
+  // A host may ignore or block these (Python ignores SIGPIPE); the program must hear them.
   spawn_attributes attributes;
   sigset_t blocked, heard;
   sigemptyset(&blocked);
   sigemptyset(&heard);
-  sigaddset(&heard, SIGTERM);
-  sigaddset(&heard, SIGPIPE);
+  for (const int number : {SIGTERM, SIGPIPE, SIGCHLD}) sigaddset(&heard, number);
   posix_spawnattr_setsigmask(&attributes.value, &blocked);
   posix_spawnattr_setsigdefault(&attributes.value, &heard);
   posix_spawnattr_setpgroup(&attributes.value, 0);

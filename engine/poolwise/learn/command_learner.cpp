@@ -1,5 +1,6 @@
 #include "poolwise/learn/command_learner.hpp"
 
+#include <signal.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -31,10 +32,13 @@ std::string quoted(std::string words) {
 
 std::string how_it_ended(std::optional<int> status) {
   if (!status) return "ended, but its status is lost because this process ignores SIGCHLD; restore the default";
-  if (WIFSIGNALED(*status))
-    return "was ended by signal " + std::to_string(WTERMSIG(*status)) + " (" + strsignal(WTERMSIG(*status)) +
-           ")";
-  return "ended with status " + std::to_string(WEXITSTATUS(*status));
+  const auto signal = [](int number) {
+    return "signal " + std::to_string(number) + " (" + strsignal(number) + ")";
+  };
+  if (WIFSIGNALED(*status)) return "was ended by " + signal(WTERMSIG(*status));
+  const int code = WEXITSTATUS(*status);
+  const std::string text = "ended with status " + std::to_string(code);
+  return code > 128 && code <= 128 + SIGRTMAX ? text + ", the shell's word for " + signal(code - 128) : text;
 }
 
 bool succeeded(std::optional<int> status) { return status && WIFEXITED(*status) && WEXITSTATUS(*status) == 0; }
