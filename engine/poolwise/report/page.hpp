@@ -32,6 +32,7 @@ tbody th { font-weight: 500; }
 .chart { height: 480px; margin: .5rem 0; }
 .chart text { fill: var(--text) !important; }
 .chart .hoverlayer .bg { fill: var(--raised) !important; stroke: var(--line) !important; }
+.chart .spikeline { stroke: var(--muted) !important; stroke-width: 1px !important; }
 /* The line of equal shares crosses grey bars. */
 #classes .shapelayer path { stroke: var(--text) !important; }
 /* Above the chart its buttons would cover the legend. */
