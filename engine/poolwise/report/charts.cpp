@@ -75,12 +75,6 @@ json horizontal_line(double y, const std::string& name) {
           {"layer", "below"}};
 }
 
-std::string percent(double share) {
-  std::string text = json(std::round(share * 1000) / 10).dump();
-  if (text.ends_with(".0")) text.resize(text.size() - 2);
-  return text + " %";
-}
-
 struct curves_chart {
   const experiment_report& report;
   const std::vector<series_style>& styles;
@@ -88,8 +82,8 @@ struct curves_chart {
 
   void add(std::size_t k) {
     const auto& s = report.strategies[k];
+    if (s.curves.empty()) return;
     const auto mean = mean_over_seeds(s.curves);
-    if (mean.labels.empty()) return;
     if (!mean.half_width.empty()) bands.push_back(band(k, mean));
     if (s.curves.size() > 1)
       for (const auto& curve : s.curves) seeds.push_back(seed_line(k, curve));
@@ -104,7 +98,7 @@ struct curves_chart {
       x.push_back(mean.labels[i]);
       y.push_back(mean.accuracy[i] - mean.half_width[i]);
     }
-    auto t = background(k, "lines");
+    auto t = quiet_line(k);
     t["x"] = std::move(x);
     t["y"] = std::move(y);
     t["fill"] = "toself";
@@ -115,7 +109,7 @@ struct curves_chart {
   }
 
   json seed_line(std::size_t k, const learning_curve& curve) const {
-    auto t = background(k, "lines");
+    auto t = quiet_line(k);
     t["x"] = curve.labels;
     t["y"] = curve.accuracy;
     t["line"]["width"] = 1;
@@ -136,9 +130,10 @@ struct curves_chart {
     return t;
   }
 
-  json background(std::size_t k, const char* mode) const {
+  /// Neither in the legend nor under the pointer.
+  json quiet_line(std::size_t k) const {
     auto t = trace_of(report.strategies[k], styles[k]);
-    t["mode"] = mode;
+    t["mode"] = "lines";
     t["showlegend"] = false;
     t["hoverinfo"] = "skip";
     return t;
@@ -147,19 +142,25 @@ struct curves_chart {
   /// Bands lie lowest, means on top.
   json chart() const {
     json data = json::array(), toggles = json::object();
-    const auto append = [&](const std::vector<json>& traces, const char* toggle, double opacity) {
-      std::vector<std::size_t> places(traces.size());
-      std::iota(places.begin(), places.end(), data.size());
-      if (toggle && !traces.empty()) toggles[toggle] = {{"traces", places}, {"opacity", opacity}};
-      for (const auto& trace : traces) data.push_back(trace);
+    const auto append = [&](const std::vector<json>& traces) {
+      json places = json::array();
+      for (const auto& trace : traces) {
+        places.push_back(data.size());
+        data.push_back(trace);
+      }
+      return places;
     };
-    append(bands, "bands", band_opacity);
-    append(seeds, "seeds", seed_opacity);
-    append(means, nullptr, 1);
+    if (!bands.empty()) {
+      toggles["bands"] = {{"traces", append(bands)}, {"opacity", band_opacity}};
+      toggles["seeds"] = {{"traces", append(seeds)}, {"opacity", seed_opacity}};
+    }
+    append(means);
 
     auto y = axis("Test accuracy (%)");
     y["tickformat"] = "~%";
-    auto shape = layout(axis("Labels (items)"), y);
+    auto x = axis("Labels (items)");
+    x["unifiedhovertitle"] = {{"text", "%{x} labels"}};
+    auto shape = layout(x, y);
     shape["shapes"] = json::array({horizontal_line(report.target, "target " + percent(report.target))});
     return {{"data", data}, {"layout", shape}, {"toggles", toggles}};
   }
@@ -205,12 +206,14 @@ json saved_chart(const experiment_report& report, const std::vector<series_style
   auto x = axis("Test accuracy (%)");
   x["tickformat"] = "~%";
   x["hoverformat"] = ".1%";
+  x["unifiedhovertitle"] = {{"text", "Labels saved at %{x:.1%}"}};
   auto shape = layout(x, axis("Labels saved (items)"));
   shape["shapes"] = json::array({horizontal_line(0, "random")});
   shape["showlegend"] = true;
   return {{"data", data}, {"layout", shape}};
 }
 
+/// Null if no strategy has class counts.
 json classes_chart(const experiment_report& report, const std::vector<series_style>& styles) {
   json names = json::array(), data = json::array();
   for (const auto& name : report.class_names) names.push_back(plotly_text(name));
@@ -228,6 +231,7 @@ json classes_chart(const experiment_report& report, const std::vector<series_sty
                     {"hovertemplate", "%{y:.1%} (%{customdata})"},
                     {"marker", {{"color", styles[k].colour}, {"pattern", {{"shape", styles[k].pattern}}}}}});
   }
+  if (data.empty()) return nullptr;
   const double uniform = 1 / double(report.class_names.size());
   auto x = axis("Class");
   x["type"] = "category";
@@ -258,6 +262,12 @@ std::string script_safe(const json& value) {
 }  // namespace
 
 std::string escape_html(std::string_view text) { return escape(text, "&<>\"'"); }
+
+std::string percent(double share) {
+  std::string text = json(std::round(share * 1000) / 10).dump();
+  if (text.ends_with(".0")) text.resize(text.size() - 2);
+  return text + " %";
+}
 
 std::vector<series_style> series_styles(const experiment_report& report) {
   constexpr std::array colours{"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
@@ -319,11 +329,11 @@ chart_set make_charts(const experiment_report& report) {
   if (!curves.means.empty()) charts["curves"] = curves.chart();
 
   const auto* random = find_random(report);
-  if (random && curves.means.size() > 1 && !mean_over_seeds(random->curves).labels.empty())
+  if (random && !random->curves.empty() && curves.means.size() > 1)
     charts["saved"] = saved_chart(report, styles, *random);
 
   auto classes = classes_chart(report, styles);
-  if (!classes["data"].empty()) charts["classes"] = std::move(classes);
+  if (!classes.is_null()) charts["classes"] = std::move(classes);
   return {charts.contains("curves"), charts.contains("saved"), charts.contains("classes"), script_safe(charts)};
 }
 

@@ -12,6 +12,9 @@ namespace poolwise {
 /// `text` as HTML shows it, in an element or in a quoted attribute.
 std::string escape_html(std::string_view text);
 
+/// "80 %", or "82.5 %" where a tenth is needed.
+std::string percent(double share);
+
 /// How a strategy looks in every chart, and its swatch beside every mention.
 struct series_style {
   std::string colour, dash, symbol, pattern;  ///< the pattern fills a bar; empty is solid

@@ -24,7 +24,7 @@ thead th { font-weight: 600; vertical-align: bottom; }
 tbody th { font-weight: 500; }
 .summary td, .summary thead th:not(:first-child) { text-align: right; }
 .summary td, .summary thead th { white-space: nowrap; }
-.summary tbody th { min-width: 9rem; overflow-wrap: anywhere; }
+.summary tbody th { min-width: 12rem; overflow-wrap: anywhere; }
 .summary .first { padding-left: 1.5rem; }
 .summary .group { text-align: center !important; border-bottom-width: 0; padding-bottom: 0; }
 .environment td { overflow-wrap: anywhere; }
@@ -32,8 +32,9 @@ tbody th { font-weight: 500; }
 .chart { height: 480px; margin: .5rem 0; }
 .chart text { fill: var(--text) !important; }
 .chart .hoverlayer .bg { fill: var(--raised) !important; stroke: var(--line) !important; }
-/* The reference lines, which cross grey bars. */
-.chart .shapelayer path { stroke: var(--text) !important; }
+.chart .spikeline { stroke: var(--muted) !important; stroke-width: 1px !important; }
+/* The line of equal shares crosses grey bars. */
+#classes .shapelayer path { stroke: var(--text) !important; }
 /* Above the chart its buttons would cover the legend. */
 .chart .modebar-container { top: auto !important; bottom: 28px; }
 .toggles label { margin-right: 1.25rem; font-size: .875rem; }
@@ -53,7 +54,7 @@ tbody th { font-weight: 500; }
   .toggles, .chart .modebar { display: none; }
   h2, h3, h3 + .caption { break-after: avoid; }
   .chart { height: 380px; }
-  .chart, .pictures figure, tr { break-inside: avoid; }
+  figure, tr { break-inside: avoid; }
   .swatch, .pictures img { print-color-adjust: exact; }
   .summary { font-size: .75rem; }
   .summary th, .summary td { padding: .25rem .375rem; }
@@ -62,7 +63,8 @@ tbody th { font-weight: 500; }
 
 inline constexpr const char* page_script = R"js(
 const charts = JSON.parse(document.getElementById('charts').textContent);
-const config = {responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d']};
+// The buttons by name: some versions of Plotly offer another that sends the chart to a server.
+const config = {responsive: true, displaylogo: false, modeBarButtons: [['toImage'], ['zoom2d', 'pan2d', 'resetScale2d']]};
 document.body.classList.toggle('picture-only', location.hash === '#figure');
 for (const [id, chart] of Object.entries(charts))
   Plotly.newPlot(id, chart.data, chart.layout, {...config, toImageButtonOptions: {filename: id, format: 'svg'}});

@@ -4,9 +4,11 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
+#include <sstream>
+#include <utility>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/report/charts.hpp"
@@ -18,7 +20,8 @@ namespace {
 
 // What a page may load: what stands in it. The browser holds it to that.
 constexpr const char* content_policy =
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "form-action 'none'";
 constexpr const char* dash = "\u2013";
 
 std::string element(const std::string& name, const std::string& attributes, const std::string& content) {
@@ -52,17 +55,11 @@ std::string seconds(double s) {
   return fixed(s, s < 1 ? 3 : s < 10 ? 2 : s < 100 ? 1 : 0);
 }
 
-std::string percent(double share) {
-  const double tenths = std::round(share * 1000);
-  return fixed(tenths / 10, std::fmod(tenths, 10) == 0 ? 0 : 1) + " %";
-}
-
 std::string labels_needed(const strategy_summary& s) {
   if (s.labels_to_target)
     return fixed(*s.labels_to_target, *s.labels_to_target == std::floor(*s.labels_to_target) ? 0 : 1);
   index_t budget = 0;
-  for (const auto& curve : s.curves)
-    if (!curve.labels.empty()) budget = std::max(budget, curve.labels.back());
+  for (const auto& curve : s.curves) budget = std::max(budget, curve.labels.back());
   return budget > 0 ? "&gt; " + std::to_string(budget) : dash;
 }
 
@@ -77,6 +74,7 @@ void require_curves(const strategy_summary& s) {
     if (curve.labels.size() != curve.accuracy.size())
       refuse(s, "a curve of " + std::to_string(curve.labels.size()) + " label counts and " +
                     std::to_string(curve.accuracy.size()) + " accuracies; pass one accuracy a label count");
+    if (curve.labels.empty()) refuse(s, "a curve without points; pass the initial set's accuracy at least");
     if (curve.labels != s.curves.front().labels)
       refuse(s, "seeds at different label counts; pass curves of the same rounds");
     for (const double a : curve.accuracy)
@@ -102,18 +100,27 @@ std::string swatch(const std::string& colour) {
 }
 
 std::string summary_row(const strategy_summary& s, const series_style& style, const strategy_summary* random) {
-  const bool compared = random && &s != random;
+  const bool compared = random && &s != random, spread = s.curves.size() != 1;
   const auto cell = [](const std::string& text, bool first = false) {
     return element("td", first ? "class=\"first\"" : "", text);
   };
   return element("tr", "",
                  element("th", "scope=\"row\"", swatch(style.colour) + escape_html(s.name)) +
-                     cell(fixed(s.aubc_mean * 100, 2), true) + cell(fixed(s.aubc_sd * 100, 2)) +
+                     cell(fixed(s.aubc_mean * 100, 2), true) + cell(spread ? fixed(s.aubc_sd * 100, 2) : dash) +
                      cell(compared ? signed_points(s.minus_random) : dash, true) +
-                     cell(compared ? p_value(s.p) : dash) + cell(labels_needed(s), true) +
+                     cell(compared && spread ? p_value(s.p) : dash) + cell(labels_needed(s), true) +
                      cell(seconds(s.score_seconds), true) + cell(seconds(s.select_seconds)) +
                      cell(seconds(s.train_seconds))) +
          "\n";
+}
+
+std::string summary_caption(const std::string& target) {
+  return "AUBC is the area under the curve of test accuracy against labels, divided by the range of labels: "
+         "the mean accuracy over the budget. Mean and standard deviation are over seeds. Against random: the "
+         "mean difference of AUBC in percentage points, paired by seed, and p of a two-sided paired t test, "
+         "not corrected for the number of strategies. Labels to " +
+         target + ": the median over seeds of the labels at the first round whose test accuracy is at least " +
+         target + "; &gt; means that the budget ended before. Seconds are means over rounds and seeds.";
 }
 
 std::string summary_table(const experiment_report& report, const std::vector<series_style>& styles) {
@@ -129,19 +136,7 @@ std::string summary_table(const experiment_report& report, const std::vector<ser
          "</th><th colspan=\"3\" class=\"first group\">Seconds a round</th></tr>\n"
          "<tr><th class=\"first\">mean</th><th>sd</th><th class=\"first\">points</th><th>p</th>"
          "<th class=\"first\">score</th><th>select</th><th>train</th></tr></thead>\n<tbody>\n" +
-         rows + "</tbody></table></div>\n" +
-         caption(
-             "AUBC is the area under the curve of test accuracy against labels, divided by the range of "
-             "labels: "
-             "the mean accuracy over the budget. Mean and standard deviation are over seeds. Against random: "
-             "the "
-             "mean difference of AUBC in percentage points, paired by seed, and p of a two-sided paired t "
-             "test, not "
-             "corrected for the number of strategies. Labels to " +
-             target +
-             ": the median over seeds of the labels at the first round whose test accuracy is at least " +
-             target + "; &gt; means that the budget ended before. Seconds are means over rounds and seeds.") +
-         "</section>\n";
+         rows + "</tbody></table></div>\n" + caption(summary_caption(target)) + "</section>\n";
 }
 
 std::string chart_section(const std::string& section, const std::string& heading, const std::string& chart,
@@ -159,12 +154,9 @@ std::string curves_section(const experiment_report& report) {
       "Accuracy on the test set after each round, against the labels bought so far, the initial set included. ";
   std::string controls;
   if (most > 1) {
-    controls =
-        "<div class=\"toggles\"><label><input type=\"checkbox\" data-toggle=\"bands\" autocomplete=\"off\" "
-        "checked> "
-        "95 % bands</label><label><input type=\"checkbox\" data-toggle=\"seeds\" autocomplete=\"off\"> one "
-        "line a "
-        "seed</label></div>";
+    controls = R"(<div class="toggles">
+<label><input type="checkbox" data-toggle="bands" autocomplete="off" checked> 95 % bands</label>
+<label><input type="checkbox" data-toggle="seeds" autocomplete="off"> one line a seed</label></div>)";
     text += "A line is the mean over " +
             (fewest == most ? std::to_string(most) + " seeds" : std::string("seeds")) +
             "; its band is the 95 % Student interval of that mean, mean \u00b1 t\u00b7s/\u221an. ";
@@ -176,16 +168,13 @@ std::string curves_section(const experiment_report& report) {
 }
 
 std::string saved_section() {
-  return chart_section("saving", "Labels saved against random", "saved", "",
-                       "For each level of test accuracy: the labels that random sampling needs to reach it, "
-                       "minus those the strategy "
-                       "needs. Above the dashed line the strategy is cheaper than random, below it dearer. "
-                       "Read off the mean learning "
-                       "curves where they first reach the level, linear between rounds. The rightmost level is "
-                       "the best accuracy that "
-                       "random reaches within the budget; a line that ends earlier belongs to a strategy that "
-                       "does not reach the next "
-                       "level.");
+  return chart_section(
+      "saving", "Labels saved against random", "saved", "",
+      "For each level of test accuracy: the labels that random sampling needs to reach it, minus those the "
+      "strategy needs. Above the dashed line the strategy is cheaper than random, below it dearer. Read off "
+      "the mean learning curves where they first reach the level, linear between rounds. The rightmost level "
+      "is the best accuracy that random reaches within the budget; a line that ends earlier belongs to a "
+      "strategy that does not reach the next level.");
 }
 
 std::string classes_section() {
@@ -196,15 +185,15 @@ std::string classes_section() {
 }
 
 std::string picture(const gallery& g, const gallery::image& image) {
-  constexpr index_t side =
-      56;  // a picture is shown enlarged by a whole number, to about this side in CSS pixels
+  const auto png = grey_png(g.height, g.width, image.pixels);
+  // Enlarged by a whole number, to about this side in CSS pixels.
+  constexpr index_t side = 56;
   const index_t zoom = std::max<index_t>(1, side / std::max(g.height, g.width));
   const auto width = std::to_string(g.width * zoom), height = std::to_string(g.height * zoom);
   const auto text = escape_html(image.caption);
   return "<figure style=\"width:" + std::to_string(std::max(g.width * zoom, side) + 8) + "px\"><img width=\"" +
          width + "\" height=\"" + height + "\" alt=\"" + text + "\" src=\"data:image/png;base64," +
-         base64(grey_png(g.height, g.width, image.pixels)) + "\"><figcaption>" + text +
-         "</figcaption></figure>\n";
+         base64(png) + "\"><figcaption>" + text + "</figcaption></figure>\n";
 }
 
 std::string colour_of(const std::string& name, const experiment_report& report,
@@ -254,14 +243,15 @@ std::string body(const experiment_report& report, const chart_set& charts) {
 
 constexpr const char* how_to_get_plotly =
     "run `make setup`, or `pip download --no-deps plotly`, unzip plotly/package_data/plotly.min.js from the "
-    "wheel and "
-    "set POOLWISE_PLOTLY to that file";
+    "wheel and set POOLWISE_PLOTLY to that file";
 
 std::string read_plotly(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  std::string script{std::istreambuf_iterator<char>(in), {}};
-  if (!in || script.empty())
+  std::ostringstream text;
+  text << in.rdbuf();  // fails on a directory and on an empty file, too
+  if (!in || !text)
     throw io_error("render_html: cannot read the Plotly script " + file.string() + "; " + how_to_get_plotly);
+  auto script = std::move(text).str();
   // Either would change how a browser reads the rest of the page.
   for (const char* breaking : {"</script", "<!--"})
     if (script.find(breaking) != std::string::npos)
