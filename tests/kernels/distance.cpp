@@ -252,6 +252,19 @@ TEST(Nearest, NearTiesOneUlpApart) {
   c.expect_exact(cpu{2});
 }
 
+// Two references on opposite sides of each point: their canonical distances tie, the GEMM's differ either way.
+TEST(Nearest, ExactTiesThatTheGemmRanksEitherWay) {
+  nearest_case c = large_case();
+  for (float& v : c.x) v = std::round(4096 * v) / 4096;  // too fine for exact products
+  for (index_t i = 0; i < c.rows; ++i)
+    for (index_t k = 0; k < c.cols; ++k) {
+      const float at = c.x[std::size_t(i * c.cols + k)], step = float((i + 3 * k) % 5) / 64;
+      c.y[std::size_t(2 * i * c.cols + k)] = at - step;
+      c.y[std::size_t((2 * i + 1) * c.cols + k)] = at + step;
+    }
+  c.expect_exact(cpu{2});
+}
+
 TEST(Nearest, LargeOffsetsWhereTheGemmCancels) {
   nearest_case c = large_case();
   for (float& v : c.x) v = 1e4f + 0.01f * v;
