@@ -78,7 +78,7 @@ gallery first_batch(const std::string& name, const loop_run& run, const fashion_
 
 std::vector<std::pair<std::string, std::string>> environment(const demo_options& options, double seconds) {
   return {{"Poolwise", POOLWISE_VERSION},
-          {"Compiler", __VERSION__},
+          {"Compiler", POOLWISE_COMPILER},
           {"Processor", cpu_name()},
           {"SIMD", simd_target()},
           {"Threads", std::to_string(omp_get_max_threads())},
