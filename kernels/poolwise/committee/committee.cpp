@@ -60,12 +60,6 @@ struct unseen {
   HWY_INLINE void see(index_t, floats) const {}
 };
 
-/// The columns [begin, end) of rows that a fold has read before; a single chunk is still in `x`.
-template <class T>
-HWY_INLINE void reread_chunk(const row_pointers<T>& rows, index_t cols, index_t begin, index_t end, chunk& x) {
-  if (cols > chunk_columns) read_chunk(rows, begin, end, x, unseen());
-}
-
 HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
   alignas(64) std::int32_t winner[lanes];
   hn::Store(argmax, ints_tag(), winner);
@@ -75,9 +69,10 @@ HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
 /// Adds the rows of member number `seen` from `first` on to the rows of the tile from `row` on.
 template <outputs Kind, bool Votes, class T>
 HWY_INLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t seen, tile into, int row,
-                          chunk& room, member_record* record) {
+                          index_t to_next, chunk& room, member_record* record) {
   const row_window<T> window(x, first);
-  const auto fold = fold_rows<fold_of<Kind, T, tracking{.argmax = Votes}>>(window.rows(), x.cols, room);
+  const auto fold =
+      fold_rows<fold_of<Kind, T, tracking{.argmax = Votes, .terms = true}>>(window, to_next, room);
   const auto probability = fold.to_probabilities();
   const floats entropy = only_where(fold.valid(), fold.entropy());
   store_rows(hn::Add(load_rows(*into.entropy, row), entropy), *into.entropy, row);
@@ -89,23 +84,30 @@ HWY_INLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t 
   }
   const floats before = all(float(std::max<index_t>(seen, 1)));
   const floats share = all(float(seen) / float(seen + 1));
+  if (x.cols <= chunk_columns) {  // the fold has left the terms
+    mixing<outputs::probabilities> mix{room, {probability.largest, probability.scale}, into, 0, row, before,
+                                       share};
+    each_column(x.cols, mix);
+    return;
+  }
   for (index_t begin = 0; begin < x.cols; begin += chunk_columns) {
     const index_t end = std::min(x.cols, begin + chunk_columns);
-    reread_chunk(window.rows(), x.cols, begin, end, room);
+    read_chunk(window, begin, end, room, unseen());
     mixing<Kind> mix{room, probability, into, begin, row, before, share};
     each_column(end - begin, mix);
   }
 }
 
-/// Adds up to `tile_rows` rows of a member, from `first` on.
+/// Adds up to `tile_rows` rows of a member, from `first` on. The rows read next lie `to_next` elements from
+/// these.
 template <outputs Kind, class T>
-void add_tile(const matrix_view<const T>& x, index_t first, index_t seen, tile into, chunk& room,
-              member_record* record) {
+void add_tile(const matrix_view<const T>& x, index_t first, index_t seen, tile into, index_t to_next,
+              chunk& room, member_record* record) {
   for (int row = 0; row < tile_rows && first + row < x.rows; row += lanes) {
     if (into.votes != nullptr)
-      add_lanes<Kind, true>(x, first + row, seen, into, row, room, record);
+      add_lanes<Kind, true>(x, first + row, seen, into, row, to_next, room, record);
     else
-      add_lanes<Kind, false>(x, first + row, seen, into, row, room, record);
+      add_lanes<Kind, false>(x, first + row, seen, into, row, to_next, room, record);
   }
 }
 
@@ -229,7 +231,7 @@ void find_max_kl(const cube_view<const T>& x, index_t first, const tile& t, std:
       for (index_t k = 0; k < x.members; ++k) {
         auto& record = records[std::size_t(k)];
         const row_window<T> window(x.member(k), first + row);
-        read_chunk(window.rows(), begin, end, room, unseen());
+        read_chunk(window, begin, end, room, unseen());
         crossing<Kind> cross(room, {load_rows(record.largest, row), load_rows(record.scale, row)}, logs);
         each_column(end - begin, cross);
         const floats divergence = hn::Sub(load_rows(record.divergence, row), cross.sum.total());
@@ -256,7 +258,8 @@ void score_block(const cube_view<const T>& x, index_t begin, index_t end, std::s
   for (index_t first = begin; first < end; first += tile_rows) {
     scratch.clear();
     for (index_t k = 0; k < x.members; ++k)
-      add_tile<Kind>(x.member(k), first, k, t, room, divergences ? &records[std::size_t(k)] : nullptr);
+      add_tile<Kind>(x.member(k), first, k, t, k + 1 < x.members ? x.rows * x.cols : 0, room,
+                     divergences ? &records[std::size_t(k)] : nullptr);
     if (divergences) find_max_kl<Kind>(x, first, t, records, room, max_kl);
     finish_tile(t, x.cols, x.members, which, max_kl, first, scores);
   }
@@ -282,9 +285,10 @@ void add_rows(const real_matrix& x, outputs kind, index_t begin, index_t end, in
         chunk room;
         for (index_t first = begin; first < end; first += tile_rows) {
           if (kind == outputs::logits)
-            add_tile<outputs::logits>(view, first, seen, into.at(first), room, nullptr);
+            add_tile<outputs::logits>(view, first, seen, into.at(first), next_rows(view, first), room, nullptr);
           else
-            add_tile<outputs::probabilities>(view, first, seen, into.at(first), room, nullptr);
+            add_tile<outputs::probabilities>(view, first, seen, into.at(first), next_rows(view, first), room,
+                                             nullptr);
         }
       },
       x);

@@ -46,7 +46,7 @@ void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std:
   chunk room;
   for (index_t first = begin; first < end; first += lanes) {
     const row_window<T> window(x, first);
-    const auto fold = fold_rows<fold_of<Kind, T, Track>>(window.rows(), x.cols, room);
+    const auto fold = fold_rows<fold_of<Kind, T, Track>>(window, next_rows(x, first), room);
     const float_mask valid = fold.valid();
     for (std::size_t a = 0; a < which.size(); ++a)
       write_column(only_where(valid, score_of(fold, which[a])), first, index_t(a), scores);
@@ -95,7 +95,7 @@ void gradient_block(const matrix_view<const T>& x, index_t begin, index_t end, c
   chunk room;
   for (index_t first = begin; first < end; first += lanes) {
     const row_window<T> window(x, first);
-    const auto fold = fold_rows<fold_of<Kind, T, tracking{.argmax = true}>>(window.rows(), x.cols, room);
+    const auto fold = fold_rows<fold_of<Kind, T, tracking{.argmax = true}>>(window, next_rows(x, first), room);
     const auto p = fold.to_probabilities();
     alignas(64) float largest[lanes], scale[lanes], missing[lanes];
     alignas(64) std::int32_t argmax[lanes];
