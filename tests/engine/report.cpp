@@ -12,8 +12,8 @@
 #include <tuple>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/report/charts.hpp"
-#include "poolwise/report/png.hpp"
+#include "poolwise/report/detail/charts.hpp"
+#include "poolwise/report/detail/png.hpp"
 
 namespace poolwise {
 namespace {

@@ -1,10 +1,10 @@
-#include "poolwise/learn/checks.hpp"
+#include "poolwise/learn/detail/checks.hpp"
 
 #include <cmath>
 #include <string>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/pool/shape.hpp"
+#include "poolwise/pool/detail/shape.hpp"
 
 namespace poolwise {
 void require_finite(const char* call, matrix_view<const float> x) {

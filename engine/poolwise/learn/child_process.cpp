@@ -1,4 +1,4 @@
-#include "poolwise/learn/child_process.hpp"
+#include "poolwise/learn/detail/child_process.hpp"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/learn/checks.hpp"
-#include "poolwise/learn/child_process.hpp"
+#include "poolwise/learn/detail/checks.hpp"
+#include "poolwise/learn/detail/child_process.hpp"
 #include "poolwise/pool/array.hpp"
 #include "poolwise/pool/output.hpp"
-#include "poolwise/pool/shape.hpp"
+#include "poolwise/pool/detail/shape.hpp"
 
 namespace poolwise {
 namespace {

@@ -1,4 +1,4 @@
-#include "poolwise/learn/row_product.hpp"
+#include "poolwise/learn/detail/row_product.hpp"
 
 #include <algorithm>
 #include <cstring>

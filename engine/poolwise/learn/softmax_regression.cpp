@@ -14,8 +14,8 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/core/philox.hpp"
-#include "poolwise/learn/checks.hpp"
-#include "poolwise/learn/row_product.hpp"
+#include "poolwise/learn/detail/checks.hpp"
+#include "poolwise/learn/detail/row_product.hpp"
 
 namespace poolwise {
 namespace {

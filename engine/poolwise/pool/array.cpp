@@ -4,8 +4,8 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/pool/bytes.hpp"
-#include "poolwise/pool/shape.hpp"
+#include "poolwise/pool/detail/bytes.hpp"
+#include "poolwise/pool/detail/shape.hpp"
 
 namespace poolwise {
 namespace {

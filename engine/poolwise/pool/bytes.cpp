@@ -1,4 +1,4 @@
-#include "poolwise/pool/bytes.hpp"
+#include "poolwise/pool/detail/bytes.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,7 +10,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/pool/descriptor.hpp"
+#include "poolwise/pool/detail/descriptor.hpp"
 
 namespace poolwise {
 namespace {

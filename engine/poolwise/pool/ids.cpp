@@ -7,7 +7,7 @@
 #include <unordered_map>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/pool/bytes.hpp"
+#include "poolwise/pool/detail/bytes.hpp"
 
 namespace poolwise {
 namespace {

@@ -10,8 +10,8 @@
 #include <string>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/pool/bytes.hpp"
-#include "poolwise/pool/shape.hpp"
+#include "poolwise/pool/detail/bytes.hpp"
+#include "poolwise/pool/detail/shape.hpp"
 
 namespace poolwise {
 namespace {

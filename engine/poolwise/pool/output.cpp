@@ -18,8 +18,8 @@
 #include <optional>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/pool/bytes.hpp"
-#include "poolwise/pool/descriptor.hpp"
+#include "poolwise/pool/detail/bytes.hpp"
+#include "poolwise/pool/detail/descriptor.hpp"
 
 namespace poolwise {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/pool/array.hpp"
-#include "poolwise/pool/bytes.hpp"
-#include "poolwise/pool/shape.hpp"
+#include "poolwise/pool/detail/bytes.hpp"
+#include "poolwise/pool/detail/shape.hpp"
 
 namespace poolwise {
 namespace {

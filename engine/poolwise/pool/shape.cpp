@@ -1,4 +1,4 @@
-#include "poolwise/pool/shape.hpp"
+#include "poolwise/pool/detail/shape.hpp"
 
 namespace poolwise {
 

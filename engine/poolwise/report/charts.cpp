@@ -1,4 +1,4 @@
-#include "poolwise/report/charts.hpp"
+#include "poolwise/report/detail/charts.hpp"
 
 #include <algorithm>
 #include <array>

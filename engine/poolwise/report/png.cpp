@@ -1,4 +1,4 @@
-#include "poolwise/report/png.hpp"
+#include "poolwise/report/detail/png.hpp"
 
 #include <zlib.h>
 

@@ -11,9 +11,9 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/report/charts.hpp"
-#include "poolwise/report/page.hpp"
-#include "poolwise/report/png.hpp"
+#include "poolwise/report/detail/charts.hpp"
+#include "poolwise/report/detail/page.hpp"
+#include "poolwise/report/detail/png.hpp"
 
 namespace poolwise {
 namespace {

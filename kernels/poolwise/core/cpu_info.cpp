@@ -2,7 +2,7 @@
 
 #include <fstream>
 
-#include "poolwise/core/simd_targets.hpp"
+#include "poolwise/core/detail/simd_targets.hpp"
 // Highway looks at the targets that are set above.
 #include "hwy/highway.h"
 

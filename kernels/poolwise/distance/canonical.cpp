@@ -1,8 +1,8 @@
-#include "poolwise/distance/canonical.hpp"
+#include "poolwise/distance/detail/canonical.hpp"
 
 #include <cmath>
 
-#include "poolwise/core/simd_targets.hpp"
+#include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/distance/distance.hpp"
 
 #undef HWY_TARGET_INCLUDE

@@ -6,7 +6,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/distance/canonical.hpp"
+#include "poolwise/distance/detail/canonical.hpp"
 
 namespace poolwise {
 namespace {

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/distance/canonical.hpp"
+#include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/diverse.hpp"
-#include "poolwise/diverse/greedy.hpp"
+#include "poolwise/diverse/detail/greedy.hpp"
 
 namespace poolwise {
 namespace {

@@ -7,9 +7,9 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/philox.hpp"
-#include "poolwise/distance/canonical.hpp"
+#include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/diverse.hpp"
-#include "poolwise/diverse/greedy.hpp"
+#include "poolwise/diverse/detail/greedy.hpp"
 
 namespace poolwise {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/core/simd_targets.hpp"
-#include "poolwise/score/blocking.hpp"
+#include "poolwise/core/detail/simd_targets.hpp"
+#include "poolwise/score/detail/blocking.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "poolwise/score/score.cpp"

@@ -10,7 +10,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/core/simd_targets.hpp"
+#include "poolwise/core/detail/simd_targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "poolwise/topk/topk.cpp"

@@ -7,7 +7,7 @@
 #pragma once
 
 #ifdef HIGHWAY_HWY_DETECT_TARGETS_H_
-#error "poolwise/core/simd_targets.hpp must come before the Highway headers"
+#error "poolwise/core/detail/simd_targets.hpp must come before the Highway headers"
 #endif
 
 #define HWY_DISABLED_TARGETS                                                                     \

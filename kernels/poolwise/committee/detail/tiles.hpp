@@ -7,7 +7,7 @@
 
 #include "poolwise/committee/committee.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/score/blocking.hpp"
+#include "poolwise/score/detail/blocking.hpp"
 
 namespace poolwise {
 
