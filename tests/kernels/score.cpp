@@ -67,10 +67,10 @@ real exact(const reference::row& x, outputs kind, acquisition which) {
 
 // How far a score may lie from the exact one. A term e^d is off by |d| units (the rounding of d = z - max) and
 // 3 more (exp). Only terms with d > -30 weigh anything here. S' passes at most 64 additions within a partial
-// sum, 3 to join these, and one a chunk: 30 + 3 + 67 + chunks units relative to S'; a quotient adds 3.
+// sum, 3 to join these, and 2 to join the chunks: 102 units relative to S'; a quotient adds 3.
 // For probabilities every score but entropy is one or two roundings of numbers up to 2 away.
-real tolerance(real want, std::size_t cols, outputs kind, acquisition which) {
-  const real sum = (103 + real(cols) / 256) * unit;
+real tolerance(real want, outputs kind, acquisition which) {
+  const real sum = 105 * unit;
   switch (which) {
     case acquisition::entropy:
       return 4e-6L * (1 + want);  // the promise of the header
@@ -100,7 +100,7 @@ TYPED_TEST(Score, EveryAcquisitionMatchesItsDefinitionAtEveryShape) {
         for (index_t i = 0; i < rows; ++i)
           for (std::size_t a = 0; a < which.size(); ++a) {
             const real want = exact(x.values(i), kind, which[a]);
-            const real far = tolerance(want, std::size_t(cols), kind, which[a]);
+            const real far = tolerance(want, kind, which[a]);
             ASSERT_NEAR(got[std::size_t(i) * which.size() + a], want, far) << "row " << i << " score " << a;
           }
       }

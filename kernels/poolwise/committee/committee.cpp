@@ -68,8 +68,8 @@ HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
 
 /// Adds the rows of member number `seen` from `first` on to the rows of the tile from `row` on.
 template <outputs Kind, bool Votes, class T>
-HWY_INLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t seen, tile into, int row,
-                          index_t to_next, chunk& room, member_record* record) {
+HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t seen, tile into, int row,
+                            index_t to_next, chunk& room, member_record* record) {
   const row_window<T> window(x, first);
   const auto fold =
       fold_rows<fold_of<Kind, T, tracking{.argmax = Votes, .terms = true}>>(window, to_next, room);
@@ -131,13 +131,13 @@ struct tile_sum {
 
 template <class Term>
 HWY_INLINE floats total_over(const tile_column* columns, index_t cols, int row, Term term) {
-  floats total = all(0);
+  chunk_sum total;
   for (index_t begin = 0; begin < cols; begin += chunk_columns) {
     tile_sum<Term> s(columns + begin, row, term);
     each_column(std::min(cols - begin, chunk_columns), s);
-    total = hn::Add(total, s.sum.total());
+    total.add(s.sum.total());
   }
-  return total;
+  return total.value;
 }
 
 struct add_entropy_of_mean {

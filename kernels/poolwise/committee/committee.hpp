@@ -25,18 +25,21 @@ enum class disagreement {
 ///
 /// x       [members, rows, cols]   members >= 1, cols >= 1.
 /// scores  [rows, disagreements]   written. NaN where any member has no distribution (see `score`).
-/// throws  shape_error, no_cuda_error.
+/// throws  shape_error if the shapes disagree, there is no member, or cols is 0 or above 2^31 - 1;
+///         no_cuda_error.
 /// A vote goes to the lowest of the classes that share the largest output. BALD is never below 0.
 /// The same bits as `committee_accumulator` fed member by member, for any thread count and CPU target.
-/// Reads the cube once (twice for max_kl); allocates 3 * 64 * cols bytes a thread.
+/// Reads the cube once (again from the cache above 256 columns; twice for max_kl). Allocates 64 * cols bytes a
+/// thread, as much again for mean_std and for votes where these are asked for, and 192 * members for max_kl.
 void score_committee(where on, const real_cube& x, outputs kind, std::span<const disagreement> which,
                      matrix_view<float> scores);
 
 /// The same scores from members that arrive one after the other, so that no cube has to exist.
 class committee_accumulator {
  public:
-  /// Room for `which` over [rows, cols]: per row, cols floats for the mean, and as many again for
-  /// mean_std and for votes where these are asked for. throws value_error for max_kl, shape_error.
+  /// Room for `which` over [rows, cols]: per row, cols + 1 floats for the means, and cols again for mean_std
+  /// and for votes where these are asked for; rows are rounded up to a multiple of 16.
+  /// throws value_error for max_kl; shape_error if cols is 0 or above 2^31 - 1.
   committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which);
   ~committee_accumulator();
   committee_accumulator(committee_accumulator&&) noexcept;
@@ -58,8 +61,9 @@ class committee_accumulator {
 /// Disagreement of regressors: the population variance over members, averaged over outputs.
 ///
 /// predictions  [members, rows, outputs] fp32; variance  [rows], written, NaN where a prediction is not finite.
-/// throws  shape_error, no_cuda_error.   Welford's update, members in order.
-/// Cohn et al. 1996; RayChaudhuri & Hamey 1995.
+/// throws  shape_error, no_cuda_error.
+/// Welford's update in double, members in order. Allocates 16 bytes an output or 64 KiB a thread, whichever is
+/// more. Cohn et al. 1996; RayChaudhuri & Hamey 1995.
 void predictive_variance(where on, cube_view<const float> predictions, vector_view<float> variance);
 
 }  // namespace poolwise

@@ -23,7 +23,7 @@ struct welford {
 }  // namespace
 
 void predictive_variance(where on, cube_view<const float> predictions, vector_view<float> variance) {
-  const auto [data, members, rows, outputs] = predictions;
+  const index_t members = predictions.members, rows = predictions.rows, outputs = predictions.cols;
   if (members < 1 || outputs < 1)
     throw shape_error("predictive_variance: predictions is [" + std::to_string(members) + ", " +
                       std::to_string(rows) + ", " + std::to_string(outputs) +

@@ -77,11 +77,11 @@ class row_window {
 template <class T>
 class prefetcher {
  public:
-  /// `ahead` elements lie between a row's chunk at hand and the chunk read next.
-  HWY_INLINE prefetcher(const row_window<T>& window, index_t ahead)
-      : rows_(window.rows()), ahead_(ahead), columns_(std::min(window.cols(), chunk_columns)) {}
+  /// The next chunk has `columns` columns, `ahead` elements after column 0 of each row of `window`.
+  HWY_INLINE prefetcher(const row_window<T>& window, index_t ahead, index_t columns)
+      : rows_(window.rows()), ahead_(ahead), columns_(columns) {}
 
-  /// One cache line of one row a column: the chunk is asked for when all its columns are done.
+  /// Called once for each column of the chunk at hand; asks for one cache line of one row.
   HWY_INLINE void operator()(index_t c) const {
     constexpr index_t line = 64 / index_t(sizeof(T));
     const index_t offset = c / lanes * line;
@@ -146,6 +146,21 @@ struct column_sum {
   HWY_INLINE column_sum() : part{all(0), all(0), all(0), all(0)} {}
 
   HWY_INLINE floats total() const { return hn::Add(hn::Add(part[0], part[1]), hn::Add(part[2], part[3])); }
+};
+
+/// A sum over chunks that carries along what its additions round away (Kahan 1965): 10^5 columns and more
+/// sum as well as one chunk.
+struct chunk_sum {
+  floats value, lost;
+
+  HWY_INLINE chunk_sum() : value(all(0)), lost(all(0)) {}
+
+  HWY_INLINE void add(floats x) {
+    const floats rest = hn::Sub(x, lost);
+    const floats sum = hn::Add(value, rest);
+    lost = hn::Sub(hn::Sub(sum, value), rest);
+    value = sum;
+  }
 };
 
 struct no_prefetch {
@@ -218,44 +233,51 @@ struct normaliser {
 /// A NaN or +Inf anywhere makes S' NaN, through d.
 template <tracking Track>
 struct logit_fold : leaders<Track> {
-  floats rest, weighted;
+  chunk_sum rest, weighted;
 
-  HWY_INLINE logit_fold() : rest(all(0)), weighted(all(0)) {}
+  HWY_INLINE logit_fold() {}
 
-  /// Adds the n columns of `x`, all of which `see` has seen; `before` is the largest value before them.
+  /// Adds the n columns of `x`, all of which `see` has seen; `before` is the largest value before
+  /// them, if they are not the first.
   template <class Prefetch>
-  HWY_INLINE void add(chunk& x, index_t n, floats before, const Prefetch& prefetch) {
+  HWY_INLINE void add(chunk& x, index_t n, bool first, floats before, const Prefetch& prefetch) {
     // Where all is -Inf so far any finite reference makes every e^d 0.
     const floats reference = hn::Max(this->largest, all(std::numeric_limits<float>::lowest()));
     const float_mask risen = hn::Gt(this->largest, before);
     sums s(x, reference);
     each_column(n, s, prefetch);
-    // The old largest element re-enters as an ordinary term of the new sum.
-    const floats shift = clamp_exponent(hn::Sub(before, reference));
-    const floats shrink = exp_clamped(shift);
-    const floats whole = hn::Add(all(1), rest);
-    weighted = hn::Mul(shrink, fma(shift, whole, weighted));
-    rest = hn::IfThenElse(risen, hn::Mul(shrink, whole), rest);
-    weighted = hn::Add(weighted, s.weighted.total());
+    if (!first) rescale(clamp_exponent(hn::Sub(before, reference)), risen);
+    weighted.add(s.weighted.total());
     // Of the chunk's elements equal to the largest, one is left out if the row's largest is among them.
     const floats ties = hn::Sub(s.largest, hn::IfThenElseZero(risen, all(1)));
-    rest = hn::Add(rest, hn::Add(s.rest.total(), ties));
+    rest.add(hn::Add(s.rest.total(), ties));
   }
 
   HWY_INLINE float_mask valid() const {
-    return hn::And(hn::Eq(rest, rest), hn::Gt(this->largest, all(-infinity)));
+    return hn::And(hn::Eq(rest.value, rest.value), hn::Gt(this->largest, all(-infinity)));
   }
-  HWY_INLINE floats whole() const { return hn::Add(all(1), rest); }
-  HWY_INLINE floats entropy() const { return hn::Sub(log1p_positive(rest), hn::Div(weighted, whole())); }
-  HWY_INLINE floats least_confidence() const { return hn::Div(rest, whole()); }
+  HWY_INLINE floats whole() const { return hn::Add(all(1), rest.value); }
+  HWY_INLINE floats entropy() const {
+    return hn::Sub(log1p_positive(rest.value), hn::Div(weighted.value, whole()));
+  }
+  HWY_INLINE floats least_confidence() const { return hn::Div(rest.value, whole()); }
   HWY_INLINE floats ratio() const { return exp_clamped(clamp_exponent(hn::Sub(this->second, this->largest))); }
-  HWY_INLINE floats margin() const { return hn::Div(hn::Add(rest, ratio()), whole()); }
-  HWY_INLINE floats energy() const { return hn::Neg(hn::Add(this->largest, log1p_positive(rest))); }
+  HWY_INLINE floats margin() const { return hn::Div(hn::Add(rest.value, ratio()), whole()); }
+  HWY_INLINE floats energy() const { return hn::Neg(hn::Add(this->largest, log1p_positive(rest.value))); }
   HWY_INLINE normaliser<outputs::logits> to_probabilities() const {
     return {this->largest, only_where(valid(), hn::Div(all(1), whole()))};
   }
 
  private:
+  /// Refers the sums to a largest element that has risen by -shift. The old one re-enters as an ordinary term.
+  HWY_INLINE void rescale(floats shift, float_mask risen) {
+    const floats shrink = exp_clamped(shift);
+    weighted.value = hn::Mul(shrink, fma(shift, whole(), weighted.value));
+    weighted.lost = hn::Mul(shrink, weighted.lost);
+    rest.value = hn::IfThenElse(risen, hn::Mul(shrink, whole()), rest.value);
+    rest.lost = hn::Mul(shrink, rest.lost);
+  }
+
   struct sums {
     chunk& x;
     floats reference;
@@ -282,9 +304,10 @@ struct logit_fold : leaders<Track> {
 /// Probabilities p: their sum, their smallest, and -sum p ln p.
 template <class T, tracking Track>
 struct probability_fold : leaders<Track> {
-  floats total, lowest, uncertainty;
+  chunk_sum total, uncertainty;
+  floats lowest;
 
-  HWY_INLINE probability_fold() : total(all(0)), lowest(all(0)), uncertainty(all(0)) {}
+  HWY_INLINE probability_fold() : lowest(all(0)) {}
 
   HWY_INLINE void see(index_t c, floats p) {
     leaders<Track>::see(c, p);
@@ -292,20 +315,20 @@ struct probability_fold : leaders<Track> {
   }
 
   template <class Prefetch>
-  HWY_INLINE void add(chunk& x, index_t n, floats, const Prefetch& prefetch) {
+  HWY_INLINE void add(chunk& x, index_t n, bool, floats, const Prefetch& prefetch) {
     sums s(x);
     each_column(n, s, prefetch);
-    total = hn::Add(total, s.total.total());
-    uncertainty = hn::Add(uncertainty, s.uncertainty.total());
+    total.add(s.total.total());
+    uncertainty.add(s.uncertainty.total());
   }
 
   /// A NaN or an infinity is in the total, a negative entry is the lowest.
   HWY_INLINE float_mask valid() const {
     constexpr float tolerance = sizeof(T) == 4 ? probability_tolerance_fp32 : probability_tolerance_16bit;
-    const floats excess = hn::Abs(hn::Sub(total, all(1)));
+    const floats excess = hn::Abs(hn::Sub(total.value, all(1)));
     return hn::And(hn::Le(excess, all(tolerance)), hn::Ge(lowest, all(0)));
   }
-  HWY_INLINE floats entropy() const { return uncertainty; }
+  HWY_INLINE floats entropy() const { return uncertainty.value; }
   HWY_INLINE floats least_confidence() const { return hn::Sub(all(1), this->largest); }
   HWY_INLINE floats ratio() const { return hn::Div(second_probability(), this->largest); }
   HWY_INLINE floats margin() const { return hn::Add(least_confidence(), second_probability()); }
@@ -338,7 +361,7 @@ template <outputs Kind, class T, tracking Track>
 using fold_of = std::conditional_t<Kind == outputs::logits, logit_fold<Track>, probability_fold<T, Track>>;
 
 /// Folds whole rows; `x` is room to work in and holds the last chunk afterwards. The rows read next lie
-/// `to_next` elements from these.
+/// `to_next` elements after these; 0 if there are none.
 template <class Fold, class T>
 HWY_INLINE Fold fold_rows(const row_window<T>& window, index_t to_next, chunk& x) {
   Fold fold;
@@ -346,13 +369,14 @@ HWY_INLINE Fold fold_rows(const row_window<T>& window, index_t to_next, chunk& x
     const index_t end = std::min(window.cols(), begin + chunk_columns);
     const floats before = fold.largest;
     read_chunk(window, begin, end, x, fold);
-    const index_t ahead = end < window.cols() ? end : to_next;
-    fold.add(x, end - begin, before, prefetcher<T>(window, ahead));
+    const bool last = end == window.cols();
+    const index_t next_columns = std::min(chunk_columns, window.cols() - (last ? 0 : end));
+    fold.add(x, end - begin, begin == 0, before, prefetcher<T>(window, last ? to_next : end, next_columns));
   }
   return fold;
 }
 
-/// How far the next rows of the same matrix lie from `lanes` rows at `first`; 0 if they are the last ones.
+/// How far the next `lanes` rows of the same matrix lie from those at `first`; 0 if there are not as many.
 template <class T>
 HWY_INLINE index_t next_rows(const matrix_view<const T>& x, index_t first) {
   return first + 2 * lanes <= x.rows ? lanes * x.stride : 0;

@@ -39,7 +39,7 @@ enum class acquisition {
 /// The same bits for any thread count and any CPU target (AVX-512, AVX2, scalar). Entropy is within
 /// 4e-6 (1 + H) of the exact value, and for confident rows (logit gap to 40) within 2e-6 of it relatively:
 /// it is formed as log1p(S') - T/(1+S') with S' the sum of exp(z - max) without the largest term.
-/// Reads rows*cols once, writes rows*acquisitions, allocates 16 KiB a thread.
+/// Reads rows*cols once, writes rows*acquisitions, allocates nothing.
 void score(where on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
            matrix_view<float> scores);
 
@@ -50,13 +50,13 @@ void score(where on, const real_matrix& x, outputs kind, acquisition which, vect
 /// a = p - onehot(argmax p), whose outer product with the features is BADGE's embedding. The predicted
 /// class's entry is -S'/(1+S'), free of cancellation. Ties for the largest go to the lowest class.
 ///
-/// x  [rows, cols], a  [rows, cols], written. A row without a distribution becomes NaN.
-/// throws  shape_error, no_cuda_error.
+/// x  [rows, cols], a  [rows, cols], written; they may not overlap. A row without a distribution becomes NaN.
+/// throws  shape_error if the shapes differ or cols is 0 or above 2^31 - 1; no_cuda_error.
 /// Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR 2020.
 void output_gradient(where on, const real_matrix& x, outputs kind, matrix_view<float> a);
 
 /// Why row `row` of `x` scores NaN, as the end of an error message ("holds NaN in column 3"); empty if it
-/// has a distribution.
+/// has a distribution, and only then. throws value_error if there is no such row.
 std::string why_invalid(const real_matrix& x, outputs kind, index_t row);
 
 }  // namespace poolwise
