@@ -352,6 +352,7 @@ TEST(Command, StrategiesAndDevices) {
   EXPECT_EQ(devices["cuda"].empty(), devices["cuda_missing"] != "");
 }
 
+#ifndef __SANITIZE_ADDRESS__  // whose shadow and red zones would be measured too
 TEST(Command, PeakMemoryOfScoreAboveTheMappedInputStaysUnder64MiB) {
   const scratch folder;
   const index_t rows = 2'000'000;
@@ -389,6 +390,7 @@ TEST(Command, SelectStaysUnderThePlannedBytes) {
         << name;
   }
 }
+#endif
 
 TEST(Command, ASignalLeavesTheOldOutputAndNoTemporary) {
   const scratch folder;

@@ -293,10 +293,10 @@ struct logit_fold : leaders<Track> {
       const floats exponent = clamp_exponent(d);
       const floats term = exp_clamped(exponent);
       if constexpr (Track.terms) x.store(c, term);
-      const floats other = hn::IfThenZeroElse(equal, term);
-      rest.part[Part] = hn::Add(rest.part[Part], other);
-      weighted.part[Part] = fma(exponent, other, weighted.part[Part]);
-      largest = hn::Add(largest, hn::IfThenElseZero(equal, all(1)));
+      // Written so that AVX-512 masks the additions; an exponent of 0 adds nothing to the weighted sum by itself.
+      rest.part[Part] = hn::IfThenElse(equal, rest.part[Part], hn::Add(rest.part[Part], term));
+      weighted.part[Part] = fma(exponent, term, weighted.part[Part]);
+      largest = hn::IfThenElse(equal, hn::Add(largest, all(1)), largest);
     }
   };
 };
