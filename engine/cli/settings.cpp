@@ -2,11 +2,11 @@
 
 #include <toml++/toml.h>
 
-#include "poolwise/query/strategy.hpp"
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <sstream>
+#include "poolwise/query/strategy.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -30,9 +30,9 @@ void check_first_word(const CLI::App& app, const std::vector<std::string>& argum
   std::vector<std::string> known;
   for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
   if (std::find(known.begin(), known.end(), *word) == known.end())
-    throw CLI::ExtrasError("there is no command \"" + *word + "\"; the nearest is \"" + nearest_word(*word, known) +
-                               "\"",
-                           CLI::ExitCodes::ExtrasError);
+    throw CLI::ExtrasError(
+        "there is no command \"" + *word + "\"; the nearest is \"" + nearest_word(*word, known) + "\"",
+        CLI::ExitCodes::ExtrasError);
 }
 
 const CLI::App* subcommand_of(const CLI::App& app, const std::vector<std::string>& arguments) {

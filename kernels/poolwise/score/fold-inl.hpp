@@ -81,11 +81,14 @@ class prefetcher {
   HWY_INLINE prefetcher(const row_window<T>& window, index_t ahead, index_t columns)
       : rows_(window.rows()), ahead_(ahead), columns_(columns) {}
 
-  /// Called once for each column of the chunk at hand; asks for one cache line of one row.
+  /// Called for every fourth column of the chunk at hand; asks for one cache line of each of four rows.
   HWY_INLINE void operator()(index_t c) const {
-    constexpr index_t line = 64 / index_t(sizeof(T));
-    const index_t offset = c / lanes * line;
-    if (offset < columns_) hwy::Prefetch(rows_[std::size_t(c % lanes)] + ahead_ + offset);
+    if constexpr (lanes >= 4) {
+      constexpr index_t line = 64 / index_t(sizeof(T));
+      const index_t offset = c / lanes * line;
+      if (offset >= columns_) return;
+      for (int k = 0; k < 4; ++k) hwy::Prefetch(rows_[std::size_t(c % lanes + k)] + ahead_ + offset);
+    }
   }
 
  private:
@@ -174,11 +177,8 @@ HWY_INLINE void each_column(index_t n, Body& body, const Prefetch& prefetch = {}
   for (; c + 4 <= n; c += 4) {
     prefetch(c);
     body.template step<0>(c);
-    prefetch(c + 1);
     body.template step<1>(c + 1);
-    prefetch(c + 2);
     body.template step<2>(c + 2);
-    prefetch(c + 3);
     body.template step<3>(c + 3);
   }
   if (c < n) body.template step<0>(c);
@@ -293,7 +293,8 @@ struct logit_fold : leaders<Track> {
       const floats exponent = clamp_exponent(d);
       const floats term = exp_clamped(exponent);
       if constexpr (Track.terms) x.store(c, term);
-      // Written so that AVX-512 masks the additions; an exponent of 0 adds nothing to the weighted sum by itself.
+      // Written so that AVX-512 masks the additions; an exponent of 0 adds nothing to the weighted sum by
+      // itself.
       rest.part[Part] = hn::IfThenElse(equal, rest.part[Part], hn::Add(rest.part[Part], term));
       weighted.part[Part] = fma(exponent, term, weighted.part[Part]);
       largest = hn::IfThenElse(equal, hn::Add(largest, all(1)), largest);
