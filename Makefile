@@ -33,6 +33,7 @@ bench: setup ## run every benchmark
 	cmake --preset release
 	cmake --build --preset release
 	for program in build/release/bench_*; do "$$program"; done
+	build/venv/bin/python bench/engine/score_vs_numpy.py build/release/poolwise
 
 format: setup-tidy ## put every source file into the one format
 	git ls-files -z '*.hpp' '*.cpp' | xargs --null clang-format-14 -i
