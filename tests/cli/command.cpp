@@ -162,7 +162,8 @@ TEST(Command, BudgetsQuotasAndExclusions) {
   const auto quotas =
       with({"--group", pool / "group.npy", "--quota", pool / "quota.csv", "--batch", "9"}).json();
   EXPECT_EQ(quotas["picks"].size(), 3u);
-  for (const auto& pick : with({"--exclude", pool / "exclude.npy", "--batch", "57"}).json()["picks"])
+  const auto rest = with({"--exclude", pool / "exclude.npy", "--batch", "57"}).json();
+  for (const auto& pick : rest["picks"])
     EXPECT_TRUE(pick["row"] == 0 || pick["row"] > 3);
 
   EXPECT_REFUSED(with({"--cost", pool / "cost.npy", "--budget", "9"}), 3, "buy none");
