@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "reference/errors.hpp"
 
 namespace poolwise {
 namespace {
@@ -16,15 +17,7 @@ namespace {
 constexpr float nan_f = std::numeric_limits<float>::quiet_NaN();
 constexpr double nan_d = std::numeric_limits<double>::quiet_NaN();
 
-template <class Error, class Call>
-void expect_refused(Call call, const std::string& words) {
-  try {
-    call();
-    ADD_FAILURE() << "nothing was thrown; expected: " << words;
-  } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
-  }
-}
+using reference::expect_refused;
 
 double accuracy_of(std::vector<float> logits, index_t cols, std::vector<std::int32_t> labels) {
   const index_t rows = cols > 0 ? index_t(logits.size()) / cols : 0;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "reference/errors.hpp"
 #include "reference/jacobi.hpp"
 
 namespace poolwise {
@@ -220,15 +221,7 @@ TEST(PcaTransform, OfNoRowsIsNothing) {
   EXPECT_NO_THROW(fit_pca(view(pool, 4), 2).transform({nullptr, 0, 4}, {nullptr, 0, 2}));
 }
 
-template <class Error, class Call>
-void expect_refused(Call call, const std::string& words) {
-  try {
-    call();
-    ADD_FAILURE() << "nothing was thrown; expected: " << words;
-  } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
-  }
-}
+using reference::expect_refused;
 
 TEST(Pca, WrongUses) {
   auto pool = random_pool(10, 4, 2);

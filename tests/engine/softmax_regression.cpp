@@ -14,6 +14,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/philox.hpp"
+#include "reference/errors.hpp"
 #include "reference/softmax.hpp"
 
 namespace poolwise {
@@ -251,15 +252,7 @@ TEST(SoftmaxPredict, OfNoRowsIsNothing) {
   EXPECT_NO_THROW(model.predict({nullptr, 0, 3}, {nullptr, 1, 0, 2}));
 }
 
-template <class Error, class Call>
-void expect_refused(Call call, const std::string& words) {
-  try {
-    call();
-    ADD_FAILURE() << "nothing was thrown; expected: " << words;
-  } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
-  }
-}
+using reference::expect_refused;
 
 TEST(Softmax, WrongOptions) {
   expect_refused<value_error>([] { softmax_regression(0); }, "classes is 0");

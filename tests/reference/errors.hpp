@@ -1,6 +1,8 @@
 // What a wrong use is answered with.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <string>
 
 namespace reference {
@@ -14,6 +16,17 @@ std::string message_of(Call&& call) {
     return e.what();
   }
   return {};
+}
+
+/// Expects that `call` throws Error with `words` in its message.
+template <class Error, class Call>
+void expect_refused(Call call, const std::string& words) {
+  try {
+    call();
+    ADD_FAILURE() << "nothing was thrown; expected: " << words;
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
+  }
 }
 
 }  // namespace reference
