@@ -36,7 +36,7 @@ bench: setup ## run every benchmark
 	build/venv/bin/python bench/engine/score_vs_numpy.py build/release/poolwise
 
 format: setup-tidy ## put every source file into the one format
-	git ls-files -z '*.hpp' '*.cpp' | xargs --null clang-format-14 -i
+	git ls-files -z '*.hpp' '*.cpp' '*.cu' | xargs --null clang-format-14 -i
 
 setup: ## install what the build needs, or say what is missing
 	@cmake/setup.sh

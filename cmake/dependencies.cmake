@@ -19,14 +19,31 @@ if(POOLWISE_BENCH)
   find_package(benchmark REQUIRED)
 endif()
 
+# The toolkit with its compiler. PTX for three generations, so that any GPU since Turing runs it and the tests
+# see each; machine code for those that most have (and nvcc older than 12.8 knows no Blackwell).
 set(POOLWISE_HAS_CUDA OFF)
 if(POOLWISE_CUDA STREQUAL "ON")
   find_package(CUDAToolkit 12.4 REQUIRED)
 elseif(POOLWISE_CUDA STREQUAL "AUTO")
   find_package(CUDAToolkit 12.4 QUIET)
 endif()
-if(CUDAToolkit_FOUND)
+if(CUDAToolkit_FOUND AND CUDAToolkit_NVCC_EXECUTABLE)
   set(POOLWISE_HAS_CUDA ON)
+  set(CMAKE_CUDA_COMPILER ${CUDAToolkit_NVCC_EXECUTABLE} CACHE FILEPATH "The CUDA compiler")
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 75-virtual 80 90)
+    if(CUDAToolkit_VERSION VERSION_GREATER_EQUAL 12.8)
+      list(APPEND CMAKE_CUDA_ARCHITECTURES 100-real)
+    endif()
+  endif()
+  enable_language(CUDA)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 has not heard that CUDA 13 knows C++20
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  endif()
+elseif(POOLWISE_CUDA STREQUAL "ON")
+  message(FATAL_ERROR "POOLWISE_CUDA is ON, but the CUDA toolkit in ${CUDAToolkit_BIN_DIR} lacks nvcc")
 endif()
 
 # The interpreter that cmake/setup.sh fills with requirements.txt, or the system's, which may lack numpy.

@@ -1,5 +1,5 @@
 # What can be chosen, and how every target of ours is compiled.
-set(POOLWISE_CUDA AUTO CACHE STRING "Find GPUs through the CUDA runtime: AUTO, ON or OFF")
+set(POOLWISE_CUDA AUTO CACHE STRING "Build the CUDA kernels: ON, OFF, or AUTO for where the toolkit is")
 set_property(CACHE POOLWISE_CUDA PROPERTY STRINGS AUTO ON OFF)
 option(BUILD_SHARED_LIBS "Build shared libraries" OFF)
 option(POOLWISE_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
@@ -32,18 +32,27 @@ set(POOLWISE_LIBRARY_PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_V
 set(POOLWISE_PRIVATE_HEADERS "/detail/|-inl\\.hpp$")
 
 find_program(POOLWISE_CCACHE ccache)
-if(POOLWISE_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${POOLWISE_CCACHE})
-endif()
+foreach(language IN ITEMS CXX CUDA)
+  if(POOLWISE_CCACHE AND NOT CMAKE_${language}_COMPILER_LAUNCHER)
+    set(CMAKE_${language}_COMPILER_LAUNCHER ${POOLWISE_CCACHE})
+  endif()
+endforeach()
 
 # Warnings, sanitizers and floating point for our own targets; none of it reaches a user's.
 add_library(poolwise_flags INTERFACE)
 target_compile_options(poolwise_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow>
   # A product and a sum are fused where the code says fma and nowhere else: the promise that AVX-512, AVX2
   # and scalar code give the same bits hangs on it.
-  -ffp-contract=off
-  $<$<BOOL:${POOLWISE_WERROR}>:-Werror>)
+  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
+  $<$<COMPILE_LANGUAGE:CUDA>:-fmad=false>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow,-ffp-contract=off>
+  # The PTX stays uncompressed, with line numbers: the tests' simulator reads it, as profilers do.
+  $<$<COMPILE_LANGUAGE:CUDA>:-no-compress;-lineinfo;--expt-relaxed-constexpr>
+  # 554: the conversion of a view of const to itself is never called. Of course not.
+  $<$<COMPILE_LANGUAGE:CUDA>:-diag-suppress=554>
+  $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${POOLWISE_WERROR}>>:-Werror=all-warnings>
+  $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${POOLWISE_WERROR}>>:-Werror>)
 if(POOLWISE_SANITIZE)
   target_compile_options(poolwise_flags INTERFACE
     -fsanitize=${POOLWISE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

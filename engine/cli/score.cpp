@@ -62,7 +62,7 @@ index_t chunk_rows(const real_matrix& x) {
   return std::max<index_t>(1, (index_t{1} << 26) / std::max<index_t>(1, cols_of(x)));
 }
 
-void score_model(where on, const pool_inputs& pool, std::span<const acquisition> which,
+void score_model(const where& on, const pool_inputs& pool, std::span<const acquisition> which,
                  matrix_view<float> out) {
   progress line("scoring", double(pool.rows));
   const index_t chunk = chunk_rows(*pool.model);
@@ -75,7 +75,7 @@ void score_model(where on, const pool_inputs& pool, std::span<const acquisition>
 }
 
 // Neighbouring columns of one kind share one read of the inputs.
-void score_columns(where on, const pool_inputs& pool, const std::vector<column>& columns,
+void score_columns(const where& on, const pool_inputs& pool, const std::vector<column>& columns,
                    matrix_view<float> out) {
   for (std::size_t i = 0; i < columns.size();) {
     const auto of_model = run_of<acquisition>(columns, i);

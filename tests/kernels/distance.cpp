@@ -180,7 +180,7 @@ struct nearest_case {
   matrix_view<const float> points() const { return {x.data(), rows, cols}; }
   matrix_view<const float> refs() const { return {y.data(), references, cols}; }
 
-  void expect_exact(where on) const {
+  void expect_exact(const where& on) const {
     std::vector<float> d2(static_cast<std::size_t>(rows));
     std::vector<index_t> which(static_cast<std::size_t>(rows));
     nearest(on, points(), refs(), {d2.data(), rows}, {which.data(), rows});

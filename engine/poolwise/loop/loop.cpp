@@ -122,7 +122,7 @@ std::vector<index_t> initial_rows(index_t rows, index_t count, std::uint64_t see
   return sample;
 }
 
-loop_run run_loop(where on, const labelled_pool& data, learner& model, const strategy& what,
+loop_run run_loop(const where& on, const labelled_pool& data, learner& model, const strategy& what,
                   const loop_schedule& schedule, std::uint64_t seed,
                   const std::function<void(const round_record&)>& seen) {
   check(data, model, what, schedule);

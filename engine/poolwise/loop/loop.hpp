@@ -45,7 +45,7 @@ std::vector<index_t> initial_rows(index_t rows, index_t count, std::uint64_t see
 /// round. Scoring time is the learner's prediction of the pool and the ranking of it.
 /// throws  value_error if the pool is smaller than the schedule needs, or the strategy needs a committee and
 ///         the learner is none; what the learner and `select` throw.
-loop_run run_loop(where on, const labelled_pool& data, learner& model, const strategy& what,
+loop_run run_loop(const where& on, const labelled_pool& data, learner& model, const strategy& what,
                   const loop_schedule& schedule, std::uint64_t seed,
                   const std::function<void(const round_record&)>& seen = {});
 

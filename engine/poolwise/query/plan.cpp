@@ -93,7 +93,7 @@ pool_inputs first_rows(const pool_inputs& pool, index_t rows) {
 
 // A committee's members lie one after the other, so its first rows are no cube; its probe scores them as
 // so many times more rows of one model.
-double committee_seconds(where on, const pool_inputs& pool, index_t rows) {
+double committee_seconds(const where& on, const pool_inputs& pool, index_t rows) {
   pool_inputs one;
   one.rows = rows;
   one.model = std::visit(
@@ -117,7 +117,7 @@ struct probe_times {
   index_t rows = 0, picks = 0;
 };
 
-probe_times probe(where on, const pool_inputs& pool, const selection_request& request, index_t rows) {
+probe_times probe(const where& on, const pool_inputs& pool, const selection_request& request, index_t rows) {
   selection_request small = request;
   small.labelled = small.excluded = {};
   small.invalid = on_invalid::skip;
@@ -138,7 +138,7 @@ probe_times probe(where on, const pool_inputs& pool, const selection_request& re
 
 }  // namespace
 
-query_plan plan_memory(where, const pool_inputs& pool, const selection_request& request) {
+query_plan plan_memory(const where&, const pool_inputs& pool, const selection_request& request) {
   const index_t picks = expected_picks(pool, request);
   query_plan result;
   result.input_bytes = bytes_of(pool);
@@ -153,7 +153,7 @@ query_plan plan_memory(where, const pool_inputs& pool, const selection_request& 
   return result;
 }
 
-query_plan plan(where on, const pool_inputs& pool, const selection_request& request) {
+query_plan plan(const where& on, const pool_inputs& pool, const selection_request& request) {
   query_plan result = plan_memory(on, pool, request);
   // A larger probe measures better; stop growing once it has taken a tenth of a second.
   probe_times times;

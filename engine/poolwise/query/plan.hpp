@@ -27,11 +27,11 @@ struct query_plan {
 };
 
 /// The memory a request needs beside its inputs, and its passes over the pool. Computes nothing of the request.
-query_plan plan_memory(where on, const pool_inputs& pool, const selection_request& request);
+query_plan plan_memory(const where& on, const pool_inputs& pool, const selection_request& request);
 
 /// plan_memory with times: runs the request on the first rows of the pool, for about a second at most, and
 /// scales by rows and picks. Throws what `select` throws for such a request, except for what only a full look
 /// at the data shows.
-query_plan plan(where on, const pool_inputs& pool, const selection_request& request);
+query_plan plan(const where& on, const pool_inputs& pool, const selection_request& request);
 
 }  // namespace poolwise

@@ -24,7 +24,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-cpu host_of(where on) {
+cpu host_of(const where& on) {
   const auto* host = std::get_if<cpu>(&on);
   return host ? *host : cpu{};
 }
@@ -62,7 +62,7 @@ class availability {
   index_t left_;
 };
 
-std::vector<float> random_scores(where on, index_t rows, const selection_request& request) {
+std::vector<float> random_scores(const where& on, index_t rows, const selection_request& request) {
   std::vector<float> scores(static_cast<std::size_t>(rows));
   parallel_blocks(host_of(on), rows, row_block, [&](index_t, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i)
@@ -73,7 +73,7 @@ std::vector<float> random_scores(where on, index_t rows, const selection_request
 }
 
 // [rows], or nothing where the strategy does not rank.
-std::vector<float> rank(where on, const pool_inputs& pool, const selection_request& request) {
+std::vector<float> rank(const where& on, const pool_inputs& pool, const selection_request& request) {
   const ranking& by = request.what.rank_by;
   if (std::holds_alternative<std::monostate>(by)) return {};
   if (std::holds_alternative<random_score>(by)) return random_scores(on, pool.rows, request);
@@ -94,7 +94,7 @@ bool finite(const float* x, index_t cols) {
 }
 
 // Marks the rows that the strategy cannot judge: no score, or no place among the embeddings.
-std::vector<std::uint8_t> invalid_rows(where on, const pool_inputs& pool, const strategy& what,
+std::vector<std::uint8_t> invalid_rows(const where& on, const pool_inputs& pool, const strategy& what,
                                        const std::vector<float>& scores) {
   std::vector<std::uint8_t> invalid(static_cast<std::size_t>(pool.rows), 0);
   parallel_blocks(host_of(on), pool.rows, row_block, [&](index_t, index_t begin, index_t end) {
@@ -178,7 +178,7 @@ class candidate_rows {
     return {embeddings_.data(), index_t(rows_.size()), pool_.embeddings->cols};
   }
 
-  std::vector<float> gradient(where on) const {
+  std::vector<float> gradient(const where& on) const {
     const index_t rows = kept_ ? index_t(rows_.size()) : pool_.rows;
     std::vector<float> a(std::size_t(rows * cols_of(*pool_.model)));
     const matrix_view<float> out{a.data(), rows, cols_of(*pool_.model)};
@@ -209,8 +209,8 @@ class candidate_rows {
   std::vector<float> embeddings_;
 };
 
-std::vector<float> distance_to_labelled(where on, const pool_inputs& pool, const candidate_rows& candidates,
-                                        std::span<const index_t> labelled) {
+std::vector<float> distance_to_labelled(const where& on, const pool_inputs& pool,
+                                        const candidate_rows& candidates, std::span<const index_t> labelled) {
   if (labelled.empty()) return {};
   for (const index_t row : labelled)
     if (!finite(pool.embeddings->row(row), pool.embeddings->cols))
@@ -225,7 +225,7 @@ std::vector<float> distance_to_labelled(where on, const pool_inputs& pool, const
   return d2;
 }
 
-std::vector<candidate> diversify(where on, const pool_inputs& pool, const selection_request& request,
+std::vector<candidate> diversify(const where& on, const pool_inputs& pool, const selection_request& request,
                                  const candidate_rows& candidates) {
   std::vector<candidate> picks;
   if (request.what.diversify == diversifier::kcenter) {
@@ -248,7 +248,7 @@ std::vector<float> masked(std::vector<float> scores, const availability& rows) {
   return scores;
 }
 
-std::vector<index_t> best_rows(where on, vector_view<const float> scores, index_t k) {
+std::vector<index_t> best_rows(const where& on, vector_view<const float> scores, index_t k) {
   top_k_state state(k);
   state.add(on, scores);
   std::vector<index_t> rows;
@@ -317,7 +317,7 @@ std::int64_t batch::cost() const {
                          [](std::int64_t sum, const pick& p) { return sum + p.cost; });
 }
 
-batch select(where on, const pool_inputs& pool, const selection_request& request) {
+batch select(const where& on, const pool_inputs& pool, const selection_request& request) {
   pool.check();
   check_needs(pool, request.what);
   check_allowance("select", request.limit, pool.rows);

@@ -63,6 +63,6 @@ struct batch {
 ///        budget_error  when the budget or the quotas buy not a single row.
 ///        shape_error, no_cuda_error.
 /// Memory beside the inputs: 5 bytes a row, and what `plan` says for the strategy.
-batch select(where on, const pool_inputs& pool, const selection_request& request);
+batch select(const where& on, const pool_inputs& pool, const selection_request& request);
 
 }  // namespace poolwise

@@ -10,7 +10,7 @@
 namespace poolwise {
 namespace {
 
-std::vector<candidate> best(where on, vector_view<const float> scores, index_t k) {
+std::vector<candidate> best(const where& on, vector_view<const float> scores, index_t k) {
   top_k_state state(k);
   state.add(on, scores);
   return state.best();
@@ -18,8 +18,8 @@ std::vector<candidate> best(where on, vector_view<const float> scores, index_t k
 
 // Walks the rows in the order of `keys` and takes each that is still eligible. Rows passed over cost a
 // longer walk, so the walk starts short and doubles.
-std::vector<candidate> take_in_order(where on, vector_view<const float> keys, vector_view<const float> scores,
-                                     const allowance& limit) {
+std::vector<candidate> take_in_order(const where& on, vector_view<const float> keys,
+                                     vector_view<const float> scores, const allowance& limit) {
   for (index_t walked = std::min(keys.size, 2 * limit.picks + 64);; walked = std::min(keys.size, 2 * walked)) {
     remaining left(limit);
     std::vector<candidate> taken;
@@ -56,7 +56,8 @@ double total(const std::vector<candidate>& batch) {
 
 }  // namespace
 
-std::vector<candidate> best_affordable(where on, vector_view<const float> scores, const allowance& limit) {
+std::vector<candidate> best_affordable(const where& on, vector_view<const float> scores,
+                                       const allowance& limit) {
   check_allowance("best_affordable", limit, scores.size);
   const bool bound_by_cost = !limit.cost.empty() && limit.budget != std::numeric_limits<std::int64_t>::max();
   if (!bound_by_cost) return take_in_order(on, scores, scores, limit);

@@ -20,6 +20,7 @@ namespace poolwise {
 /// while the number of picks does not bind (Khuller et al. 1999; as active learning: Settles et al. 2008).
 /// throws  shape_error, value_error (a negative cost; with a budget also a negative score).
 /// Reads the scores once for every doubling of the rows that have to be passed over.
-std::vector<candidate> best_affordable(where on, vector_view<const float> scores, const allowance& limit);
+std::vector<candidate> best_affordable(const where& on, vector_view<const float> scores,
+                                       const allowance& limit);
 
 }  // namespace poolwise

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "poolwise/committee/detail/tiles.hpp"
+#include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/score/detail/blocking.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -333,7 +333,7 @@ void require_scores(const std::string& call, const matrix_view<float>& scores, i
 
 }  // namespace
 
-void score_committee(where on, const real_cube& x, outputs kind, std::span<const disagreement> which,
+void score_committee(const where& on, const real_cube& x, outputs kind, std::span<const disagreement> which,
                      matrix_view<float> scores) {
   const auto [members, rows, cols] = std::visit(
       [](auto view) {
@@ -371,7 +371,7 @@ committee_accumulator::~committee_accumulator() = default;
 committee_accumulator::committee_accumulator(committee_accumulator&&) noexcept = default;
 committee_accumulator& committee_accumulator::operator=(committee_accumulator&&) noexcept = default;
 
-void committee_accumulator::add(where on, const real_matrix& member, outputs kind) {
+void committee_accumulator::add(const where& on, const real_matrix& member, outputs kind) {
   state& s = *state_;
   if (rows_of(member) != s.rows || cols_of(member) != s.cols)
     throw shape_error("committee_accumulator::add: member is " + shape(rows_of(member), cols_of(member)) +
@@ -383,7 +383,7 @@ void committee_accumulator::add(where on, const real_matrix& member, outputs kin
   ++s.members;
 }
 
-void committee_accumulator::finish(where on, matrix_view<float> scores) const {
+void committee_accumulator::finish(const where& on, matrix_view<float> scores) const {
   state& s = *state_;
   require_scores("committee_accumulator::finish", scores, s.rows, s.which.size());
   if (s.members == 0)

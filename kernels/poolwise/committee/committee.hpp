@@ -31,7 +31,7 @@ enum class disagreement {
 /// The same bits as `committee_accumulator` fed member by member, for any thread count and CPU target.
 /// Reads the cube once (again from the cache above 256 columns; twice for max_kl). Allocates 64 * cols bytes a
 /// thread, as much again for mean_std and for votes where these are asked for, and 192 * members for max_kl.
-void score_committee(where on, const real_cube& x, outputs kind, std::span<const disagreement> which,
+void score_committee(const where& on, const real_cube& x, outputs kind, std::span<const disagreement> which,
                      matrix_view<float> scores);
 
 /// The same scores from members that arrive one after the other, so that no cube has to exist.
@@ -46,10 +46,10 @@ class committee_accumulator {
   committee_accumulator& operator=(committee_accumulator&&) noexcept;
 
   /// Adds the next member's outputs, [rows, cols].
-  void add(where on, const real_matrix& member, outputs kind);
+  void add(const where& on, const real_matrix& member, outputs kind);
 
   /// Writes [rows, disagreements] for the members so far; more may follow. throws value_error if none came.
-  void finish(where on, matrix_view<float> scores) const;
+  void finish(const where& on, matrix_view<float> scores) const;
 
   index_t members() const;
 
@@ -64,6 +64,6 @@ class committee_accumulator {
 /// throws  shape_error, no_cuda_error.
 /// Welford's update in double, members in order. Allocates 16 bytes an output or 64 KiB a thread, whichever is
 /// more. Cohn et al. 1996; RayChaudhuri & Hamey 1995.
-void predictive_variance(where on, cube_view<const float> predictions, vector_view<float> variance);
+void predictive_variance(const where& on, cube_view<const float> predictions, vector_view<float> variance);
 
 }  // namespace poolwise

@@ -22,7 +22,7 @@ struct welford {
 
 }  // namespace
 
-void predictive_variance(where on, cube_view<const float> predictions, vector_view<float> variance) {
+void predictive_variance(const where& on, cube_view<const float> predictions, vector_view<float> variance) {
   const index_t members = predictions.members, rows = predictions.rows, outputs = predictions.cols;
   if (members < 1 || outputs < 1)
     throw shape_error("predictive_variance: predictions is [" + std::to_string(members) + ", " +

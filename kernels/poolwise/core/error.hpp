@@ -44,4 +44,15 @@ struct no_cuda_error : error {
   using error::error;
 };
 
+/// The CUDA runtime or cuBLAS refused: the message names the call, what was being done, and CUDA's own words.
+struct cuda_error : error {
+  using error::error;
+};
+
+/// A device has not the memory that a call needs: the message names the bytes asked for, those free, and the
+/// ceiling.
+struct memory_error : error {
+  using error::error;
+};
+
 }  // namespace poolwise

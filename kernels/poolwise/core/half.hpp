@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "poolwise/core/hd.hpp"
+
 namespace poolwise {
 
 /// IEEE 754 binary16: 5 exponent bits, 10 fraction bits.
@@ -16,11 +18,11 @@ struct bfloat16 {
   std::uint16_t bits = 0;
 };
 
-inline float to_float(float x) { return x; }
+POOLWISE_HD inline float to_float(float x) { return x; }
 
-inline float to_float(bfloat16 x) { return std::bit_cast<float>(std::uint32_t{x.bits} << 16); }
+POOLWISE_HD inline float to_float(bfloat16 x) { return std::bit_cast<float>(std::uint32_t{x.bits} << 16); }
 
-inline float to_float(float16 x) {
+POOLWISE_HD inline float to_float(float16 x) {
   const std::uint32_t sign = (x.bits & 0x8000u) << 16;
   const std::uint32_t magnitude = x.bits & 0x7fffu;
   if (magnitude >= 0x7c00u)  // Inf and NaN keep their fraction

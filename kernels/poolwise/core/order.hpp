@@ -10,12 +10,12 @@ struct candidate {
   index_t row = -1;
   float score = 0.0f;
 
-  friend bool operator==(const candidate&, const candidate&) = default;
+  POOLWISE_HD friend bool operator==(const candidate&, const candidate&) = default;
 };
 
 /// Whether `a` is queried before `b`. Floating-point comparison makes -0 and +0 a tie, as it must.
 /// A strict total order on distinct rows as long as no score is NaN; callers refuse NaN first.
-inline bool before(const candidate& a, const candidate& b) {
+POOLWISE_HD inline bool before(const candidate& a, const candidate& b) {
   return a.score > b.score || (a.score == b.score && a.row < b.row);
 }
 

@@ -6,6 +6,8 @@
 #include <array>
 #include <cstdint>
 
+#include "poolwise/core/hd.hpp"
+
 namespace poolwise {
 
 /// What a draw is for. Streams of one seed are independent of each other.
@@ -17,8 +19,8 @@ enum class stream : std::uint32_t {
   query_round = 5,
 };
 
-inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
-                                               std::array<std::uint32_t, 2> key) {
+POOLWISE_HD inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                                           std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter[0];
     const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter[2];
@@ -31,8 +33,8 @@ inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> coun
 }
 
 /// 64 random bits for place `index` of `purpose` under `seed`. `epoch` numbers repetitions (rounds).
-inline std::uint64_t random_bits(std::uint64_t seed, stream purpose, std::uint64_t index,
-                                 std::uint32_t epoch = 0) {
+POOLWISE_HD inline std::uint64_t random_bits(std::uint64_t seed, stream purpose, std::uint64_t index,
+                                             std::uint32_t epoch = 0) {
   const auto word =
       philox4x32({std::uint32_t(index), std::uint32_t(index >> 32), std::uint32_t(purpose), epoch},
                  {std::uint32_t(seed), std::uint32_t(seed >> 32)});
@@ -40,7 +42,8 @@ inline std::uint64_t random_bits(std::uint64_t seed, stream purpose, std::uint64
 }
 
 /// Uniform in [0, 1), on a grid of 2^-53.
-inline double random_unit(std::uint64_t seed, stream purpose, std::uint64_t index, std::uint32_t epoch = 0) {
+POOLWISE_HD inline double random_unit(std::uint64_t seed, stream purpose, std::uint64_t index,
+                                      std::uint32_t epoch = 0) {
   return double(random_bits(seed, purpose, index, epoch) >> 11) * 0x1p-53;
 }
 

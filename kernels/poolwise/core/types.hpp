@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "poolwise/core/half.hpp"
+#include "poolwise/core/hd.hpp"
 
 namespace poolwise {
 
@@ -17,11 +18,11 @@ struct vector_view {
   T* data = nullptr;
   index_t size = 0;
 
-  T& operator[](index_t i) const { return data[i]; }
-  T* begin() const { return data; }
-  T* end() const { return data + size; }
-  bool empty() const { return size == 0; }
-  operator vector_view<const T>() const { return {data, size}; }
+  POOLWISE_HD T& operator[](index_t i) const { return data[i]; }
+  POOLWISE_HD T* begin() const { return data; }
+  POOLWISE_HD T* end() const { return data + size; }
+  POOLWISE_HD bool empty() const { return size == 0; }
+  POOLWISE_HD operator vector_view<const T>() const { return {data, size}; }
 };
 
 /// [rows, cols], row-major; `stride` elements lie between the starts of neighbouring rows.
@@ -31,9 +32,9 @@ struct matrix_view {
   index_t rows = 0, cols = 0;
   index_t stride = cols;
 
-  T* row(index_t i) const { return data + i * stride; }
-  T& operator()(index_t i, index_t j) const { return data[i * stride + j]; }
-  operator matrix_view<const T>() const { return {data, rows, cols, stride}; }
+  POOLWISE_HD T* row(index_t i) const { return data + i * stride; }
+  POOLWISE_HD T& operator()(index_t i, index_t j) const { return data[i * stride + j]; }
+  POOLWISE_HD operator matrix_view<const T>() const { return {data, rows, cols, stride}; }
 };
 
 /// [members, rows, cols], row-major and dense: one matrix per committee member.
@@ -42,8 +43,8 @@ struct cube_view {
   T* data = nullptr;
   index_t members = 0, rows = 0, cols = 0;
 
-  matrix_view<T> member(index_t k) const { return {data + k * rows * cols, rows, cols}; }
-  operator cube_view<const T>() const { return {data, members, rows, cols}; }
+  POOLWISE_HD matrix_view<T> member(index_t k) const { return {data + k * rows * cols, rows, cols}; }
+  POOLWISE_HD operator cube_view<const T>() const { return {data, members, rows, cols}; }
 };
 
 /// Model outputs in the precision they were written in; every kernel computes in fp32.

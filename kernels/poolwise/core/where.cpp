@@ -2,14 +2,25 @@
 
 #include <string>
 
+#include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/error.hpp"
 
 namespace poolwise {
 
-cpu require_cpu(where on, const char* call) {
+const bool built_with_cuda = has_cuda;
+
+cpu require_cpu(const where& on, const char* call) {
   if (const auto* host = std::get_if<cpu>(&on)) return *host;
-  throw no_cuda_error(std::string(call) +
-                      ": asked of a CUDA device, but this build has no CUDA kernel for it; pass cpu{}");
+  require_build_for(on, call);
+  throw no_cuda_error(std::string(call) + ": asked of a CUDA device, but it has no CUDA kernel; pass cpu{}");
+}
+
+void require_build_for(const where& on, const char* call) {
+  if (has_cuda || std::holds_alternative<cpu>(on)) return;
+  throw no_cuda_error(
+      std::string(call) +
+      ": asked of a CUDA device, but this build has no CUDA kernels; pass cpu{}, or configure with "
+      "-DPOOLWISE_CUDA=ON where the CUDA toolkit is installed");
 }
 
 }  // namespace poolwise

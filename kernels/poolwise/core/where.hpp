@@ -1,7 +1,9 @@
-// Where a call computes. Both values are tiny; neither brings a CUDA header with it.
+// Where a call computes. None of these values brings a CUDA header with it.
 #pragma once
 
+#include <cstddef>
 #include <variant>
+#include <vector>
 
 struct CUstream_st;  // what cudaStream_t points to
 
@@ -12,16 +14,35 @@ struct cpu {
   int threads = 0;
 };
 
-/// On a CUDA device, in the order of `stream`; the call may return before its results are ready.
+/// On one CUDA device, in the order of `stream`. Every view of the call lies in memory that the device reads,
+/// and the call may return before its results are ready; a call that returns picks waits for them.
 struct cuda {
   int device = 0;
   CUstream_st* stream = nullptr;
+  /// Bytes of device memory that the call may allocate for itself; 0 for all that is free.
+  std::size_t memory = 0;
 };
 
-using where = std::variant<cpu, cuda>;
+/// On CUDA devices, from arrays that stay in host memory. Tiles of rows travel through pinned buffers while
+/// others are computed on, and rows are shared out over the devices; the call returns when its results are in
+/// host memory. The same results for any number of devices and any size of tile.
+struct offload {
+  std::vector<int> devices = {0};
+  /// Bytes of memory that the call may allocate on each device; 0 for all that is free. What does not fit is
+  /// sent again.
+  std::size_t memory = 0;
+};
 
-/// The CPU that `on` names; throws no_cuda_error, in the name of `call`, when it names a device that
-/// this build has no kernel for. Nothing moves to another device silently.
-cpu require_cpu(where on, const char* call);
+using where = std::variant<cpu, cuda, offload>;
+
+/// The CPU that `on` names; throws no_cuda_error, in the name of `call`, when it names a device, for a call
+/// that has no kernel for one. Nothing moves to another device silently.
+cpu require_cpu(const where& on, const char* call);
+
+/// Throws no_cuda_error, in the name of `call`, when `on` names a device and this build was made without CUDA.
+void require_build_for(const where& on, const char* call);
+
+/// Whether this build has the CUDA kernels.
+extern const bool built_with_cuda;
 
 }  // namespace poolwise

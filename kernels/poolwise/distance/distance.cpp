@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/distance/detail/canonical_cuda.hpp"
 
 namespace poolwise {
 namespace {
@@ -31,28 +33,34 @@ void count_nonfinite(matrix_view<const float> x, index_t first_row, nonfinite_ro
 
 }  // namespace
 
-void squared_distances(where on, matrix_view<const float> points, vector_view<const float> center,
+void squared_distances(const where& on, matrix_view<const float> points, vector_view<const float> center,
                        vector_view<float> d2) {
-  const cpu host = require_cpu(on, "squared_distances");
+  require_build_for(on, "squared_distances");
   require_places("squared_distances", "d2", d2.size, points.rows);
   if (center.size != points.cols)
     throw shape_error("squared_distances: center has " + std::to_string(center.size) +
                       " columns but points has " + std::to_string(points.cols) +
                       "; pass a center of as many columns");
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on)) return squared_distances_cuda(*device, points, center, d2);
+  const cpu host = require_cpu(on, "squared_distances");
   parallel_blocks(host, points.rows, row_block, [&](index_t, index_t begin, index_t end) {
     canonical_squared_distances(rows_between(points, begin, end), center.data, d2.data + begin);
   });
 }
 
-void squared_norms(where on, matrix_view<const float> points, vector_view<float> d2) {
-  const cpu host = require_cpu(on, "squared_norms");
+void squared_norms(const where& on, matrix_view<const float> points, vector_view<float> d2) {
+  require_build_for(on, "squared_norms");
   require_places("squared_norms", "d2", d2.size, points.rows);
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on)) return squared_norms_cuda(*device, points, d2);
+  const cpu host = require_cpu(on, "squared_norms");
   parallel_blocks(host, points.rows, row_block, [&](index_t, index_t begin, index_t end) {
     canonical_squared_norms(rows_between(points, begin, end), d2.data + begin);
   });
 }
 
-nonfinite_rows find_nonfinite(where on, matrix_view<const float> points) {
+nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points) {
   const cpu host = require_cpu(on, "find_nonfinite");
   std::vector<nonfinite_rows> found(std::size_t(blocks_of(points.rows, row_block)));
   parallel_blocks(host, points.rows, row_block, [&](index_t b, index_t begin, index_t end) {
@@ -66,7 +74,7 @@ nonfinite_rows find_nonfinite(where on, matrix_view<const float> points) {
   return all;
 }
 
-void require_finite(where on, const char* call, const char* argument, matrix_view<const float> points) {
+void require_finite(const where& on, const char* call, const char* argument, matrix_view<const float> points) {
   const nonfinite_rows found = find_nonfinite(on, points);
   if (found.count > 0)
     throw value_error(std::string(call) + ": " + argument + " holds a NaN or an infinity in row " +

@@ -20,11 +20,11 @@ float canonical_dot(const float* x, const float* y, index_t cols);
 /// d2[i] = |points_i - center|^2.
 /// points [rows, cols], center [cols], d2 [rows].  throws shape_error, no_cuda_error.
 /// Memory-bound: reads rows*cols.
-void squared_distances(where on, matrix_view<const float> points, vector_view<const float> center,
+void squared_distances(const where& on, matrix_view<const float> points, vector_view<const float> center,
                        vector_view<float> d2);
 
 /// d2[i] = |points_i|^2 by the canonical dot.
-void squared_norms(where on, matrix_view<const float> points, vector_view<float> d2);
+void squared_norms(const where& on, matrix_view<const float> points, vector_view<float> d2);
 
 /// The nearest reference to every point, by the canonical distance; ties to the lower reference.
 ///
@@ -39,7 +39,7 @@ void squared_norms(where on, matrix_view<const float> points, vector_view<float>
 /// Works in tiles of 4096 points: about 17 MiB inside FAISS, 8 B a reference, and a dense copy of the
 /// references and of one tile where rows are padded. OpenMP takes the threads of `on`; a BLAS with threads of
 /// its own keeps them.
-void nearest(where on, matrix_view<const float> points, matrix_view<const float> references,
+void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
              vector_view<float> d2, vector_view<index_t> which = {});
 
 /// The first row that holds a NaN or an infinity, and how many such rows there are (first = -1 if none).
@@ -47,6 +47,6 @@ struct nonfinite_rows {
   index_t first = -1;
   index_t count = 0;
 };
-nonfinite_rows find_nonfinite(where on, matrix_view<const float> points);
+nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points);
 
 }  // namespace poolwise

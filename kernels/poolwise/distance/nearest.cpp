@@ -196,7 +196,7 @@ class nearest_search {
   error_bound bound_;
 };
 
-void check_nearest(where on, matrix_view<const float> points, matrix_view<const float> references,
+void check_nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
                    vector_view<float> d2, vector_view<index_t> which) {
   const auto refuse = [](const std::string& what) { throw shape_error("nearest: " + what); };
   if (references.rows == 0) refuse("got no references; pass at least one");
@@ -215,7 +215,7 @@ void check_nearest(where on, matrix_view<const float> points, matrix_view<const 
 
 }  // namespace
 
-void nearest(where on, matrix_view<const float> points, matrix_view<const float> references,
+void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
              vector_view<float> d2, vector_view<index_t> which) {
   const cpu host = require_cpu(on, "nearest");
   check_nearest(on, points, references, d2, which);

@@ -24,7 +24,7 @@ namespace poolwise {
 /// The same picks and scores for any thread count and CPU target.
 /// A 2-approximation of the k-center optimum. Gonzalez 1985; Sener & Savarese, ICLR 2018.
 /// Reads rows*cols a pick. Memory: 4 B a row.
-std::vector<candidate> kcenter(where on, matrix_view<const float> points, const allowance& limit,
+std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered = {}, vector_view<const float> weights = {});
 
 /// Rows g_i = a_i (x) h_i (outer products), never formed:
@@ -53,9 +53,9 @@ enum class first_center {
 /// exactly 0 for equal rows. Draws are functions of (seed, pick), sums are kept per fixed block of rows: the
 /// same picks for any thread count and CPU target. Arthur & Vassilvitskii 2007; Ash et al., ICLR 2020.
 /// Reads the rows once a pick. Memory: 4 B a row, 12 B where factored.
-std::vector<candidate> kmeans_pp(where on, matrix_view<const float> points, const allowance& limit,
+std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::uint64_t seed, first_center first = first_center::random);
-std::vector<candidate> kmeans_pp(where on, const factored_rows& points, const allowance& limit,
+std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
                                  std::uint64_t seed, first_center first = first_center::largest_norm);
 
 }  // namespace poolwise

@@ -5,8 +5,8 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/diverse/diverse.hpp"
 #include "poolwise/diverse/detail/greedy.hpp"
+#include "poolwise/diverse/diverse.hpp"
 
 namespace poolwise {
 namespace {
@@ -98,7 +98,7 @@ void check_values(const char* name, vector_view<const float> values, index_t row
 
 }  // namespace
 
-std::vector<candidate> kcenter(where on, matrix_view<const float> points, const allowance& limit,
+std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered, vector_view<const float> weights) {
   const cpu host = require_cpu(on, "kcenter");
   check_values("covered", covered, points.rows, true);

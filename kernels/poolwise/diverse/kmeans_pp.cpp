@@ -8,8 +8,8 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/philox.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/diverse/diverse.hpp"
 #include "poolwise/diverse/detail/greedy.hpp"
+#include "poolwise/diverse/diverse.hpp"
 
 namespace poolwise {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 /// The rows of a matrix.
 class plain_rows {
  public:
-  plain_rows(where on, matrix_view<const float> points) : points_(points) {
+  plain_rows(const where& on, matrix_view<const float> points) : points_(points) {
     require_finite(on, "kmeans_pp", "points", points);
   }
 
@@ -38,7 +38,7 @@ class plain_rows {
 /// Outer products a_i (x) h_i by their factors.
 class outer_products {
  public:
-  outer_products(where on, const factored_rows& points)
+  outer_products(const where& on, const factored_rows& points)
       : a_(points.a), h_(points.h), bias_(points.bias ? 1 : 0), norm2_(std::size_t(points.a.rows)) {
     if (a_.rows != h_.rows)
       throw shape_error("kmeans_pp: a has " + std::to_string(a_.rows) + " rows but h has " +
@@ -216,13 +216,13 @@ std::vector<candidate> sample(cpu on, const Rows& points, const allowance& limit
 
 }  // namespace
 
-std::vector<candidate> kmeans_pp(where on, matrix_view<const float> points, const allowance& limit,
+std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::uint64_t seed, first_center first) {
   const cpu host = require_cpu(on, "kmeans_pp");
   return sample(host, plain_rows(on, points), limit, seed, first);
 }
 
-std::vector<candidate> kmeans_pp(where on, const factored_rows& points, const allowance& limit,
+std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
                                  std::uint64_t seed, first_center first) {
   const cpu host = require_cpu(on, "kmeans_pp");
   return sample(host, outer_products(on, points), limit, seed, first);

@@ -8,9 +8,9 @@
 #include <string>
 #include <variant>
 
+#include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/score/detail/blocking.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -179,7 +179,7 @@ std::string reason(const T* row, index_t cols, outputs kind) {
 
 }  // namespace
 
-void score(where on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
+void score(const where& on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
            matrix_view<float> scores) {
   require_columns("score", x);
   if (scores.rows != rows_of(x))
@@ -196,14 +196,14 @@ void score(where on, const real_matrix& x, outputs kind, std::span<const acquisi
   });
 }
 
-void score(where on, const real_matrix& x, outputs kind, acquisition which, vector_view<float> scores) {
+void score(const where& on, const real_matrix& x, outputs kind, acquisition which, vector_view<float> scores) {
   if (scores.size != rows_of(x))
     throw shape_error("score: scores has " + std::to_string(scores.size) + " places but x has " +
                       rows(rows_of(x)) + "; pass one place per row");
   score(on, x, kind, {&which, 1}, {scores.data, scores.size, 1});
 }
 
-void output_gradient(where on, const real_matrix& x, outputs kind, matrix_view<float> a) {
+void output_gradient(const where& on, const real_matrix& x, outputs kind, matrix_view<float> a) {
   require_columns("output_gradient", x);
   if (cols_of(x) > std::numeric_limits<std::int32_t>::max())
     throw shape_error("output_gradient: x has " + columns(cols_of(x)) + "; pass fewer than 2^31");

@@ -40,11 +40,11 @@ enum class acquisition {
 /// 4e-6 (1 + H) of the exact value, and for confident rows (logit gap to 40) within 2e-6 of it relatively:
 /// it is formed as log1p(S') - T/(1+S') with S' the sum of exp(z - max) without the largest term.
 /// Reads rows*cols once, writes rows*acquisitions, allocates nothing.
-void score(where on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
+void score(const where& on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
            matrix_view<float> scores);
 
 /// One acquisition into one vector; as `score`, with scores.size = x.rows.
-void score(where on, const real_matrix& x, outputs kind, acquisition which, vector_view<float> scores);
+void score(const where& on, const real_matrix& x, outputs kind, acquisition which, vector_view<float> scores);
 
 /// The gradient of the cross-entropy at the predicted label with respect to the logits,
 /// a = p - onehot(argmax p), whose outer product with the features is BADGE's embedding. The predicted
@@ -53,7 +53,7 @@ void score(where on, const real_matrix& x, outputs kind, acquisition which, vect
 /// x  [rows, cols], a  [rows, cols], written; they may not overlap. A row without a distribution becomes NaN.
 /// throws  shape_error if the shapes differ or cols is 0 or above 2^31 - 1; no_cuda_error.
 /// Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR 2020.
-void output_gradient(where on, const real_matrix& x, outputs kind, matrix_view<float> a);
+void output_gradient(const where& on, const real_matrix& x, outputs kind, matrix_view<float> a);
 
 /// Why row `row` of `x` scores NaN, as the end of an error message ("holds NaN in column 3"); empty if it
 /// has a distribution, and only then. throws value_error if there is no such row.

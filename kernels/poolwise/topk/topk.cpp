@@ -8,9 +8,9 @@
 #include <limits>
 #include <string>
 
+#include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/core/detail/simd_targets.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "poolwise/topk/topk.cpp"
@@ -130,7 +130,7 @@ std::size_t team(cpu on, index_t items) {
 
 }  // namespace
 
-nan_rows find_nan(where on, vector_view<const float> scores) {
+nan_rows find_nan(const where& on, vector_view<const float> scores) {
   const cpu host = require_cpu(on, "find_nan");
   std::vector<nan_rows> parts(team(host, scores.size));
   parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
@@ -143,7 +143,7 @@ top_k_state::top_k_state(index_t k) : k_(k) {
   if (k < 0) throw value_error("top_k: k is " + std::to_string(k) + "; ask for 0 rows or more");
 }
 
-void top_k_state::add(where on, vector_view<const float> scores, index_t first_row) {
+void top_k_state::add(const where& on, vector_view<const float> scores, index_t first_row) {
   const cpu host = require_cpu(on, "top_k_state::add");
   const std::size_t threads = team(host, scores.size);
   if (threads == 1) return add_rows(scores, first_row);
@@ -202,7 +202,7 @@ std::vector<candidate> top_k_state::best() const {
   return best;
 }
 
-std::vector<candidate> top_k(where on, vector_view<const float> scores, index_t k) {
+std::vector<candidate> top_k(const where& on, vector_view<const float> scores, index_t k) {
   const cpu host = require_cpu(on, "top_k");
   std::vector<top_k_state> states(team(host, scores.size), top_k_state(k));
   std::vector<nan_rows> nans(states.size());

@@ -14,7 +14,7 @@ struct nan_rows {
   index_t first = -1;
   index_t count = 0;
 };
-nan_rows find_nan(where on, vector_view<const float> scores);
+nan_rows find_nan(const where& on, vector_view<const float> scores);
 
 /// Keeps the best `k` of all candidates shown to it. States over disjoint rows merge in any grouping and
 /// order with the same result, so a pool may come in chunks, files or ranks.
@@ -25,7 +25,7 @@ class top_k_state {
   explicit top_k_state(index_t k);
 
   /// Shows rows first_row, first_row + 1, ... with their scores. A NaN score is never kept.
-  void add(where on, vector_view<const float> scores, index_t first_row = 0);
+  void add(const where& on, vector_view<const float> scores, index_t first_row = 0);
   void add(candidate c);
 
   /// Shows what `other` keeps. throws value_error unless both keep the same number.
@@ -47,6 +47,6 @@ class top_k_state {
 /// The best min(k, scores.size) rows, best first.
 /// throws value_error if k < 0, or if any score is NaN (names the first row, counts the rest).
 /// Reads the scores once with a running threshold: O(N + k log k), in whatever order they come.
-std::vector<candidate> top_k(where on, vector_view<const float> scores, index_t k);
+std::vector<candidate> top_k(const where& on, vector_view<const float> scores, index_t k);
 
 }  // namespace poolwise

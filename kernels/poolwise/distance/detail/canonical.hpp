@@ -25,6 +25,6 @@ bool all_finite(const float* x, index_t size);
 
 /// Throws value_error in the name of `call` if a row of `points`, its argument called `argument`, holds a NaN
 /// or an infinity; names the first and counts them.
-void require_finite(where on, const char* call, const char* argument, matrix_view<const float> points);
+void require_finite(const where& on, const char* call, const char* argument, matrix_view<const float> points);
 
 }  // namespace poolwise
