@@ -117,9 +117,10 @@ TEST(TopK, WrongUsesAreRefused) {
   EXPECT_EQ(message_of<value_error>([] { top_k(cpu{}, {}, -1); }), "top_k: k is -1; ask for 0 rows or more");
   EXPECT_EQ(message_of<value_error>([] { top_k_state(3).merge(top_k_state(5)); }),
             "top_k_state::merge: got the best 5 for a state that keeps 3; give every part the same k");
-  EXPECT_THROW(top_k(cuda{}, {}, 1), no_cuda_error);
-  EXPECT_THROW(find_nan(cuda{}, {}), no_cuda_error);
-  EXPECT_THROW(top_k_state(1).add(cuda{}, vector_view<const float>{}), no_cuda_error);
+  if (!built_with_cuda) EXPECT_THROW(top_k(cuda{}, {}, 1), no_cuda_error);
+  if (!built_with_cuda) EXPECT_THROW(find_nan(cuda{}, {}), no_cuda_error);
+  if (!built_with_cuda)
+    EXPECT_THROW(top_k_state(1).add(cuda{}, vector_view<const float>{}), no_cuda_error);
 }
 
 TEST(TopKState, ChunksInAnyOrder) {
