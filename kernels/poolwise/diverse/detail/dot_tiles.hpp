@@ -47,8 +47,8 @@ class dot_tiles {
   class scratch {
    public:
     explicit scratch(const dot_tiles& of)
-        : rows_(of.points_.cols, of.size_.height, left_group),
-          table_(std::size_t(of.size_.height * of.size_.width)) {}
+        : rows_(of.points_.cols, std::min(of.size_.height, of.points_.rows), left_group),
+          table_(std::size_t(of.size_.height * (of.chunks_.empty() ? 0 : of.stride(0)))) {}
 
    private:
     friend class dot_tiles;
