@@ -5,8 +5,8 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/diverse/detail/host_pools.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
-#include "poolwise/diverse/detail/threshold_batch.hpp"
 #include "poolwise/diverse/diverse.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -126,6 +126,11 @@ void check_values(const char* name, vector_view<const float> values, index_t row
 
 }  // namespace
 
+std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
+                                        vector_view<const float> covered, vector_view<const float> weights) {
+  return std::make_unique<farthest_first>(on, points, covered, weights);
+}
+
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered, vector_view<const float> weights,
                                batch_counts* counts) {
@@ -134,8 +139,7 @@ std::vector<candidate> kcenter(const where& on, matrix_view<const float> points,
   check_values("weights", weights, points.rows, false);
   require_finite(on, "kcenter", "points", points);
   check_allowance("kcenter", limit, points.rows);
-  farthest_first pool(host, points, covered, weights);
-  return threshold_batches(pool, limit, counts);
+  return threshold_batches(*kcenter_pool(host, points, covered, weights), limit, counts);
 }
 
 }  // namespace poolwise
