@@ -282,6 +282,22 @@ TEST(KMeansPlusPlus, DrawsByD2FromTheLargestNorm) {
   });
 }
 
+// Two heaps far apart: once both have a pick, all other weights are stale by far, and nearly every proposal is
+// rejected until they are made anew.
+TEST(KMeansPlusPlus, DrawsByD2ThroughRejectionsAndSweeps) {
+  const matrix heaps{6, 2, {0, 0, 1, 0, 0, 2, 300, 0, 301, 1, 300, 3}};
+  index_t sweeps = 0, proposals = 0;
+  expect_d2_sampling(as_points(heaps), std::vector<bool>(6, true), -1, [&](std::uint64_t seed) {
+    batch_counts counts;
+    const picks got = kmeans_pp(cpu{1}, heaps, {.picks = 3}, seed, first_center::random, &counts);
+    sweeps += counts.sweeps;
+    proposals += counts.proposals;
+    return got;
+  });
+  EXPECT_GT(sweeps, 190'000);  // of 1e5 batches
+  EXPECT_GT(proposals, 900'000);
+}
+
 TEST(KMeansPlusPlus, DrawsByD2AmongRowsThatCanBePaid) {
   const std::vector<std::int64_t> cost{1, 2, 9, 9, 0, 1};
   const std::vector<bool> eligible{true, true, false, false, true, true};
