@@ -33,6 +33,12 @@ class remaining {
   explicit remaining(const allowance& limit);
 
   index_t picks() const { return picks_; }
+  std::int64_t budget() const { return budget_; }
+  vector_view<const index_t> quota() const { return {quota_.data(), index_t(quota_.size())}; }
+  const allowance& limit() const { return limit_; }
+
+  /// Whether a pick can make other rows ineligible.
+  bool dwindles() const { return !limit_.cost.empty() || !limit_.group.empty(); }
 
   /// Whether `row` may be picked now. A row already taken is the caller's to remember.
   bool eligible(index_t row) const {

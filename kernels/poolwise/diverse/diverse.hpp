@@ -12,6 +12,12 @@
 
 namespace poolwise {
 
+/// How a selection went.
+struct batch_counts {
+  index_t sweeps = 0;     ///< passes over the pool for the picks of a batch
+  index_t proposals = 0;  ///< of kmeans_pp: rows drawn, accepted or not
+};
+
 /// k-center greedy: again and again the row farthest from everything labelled or picked.
 ///
 /// points   [rows, cols], finite.
@@ -25,7 +31,8 @@ namespace poolwise {
 /// A 2-approximation of the k-center optimum. Gonzalez 1985; Sener & Savarese, ICLR 2018.
 /// Reads rows*cols a pick. Memory: 4 B a row.
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
-                               vector_view<const float> covered = {}, vector_view<const float> weights = {});
+                               vector_view<const float> covered = {}, vector_view<const float> weights = {},
+                               batch_counts* counts = nullptr);
 
 /// Rows g_i = a_i (x) h_i (outer products), never formed:
 /// |g_i - g_j|^2 = |a_i|^2 |h_i|^2 + |a_j|^2 |h_j|^2 - 2 (a_i . a_j)(h_i . h_j).
@@ -54,8 +61,10 @@ enum class first_center {
 /// same picks for any thread count and CPU target. Arthur & Vassilvitskii 2007; Ash et al., ICLR 2020.
 /// Reads the rows once a pick. Memory: 4 B a row, 12 B where factored.
 std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::uint64_t seed, first_center first = first_center::random);
+                                 std::uint64_t seed, first_center first = first_center::random,
+                                 batch_counts* counts = nullptr);
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
-                                 std::uint64_t seed, first_center first = first_center::largest_norm);
+                                 std::uint64_t seed, first_center first = first_center::largest_norm,
+                                 batch_counts* counts = nullptr);
 
 }  // namespace poolwise

@@ -99,7 +99,8 @@ void check_values(const char* name, vector_view<const float> values, index_t row
 }  // namespace
 
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
-                               vector_view<const float> covered, vector_view<const float> weights) {
+                               vector_view<const float> covered, vector_view<const float> weights,
+                               batch_counts*) {
   const cpu host = require_cpu(on, "kcenter");
   check_values("covered", covered, points.rows, true);
   check_values("weights", weights, points.rows, false);

@@ -217,13 +217,13 @@ std::vector<candidate> sample(cpu on, const Rows& points, const allowance& limit
 }  // namespace
 
 std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::uint64_t seed, first_center first) {
+                                 std::uint64_t seed, first_center first, batch_counts*) {
   const cpu host = require_cpu(on, "kmeans_pp");
   return sample(host, plain_rows(on, points), limit, seed, first);
 }
 
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
-                                 std::uint64_t seed, first_center first) {
+                                 std::uint64_t seed, first_center first, batch_counts*) {
   const cpu host = require_cpu(on, "kmeans_pp");
   return sample(host, outer_products(on, points), limit, seed, first);
 }

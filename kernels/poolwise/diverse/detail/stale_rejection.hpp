@@ -1,0 +1,63 @@
+// k-means++ in batches: draws from stale weights, corrected by rejection, so that hundreds of picks share one
+// pass over the pool.
+//
+// Let w_i be the squared distance of row i to the nearest pick at the last sweep and d_i <= w_i what it is now.
+// Propose i with probability w_i / sum w; accept it with probability d_i / w_i. An accepted row is i with
+// probability proportional to d_i: k-means++ to the letter, whenever sweeps come, as long as what decides on a
+// sweep is known before the proposal. Here it is the number of proposals accepted and rejected since the last.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "poolwise/core/order.hpp"
+#include "poolwise/diverse/allowance.hpp"
+#include "poolwise/diverse/diverse.hpp"
+
+namespace poolwise {
+
+/// Rows whose weights are added one by one, in ascending order; the sums of these blocks are added likewise.
+/// Within a block, row i goes to partial sum i mod 8, and the eight are added in ascending order from 0: the
+/// order of additions is part of the result, and the same on every backend.
+inline constexpr index_t weight_block = 1024;
+inline constexpr int weight_lanes = 8;
+
+/// After so many proposals the weights are made anew.
+inline constexpr index_t most_proposals = 1024;
+
+/// A pool whose rows are drawn by weight, wherever they lie. What its members return is in host memory and the
+/// same for every such place.
+class weight_pool {
+ public:
+  virtual ~weight_pool() = default;
+  virtual index_t rows() const = 0;
+
+  /// Weights are squared norms until the first sweep with a pick, and from there on squared distances to the
+  /// nearest pick. Lowers them by `latest`, the picks since the last sweep; at first there are none. `latest`
+  /// and what `left` does not allow weigh nothing from now on. Returns the sum of all weights.
+  virtual double sweep(const std::vector<candidate>& latest, const remaining& left) = 0;
+
+  /// The row of the largest weight, ties to the lower row; row -1 if none is left.
+  virtual candidate largest() = 0;
+
+  /// The row with its weight.
+  virtual candidate at(index_t row) = 0;
+
+  /// Adds to the proposals since the last sweep: for each u in [0, 1) the row in whose share of [0, sum of
+  /// weights) the number u * sum lies, with its weight, which is above 0. Should rounding put it past the last
+  /// share, of a block or of all, the last row or block with any share is meant.
+  virtual std::vector<candidate> propose(const std::vector<double>& units) = 0;
+
+  /// The smallest squared distance of proposal p to those of `accepted` (proposals by their place since the
+  /// last sweep); infinity if there is none.
+  virtual float nearest(index_t p, const std::vector<index_t>& accepted) = 0;
+
+  /// How many proposals `propose` is best asked for at a time.
+  virtual index_t proposals_at_once() const { return most_proposals; }
+};
+
+/// k-means++ over `pool`. throws value_error where squared distances leave the range of fp32.
+std::vector<candidate> stale_rejection(weight_pool& pool, const allowance& limit, std::uint64_t seed,
+                                       first_center first, batch_counts* counts = nullptr);
+
+}  // namespace poolwise

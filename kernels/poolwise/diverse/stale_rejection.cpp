@@ -1,0 +1,119 @@
+#include "poolwise/diverse/detail/stale_rejection.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/philox.hpp"
+
+namespace poolwise {
+namespace {
+
+// Between two sweeps no more proposals are rejected than accepted, but for a few that short batches may waste.
+constexpr index_t free_rejections = 8;
+
+// The draws of proposal number n: which row, and whether it is accepted. Number 0 is the first pick.
+double proposal_unit(std::uint64_t seed, index_t n) {
+  return random_unit(seed, stream::kmeans_pp, std::uint64_t(n), 0);
+}
+double acceptance_unit(std::uint64_t seed, index_t n) {
+  return random_unit(seed, stream::kmeans_pp, std::uint64_t(n), 1);
+}
+
+class rejection_sampler {
+ public:
+  rejection_sampler(weight_pool& pool, const allowance& limit, std::uint64_t seed, batch_counts* counts)
+      : pool_(pool), left_(limit), seed_(seed), counts_(counts) {}
+
+  std::vector<candidate> sample(first_center first) {
+    if (left_.picks() == 0) return {};
+    pool_.sweep({}, left_);
+    const candidate start = first == first_center::largest_norm ? pool_.largest() : any_eligible();
+    if (start.row < 0) return {};
+    take(start);
+    while (left_.picks() > 0) {
+      const double total = pool_.sweep(latest_, left_);
+      if (counts_ != nullptr) ++counts_->sweeps;
+      latest_.clear();
+      if (!std::isfinite(total))
+        throw value_error("kmeans_pp: squared distances leave the range of fp32; scale the rows down");
+      if (total == 0) {
+        take_lowest();
+        break;
+      }
+      draw_batch();
+    }
+    return std::move(picks_);
+  }
+
+ private:
+  void take(candidate pick) {
+    left_.take(pick.row);
+    picks_.push_back(pick);
+    latest_.push_back(pick);
+    taken_.insert(pick.row);
+  }
+
+  bool eligible(index_t row) const { return left_.eligible(row) && !taken_.contains(row); }
+
+  candidate any_eligible() {
+    index_t eligible_rows = 0;
+    for (index_t i = 0; i < pool_.rows(); ++i) eligible_rows += left_.eligible(i);
+    if (eligible_rows == 0) return {};
+    auto skip = std::min(eligible_rows - 1, index_t(proposal_unit(seed_, 0) * double(eligible_rows)));
+    index_t row = 0;
+    while (!left_.eligible(row) || skip-- > 0) ++row;
+    return pool_.at(row);
+  }
+
+  void take_lowest() {
+    for (index_t i = 0; i < pool_.rows() && left_.picks() > 0; ++i)
+      if (eligible(i)) take({i, 0.0f});
+  }
+
+  /// Picks until the weights are to be made anew.
+  void draw_batch() {
+    std::vector<index_t> accepted;  // by their place among the proposals since the sweep
+    std::vector<candidate> proposed;
+    index_t p = 0;
+    for (; p < most_proposals && left_.picks() > 0; ++p) {
+      if (p - index_t(accepted.size()) > index_t(accepted.size()) + free_rejections) break;
+      if (p == index_t(proposed.size())) propose(proposed);
+      const candidate stale = proposed[std::size_t(p)];
+      if (!eligible(stale.row)) continue;
+      const float distance = std::min(stale.score, pool_.nearest(p, accepted));
+      // Strictly, so that a distance of 0 is never accepted.
+      if (!(acceptance_unit(seed_, number_ + p) * double(stale.score) < double(distance))) continue;
+      accepted.push_back(p);
+      take({stale.row, distance});
+    }
+    number_ += p;
+    if (counts_ != nullptr) counts_->proposals += p;
+  }
+
+  void propose(std::vector<candidate>& proposed) {
+    const auto have = index_t(proposed.size());
+    std::vector<double> units(std::size_t(std::min(pool_.proposals_at_once(), most_proposals - have)));
+    for (std::size_t j = 0; j < units.size(); ++j) units[j] = proposal_unit(seed_, number_ + have + index_t(j));
+    const auto more = pool_.propose(units);
+    proposed.insert(proposed.end(), more.begin(), more.end());
+  }
+
+  weight_pool& pool_;
+  remaining left_;
+  std::uint64_t seed_;
+  batch_counts* counts_;
+  index_t number_ = 1;  // of the first proposal since the last sweep
+  std::vector<candidate> picks_, latest_;
+  std::unordered_set<index_t> taken_;
+};
+
+}  // namespace
+
+std::vector<candidate> stale_rejection(weight_pool& pool, const allowance& limit, std::uint64_t seed,
+                                       first_center first, batch_counts* counts) {
+  return rejection_sampler(pool, limit, seed, counts).sample(first);
+}
+
+}  // namespace poolwise
