@@ -19,12 +19,13 @@ __device__ neighbour_key key_of(float d2, index_t reference) {
 }
 __device__ float d2_of(neighbour_key key) { return __uint_as_float(unsigned(key >> 32)); }
 
-/// What the threads of a block share: the nearest so far, ascending, and the nearer ones just found.
+/// What the threads of a block share: the nearest so far, ascending, in one of two places, and the nearer ones
+/// just found.
 struct shared_lists {
-  neighbour_key kept[most_device_neighbours];
+  neighbour_key places[2][most_device_neighbours];
   neighbour_key fresh[candidates_at_once];
   int fresh_count;
-  bool doubted;
+  int doubted;
 };
 
 /// How many of `size` ascending keys lie before `key`.
@@ -40,25 +41,16 @@ __device__ int before(const neighbour_key* keys, int size, neighbour_key key) {
   return low;
 }
 
-/// Puts the fresh keys in their places among the kept ones. All keys differ, but for `nobody`.
-__device__ void merge(shared_lists& lists, int neighbours) {
-  constexpr int most_mine = (most_device_neighbours + candidates_at_once) / block_threads;
-  const int fresh = lists.fresh_count, all = neighbours + fresh;
-  neighbour_key key[most_mine];
-  int place[most_mine];
-#pragma unroll
-  for (int m = 0; m < most_mine; ++m) {
-    const int i = int(threadIdx.x) + m * block_threads;
-    if (i >= all) continue;
+/// merged = the first of the kept and the fresh keys. All keys differ, but for `nobody`.
+__device__ void merge(const neighbour_key* kept, const neighbour_key* fresh, int fresh_count, int neighbours,
+                      neighbour_key* merged) {
+  for (int i = int(threadIdx.x); i < neighbours + fresh_count; i += block_threads) {
     const bool old = i < neighbours;
-    key[m] = old ? lists.kept[i] : lists.fresh[i - neighbours];
-    place[m] = old ? i : before(lists.kept, neighbours, key[m]);
-    for (int j = 0; j < fresh; ++j) place[m] += lists.fresh[j] < key[m];
+    const neighbour_key key = old ? kept[i] : fresh[i - neighbours];
+    int place = old ? i : before(kept, neighbours, key);
+    for (int j = 0; j < fresh_count; ++j) place += fresh[j] < key;
+    if (place < neighbours) merged[place] = key;
   }
-  __syncthreads();
-#pragma unroll
-  for (int m = 0; m < most_mine; ++m)
-    if (int(threadIdx.x) + m * block_threads < all && place[m] < neighbours) lists.kept[place[m]] = key[m];
 }
 
 /// Every reference is a candidate.
@@ -82,20 +74,22 @@ struct proposed_references {
   }
 };
 
-/// lists.kept = the nearest of the candidates, in the order of the lists. Sixteen neighbouring threads hold the
+/// The nearest of the candidates, in the order of the lists. Sixteen neighbouring threads hold the
 /// sixteen partial sums of a pair.
 template <class Candidates>
-__device__ void keep_nearest(const float* point, matrix_view<const float> references,
-                             const Candidates& candidates, index_t self, int neighbours, shared_lists& lists) {
+__device__ const neighbour_key* keep_nearest(const float* point, matrix_view<const float> references,
+                                             const Candidates& candidates, index_t self, int neighbours,
+                                             shared_lists& lists) {
+  neighbour_key *kept = lists.places[0], *spare = lists.places[1];
   constexpr int pairs = block_threads / canonical_lanes;
   const int pair = int(threadIdx.x) / canonical_lanes, lane = int(threadIdx.x) % canonical_lanes;
-  for (int i = int(threadIdx.x); i < neighbours; i += block_threads) lists.kept[i] = nobody;
-  if (threadIdx.x == 0) lists.doubted = false;
+  for (int i = int(threadIdx.x); i < neighbours; i += block_threads) kept[i] = nobody;
+  if (threadIdx.x == 0) lists.doubted = 0;
   for (index_t begin = 0; begin < candidates.size(); begin += candidates_at_once) {
     __syncthreads();
     if (threadIdx.x == 0) lists.fresh_count = 0;
     __syncthreads();
-    const neighbour_key farthest = lists.kept[neighbours - 1];
+    const neighbour_key farthest = kept[neighbours - 1];
     const index_t end =
         begin + candidates_at_once < candidates.size() ? begin + candidates_at_once : candidates.size();
     for (index_t first = begin; first < end; first += pairs) {
@@ -109,20 +103,25 @@ __device__ void keep_nearest(const float* point, matrix_view<const float> refere
       for (int half = canonical_lanes / 2; half > 0; half /= 2)
         sum += __shfl_xor_sync(0xffffffffu, sum, half, canonical_lanes);
       if (reference < 0 || lane != 0) continue;
-      if (candidates.doubtful(first + pair, sum)) lists.doubted = true;
+      if (candidates.doubtful(first + pair, sum)) atomicExch(&lists.doubted, 1);
       const neighbour_key key = key_of(sum, reference);
       if (reference != self && key < farthest) lists.fresh[atomicAdd(&lists.fresh_count, 1)] = key;
     }
     __syncthreads();
-    if (lists.fresh_count > 0) merge(lists, neighbours);
+    if (lists.fresh_count == 0) continue;
+    merge(kept, lists.fresh, lists.fresh_count, neighbours, spare);
+    neighbour_key* const merged = spare;
+    spare = kept;
+    kept = merged;
   }
   __syncthreads();
+  return kept;
 }
 
-__device__ void write(const shared_lists& lists, index_t row, matrix_view<index_t> which,
+__device__ void write(const neighbour_key* kept, index_t row, matrix_view<index_t> which,
                       matrix_view<float> d2) {
   for (int i = int(threadIdx.x); i < which.cols; i += block_threads) {
-    const neighbour_key key = lists.kept[i];
+    const neighbour_key key = kept[i];
     which(row, i) = key == nobody ? -1 : index_t(key & 0xffffffffu);
     if (d2.data != nullptr) d2(row, i) = key == nobody ? __uint_as_float(0x7f800000u) : d2_of(key);
   }
@@ -139,7 +138,7 @@ struct undecided_rows {
 };
 
 /// A block a row. Undecided rows are noted; without a list, the proposals have the last word.
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 4)
     settle_kernel(matrix_view<const float> points, matrix_view<const float> references, index_t self,
                   neighbour_proposals proposed, vector_view<const float> norm2, const unsigned* largest_norm2,
                   undecided_rows undecided, matrix_view<index_t> which, matrix_view<float> d2) {
@@ -148,16 +147,17 @@ __global__ void __launch_bounds__(block_threads)
     const error_bound bounds(references.cols, undecided.rows ? __uint_as_float(*largest_norm2) : 0);
     const double bound = undecided.rows ? bounds.of(norm2[row]) : 0;
     const int neighbours = int(which.cols), last = int(proposed.id.cols) - 1;
-    keep_nearest(points.row(row), references,
-                 proposed_references{proposed.d2.row(row), proposed.id.row(row), proposed.id.cols, bound},
-                 self_of(self, row), neighbours, lists);
-    const neighbour_key farthest = lists.kept[neighbours - 1];
+    const neighbour_key* const kept =
+        keep_nearest(points.row(row), references,
+                     proposed_references{proposed.d2.row(row), proposed.id.row(row), proposed.id.cols, bound},
+                     self_of(self, row), neighbours, lists);
+    const neighbour_key farthest = kept[neighbours - 1];
     // As for the CPU (exact_search::settle): what was not proposed is farther than all that were kept.
     const bool decided =
-        last + 1 == references.rows || (farthest != nobody && !lists.doubted &&
+        last + 1 == references.rows || (farthest != nobody && lists.doubted == 0 &&
                                         double(proposed.d2(row, last)) > double(d2_of(farthest)) + bound);
     if (decided || undecided.rows == nullptr)
-      write(lists, row, which, d2);
+      write(kept, row, which, d2);
     else if (threadIdx.x == 0)
       undecided.rows[atomicAdd(undecided.count, 1ull)] = row;
     __syncthreads();
@@ -165,16 +165,16 @@ __global__ void __launch_bounds__(block_threads)
 }
 
 /// A block a row: of those in the list, or of all.
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 4)
     scan_neighbours_kernel(matrix_view<const float> points, matrix_view<const float> references, index_t self,
                            undecided_rows listed, matrix_view<index_t> which, matrix_view<float> d2) {
   __shared__ shared_lists lists;
   const index_t count = listed.rows ? index_t(*listed.count) : points.rows;
   for (index_t i = blockIdx.x; i < count; i += gridDim.x) {
     const index_t row = listed.rows ? listed.rows[i] : i;
-    keep_nearest(points.row(row), references, all_references{references.rows}, self_of(self, row),
-                 int(which.cols), lists);
-    write(lists, row, which, d2);
+    const neighbour_key* const kept = keep_nearest(points.row(row), references, all_references{references.rows},
+                                                   self_of(self, row), int(which.cols), lists);
+    write(kept, row, which, d2);
     __syncthreads();
   }
 }
@@ -249,7 +249,7 @@ void neighbours_cuda(const cuda& on, const char* call, matrix_view<const float> 
   if (points.rows == 0) return;
   if constexpr (has_faiss_gpu) {
     const index_t proposals = with_spare(which.cols + (self != not_among_references));
-    if (proposals <= most_faiss_gpu_neighbours)
+    if (proposals <= most_faiss_gpu_neighbours && points.cols > 0)
       return neighbours_by_faiss_cuda(on, call, points, references, self, proposals, which, d2);
   }
   const current_device here(on.device, call);

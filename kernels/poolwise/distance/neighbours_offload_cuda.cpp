@@ -93,6 +93,33 @@ void neighbours_offload(const offload& on, const char* call, matrix_view<const f
   for (auto& share : shares) share.get();
 }
 
+void graph_by_cells_offload(const offload& on, const char* call, matrix_view<const float> points,
+                            matrix_view<const float> centroids, index_t probes, matrix_view<index_t> neighbours,
+                            matrix_view<float> d2) {
+  if constexpr (has_faiss_gpu) {
+    if (on.devices.empty()) throw value_error(std::string(call) + ": got no devices; pass at least one");
+    const current_device here(on.devices[0], call);
+    const own_stream stream(call);
+    cuda device{on.devices[0], stream, on.memory};
+    device_memory memory(device, call);
+    const auto rows = memory.array<float>(points.rows * points.cols);
+    const auto cells = memory.array<float>(centroids.rows * centroids.cols);
+    const auto found = memory.array<index_t>(neighbours.rows * neighbours.cols);
+    const auto found_d2 = memory.array<float>(d2.data == nullptr ? 0 : found.size());
+    const matrix_view<float> x{rows.data(), points.rows, points.cols},
+        c{cells.data(), centroids.rows, centroids.cols};
+    const matrix_view<index_t> which{found.data(), neighbours.rows, neighbours.cols};
+    const matrix_view<float> which_d2{found_d2.data(), neighbours.rows, neighbours.cols};
+    copy_rows(device, call, x, points);
+    copy_rows(device, call, c, centroids);
+    if (on.memory > 0) device.memory = std::max<std::size_t>(1, memory.left());
+    graph_by_cells_cuda(device, call, x, c, probes, which, which_d2);
+    copy_rows<index_t>(device, call, neighbours, which);
+    if (d2.data != nullptr) copy_rows<float>(device, call, d2, which_d2);
+    wait_for(device, call);
+  }
+}
+
 void rows_to_host_cuda(const cuda& on, const char* call, matrix_view<const float> points,
                        const std::vector<index_t>& rows, float* host) {
   const current_device here(on.device, call);
