@@ -101,7 +101,7 @@ void copy_rows(const host_rows& a, index_t first, index_t rows, std::byte* dense
 }
 
 bool is_pinned(const host_rows& a, const char* call) {
-  if (a.data == nullptr || a.rows == 0) return false;
+  if (a.data == nullptr) return true;
   const std::byte* const last =
       a.data + (a.planes - 1) * a.plane_stride + std::size_t(a.rows - 1) * a.row_stride;
   for (const std::byte* byte : {static_cast<const std::byte*>(a.data), last}) {
@@ -189,7 +189,9 @@ class device_lane {
     std::vector<std::byte*> arrays;
     for (std::size_t a = 0; a < all_.arrays.size(); ++a) {
       const host_rows& array = all_.arrays[a];
-      arrays.push_back(array.whole ? whole_[a].data() : s.device.data() + all_.place(a));
+      arrays.push_back(array.whole             ? whole_[a].data()
+                       : array.data == nullptr ? nullptr
+                                               : s.device.data() + all_.place(a));
       if (!array.whole && !array.written) send(s, a);
     }
     s.arrived.record(up_);

@@ -23,7 +23,7 @@ struct device_tile {
 };
 
 /// An array in host memory of so many bytes a row, with its rows in each of `planes` planes. On a device its
-/// rows and planes touch each other.
+/// rows and planes touch each other. One without data is not sent and has none there either.
 struct host_rows {
   std::byte* data = nullptr;
   index_t rows = 0;
@@ -66,7 +66,7 @@ host_rows as_host_rows(vector_view<T> x) {
   const auto data = reinterpret_cast<std::byte*>(const_cast<std::remove_const_t<T>*>(x.data));
   return {.data = data,
           .rows = x.size,
-          .row_bytes = sizeof(T),
+          .row_bytes = data == nullptr ? 0 : sizeof(T),
           .row_stride = sizeof(T),
           .written = !std::is_const_v<T>};
 }
