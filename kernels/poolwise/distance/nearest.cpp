@@ -9,9 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/distance/detail/nearest_cuda.hpp"
 #include "poolwise/distance/distance.hpp"
 
 namespace poolwise {
@@ -217,8 +219,12 @@ void check_nearest(const where& on, matrix_view<const float> points, matrix_view
 
 void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
              vector_view<float> d2, vector_view<index_t> which) {
-  const cpu host = require_cpu(on, "nearest");
+  require_build_for(on, "nearest");
   check_nearest(on, points, references, d2, which);
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on))
+      return nearest_cuda(*device, points, references, d2, which);
+  const cpu host = require_cpu(on, "nearest");
   const auto write = [&](index_t i, neighbour found) {
     d2[i] = found.d2;
     if (!which.empty()) which[i] = found.reference;
