@@ -181,6 +181,11 @@ void rows_and_one(matrix_view<const float> x, const float* y, float* result) {
       x.rows, x.cols, [=](index_t i) { return x.row(i); }, [=](index_t) { return y; }, result);
 }
 
+void squared_distance_pairs(vector_view<const float* const> x, const float* const* y, index_t cols, float* d2) {
+  canonical_rows<difference>(
+      x.size, cols, [=](index_t i) { return x[i]; }, [=](index_t i) { return y[i]; }, d2);
+}
+
 template <class Step>
 void one_and_several(const float* x, vector_view<const float* const> y, index_t cols, float* result) {
   canonical_rows<Step>(
@@ -219,6 +224,7 @@ HWY_EXPORT(dot_pair);
 HWY_EXPORT(squared_distance_rows);
 HWY_EXPORT(dot_rows);
 HWY_EXPORT(squared_norm_rows);
+HWY_EXPORT(squared_distance_pairs);
 HWY_EXPORT(squared_distance_several);
 HWY_EXPORT(dot_several);
 HWY_EXPORT(finite);
@@ -245,6 +251,11 @@ void canonical_squared_norms(matrix_view<const float> x, float* norm) {
 
 void canonical_squared_distances(const float* x, vector_view<const float* const> y, index_t cols, float* d2) {
   HWY_DYNAMIC_DISPATCH(squared_distance_several)(x, y, cols, d2);
+}
+
+void canonical_squared_distances(vector_view<const float* const> x, const float* const* y, index_t cols,
+                                 float* d2) {
+  HWY_DYNAMIC_DISPATCH(squared_distance_pairs)(x, y, cols, d2);
 }
 
 void canonical_dots(const float* x, vector_view<const float* const> y, index_t cols, float* dot) {

@@ -7,9 +7,9 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/diverse/detail/host_pools.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
-#include "poolwise/diverse/detail/threshold_batch.hpp"
 #include "poolwise/diverse/diverse.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -144,11 +144,15 @@ std::unique_ptr<gain_pool> pool_of(const where& on, const kcenter_problem& probl
     if (const auto* device = std::get_if<cuda>(&on)) return kcenter_pool(*device, problem, limit);
     if (const auto* devices = std::get_if<offload>(&on)) return kcenter_pool(*devices, problem, limit);
   }
-  return std::make_unique<farthest_first>(require_cpu(on, "kcenter"), problem.points, problem.covered,
-                                          problem.weights);
+  return kcenter_pool(require_cpu(on, "kcenter"), problem.points, problem.covered, problem.weights);
 }
 
 }  // namespace
+
+std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
+                                        vector_view<const float> covered, vector_view<const float> weights) {
+  return std::make_unique<farthest_first>(on, points, covered, weights);
+}
 
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered, vector_view<const float> weights,

@@ -3,14 +3,15 @@
 #include <limits>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/detail/dot_tiles.hpp"
+#include "poolwise/diverse/detail/host_pools.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
-#include "poolwise/diverse/detail/stale_rejection.hpp"
 #include "poolwise/diverse/diverse.hpp"
 
 namespace poolwise {
@@ -156,11 +157,11 @@ class outer_products {
 template <class Rows>
 class cpu_weights : public weight_pool {
  public:
-  cpu_weights(cpu on, Rows& points)
+  cpu_weights(cpu on, Rows points)
       : on_(on),
-        points_(points),
-        weight_(std::size_t(points.count())),
-        sums_(std::size_t(blocks_of(points.count(), weight_block))) {
+        points_(std::move(points)),
+        weight_(std::size_t(points_.count())),
+        sums_(std::size_t(blocks_of(points_.count(), weight_block))) {
     parallel_blocks(on, rows(), weight_block, [&](index_t, index_t begin, index_t end) {
       points_.squared_norms(begin, end, weight_.data() + begin);
     });
@@ -249,7 +250,7 @@ class cpu_weights : public weight_pool {
   }
 
   cpu on_;
-  Rows& points_;
+  Rows points_;
   bool first_ = true;          // no pick yet: weights are squared norms
   std::vector<float> weight_;  // and then squared distances to the nearest pick
   std::vector<double> sums_;   // of the weights up to the end of each block
@@ -257,26 +258,30 @@ class cpu_weights : public weight_pool {
   std::vector<float> fresh_;
 };
 
-template <class Rows>
-std::vector<candidate> sample(cpu on, Rows points, const allowance& limit, std::uint64_t seed,
-                              first_center first, batch_counts* counts) {
-  check_allowance("kmeans_pp", limit, points.count());
-  cpu_weights<Rows> pool(on, points);
-  return stale_rejection(pool, limit, seed, first, counts);
+}  // namespace
+
+std::unique_ptr<weight_pool> kmeans_pp_pool(cpu on, matrix_view<const float> points) {
+  return std::make_unique<cpu_weights<plain_rows>>(on, plain_rows(on, points));
 }
 
-}  // namespace
+std::unique_ptr<weight_pool> kmeans_pp_pool(cpu on, const factored_rows& points) {
+  return std::make_unique<cpu_weights<outer_products>>(on, outer_products(on, points));
+}
 
 std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::uint64_t seed, first_center first, batch_counts* counts) {
   const cpu host = require_cpu(on, "kmeans_pp");
-  return sample(host, plain_rows(host, points), limit, seed, first, counts);
+  const auto pool = kmeans_pp_pool(host, points);
+  check_allowance("kmeans_pp", limit, points.rows);
+  return stale_rejection(*pool, limit, seed, first, counts);
 }
 
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
                                  std::uint64_t seed, first_center first, batch_counts* counts) {
   const cpu host = require_cpu(on, "kmeans_pp");
-  return sample(host, outer_products(host, points), limit, seed, first, counts);
+  const auto pool = kmeans_pp_pool(host, points);
+  check_allowance("kmeans_pp", limit, points.a.rows);
+  return stale_rejection(*pool, limit, seed, first, counts);
 }
 
 }  // namespace poolwise

@@ -16,8 +16,9 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 // Fewer centres than these share too little of a row's way through the cache to repay the products.
 constexpr index_t few_centers = 4;
 
-// Where the canonical distance has to decide on more than this share of the pairs, it decides on all.
-constexpr double most_undecided = 0.25;
+// Where more than this share of all pairs is left to the canonical distance and then lowers nothing, the data
+// lie too far from the origin for products to say much.
+constexpr double most_idle = 0.5;
 
 constexpr index_t direct_block = 256;
 
@@ -57,6 +58,42 @@ class product_bound {
   double underflow_, keep_;
 };
 
+/// Pairs on which the canonical distance decides, several at a time.
+class decider {
+ public:
+  decider(matrix_view<const float> points, float* distance) : points_(points), distance_(distance) {}
+
+  void on(index_t row, index_t center) {
+    row_[waiting_] = row;
+    one_[waiting_] = points_.row(row);
+    other_[waiting_] = points_.row(center);
+    if (++waiting_ == room) now();
+  }
+
+  void now() {
+    float fresh[room];
+    canonical_squared_distances(vector_view<const float* const>{one_, waiting_}, other_, points_.cols, fresh);
+    for (index_t p = 0; p < waiting_; ++p) {
+      float& distance = distance_[row_[p]];
+      idle_ += fresh[p] >= distance;
+      distance = std::min(distance, fresh[p]);
+    }
+    waiting_ = 0;
+  }
+
+  /// Decisions that lowered nothing.
+  index_t idle() const { return idle_; }
+
+ private:
+  static constexpr index_t room = 256;
+  matrix_view<const float> points_;
+  float* distance_;
+  index_t row_[room];
+  const float* one_[room];
+  const float* other_[room];
+  index_t waiting_ = 0, idle_ = 0;
+};
+
 }  // namespace
 
 void distance_sweeper::lower(const std::vector<index_t>& centers, float* distance) {
@@ -93,43 +130,38 @@ void distance_sweeper::lower_by_products(const std::vector<index_t>& centers, fl
   }
 
   per_thread rooms(on_, dot_tiles::scratch(tiles));
-  per_thread undecided(on_, index_t(0));
+  per_thread deciders(on_, decider(points_, distance));
   parallel_blocks(on_, points_.rows, size.height, [&](index_t, index_t begin, index_t end) {
-    float norm2[tile_size::tallest], fresh[tile_size::widest];
-    const float* close[tile_size::widest];
+    float norm2[tile_size::tallest];
     canonical_squared_norms(rows_between(points_, begin, end), norm2);
     auto& room = rooms.mine();
+    decider& decide = deciders.mine();
     tiles.load(begin, end, room);
-    index_t open = 0;
     for (index_t chunk = 0; chunk < tiles.chunks(); ++chunk) {
       const index_t* const center = centers.data() + chunk * size.width;
       const float* const of = of_center.data() + chunk * size.width;
       const float* product = tiles.products(chunk, room);
       const index_t stride = tiles.stride(chunk);
       for (index_t i = begin; i < end; ++i, product += stride) {
-        index_t found = 0;
         if (!bound.holds(norm2[i - begin])) {
-          for (; found < tiles.count(chunk); ++found) close[found] = points_.row(center[found]);
-        } else {
-          const float reach = bound.of_row(norm2[i - begin], distance[i]);
-          for (index_t j = 0; j < stride; j += tile_size::step) {
-            unsigned any = 0;
-            for (index_t k = j; k < j + tile_size::step; ++k) any |= unsigned(of[k] - 2 * product[k] < reach);
-            if (any == 0) continue;
-            for (index_t k = j; k < j + tile_size::step; ++k)
-              if (of[k] - 2 * product[k] < reach) close[found++] = points_.row(center[k]);
-          }
+          for (index_t j = 0; j < tiles.count(chunk); ++j) decide.on(i, center[j]);
+          continue;
         }
-        canonical_squared_distances(points_.row(i), {close, found}, points_.cols, fresh);
-        for (index_t k = 0; k < found; ++k) distance[i] = std::min(distance[i], fresh[k]);
-        open += found;
+        const float reach = bound.of_row(norm2[i - begin], distance[i]);
+        for (index_t j = 0; j < stride; j += tile_size::step) {
+          unsigned any = 0;
+          for (index_t k = j; k < j + tile_size::step; ++k) any |= unsigned(of[k] - 2 * product[k] < reach);
+          if (any == 0) continue;
+          for (index_t k = j; k < j + tile_size::step; ++k)
+            if (of[k] - 2 * product[k] < reach) decide.on(i, center[k]);
+        }
       }
+      decide.now();
     }
-    undecided.mine() += open;
   });
-  index_t open = 0;
-  for (const index_t of_thread : undecided.all()) open += of_thread;
-  products_pay_ = double(open) <= most_undecided * double(points_.rows) * double(centers.size());
+  index_t idle = 0;
+  for (const decider& of_thread : deciders.all()) idle += of_thread.idle();
+  products_pay_ = double(idle) <= most_idle * double(points_.rows) * double(centers.size());
 }
 
 }  // namespace poolwise

@@ -18,6 +18,10 @@ void canonical_squared_norms(matrix_view<const float> x, float* norm);
 /// d2[j] = canonical_squared_distance(x, y[j], cols), for rows y[j] that lie anywhere.
 void canonical_squared_distances(const float* x, vector_view<const float* const> y, index_t cols, float* d2);
 
+/// d2[i] = canonical_squared_distance(x[i], y[i], cols).
+void canonical_squared_distances(vector_view<const float* const> x, const float* const* y, index_t cols,
+                                 float* d2);
+
 /// dot[j] = canonical_dot(x, y[j], cols).
 void canonical_dots(const float* x, vector_view<const float* const> y, index_t cols, float* dot);
 
