@@ -46,6 +46,26 @@ elseif(POOLWISE_CUDA STREQUAL "ON")
   message(FATAL_ERROR "POOLWISE_CUDA is ON, but the CUDA toolkit in ${CUDAToolkit_BIN_DIR} lacks nvcc")
 endif()
 
+# FAISS with its GPU part: the headers, and a library that holds what they declare.
+set(POOLWISE_HAS_FAISS_GPU OFF)
+if(POOLWISE_HAS_CUDA)
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_LIBRARIES faiss CUDA::cudart)
+  check_cxx_source_compiles([[
+    #include <faiss/gpu/GpuDistance.h>
+    #include <faiss/gpu/GpuIndexFlat.h>
+    #include <faiss/gpu/GpuIndexIVFFlat.h>
+    #include <faiss/gpu/StandardGpuResources.h>
+    int main() {
+      faiss::gpu::StandardGpuResources resources;
+      faiss::gpu::GpuIndexFlat flat(&resources, 8, faiss::METRIC_L2);
+      faiss::gpu::GpuIndexIVFFlat cells(&resources, &flat, 8, 2, faiss::METRIC_L2);
+      faiss::gpu::bfKnn(&resources, {});
+    }]] POOLWISE_FAISS_GPU_WORKS)
+  unset(CMAKE_REQUIRED_LIBRARIES)
+  set(POOLWISE_HAS_FAISS_GPU ${POOLWISE_FAISS_GPU_WORKS})
+endif()
+
 # The interpreter that cmake/setup.sh fills with requirements.txt, or the system's, which may lack numpy.
 set(venv ${PROJECT_SOURCE_DIR}/build/venv)
 find_program(POOLWISE_PYTHON python3 HINTS ${venv}/bin DOC "Python for the structural tests and those against numpy")

@@ -39,11 +39,13 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 # Debian's own interpreter, for which python3-venv was installed, ahead of another one on the path.
-if ! cmp --silent requirements.txt build/venv/requirements.txt; then
-  echo "setup: installing $(grep --invert-match '^#' requirements.txt | paste --serial --delimiters=' ') into build/venv"
+requirements=(requirements.txt)
+if command -v nvcc "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" >/dev/null; then requirements+=(requirements-cuda.txt); fi
+if ! cat "${requirements[@]}" | cmp --silent - build/venv/requirements.txt; then
+  echo "setup: installing $(grep --no-filename --invert-match '^#' "${requirements[@]}" | paste --serial --delimiters=' ') into build/venv"
   python=/usr/bin/python3
   [ -x $python ] || python=python3
   $python -m venv --clear build/venv
-  build/venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements.txt
-  cp requirements.txt build/venv/
+  build/venv/bin/pip install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
+  cat "${requirements[@]}" >build/venv/requirements.txt
 fi

@@ -491,7 +491,7 @@ TEST(Diverse, WrongUsesAreRefused) {
   EXPECT_EQ(covering(three), "kcenter: covered has 3 places but points has 2 rows; pass one per row, or none");
   EXPECT_EQ(covering(negative), "kcenter: covered of row 1 is -1.000000; it needs 0 or more");
   EXPECT_EQ(covering(broken), "kcenter: covered of row 0 is nan; it needs 0 or more");
-  EXPECT_EQ(covering(endless), "");
+  EXPECT_NO_THROW(kcenter(cpu{}, pool, {.picks = 1}, {endless.data(), 2}));
 
   const auto limited = [&](const allowance& limit) {
     return message_of<error>([&] { kmeans_pp(cpu{}, pool, limit, 1); });
@@ -526,9 +526,10 @@ TEST(Diverse, WrongUsesAreRefused) {
               kmeans_pp(cpu{}, factored_rows{huge, one}, {.picks = 2}, 1);
             }),
             "kmeans_pp: the squared norm of row 0 leaves the range of fp32; scale the rows down");
-  EXPECT_THROW(kcenter(cuda{}, pool, {.picks = 1}), no_cuda_error);
-  EXPECT_THROW(kmeans_pp(cuda{}, pool, {.picks = 1}, 1), no_cuda_error);
-  EXPECT_THROW(kmeans_pp(cuda{}, factored_rows{pool, pool}, {.picks = 1}, 1), no_cuda_error);
+  if (!built_with_cuda) EXPECT_THROW(kcenter(cuda{}, pool, {.picks = 1}), no_cuda_error);
+  if (!built_with_cuda) EXPECT_THROW(kmeans_pp(cuda{}, pool, {.picks = 1}, 1), no_cuda_error);
+  if (!built_with_cuda)
+    EXPECT_THROW(kmeans_pp(cuda{}, factored_rows{pool, pool}, {.picks = 1}, 1), no_cuda_error);
 }
 
 }  // namespace

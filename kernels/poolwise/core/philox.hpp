@@ -17,6 +17,7 @@ enum class stream : std::uint32_t {
   initial_labels = 3,
   bootstrap = 4,
   query_round = 5,
+  kmeans_rows = 6,
 };
 
 POOLWISE_HD inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,

@@ -1,7 +1,6 @@
 // nearest: FAISS proposes by GEMM, the canonical distance decides.
 #include <faiss/utils/Heap.h>
 #include <faiss/utils/distances.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +11,8 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/distance/detail/error_bound.hpp"
+#include "poolwise/distance/detail/faiss_cpu.hpp"
 #include "poolwise/distance/distance.hpp"
 
 namespace poolwise {
@@ -36,68 +37,6 @@ struct neighbour {
 /// Nearer first; ties to the lower reference.
 bool nearer(const neighbour& a, const neighbour& b) {
   return a.d2 < b.d2 || (a.d2 == b.d2 && a.reference < b.reference);
-}
-
-/// The rounding error of n roundings in fp32: n u / (1 - n u). Higham, "Accuracy and Stability of Numerical
-/// Algorithms", lemma 3.1. Infinite where n u reaches 1 and nothing can be said.
-double gamma_of(index_t n) {
-  const double nu = double(n) * 0x1p-24;
-  return nu < 1 ? nu / (1 - nu) : std::numeric_limits<double>::infinity();
-}
-
-/// How far FAISS's distance of two rows can lie from their canonical distance.
-///
-/// With u = 2^-24, n columns, g_k = gamma_of(k), and d = |x - y|^2 exactly:
-/// - FAISS forms |x|^2 + |y|^2 - 2 x.y. Each of the three sums of n products carries a relative error of at
-///   most g_n against the sum of its terms' magnitudes, whatever the order of summation and with or without
-///   fma; two further additions make that g_(n+2). With |x.y| <= |x||y|, also for the magnitudes,
-///       |faiss - d| <= g_(n+2) (|x|^2 + |y|^2 + 2 |x||y|) = g_(n+2) (|x| + |y|)^2.
-///   For few points FAISS sums squared differences instead: an error of at most g_(n+2) d, which is less.
-///   Raising a negative result to 0 brings it nearer to d.
-/// - The canonical tree rounds a difference (twice, being squared), then ceil(n/16) fmas, then 4 additions:
-///       |canonical - d| <= g_(ceil(n/16)+6) d <= g_(ceil(n/16)+6) (|x| + |y|)^2.
-/// - An underflow adds at most 2^-150 for each of the 5n products, 2 x.y counting twice.
-/// Norms come from the canonical dot, whose own error is at most g_(ceil(n/16)+4) relatively.
-class error_bound {
- public:
-  error_bound(index_t cols, float largest_reference_norm2)
-      : relative_(gamma_of(cols + 2) + gamma_of(cols / canonical_lanes + 7)),
-        underflow_(double(cols) * 0x1p-147),
-        norm_slack_(1 + 2 * gamma_of(cols / canonical_lanes + 5)),
-        largest_norm_(norm(largest_reference_norm2)) {}
-
-  /// For one point against every reference; infinite where the GEMM could leave the range of fp32.
-  double of(float point_norm2) const {
-    const double reach = norm(point_norm2) + largest_norm_;
-    if (!(reach * reach < double(std::numeric_limits<float>::max()) / 2))
-      return std::numeric_limits<double>::infinity();
-    return relative_ * reach * reach + underflow_;
-  }
-
- private:
-  double norm(float norm2) const { return std::sqrt(double(norm2) * norm_slack_ + underflow_); }
-
-  double relative_, underflow_, norm_slack_, largest_norm_;
-};
-
-/// OpenMP regions that others open, here FAISS's, take `threads` threads as long as this lives.
-class openmp_threads {
- public:
-  explicit openmp_threads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~openmp_threads() { omp_set_num_threads(before_); }
-  openmp_threads(const openmp_threads&) = delete;
-  openmp_threads& operator=(const openmp_threads&) = delete;
-
- private:
-  int before_;
-};
-
-/// The rows without padding between them, as FAISS takes them; `copy` holds them where they had some.
-const float* dense(matrix_view<const float> x, std::vector<float>& copy) {
-  if (x.stride == x.cols) return x.data;
-  copy.resize(std::size_t(x.rows * x.cols));
-  for (index_t i = 0; i < x.rows; ++i) std::copy_n(x.row(i), x.cols, copy.data() + i * x.cols);
-  return copy.data();
 }
 
 /// best[i] = the nearest of all references to row i of points.

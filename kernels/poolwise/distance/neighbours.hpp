@@ -1,0 +1,70 @@
+// Who is near whom: neighbour lists, clusters, and the order of rows by cell.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+
+namespace poolwise {
+
+/// The nearest references to every point, as many as `which` has columns, by the canonical distance: nearer
+/// first, ties to the lower reference. Exact, to the bit, on every device.
+///
+/// points      [rows, cols]
+/// references  [references, cols], at least as many as `which` has columns
+/// which       [rows, neighbours], written; neighbours >= 1
+/// d2          [rows, neighbours], written, or empty
+/// throws  shape_error; value_error for a NaN or an infinity in either; on devices memory_error, cuda_error,
+/// and
+///         shape_error for more than 2048 neighbours or 2^32 - 1 references.
+/// FAISS proposes by GEMM and the canonical distance decides, as in nearest(). On a device a FAISS with its GPU
+/// part proposes (bfKnn, on the stream of `on`); without one, every pair gets its canonical distance. With
+/// `cuda` the views lie in device memory and the call waits for the check of its inputs; with `offload` the
+/// first device works on tiles of points, for which the references must fit into its memory.
+void nearest_neighbours(const where& on, matrix_view<const float> points, matrix_view<const float> references,
+                        matrix_view<index_t> which, matrix_view<float> d2 = {});
+
+/// The nearest neighbours of every point among the others: nearest_neighbours() with the point itself left out.
+/// Equal points are neighbours of each other.
+void knn_graph(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
+               matrix_view<float> d2 = {});
+
+/// knn_graph() by an inverted file: of each point only the neighbours in those `probes` cells whose centroids
+/// are nearest to it. With probes = centroids.rows it is knn_graph() but for what FAISS's rounding leaves out;
+/// its recall below that depends on the data. neighbours  [rows, neighbours], written; -1 where the probed
+/// cells hold no more, d2 infinite there FAISS's IndexIVFFlat, or GpuIndexIVFFlat on a device (at most 2032
+/// neighbours), for which no_cuda_error is thrown if FAISS has no GPU part. It proposes a few neighbours more
+/// than asked for, and the canonical distance orders them. Holds a copy of the points. Views are host memory,
+/// but for `cuda`, where they lie on the device.
+void knn_graph_ivf(const where& on, matrix_view<const float> points, matrix_view<const float> centroids,
+                   index_t probes, matrix_view<index_t> neighbours, matrix_view<float> d2 = {});
+
+struct kmeans_options {
+  /// Rows that are trained on, drawn without replacement by `seed`; 0 for all. (FAISS would take 256 a
+  /// centroid.)
+  index_t train_rows = 0;
+  int iterations = 25;
+  std::uint64_t seed = 0;
+};
+
+/// k-means: writes the centroids [clusters, cols] that Lloyd's iterations reach from randomly drawn rows.
+/// throws  shape_error for fewer rows to train on than clusters; value_error for a NaN or an infinity in
+/// points. FAISS's Clustering; every assignment is nearest()'s, so that the centroids are the same, to the bit,
+/// for any number of threads and on any device. FAISS takes the means on the host: with `cuda` the rows to
+/// train on are copied there and the call waits; points and centroids lie on the device.
+void kmeans(const where& on, matrix_view<const float> points, matrix_view<float> centroids,
+            const kmeans_options& options = {});
+
+/// Rows in the order of their cells: those of cell c are rows[begin[c]] to rows[begin[c + 1] - 1], ascending.
+struct cell_order {
+  std::vector<index_t> rows;
+  std::vector<index_t> begin;  // cells + 1
+};
+
+/// Every row belongs to the cell of its nearest centroid. A pool rewritten in this order has neighbours in
+/// neighbouring tiles, which a sweep of tiles can then skip as a whole. Waits; the result is host memory.
+cell_order ivf_cells(const where& on, matrix_view<const float> points, matrix_view<const float> centroids);
+
+}  // namespace poolwise
