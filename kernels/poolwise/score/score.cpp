@@ -8,10 +8,12 @@
 #include <string>
 #include <variant>
 
+#include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/score/detail/blocking.hpp"
+#include "poolwise/score/detail/score_cuda.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "poolwise/score/score.cpp"
@@ -181,6 +183,7 @@ std::string reason(const T* row, index_t cols, outputs kind) {
 
 void score(const where& on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
            matrix_view<float> scores) {
+  require_build_for(on, "score");
   require_columns("score", x);
   if (scores.rows != rows_of(x))
     throw shape_error("score: scores has " + rows(scores.rows) + " but x has " + std::to_string(rows_of(x)) +
@@ -189,6 +192,8 @@ void score(const where& on, const real_matrix& x, outputs kind, std::span<const 
     throw shape_error("score: scores has " + columns(scores.cols) + " but " + std::to_string(which.size()) +
                       " acquisitions were asked for; pass one column per acquisition");
   require_logits_for_energy(kind, which);
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on)) return score_cuda(*device, x, kind, which, scores);
   const cpu host = require_cpu(on, "score");
   if (which.empty()) return;
   parallel_blocks(host, rows_of(x), rows_per_block(cols_of(x)), [&](index_t, index_t begin, index_t end) {
@@ -204,6 +209,7 @@ void score(const where& on, const real_matrix& x, outputs kind, acquisition whic
 }
 
 void output_gradient(const where& on, const real_matrix& x, outputs kind, matrix_view<float> a) {
+  require_build_for(on, "output_gradient");
   require_columns("output_gradient", x);
   if (cols_of(x) > std::numeric_limits<std::int32_t>::max())
     throw shape_error("output_gradient: x has " + columns(cols_of(x)) + "; pass fewer than 2^31");
@@ -211,6 +217,8 @@ void output_gradient(const where& on, const real_matrix& x, outputs kind, matrix
     throw shape_error("output_gradient: a is [" + std::to_string(a.rows) + ", " + std::to_string(a.cols) +
                       "] but x is [" + std::to_string(rows_of(x)) + ", " + std::to_string(cols_of(x)) +
                       "]; pass an array of the shape of x");
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on)) return output_gradient_cuda(*device, x, kind, a);
   const cpu host = require_cpu(on, "output_gradient");
   parallel_blocks(host, rows_of(x), rows_per_block(cols_of(x)), [&](index_t, index_t begin, index_t end) {
     HWY_DYNAMIC_DISPATCH(gradient_rows)(x, kind, begin, end, a);
