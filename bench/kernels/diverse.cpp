@@ -1,58 +1,183 @@
-// Greedy diverse batches: 100 picks a run, so an item is one pick and its sweep of the pool.
+// Diverse batches against the plain greedy loop that they replace, written by hand on OpenBLAS: one product of
+// the pool with the latest pick (sgemv), one pass of minima, one arg-max or draw. The loop is linear in the
+// picks, so 50 of them are timed beside each case and `ratio` says how many times longer the whole would take.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <numeric>
 #include <random>
 #include <vector>
 
+#include "huge_array.hpp"
+#include "poolwise/core/parallel.hpp"
 #include "poolwise/diverse/diverse.hpp"
+#include "poolwise/pool/idx.hpp"
 
+extern "C" void sgemv_(const char* trans, const int* rows, const int* cols, const float* alpha, const float* a,
+                       const int* stride, const float* x, const int* step_x, const float* beta, float* y,
+                       const int* step_y);
+
+namespace poolwise {
 namespace {
 
-using poolwise::cpu;
-using poolwise::index_t;
+constexpr int plain_picks = 50;
 
-constexpr index_t picks = 100;
+/// A pool on huge pages.
+struct pool {
+  index_t rows, cols;
+  bench::huge_array<float> values = bench::make_huge<float>(std::size_t(rows * cols));
 
-std::vector<float> random_matrix(index_t rows, index_t cols) {
-  std::mt19937 next(7);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(static_cast<std::size_t>(rows * cols));
-  for (float& v : x) v = normal(next);
+  operator matrix_view<const float>() const { return {values.get(), rows, cols}; }
+  vector_view<float> row(index_t i) const { return {values.get() + i * cols, cols}; }
+};
+
+pool normal_pool(index_t rows, index_t cols) {
+  pool x{rows, cols};
+  parallel_blocks(cpu{}, rows, 1024, [&](index_t block, index_t begin, index_t end) {
+    std::mt19937 next(unsigned(block) + 7);
+    std::normal_distribution<float> normal;
+    for (float* v = x.row(begin).begin(); v != x.row(end - 1).end(); ++v) *v = normal(next);
+  });
   return x;
 }
 
-void count(benchmark::State& state, index_t floats_a_sweep) {
-  state.SetItemsProcessed(state.iterations() * picks);
-  state.SetBytesProcessed(state.iterations() * picks * floats_a_sweep * std::int64_t(sizeof(float)));
+/// The images of Fashion-MNIST in [0, 1].
+pool fashion_pixels() {
+  const auto images = read_fashion_mnist(fashion_mnist_folder).train_images;
+  pool x{images.shape[0], images.shape[1] * images.shape[2]};
+  std::transform(images.values.begin(), images.values.end(), x.values.get(),
+                 [](std::uint8_t v) { return float(v) / 255; });
+  return x;
 }
 
-void kcenter(benchmark::State& state) {
-  const index_t rows = state.range(0), cols = state.range(1);
-  const std::vector<float> x = random_matrix(rows, cols);
-  for (auto _ : state)
-    benchmark::DoNotOptimize(
-        poolwise::kcenter(cpu{int(state.range(2))}, {x.data(), rows, cols}, {.picks = picks}));
-  count(state, rows * (cols + 2));
+/// What a layer of 512 units makes of them before it is trained.
+pool fashion_features() {
+  const pool pixels = fashion_pixels(), weights = normal_pool(512, 784);
+  pool x{pixels.rows, weights.rows};
+  parallel_blocks(cpu{}, x.rows, 256, [&](index_t, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i)
+      for (index_t f = 0; f < x.cols; ++f) {
+        float sum = 0;
+        for (index_t c = 0; c < pixels.cols; ++c) sum += pixels.row(i)[c] * weights.row(f)[c];
+        x.row(i)[f] = std::max(sum, 0.0f) / 28;
+      }
+  });
+  return x;
 }
-BENCHMARK(kcenter)
-    ->ArgNames({"rows", "cols", "threads"})
-    ->ArgsProduct({{60'000}, {64, 512}, {1, 2}})
+
+/// products[i] = x.row(i) . y on all threads.
+void products_with(const pool& x, vector_view<const float> y, std::vector<float>& products) {
+  const int rows = int(x.rows), cols = int(x.cols), step = 1;
+  const float one = 1, zero = 0;
+  sgemv_("T", &cols, &rows, &one, x.values.get(), &cols, y.data, &step, &zero, products.data(), &step);
+}
+
+std::vector<float> norms_of(const pool& x) {
+  std::vector<float> norms(std::size_t(x.rows));
+  for (index_t i = 0; i < x.rows; ++i)
+    norms[std::size_t(i)] = std::inner_product(x.row(i).begin(), x.row(i).end(), x.row(i).begin(), 0.0f);
+  return norms;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Of one pick.
+double plain_kcenter_seconds(const pool& x) {
+  const auto norms = norms_of(x);
+  std::vector<float> products(norms), nearest(norms.size(), std::numeric_limits<float>::infinity());
+  index_t latest = 0;
+  const auto start = std::chrono::steady_clock::now();
+  for (int pick = 0; pick < plain_picks; ++pick) {
+    products_with(x, x.row(latest), products);
+#pragma omp parallel for simd
+    for (std::size_t i = 0; i < norms.size(); ++i)
+      nearest[i] = std::min(nearest[i], norms[i] + norms[std::size_t(latest)] - 2 * products[i]);
+    latest = std::max_element(nearest.begin(), nearest.end()) - nearest.begin();
+  }
+  return seconds_since(start) / plain_picks;
+}
+
+double plain_badge_seconds(const pool& a, const pool& h) {
+  const auto a_norms = norms_of(a), h_norms = norms_of(h);
+  std::vector<float> norms(a_norms), of_a(norms), of_h(norms);
+  for (std::size_t i = 0; i < norms.size(); ++i) norms[i] *= h_norms[i];
+  std::vector<float> nearest(norms.size(), std::numeric_limits<float>::infinity());
+  std::vector<double> shares(norms.size());
+  std::mt19937_64 next(7);
+  index_t latest = 0;
+  const auto start = std::chrono::steady_clock::now();
+  for (int pick = 0; pick < plain_picks; ++pick) {
+    products_with(a, a.row(latest), of_a);
+    products_with(h, h.row(latest), of_h);
+#pragma omp parallel for simd
+    for (std::size_t i = 0; i < norms.size(); ++i)
+      nearest[i] =
+          std::min(nearest[i], std::max(0.0f, norms[i] + norms[std::size_t(latest)] - 2 * of_a[i] * of_h[i]));
+    std::partial_sum(nearest.begin(), nearest.end(), shares.begin(), std::plus<double>());
+    const double target = std::uniform_real_distribution<double>(0, shares.back())(next);
+    latest = std::upper_bound(shares.begin(), shares.end() - 1, target) - shares.begin();
+  }
+  return seconds_since(start) / plain_picks;
+}
+
+/// Runs `select(counts)` and compares it with a plain loop that takes so long for one pick.
+template <class Select>
+void run_beside(benchmark::State& state, double plain_pick_seconds, Select&& select) {
+  batch_counts counts;
+  double seconds = 0, picks = 0;
+  for (auto _ : state) {
+    counts = {};
+    const auto start = std::chrono::steady_clock::now();
+    const auto picked = select(counts);
+    seconds += seconds_since(start);
+    picks += double(picked.size());
+  }
+  state.counters["plain_s"] = plain_pick_seconds * picks / double(state.iterations());
+  state.counters["ratio"] = plain_pick_seconds * picks / seconds;
+  state.counters["sweeps"] = double(counts.sweeps);
+  state.counters["picks/sweep"] = picks / double(state.iterations()) / double(counts.sweeps);
+}
+
+void run_kcenter(benchmark::State& state, const pool& x, index_t picks) {
+  run_beside(state, plain_kcenter_seconds(x),
+             [&](batch_counts& counts) { return kcenter(cpu{}, x, {.picks = picks}, {}, {}, &counts); });
+}
+
+void kcenter_fashion_pixels(benchmark::State& state) { run_kcenter(state, fashion_pixels(), 1000); }
+void kcenter_fashion_features(benchmark::State& state) {
+  run_kcenter(state, fashion_features(), state.range(0));
+}
+void kcenter_normal(benchmark::State& state) {
+  run_kcenter(state, normal_pool(state.range(0), state.range(1)), state.range(2));
+}
+BENCHMARK(kcenter_fashion_pixels)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(kcenter_fashion_features)->Arg(1'000)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(kcenter_normal)
+    ->ArgNames({"rows", "cols", "picks"})
+    ->Args({60'000, 512, 1'000})
+    ->Args({1'000'000, 128, 1'000})
+    ->Args({1'000'000, 128, 10'000})
+    ->Iterations(1)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-void kmeans_pp_factored(benchmark::State& state) {
-  constexpr index_t classes = 10;
-  const index_t rows = state.range(0), features = state.range(1);
-  const std::vector<float> a = random_matrix(rows, classes), h = random_matrix(rows, features);
-  const poolwise::factored_rows points{{a.data(), rows, classes}, {h.data(), rows, features}};
-  for (auto _ : state)
-    benchmark::DoNotOptimize(poolwise::kmeans_pp(cpu{int(state.range(2))}, points, {.picks = picks}, 7));
-  count(state, rows * (classes + features + 4));
+void badge_normal(benchmark::State& state) {
+  const pool a = normal_pool(state.range(0), state.range(1)), h = normal_pool(state.range(0), state.range(2));
+  run_beside(state, plain_badge_seconds(a, h), [&](batch_counts& counts) {
+    return kmeans_pp(cpu{}, factored_rows{a, h}, {.picks = state.range(3)}, 7, first_center::largest_norm,
+                     &counts);
+  });
 }
-BENCHMARK(kmeans_pp_factored)
-    ->ArgNames({"rows", "features", "threads"})
-    ->ArgsProduct({{60'000}, {64, 65, 512}, {1, 2}})
+BENCHMARK(badge_normal)
+    ->ArgNames({"rows", "classes", "features", "picks"})
+    ->Args({50'000, 10, 512, 1'000})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
 }  // namespace
+}  // namespace poolwise

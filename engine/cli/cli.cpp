@@ -3,10 +3,16 @@
 #include <omp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <regex>
+#include <sstream>
+#include <vector>
 
+#include "poolwise/core/devices.hpp"
+#include "poolwise/core/error.hpp"
 #include "poolwise/pool/output.hpp"
 
 namespace poolwise::cli {
@@ -27,32 +33,58 @@ std::string scaled(double value, const char* const* units, std::size_t count, do
   return text;
 }
 
+// The 0, 2 and 3 of "cuda:0,2,3".
+std::vector<int> indices_of(const std::string& device) {
+  std::vector<int> indices;
+  std::istringstream list(device.substr(device.find(':') + 1));
+  for (std::string index; std::getline(list, index, ',');) indices.push_back(std::stoi(index));
+  return indices;
+}
+
+std::string check_device(const std::string& device) {
+  static const std::regex known("cpu|auto|cuda|cuda:all|cuda:[0-9]{1,3}(,[0-9]{1,3})*");
+  if (!std::regex_match(device, known))
+    return "\"" + device + "\" is no device; use cpu, cuda, cuda:1, cuda:0,1, cuda:all or auto";
+  if (device.find(',') == std::string::npos) return {};
+  auto indices = indices_of(device);
+  std::sort(indices.begin(), indices.end());
+  return std::adjacent_find(indices.begin(), indices.end()) == indices.end()
+             ? std::string()
+             : "\"" + device + "\" names a device twice; name each once";
+}
+
 }  // namespace
 
 where common_options::on() const {
   if (threads > 0) omp_set_num_threads(threads);
-  if (device.rfind("cuda", 0) == 0) return cuda{device.size() > 5 ? std::stoi(device.substr(5)) : 0};
-  // "auto" takes what this build has kernels for: the CPU.
-  return cpu{threads};
+  if (device == "cpu" || (device == "auto" && !built_with_cuda)) return cpu{threads};
+  require_build_for(offload{}, "--device");
+  const cuda_status found = list_cuda_devices();
+  std::vector<int> present;
+  for (const cuda_device& d : found.devices) present.push_back(d.index);
+  if (device == "auto" && present.empty()) return cpu{threads};
+  const bool all = device == "auto" || device == "cuda:all";
+  if (present.empty()) throw no_cuda_error("--device " + device + ": " + found.missing);
+  const std::vector<int> devices = all ? present : device == "cuda" ? std::vector{0} : indices_of(device);
+  for (const int index : devices)
+    if (std::find(present.begin(), present.end(), index) == present.end())
+      throw no_cuda_error("--device " + device + ": there is no cuda:" + std::to_string(index) +
+                          "; `poolwise devices` lists those that there are");
+  return offload{devices, std::size_t(memory)};
 }
 
 void add_common(CLI::App& command, common_options& common) {
   command.add_flag("--json", common.json, "Print one JSON object on standard output");
   command.add_flag("--dry-run", common.dry_run, "Say what would be done, and do nothing");
   command.add_option("--seed", common.seed, "Seed of every random draw")->capture_default_str();
-  command.add_option("--device", common.device, "cpu, cuda, cuda:INDEX or auto")
-      ->check(CLI::Validator(
-          [](const std::string& text) {
-            const bool known = text == "cpu" || text == "auto" || text == "cuda" ||
-                               (text.rfind("cuda:", 0) == 0 && text.size() > 5 && text.size() < 9 &&
-                                text.find_first_not_of("0123456789", 5) == std::string::npos);
-            return known ? std::string() : "\"" + text + "\" is no device; use cpu, cuda, cuda:0 or auto";
-          },
-          "DEVICE"))
+  command
+      .add_option("--device", common.device,
+                  "cpu, cuda, cuda:INDEX (several: cuda:0,1 or cuda:all), or auto: all GPUs, the CPU where there is none")
+      ->check(CLI::Validator(check_device, "DEVICE"))
       ->capture_default_str();
   command.add_option("--threads", common.threads, "Threads on the CPU (default: OMP_NUM_THREADS, else all)")
       ->check(CLI::Range(1, 4096));
-  command.add_option("--memory", common.memory, "Ceiling on what is allocated, such as 8GiB")
+  command.add_option("--memory", common.memory, "Ceiling on what is allocated, on each device too, such as 8GiB")
       ->transform(CLI::AsSizeValue(false));
   command.add_option("--config", common.config, "TOML file with options by name, below POOLWISE_* and flags");
   command.get_formatter()->column_width(34);

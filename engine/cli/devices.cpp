@@ -24,7 +24,7 @@ nlohmann::ordered_json as_json(const cuda_status& cuda_found) {
   return {{"cpu", {{"name", cpu_name()}, {"simd", simd_target()}, {"threads", omp_get_max_threads()}}},
           {"cuda", std::move(gpus)},
           {"cuda_missing", cuda_found.missing},
-          {"kernels", {"cpu"}}};
+          {"kernels", built_with_cuda ? nlohmann::ordered_json{"cpu", "cuda"} : nlohmann::ordered_json{"cpu"}}};
 }
 
 void print_table(const cuda_status& cuda_found) {
@@ -35,7 +35,7 @@ void print_table(const cuda_status& cuda_found) {
                 d.capability_major, d.capability_minor, human_bytes(double(d.free_bytes)).c_str(),
                 human_bytes(double(d.memory_bytes)).c_str());
   if (!cuda_found.missing.empty()) std::printf("cuda      none: %s\n", cuda_found.missing.c_str());
-  std::printf("This build's kernels run on the CPU; --device cuda is refused.\n");
+  if (!built_with_cuda) std::printf("This build's kernels run on the CPU; --device cuda is refused.\n");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <random>
 
 #include "poolwise/core/error.hpp"
+#include "reference/errors.hpp"
 #include "reference/scratch.hpp"
 
 namespace poolwise {

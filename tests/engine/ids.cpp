@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "poolwise/core/error.hpp"
+#include "reference/errors.hpp"
 #include "reference/scratch.hpp"
 
 namespace poolwise {

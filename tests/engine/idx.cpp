@@ -7,6 +7,7 @@
 #include <random>
 
 #include "poolwise/core/error.hpp"
+#include "reference/errors.hpp"
 #include "reference/scratch.hpp"
 
 namespace poolwise {

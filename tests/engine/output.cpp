@@ -18,6 +18,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/pool/array.hpp"
+#include "reference/errors.hpp"
 #include "reference/scratch.hpp"
 
 namespace poolwise {

@@ -14,11 +14,13 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/report/detail/charts.hpp"
 #include "poolwise/report/detail/png.hpp"
+#include "reference/errors.hpp"
 
 namespace poolwise {
 namespace {
 
 using nlohmann::json;
+using reference::message_of;
 
 // ---- PNG and base64
 
@@ -213,18 +215,6 @@ std::size_t count(const std::string& text, const std::string& what) {
   std::size_t n = 0;
   for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
   return n;
-}
-
-/// The message of the error of type Error that `call` throws.
-template <class Error, class Call>
-std::string message_of(Call call) {
-  try {
-    call();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
 }
 
 TEST_F(Report, BandsAreTheMeanAndItsStudentInterval) {

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/topk/best_rows.hpp"
+#include "poolwise/topk/detail/guess.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/errors.hpp"
 #include "reference/top_k.hpp"
@@ -117,9 +119,52 @@ TEST(TopK, WrongUsesAreRefused) {
   EXPECT_EQ(message_of<value_error>([] { top_k(cpu{}, {}, -1); }), "top_k: k is -1; ask for 0 rows or more");
   EXPECT_EQ(message_of<value_error>([] { top_k_state(3).merge(top_k_state(5)); }),
             "top_k_state::merge: got the best 5 for a state that keeps 3; give every part the same k");
+  const std::uint8_t bar = 0;
+  EXPECT_EQ(message_of<shape_error>([&] {
+              find_nan(cpu{}, {}, {&bar, 1});
+            }),
+            "find_nan: barred has 1 entries but there are 0 rows; pass one entry per row, or none");
+  if (built_with_cuda) return;
   EXPECT_THROW(top_k(cuda{}, {}, 1), no_cuda_error);
   EXPECT_THROW(find_nan(cuda{}, {}), no_cuda_error);
-  EXPECT_THROW(top_k_state(1).add(cuda{}, vector_view<const float>{}), no_cuda_error);
+  EXPECT_THROW(top_k_state(1).add(offload{}, vector_view<const float>{}), no_cuda_error);
+  EXPECT_THROW(best_rows(cuda{}, {}, outputs::logits, acquisition::entropy, 1), no_cuda_error);
+}
+
+/// Scores whose every sampled row is among the best, or among the worst.
+floats deceiving_scores(std::size_t size, index_t k, bool high) {
+  floats scores = random_scores(size, 11);
+  const top_k_guess guess = guess_top_k(index_t(size), k);
+  for (std::size_t i = 0; i < size; i += std::size_t(guess.step)) scores[i] += high ? 1 : -1;
+  return scores;
+}
+
+TEST(TopK, ADeceivedSampleCostsTimeAlone) {
+  for (const std::size_t size : {20'000, 200'000})
+    for (const index_t k : {10, 2'000})
+      for (const bool high : {false, true}) {
+        ASSERT_GT(guess_top_k(index_t(size), k).step, 0);
+        const floats scores = deceiving_scores(size, k, high);
+        for (const int threads : {1, 3}) expect_best(top_k(cpu{threads}, view(scores), k), scores, k);
+      }
+}
+
+TEST(TopK, GuessesAreRightAlmostAlways) {
+  for (const index_t k : {1, 30, 1'000, 20'000}) {
+    const floats scores = random_scores(300'000, 12);
+    const top_k_guess guess = guess_top_k(300'000, k);
+    ASSERT_GT(guess.step, 0);
+    floats sample;
+    for (std::size_t i = 0; i < scores.size(); i += std::size_t(guess.step)) sample.push_back(scores[i]);
+    std::sort(sample.rbegin(), sample.rend());
+    const float threshold = sample[std::size_t(guess.rank) - 1];
+    const auto above = std::count_if(scores.begin(), scores.end(), [&](float s) { return s > threshold; });
+    EXPECT_GE(above, k);
+    EXPECT_LE(above, guess.most);
+  }
+  EXPECT_EQ(guess_top_k(100, 1).step, 0);
+  EXPECT_EQ(guess_top_k(300'000, 0).step, 0);
+  EXPECT_EQ(guess_top_k(300'000, 200'000).step, 0);
 }
 
 TEST(TopKState, ChunksInAnyOrder) {
@@ -181,6 +226,79 @@ TEST(TopKState, KeepsNoNan) {
   state.add({0, nan});
   state.add(cpu{1}, view({nan, 1.0f, nan, -infinity}), 1);
   EXPECT_EQ(state.best(), (std::vector<candidate>{{2, 1.0f}, {4, -infinity}}));
+}
+
+TEST(TopKState, BarredRowsArePassedOver) {
+  for (const auto& [name, scores] : awkward_scores(70'000)) {
+    SCOPED_TRACE(name);
+    std::vector<std::uint8_t> barred(scores.size());
+    floats left = scores;
+    for (std::size_t i = 0; i < barred.size(); i += 3) {
+      barred[i] = std::uint8_t(1 + i % 2);
+      left[i] = -infinity;
+    }
+    left[5] = nan;  // not kept either
+    for (const int threads : {1, 3}) {
+      top_k_state state(500), expected(500);
+      state.add(cpu{threads}, view(left), 7, {barred.data(), index_t(barred.size())});
+      for (std::size_t i = 0; i < left.size(); ++i)
+        if (barred[i] == 0) expected.add({index_t(i) + 7, left[i]});
+      EXPECT_EQ(state.best(), expected.best());
+    }
+    left[6] = nan;
+    barred[6] = 1;
+    EXPECT_EQ(find_nan(cpu{2}, view(left), {barred.data(), index_t(barred.size())}), (nan_rows{5, 1}));
+  }
+}
+
+TEST(TopKState, KeepsOnlyWhatComesBefore) {
+  top_k_state state(3);
+  EXPECT_FALSE(state.threshold());
+  state.keep_only_before({5, 1.0f});
+  state.keep_only_before({9, 0.5f});  // says less
+  EXPECT_EQ(*state.threshold(), (candidate{5, 1.0f}));
+  state.add(cpu{1}, view({2.0f, 1.0f, 0.9f, nan, 1.0f, 1.0f, 1.0f}));
+  EXPECT_EQ(state.best(), (std::vector<candidate>{{0, 2.0f}, {1, 1.0f}, {4, 1.0f}}));
+}
+
+TEST(TopKState, BytesBringItBack) {
+  for (const auto& [name, scores] : awkward_scores(3'000))
+    for (const index_t k : {0, 1, 100, 5'000}) {
+      SCOPED_TRACE(name + ", k " + std::to_string(k));
+      top_k_state whole(k), half(k);
+      whole.add(cpu{1}, view(scores));
+      half.add(cpu{1}, {scores.data(), 1'500});
+      top_k_state back = top_k_state::from_bytes(half.to_bytes());
+      EXPECT_EQ(back.best(), half.best());
+      EXPECT_EQ(back.to_bytes(), half.to_bytes());
+      back.add(cpu{1}, {scores.data() + 1'500, 1'500}, 1'500);
+      EXPECT_EQ(back.best(), whole.best());
+      EXPECT_EQ(back.to_bytes(), whole.to_bytes());
+    }
+}
+
+TEST(TopKState, ForeignBytesAreRefused) {
+  top_k_state state(3);
+  for (const candidate& c : {candidate{1, 0.5f}, candidate{2, 0.25f}}) state.add(c);
+  const auto bytes = state.to_bytes();
+  const auto refused = [](const std::vector<std::byte>& from) {
+    return message_of<format_error>([&] { top_k_state::from_bytes(from); });
+  };
+  EXPECT_EQ(refused({}),
+            "top_k_state::from_bytes: got 0 bytes that are not a top_k_state; pass what to_bytes wrote");
+  auto newer = bytes;
+  newer[7] = std::byte(2);
+  EXPECT_EQ(refused(newer),
+            "top_k_state::from_bytes: got version 2 of the bytes but this build reads version 1; pass what "
+            "to_bytes wrote");
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_NE(refused({bytes.begin(), bytes.begin() + index_t(size)}), "");
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    for (const int bit : {0, 7}) {
+      auto wrong = bytes;
+      wrong[i] ^= std::byte(1 << bit);
+      EXPECT_NE(refused(wrong), "") << "byte " << i;
+    }
 }
 
 TEST(TopKState, BestMayBeAskedAnyTime) {

@@ -3,18 +3,25 @@
 
 #include <gtest/gtest.h>
 
+#include <exception>
 #include <string>
 
 namespace reference {
 
-/// The message of the Error that `call` throws; empty if it throws none.
+/// What `call` throws, which must be an Error and say it on one line.
 template <class Error, class Call>
 std::string message_of(Call&& call) {
   try {
     call();
-  } catch (const Error& e) {
-    return e.what();
+  } catch (const Error& thrown) {
+    const std::string message = thrown.what();
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    return message;
+  } catch (const std::exception& thrown) {
+    ADD_FAILURE() << "another error: " << thrown.what();
+    return {};
   }
+  ADD_FAILURE() << "no error";
   return {};
 }
 

@@ -35,6 +35,8 @@ struct kcenter_problem {
   std::vector<std::int64_t> cost;  // one a row
   std::int64_t budget = 0;
   std::size_t picks = 0;
+  std::vector<std::size_t> group = {}, quota = {};  // one a row, one a group; or none
+  std::vector<std::uint8_t> barred = {};            // one a row, or none
 };
 
 inline std::vector<pick> kcenter(const kcenter_problem& problem) {
@@ -42,10 +44,13 @@ inline std::vector<pick> kcenter(const kcenter_problem& problem) {
   points centers = problem.labelled;
   std::int64_t left = problem.budget;
   std::vector<bool> gone(problem.pool.size(), false);
+  for (std::size_t i = 0; i < problem.barred.size(); ++i) gone[i] = problem.barred[i] != 0;
+  std::vector<std::size_t> quota = problem.quota;
   while (picked.size() < problem.picks) {
     pick best{-1, 0};
     for (std::size_t i = 0; i < problem.pool.size(); ++i) {
       if (gone[i] || problem.cost[i] > left) continue;
+      if (!problem.group.empty() && quota[problem.group[i]] == 0) continue;
       const double weight = problem.weights[i];
       const double gain = weight == 0 ? 0 : weight * squared_distance_to_nearest(problem.pool[i], centers);
       if (best.row < 0 || gain > best.gain) best = {std::int64_t(i), gain};
@@ -54,6 +59,7 @@ inline std::vector<pick> kcenter(const kcenter_problem& problem) {
     picked.push_back(best);
     gone[std::size_t(best.row)] = true;
     left -= problem.cost[std::size_t(best.row)];
+    if (!problem.group.empty()) --quota[problem.group[std::size_t(best.row)]];
     centers.push_back(problem.pool[std::size_t(best.row)]);
   }
   return picked;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "poolwise/score/score.hpp"
+#include "reference/errors.hpp"
 #include "reference/score.hpp"
 
 namespace poolwise::reference {
@@ -111,15 +112,6 @@ void on_every_target(F f) {
   hwy::GetChosenTarget().DeInit();
 }
 
-/// What a call throws, as text; empty if nothing.
-template <class Error, class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
+using ::reference::message_of;
 
 }  // namespace poolwise::reference

@@ -59,23 +59,6 @@ std::string bytes_of(T value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
-/// What `call` throws, which must be an Error and say it on one line.
-template <class Error, class Call>
-std::string message_of(Call&& call) {
-  try {
-    call();
-  } catch (const Error& thrown) {
-    const std::string message = thrown.what();
-    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-    return message;
-  } catch (const std::exception& thrown) {
-    ADD_FAILURE() << "another error: " << thrown.what();
-    return "";
-  }
-  ADD_FAILURE() << "no error";
-  return "";
-}
-
 #define EXPECT_SAYS(message, part) \
   EXPECT_NE(std::string(message).find(part), std::string::npos) << "says: " << (message)
 

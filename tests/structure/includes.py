@@ -14,7 +14,7 @@ KERNELS = {
     "core": [],
     "score": ["core"],
     "committee": ["core", "score"],
-    "topk": ["core"],
+    "topk": ["core", "score"],
     "distance": ["core"],
     "diverse": ["core", "distance", "topk"],
 }
@@ -89,12 +89,12 @@ PLANTED = [
     ("kernels/poolwise/score/a.cpp", '"poolwise/core/core.hpp"', True),
     ("kernels/poolwise/score/a.cpp", '"poolwise/committee/committee.hpp"', False),
     ("kernels/poolwise/committee/a.cpp", '"poolwise/score/score.hpp"', True),
-    ("kernels/poolwise/topk/a.cpp", '"poolwise/score/score.hpp"', False),
+    ("kernels/poolwise/topk/a.cpp", '"poolwise/committee/committee.hpp"', False),
     ("kernels/poolwise/diverse/a.cpp", '"poolwise/distance/distance.hpp"', True),
     ("kernels/poolwise/diverse/a.cpp", '<poolwise/score/score.hpp>', False),
     ("kernels/poolwise/distance/a.cpp", '"poolwise/diverse/diverse.hpp"', False),
     ("kernels/poolwise/topk/a.cpp", '"../query/query.hpp"', True),  # no such file: a header from elsewhere
-    ("kernels/poolwise/topk/a.cpp", '"../score/score.hpp"', False),
+    ("kernels/poolwise/topk/a.cpp", '"../distance/distance.hpp"', False),
     ("kernels/poolwise/topk/a.cpp", '"poolwise/topk/gone.hpp"', False),
     ("kernels/poolwise/topk/a.cpp", '"reference/reference.hpp"', False),
     ("kernels/poolwise/newcomer/a.cpp", '<vector>', False),

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "poolwise/committee/detail/tiles.hpp"
+#include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
@@ -343,6 +345,14 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
   if (members < 1) throw shape_error("score_committee: x has 0 members; pass the outputs of at least one");
   require_columns("score_committee", cols);
   require_scores("score_committee", scores, rows, which.size());
+  if constexpr (has_cuda)
+    if (const auto* devices = std::get_if<offload>(&on))
+      return for_each_tile(
+          *devices, "score_committee",
+          [&](const device_tile& tile, const real_cube& rows_of_x, matrix_view<float> scores_of_rows) {
+            score_committee(tile.on, rows_of_x, kind, which, scores_of_rows);
+          },
+          x, scores);
   const cpu host = require_cpu(on, "score_committee");
   if (which.empty()) return;
   parallel_blocks(host, rows, rows_per_block(cols), [&](index_t, index_t begin, index_t end) {

@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "poolwise/committee/committee.hpp"
+#include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 
@@ -31,6 +33,14 @@ void predictive_variance(const where& on, cube_view<const float> predictions, ve
   if (variance.size != rows)
     throw shape_error("predictive_variance: variance has " + std::to_string(variance.size) +
                       " places but predictions has " + std::to_string(rows) + " rows; pass one place per row");
+  if constexpr (has_cuda)
+    if (const auto* devices = std::get_if<offload>(&on))
+      return for_each_tile(
+          *devices, "predictive_variance",
+          [](const device_tile& tile, cube_view<const float> x, vector_view<float> of_rows) {
+            predictive_variance(tile.on, x, of_rows);
+          },
+          predictions, variance);
   const cpu host = require_cpu(on, "predictive_variance");
   const index_t block = std::max<index_t>(1, 4096 / outputs);
   parallel_blocks(host, rows, block, [&](index_t, index_t begin, index_t end) {

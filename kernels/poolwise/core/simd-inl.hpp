@@ -53,21 +53,29 @@ HWY_INLINE floats clamp_exponent(floats x) {
 #endif
 }
 
-/// e^x for x in [exp_floor, 0] or NaN; relative error below 2.5e-7. e^0 is 1 to the bit.
-/// x = n ln 2 + r with |r| <= ln(2)/2; e^r by a minimax polynomial of degree 5 (relative error 1.1e-7).
+/// min(a, b), and NaN where b is NaN.
+HWY_INLINE floats lesser(floats a, floats b) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  return hn::Min(a, b);  // as above
+#else
+  return hn::IfThenElse(hn::Lt(a, b), a, b);
+#endif
+}
+
+/// e^x for x in [exp_floor, 0] or NaN; e^0 is 1 to the bit. Relative error below 2.5e-7 + 1.4e-8 |x|.
+/// e^x = 2^n 2^f with n + f = x log2(e), |f| <= 1/2; 2^f by a minimax polynomial of degree 5 (relative
+/// error 1.1e-7). f is rounded once; the second term of the error is that of log2(e) in fp32.
 HWY_INLINE floats exp_clamped(floats x) {
   // Adding 1.5 * 2^23 rounds to an integer, in the low bits; adding the exponent bias as well leaves there
   // the very exponent field of 2^n. At n = -127 the field is 0 and so is 2^n.
-  const floats magic = all(0x1.8p23f + 127.0f);
-  const floats biased = fma(x, all(0x1.715476p+0f), magic);
-  const floats n = hn::Sub(biased, magic);
-  floats r = fma(n, all(-0x1.62e43p-1f), x);
-  r = fma(n, all(0x1.05c61p-29f), r);
-  floats y = fma(all(0x1.10625p-7f), r, all(0x1.572a64p-5f));
-  y = fma(y, r, all(0x1.5557bp-3f));
-  y = fma(y, r, all(0x1.fffdfcp-2f));
-  y = fma(y, r, all(1.0f));
-  y = fma(y, r, all(1.0f));
+  const floats magic = all(0x1.8p23f + 127.0f), log2_e = all(0x1.715476p+0f);
+  const floats biased = fma(x, log2_e, magic);
+  const floats f = fma(x, log2_e, hn::Sub(magic, biased));
+  floats y = fma(all(0x1.5ca84ep-10f), f, all(0x1.3cdbdp-7f));
+  y = fma(y, f, all(0x1.c6b3bp-5f));
+  y = fma(y, f, all(0x1.ebf9fp-3f));
+  y = fma(y, f, all(0x1.62e43p-1f));
+  y = fma(y, f, all(1.0f));
   const floats power = hn::BitCast(floats_tag(), hn::ShiftLeft<23>(hn::BitCast(ints_tag(), biased)));
   return hn::Mul(y, power);
 }

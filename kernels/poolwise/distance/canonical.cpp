@@ -49,10 +49,10 @@ float canonical_pair(const float* x, const float* y, index_t cols) {
   return sum[0];
 }
 
-/// result[i] = the tree over x.row(i) and y(i).
-template <class Step, class Other>
-void canonical_rows(matrix_view<const float> x, Other&& y, float* result) {
-  for (index_t i = 0; i < x.rows; ++i) result[i] = canonical_pair<Step>(x.row(i), y(i), x.cols);
+/// result[i] = the tree over x(i) and y(i).
+template <class Step, class One, class Other>
+void canonical_rows(index_t rows, index_t cols, One&& x, Other&& y, float* result) {
+  for (index_t i = 0; i < rows; ++i) result[i] = canonical_pair<Step>(x(i), y(i), cols);
 }
 
 bool finite(const float* x, index_t size) {
@@ -140,16 +140,16 @@ float canonical_pair(const float* x, const float* y, index_t cols) {
   return hn::GetLane(canonical_tile<Step>({x, x, x, x}, {y, y, y, y}, cols));
 }
 
-/// result[i] = the tree over x.row(i) and y(i).
-template <class Step, class Other>
-void canonical_rows(matrix_view<const float> x, Other&& y, float* result) {
+/// result[i] = the tree over x(i) and y(i).
+template <class Step, class One, class Other>
+void canonical_rows(index_t rows, index_t cols, One&& x, Other&& y, float* result) {
   index_t i = 0;
-  for (; i + tile <= x.rows; i += tile) {
-    const float* const rows[tile] = {x.row(i), x.row(i + 1), x.row(i + 2), x.row(i + 3)};
+  for (; i + tile <= rows; i += tile) {
+    const float* const ones[tile] = {x(i), x(i + 1), x(i + 2), x(i + 3)};
     const float* const others[tile] = {y(i), y(i + 1), y(i + 2), y(i + 3)};
-    hn::StoreU(canonical_tile<Step>(rows, others, x.cols), four(), result + i);
+    hn::StoreU(canonical_tile<Step>(ones, others, cols), four(), result + i);
   }
-  for (; i < x.rows; ++i) result[i] = canonical_pair<Step>(x.row(i), y(i), x.cols);
+  for (; i < rows; ++i) result[i] = canonical_pair<Step>(x(i), y(i), cols);
 }
 
 /// 0 * x is zero for every finite x and NaN for all others.
@@ -175,19 +175,40 @@ float squared_distance_pair(const float* x, const float* y, index_t cols) {
 
 float dot_pair(const float* x, const float* y, index_t cols) { return canonical_pair<product>(x, y, cols); }
 
-void squared_distance_rows(matrix_view<const float> x, const float* y, float* d2) {
-  canonical_rows<difference>(
-      x, [=](index_t) { return y; }, d2);
+template <class Step>
+void rows_and_one(matrix_view<const float> x, const float* y, float* result) {
+  canonical_rows<Step>(
+      x.rows, x.cols, [=](index_t i) { return x.row(i); }, [=](index_t) { return y; }, result);
 }
 
-void dot_rows(matrix_view<const float> x, const float* y, float* dot) {
-  canonical_rows<product>(
-      x, [=](index_t) { return y; }, dot);
+void squared_distance_pairs(vector_view<const float* const> x, const float* const* y, index_t cols, float* d2) {
+  canonical_rows<difference>(
+      x.size, cols, [=](index_t i) { return x[i]; }, [=](index_t i) { return y[i]; }, d2);
 }
+
+template <class Step>
+void one_and_several(const float* x, vector_view<const float* const> y, index_t cols, float* result) {
+  canonical_rows<Step>(
+      y.size, cols, [=](index_t) { return x; }, [=](index_t i) { return y[i]; }, result);
+}
+
+void squared_distance_rows(matrix_view<const float> x, const float* y, float* d2) {
+  rows_and_one<difference>(x, y, d2);
+}
+
+void dot_rows(matrix_view<const float> x, const float* y, float* dot) { rows_and_one<product>(x, y, dot); }
 
 void squared_norm_rows(matrix_view<const float> x, float* norm) {
-  canonical_rows<product>(
-      x, [=](index_t i) { return x.row(i); }, norm);
+  const auto row = [=](index_t i) { return x.row(i); };
+  canonical_rows<product>(x.rows, x.cols, row, row, norm);
+}
+
+void squared_distance_several(const float* x, vector_view<const float* const> y, index_t cols, float* d2) {
+  one_and_several<difference>(x, y, cols, d2);
+}
+
+void dot_several(const float* x, vector_view<const float* const> y, index_t cols, float* dot) {
+  one_and_several<product>(x, y, cols, dot);
 }
 
 }  // namespace
@@ -203,6 +224,9 @@ HWY_EXPORT(dot_pair);
 HWY_EXPORT(squared_distance_rows);
 HWY_EXPORT(dot_rows);
 HWY_EXPORT(squared_norm_rows);
+HWY_EXPORT(squared_distance_pairs);
+HWY_EXPORT(squared_distance_several);
+HWY_EXPORT(dot_several);
 HWY_EXPORT(finite);
 
 float canonical_squared_distance(const float* x, const float* y, index_t cols) {
@@ -223,6 +247,19 @@ void canonical_dots(matrix_view<const float> x, const float* y, float* dot) {
 
 void canonical_squared_norms(matrix_view<const float> x, float* norm) {
   HWY_DYNAMIC_DISPATCH(squared_norm_rows)(x, norm);
+}
+
+void canonical_squared_distances(const float* x, vector_view<const float* const> y, index_t cols, float* d2) {
+  HWY_DYNAMIC_DISPATCH(squared_distance_several)(x, y, cols, d2);
+}
+
+void canonical_squared_distances(vector_view<const float* const> x, const float* const* y, index_t cols,
+                                 float* d2) {
+  HWY_DYNAMIC_DISPATCH(squared_distance_pairs)(x, y, cols, d2);
+}
+
+void canonical_dots(const float* x, vector_view<const float* const> y, index_t cols, float* dot) {
+  HWY_DYNAMIC_DISPATCH(dot_several)(x, y, cols, dot);
 }
 
 bool all_finite(const float* x, index_t size) { return HWY_DYNAMIC_DISPATCH(finite)(x, size); }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
@@ -43,6 +44,13 @@ void squared_distances(const where& on, matrix_view<const float> points, vector_
                       "; pass a center of as many columns");
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on)) return squared_distances_cuda(*device, points, center, d2);
+  if constexpr (has_cuda)
+    if (const auto* devices = std::get_if<offload>(&on))
+      return for_each_tile(
+          *devices, "squared_distances",
+          [](const device_tile& tile, matrix_view<const float> rows, vector_view<float> d2_of_rows,
+             vector_view<const float> y) { squared_distances(tile.on, rows, y, d2_of_rows); },
+          points, d2, whole{center});
   const cpu host = require_cpu(on, "squared_distances");
   parallel_blocks(host, points.rows, row_block, [&](index_t, index_t begin, index_t end) {
     canonical_squared_distances(rows_between(points, begin, end), center.data, d2.data + begin);
@@ -54,6 +62,14 @@ void squared_norms(const where& on, matrix_view<const float> points, vector_view
   require_places("squared_norms", "d2", d2.size, points.rows);
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on)) return squared_norms_cuda(*device, points, d2);
+  if constexpr (has_cuda)
+    if (const auto* devices = std::get_if<offload>(&on))
+      return for_each_tile(
+          *devices, "squared_norms",
+          [](const device_tile& tile, matrix_view<const float> rows, vector_view<float> d2_of_rows) {
+            squared_norms(tile.on, rows, d2_of_rows);
+          },
+          points, d2);
   const cpu host = require_cpu(on, "squared_norms");
   parallel_blocks(host, points.rows, row_block, [&](index_t, index_t begin, index_t end) {
     canonical_squared_norms(rows_between(points, begin, end), d2.data + begin);

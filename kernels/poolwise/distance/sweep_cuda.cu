@@ -128,19 +128,35 @@ constexpr int tile_rows = 64, tile_centers = 16, tile_cols = 32;
 constexpr int tile_pitch = tile_cols + 4;  // rows four apart lie in different banks
 constexpr int listed_edge = 64;            // rows and centres of a listed tile
 
-/// What a thread fetches for the next step of columns: eight values of rows and two of centres, or as vectors.
-struct tile_fetch {
-  float4 rows[2], center;
-};
-
 /// The columns c, ..., c + 3 of a row, 0 past the end.
 __device__ inline float4 quad_of(const float* row, index_t c, index_t cols) {
   if (c + 4 <= cols) return *reinterpret_cast<const float4*>(row + c);
   return {c < cols ? row[c] : 0.0f, c + 1 < cols ? row[c + 1] : 0.0f, c + 2 < cols ? row[c + 2] : 0.0f, 0.0f};
 }
 
-__device__ inline float element_of(const matrix_view<const float>& x, index_t row, index_t c) {
-  return row < x.rows && c < x.cols ? x(row, c) : 0.0f;
+/// Copies Floats elements to shared memory, or makes them 0 where they are not `there`. Asynchronous since
+/// sm_80.
+template <int Floats>
+__device__ inline void bring(float* to, const float* from, bool there) {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(unsigned(__cvta_generic_to_shared(to))),
+               "l"(from), "n"(Floats * 4), "r"(there ? Floats * 4 : 0)
+               : "memory");
+#else
+  for (int i = 0; i < Floats; ++i) to[i] = there ? from[i] : 0.0f;
+#endif
+}
+
+/// The columns c, ..., c + 3 of a row.
+__device__ inline void bring_quad(float* to, const float* row, index_t c, index_t cols) {
+  if (c + 4 <= cols || c >= cols) return bring<4>(to, row + c, c < cols);
+  for (int i = 0; i < 4; ++i) bring<1>(to + i, row + c + i, c + i < cols);
+}
+
+__device__ inline void wait_for_copies() {
+#if __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
 }
 
 /// A block takes 64 rows and 16 centres at a time, a warp 8 rows, a thread 4 rows by 4 centres and, of each
@@ -150,78 +166,61 @@ template <class Sink>
 __global__ void __launch_bounds__(256, 2)
     canonical_tiles_kernel(matrix_view<const float> x, matrix_view<const float> y, bool vectors,
                            const uint2* tiles, const unsigned* tile_count, Sink sink) {
-  __shared__ __align__(16) float xs[tile_rows][tile_pitch];
-  __shared__ __align__(16) float ys[tile_centers][tile_pitch];
-  constexpr int parts = listed_edge / tile_centers;
+  __shared__ __align__(16) float xs[2][tile_rows][tile_pitch];
+  __shared__ __align__(16) float ys[2][tile_centers][tile_pitch];
+  constexpr unsigned parts = listed_edge / tile_centers;
   const int t = int(threadIdx.x), lane = t % 32;
   const int quad = lane % 4, group = lane / 4 % 4;
   const int my_row = t / 32 * 8 + lane / 16 * 4;
-  const index_t across = (y.rows + tile_centers - 1) / tile_centers;
-  const index_t work =
-      tiles != nullptr ? index_t(*tile_count) * parts : (x.rows + tile_rows - 1) / tile_rows * across;
-  for (index_t w = blockIdx.x; w < work; w += gridDim.x) {
-    index_t row0, center0;
+  const int rows = int(x.rows), centers = int(y.rows);
+  const unsigned across = (unsigned(centers) + tile_centers - 1) / tile_centers;
+  const unsigned work =
+      tiles != nullptr ? *tile_count * parts : (unsigned(rows) + tile_rows - 1) / tile_rows * across;
+  for (unsigned w = blockIdx.x; w < work; w += gridDim.x) {
+    int row0 = int(w / across) * tile_rows, center0 = int(w % across) * tile_centers;
     if (tiles != nullptr) {
       const uint2 tile = tiles[w / parts];
-      row0 = tile.x;
-      center0 = index_t(tile.y) + w % parts * tile_centers;
-      if (center0 >= y.rows) continue;
-    } else {
-      row0 = w / across * tile_rows;
-      center0 = w % across * tile_centers;
+      row0 = int(tile.x);
+      center0 = int(tile.y + w % parts * tile_centers);
+      if (center0 >= centers) continue;
     }
-    tile_fetch next;
-    const auto fetch = [&](index_t c) {
+    // Rows past the end are the last one, whose distances nobody takes.
+    const auto load = [&](index_t c, int slot) {
       if (vectors) {
         const index_t at = c + t % 8 * 4;
-        for (int i = 0; i < 2; ++i) {
-          const index_t row = row0 + t / 8 + i * 32;
-          next.rows[i] = row < x.rows ? quad_of(x.row(row), at, x.cols) : float4{0, 0, 0, 0};
-        }
-        const index_t center = center0 + t / 8;
+#pragma unroll
+        for (int i = 0; i < 2; ++i)
+          bring_quad(&xs[slot][t / 8 + i * 32][t % 8 * 4], x.row(min(row0 + t / 8 + i * 32, rows - 1)), at,
+                     x.cols);
         if (t < tile_centers * 8)
-          next.center = center < y.rows ? quad_of(y.row(center), at, y.cols) : float4{0, 0, 0, 0};
+          bring_quad(&ys[slot][t / 8][t % 8 * 4], y.row(min(center0 + t / 8, centers - 1)), at, y.cols);
       } else {
-        const index_t at = c + lane, row = row0 + t / 32, center = center0 + t / 32;
-        next.rows[0] = {element_of(x, row, at), element_of(x, row + 8, at), element_of(x, row + 16, at),
-                        element_of(x, row + 24, at)};
-        next.rows[1] = {element_of(x, row + 32, at), element_of(x, row + 40, at), element_of(x, row + 48, at),
-                        element_of(x, row + 56, at)};
-        next.center = {element_of(y, center, at), element_of(y, center + 8, at), 0, 0};
-      }
-    };
-    const auto put = [&] {
-      if (vectors) {
-        for (int i = 0; i < 2; ++i) *reinterpret_cast<float4*>(&xs[t / 8 + i * 32][t % 8 * 4]) = next.rows[i];
-        if (t < tile_centers * 8) *reinterpret_cast<float4*>(&ys[t / 8][t % 8 * 4]) = next.center;
-      } else {
-        const int r = t / 32;
-        for (int i = 0; i < 2; ++i) {
-          xs[r + i * 32][lane] = next.rows[i].x;
-          xs[r + i * 32 + 8][lane] = next.rows[i].y;
-          xs[r + i * 32 + 16][lane] = next.rows[i].z;
-          xs[r + i * 32 + 24][lane] = next.rows[i].w;
-        }
-        ys[r][lane] = next.center.x;
-        ys[r + 8][lane] = next.center.y;
+        const index_t at = c + lane;
+#pragma unroll 2
+        for (int r = t / 32; r < tile_rows; r += 8)
+          bring<1>(&xs[slot][r][lane], x.row(min(row0 + r, rows - 1)) + at, at < x.cols);
+        for (int r = t / 32; r < tile_centers; r += 8)
+          bring<1>(&ys[slot][r][lane], y.row(min(center0 + r, centers - 1)) + at, at < y.cols);
       }
     };
 
     float sum[4][4][4] = {};  // row, centre, partial sum
-    fetch(0);
+    __syncthreads();          // of the tile before, all has been read
+    if (x.cols > 0) load(0, 0);
+    int slot = 0;
     for (index_t c = 0; c < x.cols; c += tile_cols) {
+      wait_for_copies();
       __syncthreads();
-      put();
-      __syncthreads();
-      if (c + tile_cols < x.cols) fetch(c + tile_cols);
-#pragma unroll
+      if (c + tile_cols < x.cols) load(c + tile_cols, slot ^ 1);
+#pragma unroll 1
       for (int s = 0; s < tile_cols; s += canonical_lanes) {
         float4 b[4];
 #pragma unroll
-        for (int j = 0; j < 4; ++j) b[j] = *reinterpret_cast<const float4*>(&ys[group * 4 + j][s + quad * 4]);
+        for (int j = 0; j < 4; ++j)
+          b[j] = *reinterpret_cast<const float4*>(&ys[slot][group * 4 + j][s + quad * 4]);
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          const float4 a = *reinterpret_cast<const float4*>(&xs[my_row + i][s + quad * 4]);
+          const float4 a = *reinterpret_cast<const float4*>(&xs[slot][my_row + i][s + quad * 4]);
 #pragma unroll
           for (int j = 0; j < 4; ++j) {
             sum[i][j][0] = __fmaf_rn(a.x - b[j].x, a.x - b[j].x, sum[i][j][0]);
@@ -231,6 +230,7 @@ __global__ void __launch_bounds__(256, 2)
           }
         }
       }
+      slot ^= 1;
     }
 
     // Partial sums j and j + 8, then j + 4, lie in different threads. Each of the four hands over the rows of
@@ -258,18 +258,17 @@ __global__ void __launch_bounds__(256, 2)
       d2[j] = (four[0] + four[2]) + (four[1] + four[3]);
     }
 
-    const index_t row = row0 + my_row + quad;
-    const int center = int(center0) + group * 4;
+    const int row = row0 + my_row + quad, center = center0 + group * 4;
     if constexpr (Sink::keeps_all) {
 #pragma unroll
       for (int j = 0; j < 4; ++j)
-        if (row < x.rows && center + j < y.rows) sink.offer(row, d2[j], center + j);
+        if (row < rows && center + j < centers) sink.offer(row, d2[j], center + j);
     } else {
       float best = __int_as_float(0x7fffffff);  // a NaN: every distance comes before it
       int which = 0x7fffffff;
 #pragma unroll
       for (int j = 0; j < 4; ++j)
-        if (center + j < y.rows && !(d2[j] >= best)) {
+        if (center + j < centers && !(d2[j] >= best)) {
           best = d2[j];
           which = center + j;
         }
@@ -281,7 +280,7 @@ __global__ void __launch_bounds__(256, 2)
           which = other_which;
         }
       }
-      if (group == 0 && row < x.rows) sink.offer(row, best, which);
+      if (group == 0 && row < rows) sink.offer(row, best, which);
     }
   }
 }
@@ -589,6 +588,12 @@ constexpr index_t narrow_cols = 32;     // rows narrower than this, ...
 constexpr index_t few_centers = 16;     // ... or so few centres, or ...
 constexpr index_t wide_cols = 1 << 20;  // ... rows wider than the bound speaks of: the canonical kernel
 
+constexpr index_t most_canonical = 1 << 28;  // rows of a launch of the canonical kernel: it counts in 32 bits
+
+matrix_view<const float> some_of(matrix_view<const float> x, index_t first, index_t rows) {
+  return {x.row(first), std::min(rows, x.rows - first), x.cols, x.stride};
+}
+
 index_t slab_of(index_t rows) { return std::min(rows, most_slab); }
 index_t tiles_of(index_t rows, index_t centers) {
   return grid_of(rows, block_rows) * (block_rows / warp_edge) * grid_of(centers, block_centers) *
@@ -733,13 +738,16 @@ void canonical_sweep::filter_and_settle(matrix_view<const float> points, const s
 
 template <class Sink>
 void canonical_sweep::sweep(matrix_view<const float> points, const narrowed_rows* kept, Sink sink) {
-  if (!narrows(centers_.rows)) return canonical(points, sink);
+  if (!narrows(centers_.rows)) {
+    for (index_t first = 0; first < points.rows; first += most_canonical)
+      canonical(some_of(points, first, most_canonical), sink.from(first));
+    return;
+  }
   const index_t pitch = narrowed_pitch(cols_);
   if (kept == nullptr && narrow_slab_.facts.size() == 0)
     narrow_slab_ = {memory_.array<std::uint16_t>(slab_ * pitch), memory_.array<float4>(slab_)};
   for (index_t first = 0; first < points.rows; first += slab_) {
-    const matrix_view<const float> slab{points.row(first), std::min(slab_, points.rows - first), points.cols,
-                                        points.stride};
+    const auto slab = some_of(points, first, slab_);
     if (kept == nullptr) narrow(slab, narrow_slab_.values.data(), narrow_slab_.facts.data(), nullptr);
     filter_and_settle(slab, kept == nullptr ? narrow_slab_.values.data() : kept->values.data() + first * pitch,
                       kept == nullptr ? narrow_slab_.facts.data() : kept->facts.data() + first,

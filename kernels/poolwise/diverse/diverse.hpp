@@ -1,5 +1,5 @@
-// Diverse batches: greedy selections over the rows of one matrix of candidates. All of them are one loop
-// (gain of every row; take the best eligible; lower the gains) with the gain as its parameter.
+// Diverse batches: greedy selections over the rows of one matrix of candidates. Picks are those of a loop that
+// takes the best eligible row and lowers all gains by it, tens to hundreds of them for one pass over the rows.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,8 @@ struct batch_counts {
 /// throws   shape_error; value_error (NaN, infinity, a negative weight; see check_allowance); no_cuda_error.
 /// The same picks and scores for any thread count and CPU target.
 /// A 2-approximation of the k-center optimum. Gonzalez 1985; Sener & Savarese, ICLR 2018.
-/// Reads rows*cols a pick. Memory: 4 B a row.
+/// The exact threshold batch: reads rows*cols a sweep, of which a thousand picks take about ten; the work is
+/// that of a product of the rows with the picks. Memory: 4 B a row, 8 B with weights.
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered = {}, vector_view<const float> weights = {},
                                batch_counts* counts = nullptr);
@@ -57,9 +58,11 @@ enum class first_center {
 /// throws   shape_error; value_error (NaN, infinity, squared distances beyond fp32; see check_allowance);
 ///          no_cuda_error.
 /// Distances of factored rows: the four canonical dots, put together in double, raised to 0 if negative;
-/// exactly 0 for equal rows. Draws are functions of (seed, pick), sums are kept per fixed block of rows: the
-/// same picks for any thread count and CPU target. Arthur & Vassilvitskii 2007; Ash et al., ICLR 2020.
-/// Reads the rows once a pick. Memory: 4 B a row, 12 B where factored.
+/// exactly 0 for equal rows. Draws are functions of the seed and of their number, sums are kept per fixed block
+/// of rows: the same picks for any thread count and CPU target. Arthur & Vassilvitskii 2007; Ash et al., ICLR
+/// 2020.
+/// Rows are drawn by stale distances and accepted by true ones, which is exact in distribution: reads the rows
+/// once a sweep, of which a thousand picks take about four. Memory: 4 B a row, 12 B where factored.
 std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::uint64_t seed, first_center first = first_center::random,
                                  batch_counts* counts = nullptr);

@@ -5,83 +5,111 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/diverse/detail/greedy.hpp"
+#include "poolwise/diverse/detail/host_pools.hpp"
+#include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/diverse/diverse.hpp"
+#include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
 namespace {
 
-constexpr index_t unroll = 16;  // independent chains of the loops below, which compilers make into vectors
-
-float gain_of(float distance, float weight) { return distance < 0 ? distance : weight * distance; }
-
-/// Takes the minimum of each row's distance and its fresh one; returns the largest gain.
-template <class Weight>
-float lower(index_t rows, const float* fresh, Weight&& weight, float* distance) {
-  float peak[unroll];
-  std::fill_n(peak, unroll, retired);
-  const auto lower_row = [&](index_t i, index_t lane) {
-    distance[i] = fresh[i] < distance[i] ? fresh[i] : distance[i];
-    const float gain = gain_of(distance[i], weight(i));
-    peak[lane] = peak[lane] < gain ? gain : peak[lane];
-  };
-  index_t i = 0;
-  for (; i + unroll <= rows; i += unroll)
-    for (index_t lane = 0; lane < unroll; ++lane) lower_row(i + lane, lane);
-  for (; i < rows; ++i) lower_row(i, 0);
-  return *std::max_element(peak, peak + unroll);
-}
+// A row that may not be picked any more: below every distance, so that taking minima leaves it alone.
+constexpr float retired = -1.0f;
 
 /// The gain of a row is its squared distance to the nearest labelled or picked row, times its weight.
-class farthest_first {
+class farthest_first : public gain_pool {
  public:
-  farthest_first(matrix_view<const float> points, vector_view<const float> covered,
+  farthest_first(cpu on, matrix_view<const float> points, vector_view<const float> covered,
                  vector_view<const float> weights)
-      : points_(points),
+      : on_(on),
+        points_(points),
         weights_(weights),
+        sweeper_(on, points),
         distance_(std::size_t(points.rows), std::numeric_limits<float>::infinity()),
-        peak_(std::size_t(blocks_of(points.rows, sweep_block))) {
+        gain_(std::size_t(weights.size)) {
     if (!covered.empty()) std::copy(covered.begin(), covered.end(), distance_.begin());
     // A weight of 0 makes a gain of 0 even where the distance is infinite.
     for (index_t i = 0; i < weights.size; ++i)
       if (weights[i] == 0) distance_[std::size_t(i)] = 0;
   }
 
-  index_t rows() const { return points_.rows; }
-
-  void retire(index_t row) { distance_[std::size_t(row)] = retired; }
-
-  void sweep(index_t block, index_t begin, index_t end, index_t latest) {
-    float fresh[sweep_block];
-    if (latest >= 0)
-      canonical_squared_distances(rows_between(points_, begin, end), points_.row(latest), fresh);
-    else
-      std::fill_n(fresh, end - begin, std::numeric_limits<float>::infinity());
-    float* const distance = distance_.data() + begin;
-    peak_[std::size_t(block)] =
-        weights_.empty() ? lower(
-                               end - begin, fresh, [](index_t) { return 1.0f; }, distance)
-                         : lower(
-                               end - begin, fresh, [&](index_t i) { return weights_[begin + i]; }, distance);
+  void sweep(const std::vector<candidate>& latest, const remaining& left) override {
+    if (!latest.empty()) sweeper_.lower(rows_of(latest), distance_.data());
+    for (const candidate& pick : latest) distance_[std::size_t(pick.row)] = retired;
+    if (latest.empty() || left.dwindles())
+      for (index_t i = 0; i < points_.rows; ++i)
+        if (!left.eligible(i)) distance_[std::size_t(i)] = retired;
+    for (index_t i = 0; i < weights_.size; ++i) gain_[std::size_t(i)] = gain(i, distance_[std::size_t(i)]);
   }
 
-  candidate choose(index_t) const {
-    const auto best = std::max_element(peak_.begin(), peak_.end());  // the first of equals: the lowest rows
-    if (best == peak_.end() || *best < 0) return {};
-    index_t row = (best - peak_.begin()) * sweep_block;
-    while (gain(row) != *best) ++row;
-    return {row, *best};
+  std::vector<candidate> best(index_t count) override {
+    top_k_state top(count);
+    top.add(on_, {weights_.empty() ? distance_.data() : gain_.data(), points_.rows});
+    std::vector<candidate> rows = top.best();
+    while (!rows.empty() && rows.back().score < 0) rows.pop_back();
+    return rows;
+  }
+
+  /// A gain is lowered by the picks that it has missed only when its row comes first: until then it bounds
+  /// what it would be.
+  std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
+                               remaining& left) override {
+    struct entry {
+      candidate row;
+      float distance;
+      std::size_t seen;  // picks that have lowered it
+    };
+    const auto later = [](const entry& a, const entry& b) { return before(b.row, a.row); };
+    std::vector<entry> waiting;  // a heap
+    for (const candidate& c : shortlist) waiting.push_back({c, distance_[std::size_t(c.row)], 0});
+    std::vector<candidate> picks;
+    std::vector<const float*> centers;
+    while (left.picks() > 0 && !waiting.empty() && before(waiting.front().row, rival)) {
+      std::pop_heap(waiting.begin(), waiting.end(), later);
+      entry first = waiting.back();
+      waiting.pop_back();
+      if (!left.eligible(first.row.row)) continue;
+      if (first.seen == centers.size()) {
+        picks.push_back(first.row);
+        centers.push_back(points_.row(first.row.row));
+        left.take(first.row.row);
+        continue;
+      }
+      first.distance = std::min(first.distance, nearest(first.row.row, centers, first.seen));
+      first.row.score = gain(first.row.row, first.distance);
+      first.seen = centers.size();
+      if (!before(first.row, rival)) continue;
+      waiting.push_back(first);
+      std::push_heap(waiting.begin(), waiting.end(), later);
+    }
+    return picks;
   }
 
  private:
-  float gain(index_t row) const {
-    return gain_of(distance_[std::size_t(row)], weights_.empty() ? 1.0f : weights_[row]);
+  static std::vector<index_t> rows_of(const std::vector<candidate>& picks) {
+    std::vector<index_t> rows;
+    for (const candidate& pick : picks) rows.push_back(pick.row);
+    return rows;
   }
 
+  float gain(index_t row, float distance) const {
+    return distance < 0 || weights_.empty() ? distance : weights_[row] * distance;
+  }
+
+  float nearest(index_t row, const std::vector<const float*>& centers, std::size_t from) {
+    fresh_.resize(centers.size() - from);
+    canonical_squared_distances(points_.row(row), {centers.data() + from, index_t(fresh_.size())}, points_.cols,
+                                fresh_.data());
+    return *std::min_element(fresh_.begin(), fresh_.end());
+  }
+
+  cpu on_;
   matrix_view<const float> points_;
   vector_view<const float> weights_;
+  distance_sweeper sweeper_;
   std::vector<float> distance_;  // to the nearest labelled or picked row
-  std::vector<float> peak_;      // the largest gain of each block
+  std::vector<float> gain_;      // where there are weights
+  std::vector<float> fresh_;
 };
 
 void check_values(const char* name, vector_view<const float> values, index_t rows, bool infinity_allowed) {
@@ -98,15 +126,20 @@ void check_values(const char* name, vector_view<const float> values, index_t row
 
 }  // namespace
 
+std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
+                                        vector_view<const float> covered, vector_view<const float> weights) {
+  return std::make_unique<farthest_first>(on, points, covered, weights);
+}
+
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered, vector_view<const float> weights,
-                               batch_counts*) {
+                               batch_counts* counts) {
   const cpu host = require_cpu(on, "kcenter");
   check_values("covered", covered, points.rows, true);
   check_values("weights", weights, points.rows, false);
   require_finite(on, "kcenter", "points", points);
-  farthest_first model(points, covered, weights);
-  return greedy(host, "kcenter", limit, model);
+  check_allowance("kcenter", limit, points.rows);
+  return threshold_batches(*kcenter_pool(host, points, covered, weights), limit, counts);
 }
 
 }  // namespace poolwise

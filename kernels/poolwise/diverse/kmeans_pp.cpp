@@ -3,21 +3,30 @@
 #include <limits>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/philox.hpp"
+#include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/diverse/detail/greedy.hpp"
+#include "poolwise/diverse/detail/dot_tiles.hpp"
+#include "poolwise/diverse/detail/host_pools.hpp"
+#include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/diverse/diverse.hpp"
 
 namespace poolwise {
 namespace {
 
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+// The weight of a row that may not be picked any more: below every distance, so that taking minima leaves it
+// alone.
+constexpr float retired = -1.0f;
+
 /// The rows of a matrix.
 class plain_rows {
  public:
-  plain_rows(const where& on, matrix_view<const float> points) : points_(points) {
+  plain_rows(cpu on, matrix_view<const float> points) : points_(points), sweeper_(on, points) {
     require_finite(on, "kmeans_pp", "points", points);
   }
 
@@ -27,25 +36,39 @@ class plain_rows {
     canonical_squared_norms(rows_between(points_, begin, end), norm2);
   }
 
-  void squared_distances(index_t begin, index_t end, index_t center, float* d2) const {
-    canonical_squared_distances(rows_between(points_, begin, end), points_.row(center), d2);
+  /// distance[i] = min(distance[i], squared distance of row i to each of the rows `centers`).
+  void lower(const std::vector<index_t>& centers, float* distance) { sweeper_.lower(centers, distance); }
+
+  /// d2[j] = squared distance of `row` and row others[j].
+  void squared_distances(index_t row, const std::vector<index_t>& others, float* d2) const {
+    const auto addresses = addresses_of(points_, others);
+    canonical_squared_distances(points_.row(row), {addresses.data(), index_t(addresses.size())}, points_.cols,
+                                d2);
+  }
+
+  static std::vector<const float*> addresses_of(matrix_view<const float> x, const std::vector<index_t>& rows) {
+    std::vector<const float*> addresses;
+    addresses.reserve(rows.size());
+    for (const index_t row : rows) addresses.push_back(x.row(row));
+    return addresses;
   }
 
  private:
   matrix_view<const float> points_;
+  distance_sweeper sweeper_;
 };
 
 /// Outer products a_i (x) h_i by their factors.
 class outer_products {
  public:
-  outer_products(const where& on, const factored_rows& points)
-      : a_(points.a), h_(points.h), bias_(points.bias ? 1 : 0), norm2_(std::size_t(points.a.rows)) {
+  outer_products(cpu on, const factored_rows& points)
+      : on_(on), a_(points.a), h_(points.h), bias_(points.bias ? 1 : 0), norm2_(std::size_t(points.a.rows)) {
     if (a_.rows != h_.rows)
       throw shape_error("kmeans_pp: a has " + std::to_string(a_.rows) + " rows but h has " +
                         std::to_string(h_.rows) + "; pass both factors of the same rows");
     require_finite(on, "kmeans_pp", "a", a_);
     require_finite(on, "kmeans_pp", "h", h_);
-    parallel_blocks(require_cpu(on, "kmeans_pp"), a_.rows, sweep_block,
+    parallel_blocks(on, a_.rows, weight_block,
                     [&](index_t, index_t begin, index_t end) { multiply_norms(begin, end); });
   }
 
@@ -55,23 +78,62 @@ class outer_products {
     for (index_t i = begin; i < end; ++i) norm2[i - begin] = float(norm2_[std::size_t(i)]);
   }
 
-  /// The three products of equal rows are the same double, so that these are at distance 0 exactly. What
-  /// rounding makes negative is raised to 0.
-  void squared_distances(index_t begin, index_t end, index_t center, float* d2) const {
-    float a_dot[sweep_block], h_dot[sweep_block];
-    canonical_dots(rows_between(a_, begin, end), a_.row(center), a_dot);
-    canonical_dots(rows_between(h_, begin, end), h_.row(center), h_dot);
-    const double* const norm2 = norm2_.data() + begin;
-    const double center_norm2 = norm2_[std::size_t(center)];
-    for (index_t i = 0; i < end - begin; ++i) {
-      const double d = norm2[i] + center_norm2 - 2 * (double(a_dot[i]) * (double(h_dot[i]) + bias_));
-      d2[i] = float(d > 0 ? d : 0);
+  void lower(const std::vector<index_t>& centers, float* distance) const {
+    const tile_size of_a = tile_size::fitting(a_.cols), of_h = tile_size::fitting(h_.cols);
+    const tile_size size{std::min(of_a.height, of_h.height), std::min(of_a.width, of_h.width)};
+    const dot_tiles a_tiles(a_, centers, size), h_tiles(h_, centers, size);
+    std::vector<double> center_norm2;
+    for (const index_t center : centers) center_norm2.push_back(norm2_[std::size_t(center)]);
+    per_thread a_rooms(on_, dot_tiles::scratch(a_tiles)), h_rooms(on_, dot_tiles::scratch(h_tiles));
+    parallel_blocks(on_, a_.rows, size.height, [&](index_t, index_t begin, index_t end) {
+      auto &a_room = a_rooms.mine(), &h_room = h_rooms.mine();
+      a_tiles.load(begin, end, a_room);
+      h_tiles.load(begin, end, h_room);
+      for (index_t chunk = 0; chunk < a_tiles.chunks(); ++chunk) {
+        const float* a_dot = a_tiles.products(chunk, a_room);
+        const float* h_dot = h_tiles.products(chunk, h_room);
+        const double* const of_center = center_norm2.data() + chunk * size.width;
+        const index_t count = a_tiles.count(chunk), stride = a_tiles.stride(chunk);
+        for (index_t i = begin; i < end; ++i, a_dot += stride, h_dot += stride)
+          distance[i] = std::min(distance[i], least(norm2_[std::size_t(i)], of_center, a_dot, h_dot, count));
+      }
+    });
+  }
+
+  void squared_distances(index_t row, const std::vector<index_t>& others, float* d2) const {
+    const auto a_others = plain_rows::addresses_of(a_, others), h_others = plain_rows::addresses_of(h_, others);
+    std::vector<float> a_dot(others.size()), h_dot(others.size());
+    canonical_dots(a_.row(row), {a_others.data(), index_t(a_others.size())}, a_.cols, a_dot.data());
+    canonical_dots(h_.row(row), {h_others.data(), index_t(h_others.size())}, h_.cols, h_dot.data());
+    for (std::size_t j = 0; j < others.size(); ++j) {
+      const double other = norm2_[std::size_t(others[j])];
+      d2[j] = least(norm2_[std::size_t(row)], &other, &a_dot[j], &h_dot[j], 1);
     }
   }
 
  private:
+  /// The smallest of `count` squared distances of a row, made from its squared norm, those of the others, and
+  /// the products of the factors. The three products of equal rows are the same double, so that these are at
+  /// distance 0 exactly. What rounding makes negative is raised to 0.
+  float least(double norm2, const double* others_norm2, const float* a_dot, const float* h_dot,
+              index_t count) const {
+    constexpr index_t unroll = 8;
+    double low[unroll];
+    std::fill_n(low, unroll, std::numeric_limits<double>::infinity());
+    const auto lower_one = [&](index_t j, index_t lane) {
+      const double d = norm2 + others_norm2[j] - 2 * (double(a_dot[j]) * (double(h_dot[j]) + bias_));
+      low[lane] = d < low[lane] ? d : low[lane];
+    };
+    index_t j = 0;
+    for (; j + unroll <= count; j += unroll)
+      for (index_t lane = 0; lane < unroll; ++lane) lower_one(j + lane, lane);
+    for (; j < count; ++j) lower_one(j, 0);
+    const double d = *std::min_element(low, low + unroll);
+    return float(d > 0 ? d : 0);
+  }
+
   void multiply_norms(index_t begin, index_t end) {
-    float a_norm2[sweep_block], h_norm2[sweep_block];
+    float a_norm2[weight_block], h_norm2[weight_block];
     canonical_squared_norms(rows_between(a_, begin, end), a_norm2);
     canonical_squared_norms(rows_between(h_, begin, end), h_norm2);
     // Below half the range no dot product overflows, by Cauchy and Schwarz.
@@ -85,147 +147,141 @@ class outer_products {
     }
   }
 
+  cpu on_;
   matrix_view<const float> a_, h_;
   double bias_;                // what one more feature of 1 adds to every product of features
   std::vector<double> norm2_;  // |a_i|^2 (|h_i|^2 + bias)
 };
 
-constexpr index_t partial_sums = 8;
-
-/// Takes the minimum of each row's distance and its fresh one; returns the sum over rows that are not retired.
-/// Row i of the block goes to partial sum i mod 8: the order of additions is part of the result.
-double lower_and_sum(index_t rows, const float* fresh, float* distance) {
-  double sum[partial_sums] = {};
-  const auto lower_row = [&](index_t i, index_t lane) {
-    distance[i] = fresh[i] < distance[i] ? fresh[i] : distance[i];
-    sum[lane] += double(distance[i] > 0 ? distance[i] : 0);
-  };
-  index_t i = 0;
-  for (; i + partial_sums <= rows; i += partial_sums)
-    for (index_t lane = 0; lane < partial_sums; ++lane) lower_row(i + lane, lane);
-  for (index_t lane = 0; i < rows; ++i, ++lane) lower_row(i, lane);
-  return std::accumulate(sum, sum + partial_sums, 0.0);
-}
-
-/// Draws rows with probability proportional to their squared distance to the nearest pick.
+/// Weights are squared distances to the nearest pick, kept on the host.
 template <class Rows>
-class distance_sampling {
+class cpu_weights : public weight_pool {
  public:
-  distance_sampling(const Rows& points, std::uint64_t seed, first_center first)
-      : points_(points),
-        seed_(seed),
-        first_(first),
-        distance_(std::size_t(points.count())),
-        sum_(std::size_t(blocks_of(points.count(), sweep_block))) {}
+  cpu_weights(cpu on, Rows points)
+      : on_(on),
+        points_(std::move(points)),
+        weight_(std::size_t(points_.count())),
+        sums_(std::size_t(blocks_of(points_.count(), weight_block))) {
+    parallel_blocks(on, rows(), weight_block, [&](index_t, index_t begin, index_t end) {
+      points_.squared_norms(begin, end, weight_.data() + begin);
+    });
+  }
 
-  index_t rows() const { return points_.count(); }
+  index_t rows() const override { return points_.count(); }
 
-  void retire(index_t row) { distance_[std::size_t(row)] = retired; }
-
-  void sweep(index_t block, index_t begin, index_t end, index_t latest) {
-    float fresh[sweep_block];
-    float* const distance = distance_.data() + begin;
-    if (latest < 0) {
-      points_.squared_norms(begin, end, fresh);
-      for (index_t i = 0; i < end - begin; ++i)
-        if (distance[i] != retired) distance[i] = fresh[i];
-    } else {
-      points_.squared_distances(begin, end, latest, fresh);
-      sum_[std::size_t(block)] = lower_and_sum(end - begin, fresh, distance);
+  double sweep(const std::vector<candidate>& latest, const remaining& left) override {
+    proposals_.clear();
+    std::vector<index_t> centers;
+    for (const candidate& pick : latest) centers.push_back(pick.row);
+    if (!centers.empty()) {
+      if (first_) forget_norms();
+      points_.lower(centers, weight_.data());
     }
+    for (const index_t row : centers) weight_[std::size_t(row)] = retired;
+    const bool retire = centers.empty() || left.dwindles();
+    parallel_blocks(on_, rows(), weight_block, [&](index_t block, index_t begin, index_t end) {
+      if (retire)
+        for (index_t i = begin; i < end; ++i)
+          if (!left.eligible(i)) weight_[std::size_t(i)] = retired;
+      sums_[std::size_t(block)] = sum(weight_.data() + begin, end - begin);
+    });
+    std::partial_sum(sums_.begin(), sums_.end(), sums_.begin());
+    return sums_.empty() ? 0 : sums_.back();
   }
 
-  candidate choose(index_t pick) {
-    if (pick == 0) return choose_first();
-    const double total = std::accumulate(sum_.begin(), sum_.end(), 0.0);
-    if (!std::isfinite(total))
-      throw value_error("kmeans_pp: squared distances leave the range of fp32; scale the rows down");
-    if (total == 0) return lowest_left();
-    return draw(random_unit(seed_, stream::kmeans_pp, std::uint64_t(pick)) * total);
+  candidate largest() override {
+    const auto largest = std::max_element(weight_.begin(), weight_.end());  // the first of equals
+    return largest == weight_.end() || *largest < 0 ? candidate{} : at(largest - weight_.begin());
   }
+
+  candidate at(index_t row) override { return {row, weight_[std::size_t(row)]}; }
+
+  std::vector<candidate> propose(const std::vector<double>& units) override {
+    std::vector<candidate> drawn;
+    for (const double unit : units) drawn.push_back(at(draw(unit * sums_.back())));
+    for (const candidate& c : drawn) proposals_.push_back(c.row);
+    return drawn;
+  }
+
+  float nearest(index_t p, const std::vector<index_t>& accepted) override {
+    if (accepted.empty()) return infinity;
+    others_.clear();
+    for (const index_t place : accepted) others_.push_back(proposals_[std::size_t(place)]);
+    fresh_.resize(others_.size());
+    points_.squared_distances(proposals_[std::size_t(p)], others_, fresh_.data());
+    return *std::min_element(fresh_.begin(), fresh_.end());
+  }
+
+  index_t proposals_at_once() const override { return 16; }
 
  private:
-  candidate at(index_t row) const { return {row, distance_[std::size_t(row)]}; }
-
-  /// Before the first pick `distance_` holds squared norms; after it, nothing is near anything.
-  candidate choose_first() {
-    const candidate first = first_ == first_center::largest_norm ? largest_left() : any_left();
-    for (float& d : distance_)
-      if (d != retired) d = std::numeric_limits<float>::infinity();
-    return first;
+  /// Nothing is near anything before the first pick.
+  void forget_norms() {
+    for (float& w : weight_)
+      if (w != retired) w = infinity;
+    first_ = false;
   }
 
-  candidate largest_left() const {
-    const auto largest = std::max_element(distance_.begin(), distance_.end());  // the first of equals
-    return largest == distance_.end() || *largest < 0 ? candidate{} : at(largest - distance_.begin());
+  static double sum(const float* weight, index_t rows) {
+    double of_lane[weight_lanes] = {};
+    index_t i = 0;
+    for (; i + weight_lanes <= rows; i += weight_lanes)
+      for (int lane = 0; lane < weight_lanes; ++lane)
+        of_lane[lane] += double(weight[i + lane] > 0 ? weight[i + lane] : 0);
+    for (int lane = 0; i < rows; ++i, ++lane) of_lane[lane] += double(weight[i] > 0 ? weight[i] : 0);
+    return std::accumulate(of_lane, of_lane + weight_lanes, 0.0);
   }
 
-  candidate any_left() const {
-    const auto left = rows() - index_t(std::count(distance_.begin(), distance_.end(), retired));
-    if (left == 0) return {};
-    auto skip = std::min(left - 1, index_t(random_unit(seed_, stream::kmeans_pp, 0) * double(left)));
-    index_t row = 0;
-    while (distance_[std::size_t(row)] == retired || skip-- > 0) ++row;
-    return at(row);
-  }
-
-  candidate lowest_left() const {
-    const auto left = std::find_if(distance_.begin(), distance_.end(), [](float d) { return d != retired; });
-    return left == distance_.end() ? candidate{} : at(left - distance_.begin());
-  }
-
-  /// The row in whose share of [0, total) `target` lies. Should rounding put it past the last share, of a
-  /// block or of all, the last row or block with any share is meant.
-  candidate draw(double target) const {
-    index_t block = -1;
-    double before = 0, reached = 0;
-    for (index_t b = 0; b < index_t(sum_.size()) && (block < 0 || reached <= target); ++b) {
-      if (sum_[std::size_t(b)] == 0) continue;
-      block = b;
-      before = reached;
-      reached += sum_[std::size_t(b)];
-    }
-    return draw_within(block, target - before);
-  }
-
-  candidate draw_within(index_t block, double target) const {
-    const index_t end = std::min(rows(), (block + 1) * sweep_block);
+  index_t draw(double target) const {
+    // A block without any share ends where it begins, at or below the target.
+    auto block = std::upper_bound(sums_.begin(), sums_.end(), target);
+    if (block == sums_.end()) block = std::lower_bound(sums_.begin(), sums_.end(), sums_.back());
+    const index_t begin = (block - sums_.begin()) * weight_block;
+    const index_t end = std::min(rows(), begin + weight_block);
+    target -= block == sums_.begin() ? 0 : *(block - 1);
     index_t row = -1;
     double reached = 0;
-    for (index_t i = block * sweep_block; i < end && (row < 0 || reached <= target); ++i) {
-      if (!(distance_[std::size_t(i)] > 0)) continue;
+    for (index_t i = begin; i < end && (row < 0 || reached <= target); ++i) {
+      if (!(weight_[std::size_t(i)] > 0)) continue;
       row = i;
-      reached += double(distance_[std::size_t(i)]);
+      reached += double(weight_[std::size_t(i)]);
     }
-    return at(row);
+    return row;
   }
 
-  const Rows& points_;
-  std::uint64_t seed_;
-  first_center first_;
-  std::vector<float> distance_;  // to the nearest pick
-  std::vector<double> sum_;      // of the distances of each block
+  cpu on_;
+  Rows points_;
+  bool first_ = true;          // no pick yet: weights are squared norms
+  std::vector<float> weight_;  // and then squared distances to the nearest pick
+  std::vector<double> sums_;   // of the weights up to the end of each block
+  std::vector<index_t> proposals_, others_;
+  std::vector<float> fresh_;
 };
-
-template <class Rows>
-std::vector<candidate> sample(cpu on, const Rows& points, const allowance& limit, std::uint64_t seed,
-                              first_center first) {
-  distance_sampling<Rows> model(points, seed, first);
-  return greedy(on, "kmeans_pp", limit, model);
-}
 
 }  // namespace
 
+std::unique_ptr<weight_pool> kmeans_pp_pool(cpu on, matrix_view<const float> points) {
+  return std::make_unique<cpu_weights<plain_rows>>(on, plain_rows(on, points));
+}
+
+std::unique_ptr<weight_pool> kmeans_pp_pool(cpu on, const factored_rows& points) {
+  return std::make_unique<cpu_weights<outer_products>>(on, outer_products(on, points));
+}
+
 std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::uint64_t seed, first_center first, batch_counts*) {
+                                 std::uint64_t seed, first_center first, batch_counts* counts) {
   const cpu host = require_cpu(on, "kmeans_pp");
-  return sample(host, plain_rows(on, points), limit, seed, first);
+  const auto pool = kmeans_pp_pool(host, points);
+  check_allowance("kmeans_pp", limit, points.rows);
+  return stale_rejection(*pool, limit, seed, first, counts);
 }
 
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
-                                 std::uint64_t seed, first_center first, batch_counts*) {
+                                 std::uint64_t seed, first_center first, batch_counts* counts) {
   const cpu host = require_cpu(on, "kmeans_pp");
-  return sample(host, outer_products(on, points), limit, seed, first);
+  const auto pool = kmeans_pp_pool(host, points);
+  check_allowance("kmeans_pp", limit, points.a.rows);
+  return stale_rejection(*pool, limit, seed, first, counts);
 }
 
 }  // namespace poolwise

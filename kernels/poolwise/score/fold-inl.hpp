@@ -244,13 +244,11 @@ struct logit_fold : leaders<Track> {
     // Where all is -Inf so far any finite reference makes every e^d 0.
     const floats reference = hn::Max(this->largest, all(std::numeric_limits<float>::lowest()));
     const float_mask risen = hn::Gt(this->largest, before);
-    sums s(x, reference);
+    sums s(x, reference, risen);
     each_column(n, s, prefetch);
     if (!first) rescale(clamp_exponent(hn::Sub(before, reference)), risen);
     weighted.add(s.weighted.total());
-    // Of the chunk's elements equal to the largest, one is left out if the row's largest is among them.
-    const floats ties = hn::Sub(s.largest, hn::IfThenElseZero(risen, all(1)));
-    rest.add(hn::Add(s.rest.total(), ties));
+    rest.add(s.rest.total());
   }
 
   HWY_INLINE float_mask valid() const {
@@ -282,22 +280,22 @@ struct logit_fold : leaders<Track> {
     chunk& x;
     floats reference;
     column_sum rest, weighted;
-    floats largest;  // how many elements equal the reference
+    floats leader;  // the largest term so far, which the sum of the rest leaves out
 
-    HWY_INLINE sums(chunk& columns, floats r) : x(columns), reference(r), largest(all(0)) {}
+    /// Where the row's largest element is not among these columns, 1 stands for it.
+    HWY_INLINE sums(chunk& columns, floats r, float_mask largest_is_here)
+        : x(columns), reference(r), leader(hn::IfThenElse(largest_is_here, all(0), all(1))) {}
 
     template <int Part>
     HWY_INLINE void step(index_t c) {
-      const floats d = hn::Sub(x.load(c), reference);
-      const float_mask equal = hn::Eq(d, all(0));
-      const floats exponent = clamp_exponent(d);
+      const floats exponent = clamp_exponent(hn::Sub(x.load(c), reference));
       const floats term = exp_clamped(exponent);
       if constexpr (Track.terms) x.store(c, term);
-      // Written so that AVX-512 masks the additions; an exponent of 0 adds nothing to the weighted sum by
-      // itself.
-      rest.part[Part] = hn::IfThenElse(equal, rest.part[Part], hn::Add(rest.part[Part], term));
+      // Of the leader and the newcomer the smaller joins the rest. No comparison, no mask, and ties need no
+      // count.
+      rest.part[Part] = hn::Add(rest.part[Part], lesser(leader, term));
+      leader = hn::Max(leader, term);
       weighted.part[Part] = fma(exponent, term, weighted.part[Part]);
-      largest = hn::IfThenElse(equal, hn::Add(largest, all(1)), largest);
     }
   };
 };

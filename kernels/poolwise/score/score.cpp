@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
@@ -192,8 +193,16 @@ void score(const where& on, const real_matrix& x, outputs kind, std::span<const 
     throw shape_error("score: scores has " + columns(scores.cols) + " but " + std::to_string(which.size()) +
                       " acquisitions were asked for; pass one column per acquisition");
   require_logits_for_energy(kind, which);
-  if constexpr (has_cuda)
+  if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return score_cuda(*device, x, kind, which, scores);
+    if (const auto* devices = std::get_if<offload>(&on))
+      return for_each_tile(
+          *devices, "score",
+          [&](const device_tile& tile, const real_matrix& rows_of_x, matrix_view<float> scores_of_rows) {
+            score(tile.on, rows_of_x, kind, which, scores_of_rows);
+          },
+          x, scores);
+  }
   const cpu host = require_cpu(on, "score");
   if (which.empty()) return;
   parallel_blocks(host, rows_of(x), rows_per_block(cols_of(x)), [&](index_t, index_t begin, index_t end) {
@@ -217,8 +226,16 @@ void output_gradient(const where& on, const real_matrix& x, outputs kind, matrix
     throw shape_error("output_gradient: a is [" + std::to_string(a.rows) + ", " + std::to_string(a.cols) +
                       "] but x is [" + std::to_string(rows_of(x)) + ", " + std::to_string(cols_of(x)) +
                       "]; pass an array of the shape of x");
-  if constexpr (has_cuda)
+  if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return output_gradient_cuda(*device, x, kind, a);
+    if (const auto* devices = std::get_if<offload>(&on))
+      return for_each_tile(
+          *devices, "output_gradient",
+          [&](const device_tile& tile, const real_matrix& rows_of_x, matrix_view<float> rows_of_a) {
+            output_gradient(tile.on, rows_of_x, kind, rows_of_a);
+          },
+          x, a);
+  }
   const cpu host = require_cpu(on, "output_gradient");
   parallel_blocks(host, rows_of(x), rows_per_block(cols_of(x)), [&](index_t, index_t begin, index_t end) {
     HWY_DYNAMIC_DISPATCH(gradient_rows)(x, kind, begin, end, a);

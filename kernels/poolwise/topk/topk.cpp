@@ -3,14 +3,20 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
+#include <variant>
 
+#include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/topk/detail/guess.hpp"
+#include "poolwise/topk/detail/topk_cuda.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "poolwise/topk/topk.cpp"
@@ -99,23 +105,17 @@ constexpr index_t most_lanes = 16;
 // A type of its own, so that the standard algorithms inline it.
 constexpr auto by_order = [](const candidate& a, const candidate& b) { return before(a, b); };
 
-/// Adds the NaN among scores, the first of which is row `first_row`. Blocks may come in any order.
-void add_nan(vector_view<const float> scores, index_t first_row, nan_rows& found) {
-  const index_t count = HWY_DYNAMIC_DISPATCH(count_nan)(scores.data, scores.size);
-  if (count == 0) return;
-  const float* const nan = std::find_if(scores.begin(), scores.end(), [](float s) { return std::isnan(s); });
-  const index_t row = first_row + (nan - scores.begin());
-  found.first = found.count == 0 ? row : std::min(found.first, row);
-  found.count += count;
+nan_rows nan_among(vector_view<const float> scores, index_t first_row, const std::uint8_t* barred) {
+  nan_rows found;
+  if (HWY_DYNAMIC_DISPATCH(count_nan)(scores.data, scores.size) == 0) return found;
+  for (index_t i = 0; i < scores.size; ++i)
+    if (std::isnan(scores[i]) && !(barred != nullptr && barred[i] != 0)) found += {first_row + i, 1};
+  return found;
 }
 
 nan_rows sum(const std::vector<nan_rows>& parts) {
   nan_rows all;
-  for (const nan_rows& part : parts) {
-    if (part.count == 0) continue;
-    all.first = all.count == 0 ? part.first : std::min(all.first, part.first);
-    all.count += part.count;
-  }
+  for (const nan_rows& part : parts) all += part;
   return all;
 }
 
@@ -123,18 +123,103 @@ vector_view<const float> between(vector_view<const float> scores, index_t begin,
   return {scores.data + begin, end - begin};
 }
 
+const std::uint8_t* from(vector_view<const std::uint8_t> barred, index_t row) {
+  return barred.empty() ? nullptr : barred.data + row;
+}
+
 /// The threads that parallel_blocks would use at most.
 std::size_t team(cpu on, index_t items) {
   return std::size_t(std::clamp<index_t>(blocks_of(items, block), 1, threads_of(on)));
 }
 
+void require_entries(const char* call, vector_view<const std::uint8_t> barred, index_t rows) {
+  if (barred.empty() || barred.size == rows) return;
+  throw shape_error(std::string(call) + ": barred has " + std::to_string(barred.size) +
+                    " entries but there are " + std::to_string(rows) +
+                    " rows; pass one entry per row, or none");
+}
+
+/// What the best k of `scores` come before, if a sample tells.
+std::optional<candidate> sampled_threshold(vector_view<const float> scores, index_t k) {
+  const top_k_guess guess = guess_top_k(scores.size, k);
+  if (guess.step == 0) return {};
+  top_k_state sample(guess.rank);
+  for (index_t row = 0; row < scores.size; row += guess.step) sample.add({row, scores[row]});
+  const std::vector<candidate> best = sample.best();
+  if (index_t(best.size()) < guess.rank) return {};
+  return best.back();
+}
+
+/// Shows all scores to `state`, wherever `on` is, and counts the NaN.
+nan_rows keep_best(const where& on, vector_view<const float> scores, top_k_state& state) {
+  if constexpr (has_cuda) {
+    if (const auto* device = std::get_if<cuda>(&on))
+      return keep_best_cuda(*device, "top_k", scores, 0, {}, state);
+    if (const auto* devices = std::get_if<offload>(&on))
+      return keep_best_cuda(*devices, "top_k", scores, 0, {}, state);
+  }
+  const cpu host = require_cpu(on, "top_k");
+  std::vector<top_k_state> states(team(host, scores.size), state);
+  std::vector<nan_rows> nans(states.size());
+  parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
+    const auto thread = std::size_t(omp_get_thread_num());
+    nans[thread] += nan_among(between(scores, begin, end), begin, nullptr);
+    states[thread].add(cpu{1}, between(scores, begin, end), begin);
+  });
+  for (const top_k_state& part : states) state.merge(part);
+  return sum(nans);
+}
+
+void refuse_nan(const nan_rows& nan) {
+  if (nan.count > 0)
+    throw value_error("top_k: the score of row " + std::to_string(nan.first) + " is NaN (" +
+                      std::to_string(nan.count) + " such rows); leave these rows out");
+}
+
+// ---- The bytes of a state
+
+constexpr char magic[8] = {'p', 'w', 't', 'o', 'p', 'k', 0, 1};  // the last one: the version
+
+/// FNV-1a: a slip of the disk or the wire shows, malice does not.
+std::uint64_t checksum(std::span<const std::byte> bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const std::byte b : bytes) hash = (hash ^ std::uint64_t(b)) * 0x100000001b3u;
+  return hash;
+}
+
+void put(std::vector<std::byte>& bytes, std::uint64_t value, int size = 8) {
+  for (int i = 0; i < size; ++i) bytes.push_back(std::byte(value >> 8 * i));
+}
+
+std::uint64_t get(std::span<const std::byte>& bytes, std::size_t size = 8) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < size; ++i) value |= std::uint64_t(bytes[i]) << 8 * i;
+  bytes = bytes.subspan(size);
+  return value;
+}
+
+constexpr std::size_t bytes_of_candidate = 12, bytes_around = sizeof magic + 8 + 8 + 8;
+
 }  // namespace
 
-nan_rows find_nan(const where& on, vector_view<const float> scores) {
+nan_rows& nan_rows::operator+=(const nan_rows& other) {
+  if (other.count > 0) first = count == 0 ? other.first : std::min(first, other.first);
+  count += other.count;
+  return *this;
+}
+
+nan_rows find_nan(const where& on, vector_view<const float> scores, vector_view<const std::uint8_t> barred) {
+  require_build_for(on, "find_nan");
+  require_entries("find_nan", barred, scores.size);
+  if constexpr (has_cuda) {
+    if (const auto* device = std::get_if<cuda>(&on)) return find_nan_cuda(*device, scores, barred);
+    if (const auto* devices = std::get_if<offload>(&on)) return find_nan_cuda(*devices, scores, barred);
+  }
   const cpu host = require_cpu(on, "find_nan");
   std::vector<nan_rows> parts(team(host, scores.size));
   parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
-    add_nan(between(scores, begin, end), begin, parts[std::size_t(omp_get_thread_num())]);
+    parts[std::size_t(omp_get_thread_num())] +=
+        nan_among(between(scores, begin, end), begin, from(barred, begin));
   });
   return sum(parts);
 }
@@ -143,21 +228,30 @@ top_k_state::top_k_state(index_t k) : k_(k) {
   if (k < 0) throw value_error("top_k: k is " + std::to_string(k) + "; ask for 0 rows or more");
 }
 
-void top_k_state::add(const where& on, vector_view<const float> scores, index_t first_row) {
+void top_k_state::add(const where& on, vector_view<const float> scores, index_t first_row,
+                      vector_view<const std::uint8_t> barred) {
+  require_build_for(on, "top_k_state::add");
+  require_entries("top_k_state::add", barred, scores.size);
+  if constexpr (has_cuda) {
+    if (const auto* device = std::get_if<cuda>(&on))
+      return void(keep_best_cuda(*device, "top_k_state::add", scores, first_row, barred, *this));
+    if (const auto* devices = std::get_if<offload>(&on))
+      return void(keep_best_cuda(*devices, "top_k_state::add", scores, first_row, barred, *this));
+  }
   const cpu host = require_cpu(on, "top_k_state::add");
   const std::size_t threads = team(host, scores.size);
-  if (threads == 1) return add_rows(scores, first_row);
+  if (threads == 1) return add_rows(scores, first_row, from(barred, 0));
   top_k_state empty(k_);  // what this state has already ruled out, its parts need not keep either
-  empty.worst_ = worst_;
-  empty.full_ = full_;
+  if (full_) empty.keep_only_before(worst_);
   std::vector<top_k_state> parts(threads, empty);
   parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
-    parts[std::size_t(omp_get_thread_num())].add_rows(between(scores, begin, end), first_row + begin);
+    parts[std::size_t(omp_get_thread_num())].add_rows(between(scores, begin, end), first_row + begin,
+                                                      from(barred, begin));
   });
   for (const top_k_state& part : parts) merge(part);
 }
 
-void top_k_state::add_rows(vector_view<const float> scores, index_t first_row) {
+void top_k_state::add_rows(vector_view<const float> scores, index_t first_row, const std::uint8_t* barred) {
   if (k_ == 0) return;
   std::int32_t places[chunk + most_lanes];
   for (index_t begin = 0; begin < scores.size; begin += chunk) {
@@ -169,7 +263,8 @@ void top_k_state::add_rows(vector_view<const float> scores, index_t first_row) {
     const float threshold = full_ ? worst_.score : -std::numeric_limits<float>::infinity();
     const index_t count = ties ? HWY_DYNAMIC_DISPATCH(places_from)(here, size, threshold, places)
                                : HWY_DYNAMIC_DISPATCH(places_above)(here, size, threshold, places);
-    for (index_t p = 0; p < count; ++p) add({row + places[p], here[places[p]]});
+    for (index_t p = 0; p < count; ++p)
+      if (barred == nullptr || barred[begin + places[p]] == 0) add({row + places[p], here[places[p]]});
   }
 }
 
@@ -182,8 +277,7 @@ void top_k_state::add(candidate c) {
 void top_k_state::compact() {
   std::nth_element(kept_.begin(), kept_.begin() + (k_ - 1), kept_.end(), by_order);
   kept_.resize(std::size_t(k_));
-  worst_ = kept_.back();
-  full_ = true;
+  keep_only_before(kept_.back());
 }
 
 void top_k_state::merge(const top_k_state& other) {
@@ -193,29 +287,84 @@ void top_k_state::merge(const top_k_state& other) {
   for (const candidate& c : other.kept_) add(c);
 }
 
+void top_k_state::keep_only_before(candidate c) {
+  if (full_ && !before(c, worst_)) return;
+  worst_ = c;
+  full_ = true;
+}
+
+std::optional<candidate> top_k_state::threshold() const { return full_ ? std::optional(worst_) : std::nullopt; }
+
 std::vector<candidate> top_k_state::best() const {
   std::vector<candidate> best = kept_;
   const auto end = best.begin() + std::min(k_, index_t(best.size()));
   if (end != best.end()) std::nth_element(best.begin(), end, best.end(), by_order);
-  std::sort(best.begin(), end, by_order);
+  if (!std::is_sorted(best.begin(), end, by_order)) std::sort(best.begin(), end, by_order);
   best.erase(end, best.end());
+  for (candidate& c : best) c.score += 0.0f;
   return best;
 }
 
+std::vector<std::byte> top_k_state::to_bytes() const {
+  const std::vector<candidate> candidates = best();
+  std::vector<std::byte> bytes(sizeof magic);
+  bytes.reserve(bytes_around + candidates.size() * bytes_of_candidate);
+  std::memcpy(bytes.data(), magic, sizeof magic);
+  put(bytes, std::uint64_t(k_));
+  put(bytes, candidates.size());
+  for (const candidate& c : candidates) {
+    put(bytes, std::uint64_t(c.row));
+    put(bytes, std::bit_cast<std::uint32_t>(c.score), 4);
+  }
+  put(bytes, checksum(bytes));
+  return bytes;
+}
+
+top_k_state top_k_state::from_bytes(std::span<const std::byte> bytes) {
+  const auto refuse = [](const std::string& what) {
+    throw format_error("top_k_state::from_bytes: " + what + "; pass what to_bytes wrote");
+  };
+  if (bytes.size() < bytes_around || std::memcmp(bytes.data(), magic, sizeof magic - 1) != 0)
+    refuse("got " + std::to_string(bytes.size()) + " bytes that are not a top_k_state");
+  if (const int version = int(bytes[sizeof magic - 1]); version != magic[sizeof magic - 1])
+    refuse("got version " + std::to_string(version) + " of the bytes but this build reads version 1");
+  auto rest = bytes.last(8);
+  if (get(rest) != checksum(bytes.first(bytes.size() - 8))) refuse("the checksum is wrong");
+  rest = bytes.subspan(sizeof magic);
+  const auto k = index_t(get(rest));
+  const std::uint64_t count = get(rest);
+  if (k < 0 || count > std::uint64_t(k) || count != (rest.size() - 8) / bytes_of_candidate ||
+      (rest.size() - 8) % bytes_of_candidate != 0)
+    refuse("it counts " + std::to_string(count) + " candidates of " + std::to_string(k) + " in " +
+           std::to_string(bytes.size()) + " bytes");
+  top_k_state state(k);
+  state.kept_.resize(std::size_t(count));
+  for (candidate& c : state.kept_) {
+    c.row = index_t(get(rest));
+    c.score = std::bit_cast<float>(std::uint32_t(get(rest, 4)));
+  }
+  const auto& kept = state.kept_;
+  if (std::any_of(kept.begin(), kept.end(), [](const candidate& c) { return std::isnan(c.score); }) ||
+      std::adjacent_find(kept.begin(), kept.end(),
+                         [](const auto& a, const auto& b) { return !before(a, b); }) != kept.end())
+    refuse("its candidates are not best first");
+  if (count == std::uint64_t(k) && k > 0) state.keep_only_before(kept.back());
+  return state;
+}
+
 std::vector<candidate> top_k(const where& on, vector_view<const float> scores, index_t k) {
-  const cpu host = require_cpu(on, "top_k");
-  std::vector<top_k_state> states(team(host, scores.size), top_k_state(k));
-  std::vector<nan_rows> nans(states.size());
-  parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
-    const auto thread = std::size_t(omp_get_thread_num());
-    add_nan(between(scores, begin, end), begin, nans[thread]);
-    states[thread].add(cpu{1}, between(scores, begin, end), begin);
-  });
-  if (const nan_rows nan = sum(nans); nan.count > 0)
-    throw value_error("top_k: the score of row " + std::to_string(nan.first) + " is NaN (" +
-                      std::to_string(nan.count) + " such rows); leave these rows out");
-  for (std::size_t t = 1; t < states.size(); ++t) states[0].merge(states[t]);
-  return states[0].best();
+  require_build_for(on, "top_k");
+  const auto sweep = [&](const std::optional<candidate>& limit) {
+    top_k_state best(k);
+    if (limit) best.keep_only_before(*limit);
+    refuse_nan(keep_best(on, scores, best));
+    return best.best();
+  };
+  // In device memory the sample is taken where the scores are.
+  const auto limit = std::holds_alternative<cuda>(on) ? std::nullopt : sampled_threshold(scores, k);
+  std::vector<candidate> best = sweep(limit);
+  if (limit && index_t(best.size()) < k) best = sweep({});
+  return best;
 }
 
 }  // namespace poolwise

@@ -15,6 +15,16 @@ void canonical_dots(matrix_view<const float> x, const float* y, float* dot);
 /// norm[i] = canonical_dot(x.row(i), x.row(i), x.cols), for every row of x.
 void canonical_squared_norms(matrix_view<const float> x, float* norm);
 
+/// d2[j] = canonical_squared_distance(x, y[j], cols), for rows y[j] that lie anywhere.
+void canonical_squared_distances(const float* x, vector_view<const float* const> y, index_t cols, float* d2);
+
+/// d2[i] = canonical_squared_distance(x[i], y[i], cols).
+void canonical_squared_distances(vector_view<const float* const> x, const float* const* y, index_t cols,
+                                 float* d2);
+
+/// dot[j] = canonical_dot(x, y[j], cols).
+void canonical_dots(const float* x, vector_view<const float* const> y, index_t cols, float* dot);
+
 /// Rows begin, ..., end - 1 of x.
 inline matrix_view<const float> rows_between(matrix_view<const float> x, index_t begin, index_t end) {
   return {x.row(begin), end - begin, x.cols, x.stride};

@@ -1,0 +1,21 @@
+// The pools of the greedy engines, with their rows in host memory.
+#pragma once
+
+#include <memory>
+
+#include "poolwise/diverse/detail/stale_rejection.hpp"
+#include "poolwise/diverse/detail/threshold_batch.hpp"
+#include "poolwise/diverse/diverse.hpp"
+
+namespace poolwise {
+
+/// The gain of a row is its squared distance to the nearest labelled or picked row, times its weight. Views as
+/// `kcenter` takes them, checked by it; they must outlive the pool.
+std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
+                                        vector_view<const float> covered, vector_view<const float> weights);
+
+/// Weights are squared distances to the nearest pick. throws as `kmeans_pp` does.
+std::unique_ptr<weight_pool> kmeans_pp_pool(cpu on, matrix_view<const float> points);
+std::unique_ptr<weight_pool> kmeans_pp_pool(cpu on, const factored_rows& points);
+
+}  // namespace poolwise

@@ -1,0 +1,223 @@
+#include <bit>
+#include <cub/device/device_radix_sort.cuh>
+#include <limits>
+#include <utility>
+
+#include "poolwise/topk/detail/filter_cuda.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr int block_threads = 256;
+constexpr int quads = 4;  // 16-byte reads in flight in a thread
+constexpr unsigned all_lanes = 0xffffffffu;
+constexpr row_key worst_key = ~row_key{0};  // of no row: a NaN or a barred one
+
+/// Unsigned order is descending order of floats, with -0 as 0.
+__device__ row_key key_of(float score, index_t row) {
+  const unsigned bits = __float_as_uint(score + 0.0f);
+  const unsigned descending = bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
+  return row_key{descending} << 32 | static_cast<unsigned>(row);
+}
+
+__host__ __device__ unsigned score_bits(row_key key) {
+  const auto descending = static_cast<unsigned>(key >> 32);
+  return descending & 0x80000000u ? descending : ~descending & 0x7fffffffu;
+}
+
+__global__ void start_kernel(filter_state* state, float score, index_t row) {
+  *state = {score, row, 0, 0, ~0ull};
+}
+
+__global__ void sample_kernel(const float* scores, index_t stride, index_t count, index_t step,
+                              const std::uint8_t* barred, row_key* keys) {
+  const index_t i = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= count) return;
+  const float score = scores[i * stride];
+  const bool out = score != score || (barred != nullptr && barred[i * step] != 0);
+  keys[i] = out ? worst_key : key_of(score, i * step);
+}
+
+__global__ void sharpen_kernel(filter_state* state, const row_key* key) {
+  if (*key == worst_key) return;  // fewer rows than the rank
+  const float score = __uint_as_float(score_bits(*key));
+  const index_t row = static_cast<unsigned>(*key);
+  if (score > state->score || (score == state->score && row < state->row)) {
+    state->score = score;
+    state->row = row;
+  }
+}
+
+__device__ float4 four(float value) { return {value, value, value, value}; }
+
+/// Up to four neighbouring values from x[0], 16-byte aligned; `lowest` for those that are not in [begin, end).
+__device__ float4 load_quad(const float* x, index_t begin, index_t end) {
+  if (begin <= 0 && end >= 4) return *reinterpret_cast<const float4*>(x);
+  float4 v = four(-std::numeric_limits<float>::infinity());
+  if (begin <= 0 && end > 0) v.x = x[0];
+  if (begin <= 1 && end > 1) v.y = x[1];
+  if (begin <= 2 && end > 2) v.z = x[2];
+  if (begin <= 3 && end > 3) v.w = x[3];
+  return v;
+}
+
+/// Which of four scores are not below the threshold: few but the rows that are kept, and NaN.
+__device__ unsigned not_below(float4 s, float threshold) {
+  return unsigned(!(s.x < threshold)) | unsigned(!(s.y < threshold)) << 1 | unsigned(!(s.z < threshold)) << 2 |
+         unsigned(!(s.w < threshold)) << 3;
+}
+
+/// The sum over the lanes before this one; `total` over all.
+__device__ int sum_before(int mine, int lane, int& total) {
+  int sum = mine;
+  for (int reach = 1; reach < 32; reach *= 2) {
+    const int other = __shfl_up_sync(all_lanes, sum, unsigned(reach));
+    if (lane >= reach) sum += other;
+  }
+  total = __shfl_sync(all_lanes, sum, 31);
+  return sum - mine;
+}
+
+/// A block takes 256 * 16 neighbouring scores at a time. One compare a score settles nearly all of them; a warp
+/// with one that it does not settle looks again at those alone, and takes room for all it keeps at once.
+__global__ __launch_bounds__(block_threads) void filter_kernel(vector_view<const float> scores,
+                                                               index_t first_row, const std::uint8_t* barred,
+                                                               filter_state* state, row_key* keys,
+                                                               index_t capacity) {
+  const float threshold = state->score;
+  const index_t threshold_row = state->row;
+  const int lane = int(threadIdx.x % 32);
+  const index_t shift = index_t(reinterpret_cast<std::uintptr_t>(scores.data) / sizeof(float) % 4);
+  const float* const aligned = scores.data - shift;
+  const index_t end = shift + scores.size;
+  constexpr index_t block_values = index_t(block_threads) * quads * 4;
+  for (index_t base = blockIdx.x * block_values; base < end; base += gridDim.x * block_values) {
+    const auto place_of = [&](int quad) { return base + (index_t(quad) * block_threads + threadIdx.x) * 4; };
+    float4 s[quads];
+#pragma unroll
+    for (int q = 0; q < quads; ++q) {
+      const index_t place = place_of(q);
+      s[q] = load_quad(aligned + place, shift - place, end - place);
+    }
+    unsigned open = 0;
+#pragma unroll
+    for (int q = 0; q < quads; ++q) open |= not_below(s[q], threshold) << 4 * q;
+    if (!__any_sync(all_lanes, open != 0)) continue;
+
+    unsigned kept = 0;
+    int nans = 0;
+    index_t first_nan = 0;
+    for (; open != 0; open &= open - 1) {
+      const int bit = __ffs(int(open)) - 1;
+      const index_t place = place_of(bit / 4) + bit % 4;
+      if (place < shift || place >= end) continue;
+      const float score = aligned[place];
+      const index_t i = place - shift;
+      const bool nan = score != score;
+      if (!nan && !(score > threshold || first_row + i < threshold_row)) continue;
+      if (barred != nullptr && barred[i] != 0) continue;
+      if (nan) {
+        if (nans++ == 0) first_nan = first_row + i;
+      } else {
+        kept |= 1u << bit;
+      }
+    }
+    if (nans > 0) atomicMin(&state->first_nan, static_cast<unsigned long long>(first_nan));
+    int total_nans = 0, total = 0;
+    sum_before(nans, lane, total_nans);
+    const int before = sum_before(__popc(kept), lane, total);
+    unsigned long long begin = 0;
+    if (lane == 0) {
+      if (total_nans > 0) atomicAdd(&state->nans, static_cast<unsigned long long>(total_nans));
+      if (total > 0) begin = atomicAdd(&state->count, static_cast<unsigned long long>(total));
+    }
+    index_t to = index_t(__shfl_sync(all_lanes, begin, 0)) + before;
+    for (; kept != 0; kept &= kept - 1, ++to) {
+      const int bit = __ffs(int(kept)) - 1;
+      const index_t place = place_of(bit / 4) + bit % 4;
+      if (to < capacity) keys[to] = key_of(aligned[place], first_row + place - shift);
+    }
+  }
+}
+
+// Enough blocks for the largest device, each at work long enough to be worth its start.
+constexpr index_t most_blocks = 4096;
+
+}  // namespace
+
+row_filter::row_filter(device_memory& memory, index_t capacity)
+    : memory_(memory), keys_(memory, capacity), sorted_(memory, capacity), state_(memory, 1) {
+  std::size_t scratch = 0;
+  cub::DoubleBuffer<row_key> buffer(keys_.data(), sorted_.data());
+  check(cub::DeviceRadixSort::SortKeys(nullptr, scratch, buffer, capacity), memory.call(),
+        "sizing a radix sort");
+  scratch_ = memory.array<std::byte>(index_t(scratch));
+}
+
+std::size_t row_filter::bytes(index_t capacity, const char* call) {
+  std::size_t scratch = 0;
+  cub::DoubleBuffer<row_key> buffer(nullptr, nullptr);
+  check(cub::DeviceRadixSort::SortKeys(nullptr, scratch, buffer, capacity), call, "sizing a radix sort");
+  return std::size_t(capacity) * 2 * sizeof(row_key) + scratch + sizeof(filter_state);
+}
+
+void row_filter::start(const std::optional<candidate>& limit) {
+  const candidate none{std::numeric_limits<index_t>::max(), -std::numeric_limits<float>::infinity()};
+  const candidate from = limit.value_or(none);
+  start_kernel<<<1, 1, 0, memory_.stream()>>>(state_.data(), from.score, from.row);
+  check(cudaGetLastError(), memory_.call(), "launching start_kernel");
+  if (capacity() == 0) return;
+  // Places that nothing is written to sort last.
+  check(cudaMemsetAsync(keys_.data(), 0xff, std::size_t(capacity()) * sizeof(row_key), memory_.stream()),
+        memory_.call(), "clearing keys");
+}
+
+void row_filter::sharpen(const float* scores, index_t stride, index_t count, index_t step,
+                         const std::uint8_t* barred, index_t rank) {
+  sample_kernel<<<grid_of(count, block_threads), block_threads, 0, memory_.stream()>>>(
+      scores, stride, count, step, barred, keys_.data());
+  check(cudaGetLastError(), memory_.call(), "launching sample_kernel");
+  sort(count);
+  sharpen_kernel<<<1, 1, 0, memory_.stream()>>>(state_.data(), keys_.data() + (rank - 1));
+  check(cudaGetLastError(), memory_.call(), "launching sharpen_kernel");
+  check(cudaMemsetAsync(keys_.data(), 0xff, std::size_t(capacity()) * sizeof(row_key), memory_.stream()),
+        memory_.call(), "clearing keys");
+}
+
+void row_filter::show(vector_view<const float> scores, index_t row, const std::uint8_t* barred) {
+  if (scores.size == 0) return;
+  const index_t per_block = block_threads * quads * 4;
+  filter_kernel<<<grid_of(scores.size + 3, per_block, most_blocks), block_threads, 0, memory_.stream()>>>(
+      scores, row, barred, state_.data(), keys_.data(), capacity());
+  check(cudaGetLastError(), memory_.call(), "launching filter_kernel");
+}
+
+row_filter::result row_filter::best(index_t k) {
+  const index_t size = std::min(k, capacity());
+  if (size > 0) sort(capacity());
+  filter_state found{};
+  std::vector<row_key> keys(static_cast<std::size_t>(size));
+  copy_async(&found, state_.data(), 1, memory_);
+  copy_async(keys.data(), keys_.data(), size, memory_);
+  check(cudaStreamSynchronize(memory_.stream()), memory_.call(), "waiting for the best rows");
+
+  result all;
+  all.count = index_t(found.count);
+  all.limit = {found.row, found.score};
+  if (found.nans > 0) all.nan = {index_t(found.first_nan), index_t(found.nans)};
+  keys.resize(std::size_t(std::min(size, all.count)));
+  for (const row_key key : keys)
+    all.best.push_back({index_t(key & 0xffffffffu), std::bit_cast<float>(score_bits(key))});
+  return all;
+}
+
+void row_filter::sort(index_t count) {
+  if (count == 0) return;
+  cub::DoubleBuffer<row_key> buffer(keys_.data(), sorted_.data());
+  auto bytes = std::size_t(scratch_.size());
+  check(cub::DeviceRadixSort::SortKeys(scratch_.data(), bytes, buffer, count, 0, 64, memory_.stream()),
+        memory_.call(), "sorting the best rows");
+  if (buffer.Current() != keys_.data()) std::swap(keys_, sorted_);
+}
+
+}  // namespace poolwise
