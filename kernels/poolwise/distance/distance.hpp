@@ -42,8 +42,7 @@ void squared_norms(const where& on, matrix_view<const float> points, vector_view
 void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
              vector_view<float> d2, vector_view<index_t> which = {});
 
-/// The first row that holds a NaN or an infinity, and how many such rows there are (first = -1 if none). With
-/// `offload` the CPU looks: a look over a row costs less than its way to a device.
+/// The first row that holds a NaN or an infinity, and how many such rows there are (first = -1 if none).
 struct nonfinite_rows {
   index_t first = -1;
   index_t count = 0;
