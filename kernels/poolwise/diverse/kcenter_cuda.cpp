@@ -162,7 +162,7 @@ class shard {
     gather_rows(memory_, points_, {numbers_.data(), count}, centers_.data(), pitch);
   }
 
-  bool resident() const { return !stream_ || rows_.size() > 0 || points_.rows == 0; }
+  bool resident() const { return copies_ == nullptr; }
   matrix_view<const float> on_device() const {
     return stream_ ? matrix_view<const float>{rows_.data(), points_.rows, points_.cols, pitch_of(points_.cols)}
                    : points_;
