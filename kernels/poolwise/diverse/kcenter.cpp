@@ -7,9 +7,9 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/diverse/detail/host_pools.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
+#include "poolwise/diverse/detail/pools.hpp"
 #include "poolwise/diverse/diverse.hpp"
 #include "poolwise/topk/topk.hpp"
 
