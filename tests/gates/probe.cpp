@@ -1,4 +1,4 @@
-// Launches every kernel of the library on arrays whose rows are full and aligned, where nothing excuses a
+// Launches the kernels that read a whole pool, on arrays whose rows are full and aligned, where nothing excuses a
 // sector too many: the simulator's counters of this program are held to limits.toml.
 #include <gtest/gtest.h>
 

@@ -159,8 +159,8 @@ def main():
         not_run("this build has no CUDA kernels")
 
     try:
-        listing = subprocess.run([arguments.cuobjdump, "-sass", "-res-usage", *arguments.files], capture_output=True,
-                                 text=True, check=True).stdout
+        listing = subprocess.run([arguments.cuobjdump, "-sass", "-res-usage", *arguments.files],
+                                 stdout=subprocess.PIPE, text=True, check=True).stdout
     except FileNotFoundError:
         not_run("there is no cuobjdump; cmake/setup.sh installs it")
     kernels = read_kernels(listing.splitlines(), arguments.chip)
@@ -200,6 +200,7 @@ def main():
             for name, _, found in rows:
                 out.writerow([arguments.chip, name, found["registers"], found["occupancy"],
                               found.get("instructions", ""), found.get("mufu", "")])
+    table.require_all_used()
     return table.verdict(len(rows))
 
 
