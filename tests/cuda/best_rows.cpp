@@ -74,7 +74,7 @@ TEST(CudaBestRows, AreThoseOfTheCpu) {
 }
 
 TEST(CudaBestRows, UnderAnyCeiling) {
-  for (const std::size_t ceiling : {40'000, 200'000})
+  for (const std::size_t ceiling : {60'000, 200'000})
     expect_as_on_the_cpu<float>(3'001, 3, acquisition::entropy, 20, ceiling);
 }
 
@@ -89,7 +89,7 @@ TEST(CudaBestRows, MassiveTies) {
   };
   const auto expected = best(cpu{}, x.data());
   EXPECT_EQ(best(cuda{}, there.data()), expected);
-  EXPECT_EQ(best(offload{all_devices(), 30'000}, x.data()), expected);
+  EXPECT_EQ(best(offload{all_devices(), 200'000}, x.data()), expected);
 }
 
 TEST(CudaBestRows, NothingToChooseFrom) {

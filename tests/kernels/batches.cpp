@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "poolwise/distance/distance.hpp"
-#include "poolwise/diverse/detail/host_pools.hpp"
+#include "poolwise/diverse/detail/pools.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/greedy.hpp"
 
@@ -213,7 +213,7 @@ TEST(StaleRejection, ProposalsOfAnyNumberAtATime) {
   EXPECT_LT(counts.sweeps, 40);
   EXPECT_GT(counts.proposals, 400);
   for (const index_t at_once : {1, 7, 1024}) {
-    const auto pool = kmeans_pp_pool(cpu{2}, points);
+    const auto pool = kmeans_pp_pool(cpu{2}, points, {});
     proposing other(*pool, at_once);
     EXPECT_EQ(stale_rejection(other, {.picks = 400}, 5, first_center::random), expected);
   }

@@ -319,9 +319,10 @@ TEST(Committee, WrongUsesAreRefused) {
         gathered.add(cpu{}, matrix_view<const float>{s.data(), 4, 3}, outputs::logits);
       }),
       "committee_accumulator::add: member is [4, 3] but the committee is [3, 4]; pass outputs of that shape");
-  if (!built_with_cuda)
+  if (!built_with_cuda) {
     EXPECT_THROW(score_committee(cuda{}, x.view(), outputs::logits, two, {s.data(), 3, 2}), no_cuda_error);
-  if (!built_with_cuda) EXPECT_THROW(gathered.add(cuda{}, x.view().member(0), outputs::logits), no_cuda_error);
+    EXPECT_THROW(gathered.add(cuda{}, x.view().member(0), outputs::logits), no_cuda_error);
+  }
   EXPECT_EQ(gathered.members(), 0);
 }
 
@@ -379,8 +380,9 @@ TEST(PredictiveVariance, WrongUsesAreRefused) {
               predictive_variance(cpu{}, {f.data(), 0, 4, 2}, {v.data(), 4});
             }),
             "predictive_variance: predictions is [0, 4, 2]; pass at least one member and one output");
-  if (!built_with_cuda)
+  if (!built_with_cuda) {
     EXPECT_THROW(predictive_variance(cuda{}, {f.data(), 3, 4, 2}, {v.data(), 4}), no_cuda_error);
+  }
 }
 
 }  // namespace

@@ -526,10 +526,12 @@ TEST(Diverse, WrongUsesAreRefused) {
               kmeans_pp(cpu{}, factored_rows{huge, one}, {.picks = 2}, 1);
             }),
             "kmeans_pp: the squared norm of row 0 leaves the range of fp32; scale the rows down");
-  if (!built_with_cuda) EXPECT_THROW(kcenter(cuda{}, pool, {.picks = 1}), no_cuda_error);
-  if (!built_with_cuda) EXPECT_THROW(kmeans_pp(cuda{}, pool, {.picks = 1}, 1), no_cuda_error);
-  if (!built_with_cuda)
-    EXPECT_THROW(kmeans_pp(cuda{}, factored_rows{pool, pool}, {.picks = 1}, 1), no_cuda_error);
+  if (!built_with_cuda) {
+    EXPECT_THROW(kcenter(cuda{}, pool, {.picks = 1}), no_cuda_error);
+    EXPECT_THROW(kmeans_pp(cuda{}, pool, {.picks = 1}, 1), no_cuda_error);
+    if (!built_with_cuda)
+      EXPECT_THROW(kmeans_pp(cuda{}, factored_rows{pool, pool}, {.picks = 1}, 1), no_cuda_error);
+  }
 }
 
 }  // namespace

@@ -434,9 +434,10 @@ TEST(Score, WrongUsesAreRefused) {
             "output_gradient: a is [2, 3] but x is [3, 2]; pass an array of the shape of x");
   EXPECT_EQ(message_of<value_error>([&] { why_invalid(m, outputs::logits, 3); }),
             "why_invalid: asked for row 3 of 3; pass a row of x");
-  if (!built_with_cuda) EXPECT_THROW(score(cuda{}, m, outputs::logits, two, {s.data(), 3, 2}), no_cuda_error);
-  if (!built_with_cuda)
+  if (!built_with_cuda) {
+    EXPECT_THROW(score(cuda{}, m, outputs::logits, two, {s.data(), 3, 2}), no_cuda_error);
     EXPECT_THROW(output_gradient(cuda{}, m, outputs::logits, {s.data(), 3, 2}), no_cuda_error);
+  }
 }
 
 }  // namespace

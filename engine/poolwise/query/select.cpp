@@ -24,9 +24,17 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// What lies in host memory and is read once is not worth the way to a device.
 cpu host_of(const where& on) {
   const auto* host = std::get_if<cpu>(&on);
   return host ? *host : cpu{};
+}
+
+void require_host_arrays(const where& on) {
+  require_build_for(on, "select");
+  if (std::holds_alternative<cuda>(on))
+    throw value_error(
+        "select: reads arrays in host memory, and cuda{} means arrays on a device; pass offload{}");
 }
 
 // The rows that may be picked, and why the others may not.
@@ -248,7 +256,7 @@ std::vector<float> masked(std::vector<float> scores, const availability& rows) {
   return scores;
 }
 
-std::vector<index_t> best_rows(const where& on, vector_view<const float> scores, index_t k) {
+std::vector<index_t> best_ranked(const where& on, vector_view<const float> scores, index_t k) {
   top_k_state state(k);
   state.add(on, scores);
   std::vector<index_t> rows;
@@ -318,6 +326,7 @@ std::int64_t batch::cost() const {
 }
 
 batch select(const where& on, const pool_inputs& pool, const selection_request& request) {
+  require_host_arrays(on);
   pool.check();
   check_needs(pool, request.what);
   check_allowance("select", request.limit, pool.rows);
@@ -350,13 +359,13 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   index_t kept = 0;
   if (request.what.diversify == diversifier::none) {
     const auto ranked = masked(std::move(scores), rows);
-    picks = best_affordable(on, {ranked.data(), pool.rows}, limit);
+    picks = best_affordable(host_of(on), {ranked.data(), pool.rows}, limit);
   } else {
     candidate_rows candidates(pool, limit);
     if (!scores.empty()) {
       const auto ranked = masked(std::move(scores), rows);
       kept = request.what.keep.count(limit.picks, rows.left());
-      candidates.keep(best_rows(on, {ranked.data(), pool.rows}, kept));
+      candidates.keep(best_ranked(host_of(on), {ranked.data(), pool.rows}, kept));
     } else if (std::find(invalid.begin(), invalid.end(), 1) != invalid.end()) {
       candidates.keep(available_rows(rows));  // the diversifier sees finite rows only
     }

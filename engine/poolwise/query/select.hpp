@@ -55,13 +55,15 @@ struct batch {
   std::int64_t cost() const;
 };
 
-/// Picks a batch. The same inputs, seed and round give the same batch on any number of threads.
+/// Picks a batch from arrays in host memory, on the CPU or by `offload` on GPUs. The same inputs, seed and
+/// round give the same batch on any number of threads, or of devices. Between CPU and GPU the picks of
+/// diversity are the same; scores differ in their last bits (see `score`), and so may picks that lie as close.
 ///
 /// throws value_error   labelled or excluded rows out of range or repeated; fewer rows available than picks;
 ///                      invalid rows (NaN, +Inf, a wrong sum) under on_invalid::refuse;
-///                      a part that the strategy needs and the inputs lack.
+///                      a part that the strategy needs and the inputs lack; cuda{}, which means device memory.
 ///        budget_error  when the budget or the quotas buy not a single row.
-///        shape_error, no_cuda_error.
+///        shape_error, no_cuda_error, cuda_error, memory_error.
 /// Memory beside the inputs: 5 bytes a row, and what `plan` says for the strategy.
 batch select(const where& on, const pool_inputs& pool, const selection_request& request);
 

@@ -8,11 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/error_bound.hpp"
 #include "poolwise/distance/detail/faiss_cpu.hpp"
+#include "poolwise/distance/detail/nearest_cuda.hpp"
 #include "poolwise/distance/distance.hpp"
 
 namespace poolwise {
@@ -152,12 +155,41 @@ void check_nearest(const where& on, matrix_view<const float> points, matrix_view
   require_finite(on, "nearest", "references", references);
 }
 
+void offload_nearest(const offload& on, matrix_view<const float> points, matrix_view<const float> references,
+                     vector_view<float> d2, vector_view<index_t> which) {
+  if (points.rows == 0) return;
+  if constexpr (has_cuda) {
+    const whole<matrix_view<const float>> all{references};
+    if (which.empty())
+      for_each_tile(
+          on, "nearest",
+          [](const device_tile& tile, auto some, auto every, auto least) {
+            nearest_cuda(tile.on, some, every, least, {});
+          },
+          points, all, d2);
+    else
+      for_each_tile(
+          on, "nearest",
+          [](const device_tile& tile, auto some, auto every, auto least, auto reference) {
+            nearest_cuda(tile.on, some, every, least, reference);
+          },
+          points, all, d2, which);
+  }
+}
+
 }  // namespace
 
 void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
              vector_view<float> d2, vector_view<index_t> which) {
-  const cpu host = require_cpu(on, "nearest");
+  require_build_for(on, "nearest");
   check_nearest(on, points, references, d2, which);
+  if constexpr (has_cuda) {
+    if (const auto* device = std::get_if<cuda>(&on))
+      return nearest_cuda(*device, points, references, d2, which);
+    if (const auto* devices = std::get_if<offload>(&on))
+      return offload_nearest(*devices, points, references, d2, which);
+  }
+  const cpu host = require_cpu(on, "nearest");
   const auto write = [&](index_t i, neighbour found) {
     d2[i] = found.d2;
     if (!which.empty()) which[i] = found.reference;

@@ -114,6 +114,21 @@ struct nearest_reference {
   nearest_reference from(index_t row) const { return {nearest + row, first}; }
 };
 
+__global__ void begin_nearest_kernel(vector_view<nearest_key> keys) {
+  const index_t i = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < keys.size) keys[i] = no_reference;
+}
+
+__global__ void end_nearest_kernel(vector_view<const nearest_key> keys, index_t first, float* d2,
+                                   index_t* which) {
+  const index_t i = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= keys.size) return;
+  const float found = __uint_as_float(unsigned(keys[i] >> 32));
+  if (first > 0 && !(found < d2[i])) return;
+  d2[i] = found;
+  if (which != nullptr) which[i] = first + index_t(unsigned(keys[i]));
+}
+
 struct all_distances {
   static constexpr bool keeps_all = true;
   float* d2;
@@ -610,6 +625,19 @@ void allow_shared(Kernel kernel, const char* call) {
 }
 
 }  // namespace
+
+void begin_nearest(const device_memory& memory, vector_view<nearest_key> keys) {
+  if (keys.empty()) return;
+  begin_nearest_kernel<<<grid_of(keys.size, 256), 256, 0, memory.stream()>>>(keys);
+  check(cudaGetLastError(), memory.call(), "launching begin_nearest_kernel");
+}
+
+void end_nearest(const device_memory& memory, vector_view<const nearest_key> keys, index_t first, float* d2,
+                 index_t* which) {
+  if (keys.empty()) return;
+  end_nearest_kernel<<<grid_of(keys.size, 256), 256, 0, memory.stream()>>>(keys, first, d2, which);
+  check(cudaGetLastError(), memory.call(), "launching end_nearest_kernel");
+}
 
 std::size_t canonical_sweep::narrowed_bytes(index_t cols, index_t rows) {
   return std::size_t(rows) * (std::size_t(narrowed_pitch(cols)) * sizeof(std::uint16_t) + sizeof(float4));

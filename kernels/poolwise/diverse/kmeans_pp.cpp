@@ -6,12 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/detail/dot_tiles.hpp"
-#include "poolwise/diverse/detail/host_pools.hpp"
+#include "poolwise/diverse/detail/kmeans_pp_cuda.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
+#include "poolwise/diverse/detail/pools.hpp"
 #include "poolwise/diverse/diverse.hpp"
 
 namespace poolwise {
@@ -23,12 +25,16 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 // alone.
 constexpr float retired = -1.0f;
 
+/// Where host arrays are worked on beside the devices of `on`.
+cpu host_of(const where& on) {
+  return std::holds_alternative<offload>(on) ? cpu{} : require_cpu(on, "kmeans_pp");
+}
+
 /// The rows of a matrix.
 class plain_rows {
  public:
-  plain_rows(cpu on, matrix_view<const float> points) : points_(points), sweeper_(on, points) {
-    require_finite(on, "kmeans_pp", "points", points);
-  }
+  plain_rows(const where& on, matrix_view<const float> points)
+      : on_(on), points_(points), sweeper_(host_of(on), points) {}
 
   index_t count() const { return points_.rows; }
 
@@ -37,7 +43,12 @@ class plain_rows {
   }
 
   /// distance[i] = min(distance[i], squared distance of row i to each of the rows `centers`).
-  void lower(const std::vector<index_t>& centers, float* distance) { sweeper_.lower(centers, distance); }
+  void lower(const std::vector<index_t>& centers, float* distance) {
+    if constexpr (has_cuda)
+      if (const auto* devices = std::get_if<offload>(&on_))
+        return lower_distances_offload(*devices, points_, centers, {distance, count()});
+    sweeper_.lower(centers, distance);
+  }
 
   /// d2[j] = squared distance of `row` and row others[j].
   void squared_distances(index_t row, const std::vector<index_t>& others, float* d2) const {
@@ -54,6 +65,7 @@ class plain_rows {
   }
 
  private:
+  where on_;
   matrix_view<const float> points_;
   distance_sweeper sweeper_;
 };
@@ -61,14 +73,9 @@ class plain_rows {
 /// Outer products a_i (x) h_i by their factors.
 class outer_products {
  public:
-  outer_products(cpu on, const factored_rows& points)
+  outer_products(const where& on, const factored_rows& points)
       : on_(on), a_(points.a), h_(points.h), bias_(points.bias ? 1 : 0), norm2_(std::size_t(points.a.rows)) {
-    if (a_.rows != h_.rows)
-      throw shape_error("kmeans_pp: a has " + std::to_string(a_.rows) + " rows but h has " +
-                        std::to_string(h_.rows) + "; pass both factors of the same rows");
-    require_finite(on, "kmeans_pp", "a", a_);
-    require_finite(on, "kmeans_pp", "h", h_);
-    parallel_blocks(on, a_.rows, weight_block,
+    parallel_blocks(host_of(on), a_.rows, weight_block,
                     [&](index_t, index_t begin, index_t end) { multiply_norms(begin, end); });
   }
 
@@ -79,13 +86,17 @@ class outer_products {
   }
 
   void lower(const std::vector<index_t>& centers, float* distance) const {
+    if constexpr (has_cuda)
+      if (const auto* devices = std::get_if<offload>(&on_))
+        return lower_distances_offload(*devices, {a_, h_, bias_ != 0}, norm2_, centers, {distance, count()});
+    const cpu host = host_of(on_);
     const tile_size of_a = tile_size::fitting(a_.cols), of_h = tile_size::fitting(h_.cols);
     const tile_size size{std::min(of_a.height, of_h.height), std::min(of_a.width, of_h.width)};
     const dot_tiles a_tiles(a_, centers, size), h_tiles(h_, centers, size);
     std::vector<double> center_norm2;
     for (const index_t center : centers) center_norm2.push_back(norm2_[std::size_t(center)]);
-    per_thread a_rooms(on_, dot_tiles::scratch(a_tiles)), h_rooms(on_, dot_tiles::scratch(h_tiles));
-    parallel_blocks(on_, a_.rows, size.height, [&](index_t, index_t begin, index_t end) {
+    per_thread a_rooms(host, dot_tiles::scratch(a_tiles)), h_rooms(host, dot_tiles::scratch(h_tiles));
+    parallel_blocks(host, a_.rows, size.height, [&](index_t, index_t begin, index_t end) {
       auto &a_room = a_rooms.mine(), &h_room = h_rooms.mine();
       a_tiles.load(begin, end, a_room);
       h_tiles.load(begin, end, h_room);
@@ -136,33 +147,29 @@ class outer_products {
     float a_norm2[weight_block], h_norm2[weight_block];
     canonical_squared_norms(rows_between(a_, begin, end), a_norm2);
     canonical_squared_norms(rows_between(h_, begin, end), h_norm2);
-    // Below half the range no dot product overflows, by Cauchy and Schwarz.
-    constexpr float largest = std::numeric_limits<float>::max() / 2;
     for (index_t i = begin; i < end; ++i) {
       const float a = a_norm2[i - begin], h = h_norm2[i - begin];
-      if (a > largest || h > largest)
-        throw value_error("kmeans_pp: the squared norm of row " + std::to_string(i) +
-                          " leaves the range of fp32; scale the rows down");
+      if (a > largest_norm2 || h > largest_norm2) refuse_norm(i);
       norm2_[std::size_t(i)] = double(a) * (double(h) + bias_);
     }
   }
 
-  cpu on_;
+  where on_;
   matrix_view<const float> a_, h_;
   double bias_;                // what one more feature of 1 adds to every product of features
   std::vector<double> norm2_;  // |a_i|^2 (|h_i|^2 + bias)
 };
 
-/// Weights are squared distances to the nearest pick, kept on the host.
+/// Weights are squared distances to the nearest pick, kept on the host; devices may lower them.
 template <class Rows>
-class cpu_weights : public weight_pool {
+class host_weights : public weight_pool {
  public:
-  cpu_weights(cpu on, Rows points)
-      : on_(on),
+  host_weights(const where& on, Rows points)
+      : on_(host_of(on)),
         points_(std::move(points)),
         weight_(std::size_t(points_.count())),
         sums_(std::size_t(blocks_of(points_.count(), weight_block))) {
-    parallel_blocks(on, rows(), weight_block, [&](index_t, index_t begin, index_t end) {
+    parallel_blocks(on_, rows(), weight_block, [&](index_t, index_t begin, index_t end) {
       points_.squared_norms(begin, end, weight_.data() + begin);
     });
   }
@@ -222,13 +229,14 @@ class cpu_weights : public weight_pool {
     first_ = false;
   }
 
+  static double share_of(float weight) { return double(weight > 0 ? weight : 0); }
+
   static double sum(const float* weight, index_t rows) {
     double of_lane[weight_lanes] = {};
     index_t i = 0;
     for (; i + weight_lanes <= rows; i += weight_lanes)
-      for (int lane = 0; lane < weight_lanes; ++lane)
-        of_lane[lane] += double(weight[i + lane] > 0 ? weight[i + lane] : 0);
-    for (int lane = 0; i < rows; ++i, ++lane) of_lane[lane] += double(weight[i] > 0 ? weight[i] : 0);
+      for (int lane = 0; lane < weight_lanes; ++lane) of_lane[lane] += share_of(weight[i + lane]);
+    for (int lane = 0; i < rows; ++i, ++lane) of_lane[lane] += share_of(weight[i]);
     return std::accumulate(of_lane, of_lane + weight_lanes, 0.0);
   }
 
@@ -238,13 +246,27 @@ class cpu_weights : public weight_pool {
     if (block == sums_.end()) block = std::lower_bound(sums_.begin(), sums_.end(), sums_.back());
     const index_t begin = (block - sums_.begin()) * weight_block;
     const index_t end = std::min(rows(), begin + weight_block);
-    target -= block == sums_.begin() ? 0 : *(block - 1);
-    index_t row = -1;
-    double reached = 0;
-    for (index_t i = begin; i < end && (row < 0 || reached <= target); ++i) {
-      if (!(weight_[std::size_t(i)] > 0)) continue;
+    return draw_within(begin, end, target - (block == sums_.begin() ? 0 : *(block - 1)));
+  }
+
+  index_t draw_within(index_t begin, index_t end, double target) const {
+    index_t run = begin;
+    double before_run = 0, reached = 0;
+    for (index_t first = begin; first < end && reached <= target; first += weight_run) {
+      double share = 0;
+      for (index_t i = first; i < std::min(end, first + weight_run); ++i)
+        share += share_of(weight_[std::size_t(i)]);
+      if (share == 0) continue;
+      run = first;
+      before_run = reached;
+      reached += share;
+    }
+    index_t row = run;
+    reached = before_run;
+    for (index_t i = run; i < std::min(end, run + weight_run) && reached <= target; ++i) {
+      if (share_of(weight_[std::size_t(i)]) == 0) continue;
       row = i;
-      reached += double(weight_[std::size_t(i)]);
+      reached += share_of(weight_[std::size_t(i)]);
     }
     return row;
   }
@@ -260,28 +282,43 @@ class cpu_weights : public weight_pool {
 
 }  // namespace
 
-std::unique_ptr<weight_pool> kmeans_pp_pool(cpu on, matrix_view<const float> points) {
-  return std::make_unique<cpu_weights<plain_rows>>(on, plain_rows(on, points));
+void refuse_norm(index_t row) {
+  throw value_error("kmeans_pp: the squared norm of row " + std::to_string(row) +
+                    " leaves the range of fp32; scale the rows down");
 }
 
-std::unique_ptr<weight_pool> kmeans_pp_pool(cpu on, const factored_rows& points) {
-  return std::make_unique<cpu_weights<outer_products>>(on, outer_products(on, points));
+std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, matrix_view<const float> points,
+                                            const allowance& limit) {
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
+  return std::make_unique<host_weights<plain_rows>>(on, plain_rows(on, points));
+}
+
+std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, const factored_rows& points,
+                                            const allowance& limit) {
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
+  return std::make_unique<host_weights<outer_products>>(on, outer_products(on, points));
 }
 
 std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::uint64_t seed, first_center first, batch_counts* counts) {
-  const cpu host = require_cpu(on, "kmeans_pp");
-  const auto pool = kmeans_pp_pool(host, points);
+  require_build_for(on, "kmeans_pp");
+  require_finite(on, "kmeans_pp", "points", points);
   check_allowance("kmeans_pp", limit, points.rows);
-  return stale_rejection(*pool, limit, seed, first, counts);
+  return stale_rejection(*kmeans_pp_pool(on, points, limit), limit, seed, first, counts);
 }
 
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
                                  std::uint64_t seed, first_center first, batch_counts* counts) {
-  const cpu host = require_cpu(on, "kmeans_pp");
-  const auto pool = kmeans_pp_pool(host, points);
+  require_build_for(on, "kmeans_pp");
+  if (points.a.rows != points.h.rows)
+    throw shape_error("kmeans_pp: a has " + std::to_string(points.a.rows) + " rows but h has " +
+                      std::to_string(points.h.rows) + "; pass both factors of the same rows");
+  require_finite(on, "kmeans_pp", "a", points.a);
+  require_finite(on, "kmeans_pp", "h", points.h);
   check_allowance("kmeans_pp", limit, points.a.rows);
-  return stale_rejection(*pool, limit, seed, first, counts);
+  return stale_rejection(*kmeans_pp_pool(on, points, limit), limit, seed, first, counts);
 }
 
 }  // namespace poolwise

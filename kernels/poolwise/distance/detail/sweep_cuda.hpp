@@ -36,6 +36,14 @@ using nearest_key = unsigned long long;
 inline constexpr nearest_key no_reference =
     0x7f800000'ffffffffull;  // at an infinite distance, after all others
 
+/// keys[i] = no_reference.
+void begin_nearest(const device_memory& memory, vector_view<nearest_key> keys);
+
+/// Takes the keys apart; the references of the keys count from `first` on, and where that is not 0 only what is
+/// nearer than d2 is taken. which may be null.
+void end_nearest(const device_memory& memory, vector_view<const nearest_key> keys, index_t first, float* d2,
+                 index_t* which);
+
 /// Sweeps of rows of one width. The device of the memory is current in every call; nothing waits. Views lie in
 /// device memory.
 class canonical_sweep {

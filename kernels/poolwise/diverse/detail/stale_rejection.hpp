@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "poolwise/core/order.hpp"
@@ -16,11 +17,16 @@
 
 namespace poolwise {
 
-/// Rows whose weights are added one by one, in ascending order; the sums of these blocks are added likewise.
-/// Within a block, row i goes to partial sum i mod 8, and the eight are added in ascending order from 0: the
-/// order of additions is part of the result, and the same on every backend.
+// The order of additions is part of the result, and the same on every backend. Weights are added in blocks of
+// 1024 rows: row i of a block to partial sum i mod 8, and the eight in ascending order from 0; then the blocks.
+// Within the block that a draw falls into they are added once more, in runs of 32 rows and then row by row.
 inline constexpr index_t weight_block = 1024;
-inline constexpr int weight_lanes = 8;
+inline constexpr int weight_lanes = 8, weight_run = 32;
+
+/// Factors of a larger squared norm are refused: below half the range no dot product overflows, by Cauchy and
+/// Schwarz.
+inline constexpr float largest_norm2 = std::numeric_limits<float>::max() / 2;
+[[noreturn]] void refuse_norm(index_t row);
 
 /// After so many proposals the weights are made anew.
 inline constexpr index_t most_proposals = 1024;
@@ -45,7 +51,7 @@ class weight_pool {
 
   /// Adds to the proposals since the last sweep: for each u in [0, 1) the row in whose share of [0, sum of
   /// weights) the number u * sum lies, with its weight, which is above 0. Should rounding put it past the last
-  /// share, of a block or of all, the last row or block with any share is meant.
+  /// share, of a run, a block or of all, the last row, run or block with any share is meant.
   virtual std::vector<candidate> propose(const std::vector<double>& units) = 0;
 
   /// The smallest squared distance of proposal p to those of `accepted` (proposals by their place since the

@@ -1,0 +1,84 @@
+// The kernels of k-center beside the sweep: what a row gains, the best rows, the chain. The device of the
+// memory is current; arrays lie on it; nothing waits.
+#pragma once
+
+#include <cstdint>
+
+#include "poolwise/core/detail/cuda_runtime.hpp"
+
+namespace poolwise {
+
+/// A row that may not be picked any more has this squared distance: below all others, so that taking minima
+/// leaves it alone.
+inline constexpr float retired_distance = -1.0f;
+
+/// The rows of a shard. Distances are squared, to the nearest labelled or picked row.
+struct shard_rows {
+  index_t rows = 0;
+  float* distance = nullptr;
+  const float* weight = nullptr;  ///< or null for 1
+};
+
+/// distance = covered, or infinity where that is null; 0 where the weight is 0; retired where barred.
+void begin_distances(const device_memory& memory, const shard_rows& shard, const float* covered,
+                     const std::uint8_t* barred);
+
+/// Retires the rows, which count from the shard's first.
+void retire_rows(const device_memory& memory, const shard_rows& shard, vector_view<const index_t> rows);
+
+/// Retires what costs more than the budget, or is of a group without quota. cost and group may be null.
+void retire_beyond(const device_memory& memory, const shard_rows& shard, const std::int64_t* cost,
+                   std::int64_t budget, const index_t* group, const index_t* quota);
+
+/// to[i, :] = from[rows[i], :], in rows of `pitch`.
+void gather_rows(const device_memory& memory, matrix_view<const float> from, vector_view<const index_t> rows,
+                 float* to, index_t pitch);
+
+/// The first of values that is not a number from 0 to `most`: `*first` becomes the least of itself and that.
+void note_first_outside(const device_memory& memory, vector_view<const float> values, float most,
+                        unsigned long long* first);
+
+/// What the best rows are known by.
+struct shortlisted {
+  index_t row;  ///< from the shard's first
+  float gain, distance, weight;
+};
+
+/// Room for a selection.
+struct select_state {
+  static constexpr int bins = 2048;
+  unsigned long long need, row_limit, count[bins];
+  unsigned key_limit, done, ticket, found;
+};
+
+/// The best `count` rows by (gain descending, row ascending), in any order; state->found of them.
+void select_best(const device_memory& memory, const shard_rows& shard, index_t count, select_state* state,
+                 shortlisted* best);
+
+/// A row of a chain. Those of a chain are in ascending order.
+struct chain_row {
+  float distance, weight;
+  std::int64_t cost;
+  index_t group, left;  ///< left: how many more of its group
+};
+
+struct chain_job {
+  const chain_row* rows;
+  int count;
+  const float* d2;  ///< [count, pitch] between them
+  index_t pitch;
+  index_t picks;
+  std::int64_t budget;
+  float rival_gain;
+  int rival_place;  ///< how many of the rows come before the rival where they gain as much
+  int* pick;        ///< [count + 1] how many, then which in their order
+  float* gain;      ///< [count] of these
+};
+
+/// The most rows of a chain.
+inline constexpr index_t most_chain_rows = 4096;
+
+/// Greedy among the rows, in one launch of one block, until the rival comes first.
+void run_chain(const device_memory& memory, const chain_job& job);
+
+}  // namespace poolwise

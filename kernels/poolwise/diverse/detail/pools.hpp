@@ -1,0 +1,25 @@
+// The pools of the greedy engines.
+#pragma once
+
+#include <memory>
+
+#include "poolwise/diverse/detail/stale_rejection.hpp"
+#include "poolwise/diverse/detail/threshold_batch.hpp"
+#include "poolwise/diverse/diverse.hpp"
+
+namespace poolwise {
+
+/// The gain of a row is its squared distance to the nearest labelled or picked row, times its weight. Views as
+/// `kcenter` takes them, checked by it; they must outlive the pool.
+std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
+                                        vector_view<const float> covered, vector_view<const float> weights);
+
+/// Weights are squared distances to the nearest pick: of rows wherever `on` says, though what is `offload`
+/// keeps its weights on the host. Views as `kmeans_pp` takes them, checked by it; they must outlive the pool.
+/// throws value_error where squared norms of factors leave the range of fp32.
+std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, matrix_view<const float> points,
+                                            const allowance& limit);
+std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, const factored_rows& points,
+                                            const allowance& limit);
+
+}  // namespace poolwise

@@ -1,0 +1,295 @@
+#include <algorithm>
+
+#include "poolwise/diverse/detail/farthest_cuda.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr unsigned whole_warp = 0xffffffffu;
+constexpr int block_threads = 256;
+constexpr index_t most_blocks = 1024;  // of kernels that stride over the rows
+constexpr int chain_threads = 1024;
+constexpr int rows_of_thread = int(most_chain_rows) / chain_threads;
+
+__device__ inline index_t first_of_thread() { return index_t(blockIdx.x) * blockDim.x + threadIdx.x; }
+__device__ inline index_t all_threads() { return index_t(gridDim.x) * blockDim.x; }
+
+__global__ void begin_distances_kernel(shard_rows shard, const float* covered, const std::uint8_t* barred) {
+  for (index_t i = first_of_thread(); i < shard.rows; i += all_threads()) {
+    // + 0 makes a -0 the 0 that bits compare with.
+    float distance = covered != nullptr ? covered[i] + 0.0f : __int_as_float(0x7f800000);
+    // A weight of 0 makes a gain of 0 even where the distance is infinite.
+    if (shard.weight != nullptr && shard.weight[i] == 0) distance = 0;
+    if (barred != nullptr && barred[i] != 0) distance = retired_distance;
+    shard.distance[i] = distance;
+  }
+}
+
+__global__ void retire_rows_kernel(shard_rows shard, vector_view<const index_t> rows) {
+  const index_t i = first_of_thread();
+  if (i < rows.size) shard.distance[rows[i]] = retired_distance;
+}
+
+__global__ void retire_beyond_kernel(shard_rows shard, const std::int64_t* cost, std::int64_t budget,
+                                     const index_t* group, const index_t* quota) {
+  for (index_t i = first_of_thread(); i < shard.rows; i += all_threads())
+    if ((cost != nullptr && cost[i] > budget) || (group != nullptr && quota[group[i]] <= 0))
+      shard.distance[i] = retired_distance;
+}
+
+__global__ void gather_rows_kernel(matrix_view<const float> from, vector_view<const index_t> rows, float* to,
+                                   index_t pitch) {
+  for (index_t i = blockIdx.x; i < rows.size; i += gridDim.x)
+    for (index_t c = threadIdx.x; c < from.cols; c += blockDim.x) to[i * pitch + c] = from(rows[i], c);
+}
+
+__global__ void note_first_outside_kernel(vector_view<const float> values, float most,
+                                          unsigned long long* first) {
+  for (index_t i = first_of_thread(); i < values.size; i += all_threads())
+    if (!(values[i] >= 0 && values[i] <= most)) atomicMin(first, static_cast<unsigned long long>(i));
+}
+
+// ---- the best rows ------------------------------------------------------------------------------------------
+
+constexpr unsigned worst_key = 0xffffffffu;  // of a retired row
+constexpr int key_passes = 3, row_digit_bits = 11;
+static_assert(select_state::bins == 1 << row_digit_bits);
+
+__device__ inline float gain_of(const shard_rows& shard, index_t i) {
+  const float weight = shard.weight != nullptr ? shard.weight[i] : 1.0f;
+  return weight * shard.distance[i] + 0.0f;
+}
+
+/// Ascending where gains descend; 31 bits, for gains are not negative.
+__device__ inline unsigned key_of(const shard_rows& shard, index_t i) {
+  if (shard.distance[i] < 0) return worst_key;
+  return 0x7f800000u - __float_as_uint(gain_of(shard, i));
+}
+
+/// The digit of a pass: three of the key, then those of the row, which only ties need.
+struct digit {
+  bool of_row;
+  int shift, bits;
+};
+
+__host__ __device__ inline digit digit_of(int pass, int passes) {
+  if (pass == 0) return {false, 20, 11};
+  if (pass < key_passes) return {false, 20 - 10 * pass, 10};
+  return {true, row_digit_bits * (passes - 1 - pass), row_digit_bits};
+}
+
+/// One digit of a radix selection: counts the rows by that digit among those that share the digits so far, and
+/// the block that comes last finds in which of them the row number `need` lies.
+__global__ void __launch_bounds__(block_threads)
+    select_digit_kernel(shard_rows shard, select_state* state, int pass, int passes, unsigned long long count) {
+  __shared__ unsigned counted[select_state::bins];
+  __shared__ unsigned long long sums[block_threads];
+  __shared__ bool last;
+  if (state->done != 0) return;
+  const int t = int(threadIdx.x);
+  const digit at = digit_of(pass, passes);
+  const unsigned mask = (1u << at.bits) - 1;
+  const unsigned key_limit = state->key_limit;
+  const unsigned long long row_limit = state->row_limit;
+  for (int b = t; b < select_state::bins; b += block_threads) counted[b] = 0;
+  __syncthreads();
+  for (index_t i = first_of_thread(); i < shard.rows; i += all_threads()) {
+    const unsigned key = key_of(shard, i);
+    if (key == worst_key) continue;
+    const auto row = static_cast<unsigned long long>(i);
+    if (!at.of_row) {
+      if (pass == 0 || key >> (at.shift + at.bits) == key_limit >> (at.shift + at.bits))
+        atomicAdd(&counted[key >> at.shift & mask], 1u);
+    } else if (key == key_limit && row >> (at.shift + at.bits) == row_limit >> (at.shift + at.bits)) {
+      atomicAdd(&counted[unsigned(row >> at.shift) & mask], 1u);
+    }
+  }
+  __syncthreads();
+  for (int b = t; b < select_state::bins; b += block_threads)
+    if (counted[b] != 0) atomicAdd(&state->count[b], static_cast<unsigned long long>(counted[b]));
+  __threadfence();
+  __syncthreads();
+  if (t == 0) last = atomicAdd(&state->ticket, 1u) + 1 == gridDim.x;
+  __syncthreads();
+  if (!last) return;
+
+  __threadfence();
+  constexpr int mine = select_state::bins / block_threads;
+  unsigned long long bin[mine], sum = 0;
+  for (int b = 0; b < mine; ++b) {
+    bin[b] = __ldcg(&state->count[t * mine + b]);
+    state->count[t * mine + b] = 0;
+    sum += bin[b];
+  }
+  sums[t] = sum;
+  for (int distance = 1; distance < block_threads; distance *= 2) {
+    __syncthreads();
+    const unsigned long long below = t >= distance ? sums[t - distance] : 0;
+    __syncthreads();
+    sums[t] += below;
+  }
+  __syncthreads();
+  const unsigned long long need = pass == 0 ? count : state->need;
+  if (sums[block_threads - 1] < need) {  // all of them
+    if (t == 0) {
+      state->key_limit = worst_key - 1;
+      state->row_limit = ~0ull;
+      state->done = 1;
+    }
+    return;
+  }
+  unsigned long long before = sums[t] - sum;
+  if (before >= need || sums[t] < need) return;
+  int b = 0;
+  while (before + bin[b] < need) before += bin[b++];
+  const auto found = static_cast<unsigned long long>(t * mine + b) << at.shift;
+  const bool whole = before + bin[b] == need;  // every row of that digit
+  const unsigned long long rest = whole ? (1ull << at.shift) - 1 : 0;
+  if (at.of_row)
+    state->row_limit = row_limit | found | rest;
+  else
+    state->key_limit = (pass == 0 ? 0 : key_limit) | unsigned(found | rest);
+  if (whole && !at.of_row) state->row_limit = ~0ull;
+  state->need = need - before;
+  state->done = whole ? 1 : 0;
+  state->ticket = 0;
+}
+
+__global__ void take_best_kernel(shard_rows shard, select_state* state, shortlisted* best) {
+  const unsigned key_limit = state->key_limit;
+  const unsigned long long row_limit = state->row_limit;
+  for (index_t i = first_of_thread(); i < shard.rows; i += all_threads()) {
+    const unsigned key = key_of(shard, i);
+    if (key > key_limit || (key == key_limit && static_cast<unsigned long long>(i) > row_limit)) continue;
+    best[atomicAdd(&state->found, 1u)] = {i, gain_of(shard, i), shard.distance[i],
+                                          shard.weight != nullptr ? shard.weight[i] : 1.0f};
+  }
+}
+
+// ---- the chain ----------------------------------------------------------------------------------------------
+
+using place_key = unsigned long long;  // greatest: the highest gain, of equals the lowest place; 0 for none
+
+__device__ inline place_key greater_in_warp(place_key key) {
+  for (int half = 16; half > 0; half /= 2) {
+    const place_key other = __shfl_xor_sync(whole_warp, key, half);
+    key = key > other ? key : other;
+  }
+  return key;
+}
+
+__global__ void __launch_bounds__(chain_threads) chain_kernel(chain_job job) {
+  __shared__ place_key best_of_warp[2][32];
+  const int t = int(threadIdx.x), threads = int(blockDim.x), lane = t % 32;
+  float distance[rows_of_thread], weight[rows_of_thread];
+  std::int64_t cost[rows_of_thread];
+  index_t group[rows_of_thread], left[rows_of_thread];
+#pragma unroll
+  for (int r = 0; r < rows_of_thread; ++r) {
+    const int place = t + r * threads;
+    const chain_row row = place < job.count ? job.rows[place] : chain_row{retired_distance, 0, 0, 0, 0};
+    distance[r] = row.distance;
+    weight[r] = row.weight;
+    cost[r] = row.cost;
+    group[r] = row.group;
+    left[r] = row.left;
+  }
+  std::int64_t budget = job.budget;
+  int picks = 0;
+  for (; picks < job.picks; ++picks) {
+    place_key best = 0;
+#pragma unroll
+    for (int r = 0; r < rows_of_thread; ++r) {
+      if (distance[r] < 0 || cost[r] > budget) continue;
+      const place_key bits = __float_as_uint(weight[r] * distance[r] + 0.0f) + 1;
+      const place_key key = bits << 32 | (0xffffffffu - unsigned(t + r * threads));
+      best = best > key ? best : key;
+    }
+    best = greater_in_warp(best);
+    if (lane == 0) best_of_warp[picks % 2][t / 32] = best;
+    __syncthreads();
+    best = greater_in_warp(lane < threads / 32 ? best_of_warp[picks % 2][lane] : 0);
+    if (best == 0) break;
+    const int place = int(0xffffffffu - unsigned(best));
+    const float gain = __uint_as_float(unsigned(best >> 32) - 1);
+    if (!(gain > job.rival_gain || (gain == job.rival_gain && place < job.rival_place))) break;
+    if (t == 0) {
+      job.pick[1 + picks] = place;
+      job.gain[picks] = gain;
+    }
+    const chain_row& picked = job.rows[place];
+    budget -= picked.cost;
+#pragma unroll
+    for (int r = 0; r < rows_of_thread; ++r) {
+      const int mine = t + r * threads;
+      if (distance[r] < 0) continue;
+      if (mine == place || (group[r] == picked.group && --left[r] == 0))
+        distance[r] = retired_distance;
+      else
+        distance[r] = fminf(distance[r], job.d2[index_t(place) * job.pitch + mine]);
+    }
+  }
+  if (t == 0) job.pick[0] = picks;
+}
+
+unsigned grid_over(index_t rows) { return grid_of(rows, block_threads, most_blocks); }
+
+}  // namespace
+
+void begin_distances(const device_memory& memory, const shard_rows& shard, const float* covered,
+                     const std::uint8_t* barred) {
+  if (shard.rows == 0) return;
+  begin_distances_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(shard, covered, barred);
+  check(cudaGetLastError(), memory.call(), "launching begin_distances_kernel");
+}
+
+void retire_rows(const device_memory& memory, const shard_rows& shard, vector_view<const index_t> rows) {
+  if (rows.empty()) return;
+  retire_rows_kernel<<<grid_of(rows.size, block_threads), block_threads, 0, memory.stream()>>>(shard, rows);
+  check(cudaGetLastError(), memory.call(), "launching retire_rows_kernel");
+}
+
+void retire_beyond(const device_memory& memory, const shard_rows& shard, const std::int64_t* cost,
+                   std::int64_t budget, const index_t* group, const index_t* quota) {
+  if (shard.rows == 0 || (cost == nullptr && group == nullptr)) return;
+  retire_beyond_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(shard, cost, budget, group,
+                                                                                     quota);
+  check(cudaGetLastError(), memory.call(), "launching retire_beyond_kernel");
+}
+
+void gather_rows(const device_memory& memory, matrix_view<const float> from, vector_view<const index_t> rows,
+                 float* to, index_t pitch) {
+  if (rows.empty() || from.cols == 0) return;
+  gather_rows_kernel<<<grid_of(rows.size, 1, 65535), 128, 0, memory.stream()>>>(from, rows, to, pitch);
+  check(cudaGetLastError(), memory.call(), "launching gather_rows_kernel");
+}
+
+void note_first_outside(const device_memory& memory, vector_view<const float> values, float most,
+                        unsigned long long* first) {
+  if (values.empty()) return;
+  note_first_outside_kernel<<<grid_over(values.size), block_threads, 0, memory.stream()>>>(values, most, first);
+  check(cudaGetLastError(), memory.call(), "launching note_first_outside_kernel");
+}
+
+void select_best(const device_memory& memory, const shard_rows& shard, index_t count, select_state* state,
+                 shortlisted* best) {
+  check(cudaMemsetAsync(state, 0, sizeof *state, memory.stream()), memory.call(), "clearing a selection");
+  if (shard.rows == 0 || count == 0) return;
+  int passes = key_passes;
+  for (index_t rows = shard.rows - 1; rows > 0; rows >>= row_digit_bits) ++passes;
+  for (int pass = 0; pass < passes; ++pass) {
+    select_digit_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(
+        shard, state, pass, passes, static_cast<unsigned long long>(count));
+    check(cudaGetLastError(), memory.call(), "launching select_digit_kernel");
+  }
+  take_best_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(shard, state, best);
+  check(cudaGetLastError(), memory.call(), "launching take_best_kernel");
+}
+
+void run_chain(const device_memory& memory, const chain_job& job) {
+  const index_t threads = std::clamp<index_t>((job.count + 31) / 32 * 32, 32, chain_threads);
+  chain_kernel<<<1, unsigned(threads), 0, memory.stream()>>>(job);
+  check(cudaGetLastError(), memory.call(), "launching chain_kernel");
+}
+
+}  // namespace poolwise

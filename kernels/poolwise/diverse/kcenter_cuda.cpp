@@ -1,0 +1,435 @@
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/distance/detail/sweep_cuda.hpp"
+#include "poolwise/diverse/detail/farthest_cuda.hpp"
+#include "poolwise/diverse/detail/kcenter_cuda.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr const char* call = "kcenter";
+constexpr std::size_t tile_bytes = 16 << 20;  // of rows that travel at a time
+
+index_t pitch_of(index_t cols) { return (cols + 3) / 4 * 4; }  // rows of 128-bit loads
+
+/// The longest shortlist whose distances and rows take no more than a quarter of what there is.
+index_t longest_shortlist(index_t cols, index_t most, std::size_t bytes) {
+  most = std::min(most, std::min(most_chain_rows, canonical_sweep::most_centers));
+  const auto needed = [&](index_t rows) {
+    return std::size_t(rows) * std::size_t(rows + 2 * pitch_of(cols)) * sizeof(float);
+  };
+  while (most > 32 && needed(most) > bytes / 4) most /= 2;
+  return most;
+}
+
+/// Some rows of the pool on one device.
+class shard {
+ public:
+  /// The rows first, ..., first + rows - 1. on_host: the views of the problem are host memory, and the shard
+  /// has a stream of its own. leads: chains run here. The device of `on` is current.
+  shard(const cuda& on, bool on_host, const kcenter_problem& problem, const allowance& limit, index_t first,
+        index_t rows, index_t most, bool leads)
+      : first_(first),
+        points_(problem.points.row(first), rows, problem.points.cols, problem.points.stride),
+        device_(on.device),
+        stream_(on_host ? std::make_unique<own_stream>(call) : nullptr),
+        memory_(
+            {.device = on.device, .stream = stream_ ? cudaStream_t(*stream_) : on.stream, .memory = on.memory},
+            call),
+        most_(longest_shortlist(points_.cols, most, memory_.left())),
+        state_(memory_.array<select_state>(1)),
+        best_(memory_.array<shortlisted>(most_ + 1)),
+        best_host_(most_ + 1, call),
+        found_host_(1, call),
+        centers_(memory_.array<float>(most_ * pitch_of(points_.cols))),
+        centers_host_(stream_ ? most_ * pitch_of(points_.cols) : 0, call),
+        numbers_(memory_.array<index_t>(most_)),
+        numbers_host_(most_, call),
+        distance_(memory_.array<float>(rows)),
+        chain_(memory_, leads ? most_ : 0) {
+    shard_ = {rows, distance_.data(), nullptr};
+    const auto part = [&](auto view) { return view.empty() ? view : decltype(view){view.data + first, rows}; };
+    device_array<float> covered;
+    device_array<std::uint8_t> barred;
+    const float* covered_data = problem.covered.empty() ? nullptr : problem.covered.data + first;
+    if (!problem.weights.empty()) shard_.weight = problem.weights.data + first;
+    if (on_host) {
+      if (covered_data != nullptr) covered_data = (covered = upload(part(problem.covered))).data();
+      if (shard_.weight != nullptr) shard_.weight = (weight_ = upload(part(problem.weights))).data();
+    }
+    cost_ = upload(part(limit.cost));
+    group_ = upload(part(limit.group));
+    quota_ = upload(limit.quota);
+    barred = upload(part(limit.barred));
+    begin_distances(memory_, shard_, covered_data, barred.data());
+    if (on_host) settle_rows();
+    sweep_.emplace(memory_, on.device, points_.cols, resident() ? rows : tile_rows_, most_);
+    if (!resident()) {  // bf16 copies of centres and tiles need one origin
+      const auto tile = send_tile(slots_[0], 0, tile_rows_);
+      sweep_->set_origin(tile);
+      slots_[0].used->record(memory_.stream());
+      return;
+    }
+    sweep_->set_origin(on_device());
+    if (sweep_->narrows(most_) && memory_.left() >= canonical_sweep::narrowed_bytes(points_.cols, rows))
+      kept_ = sweep_->narrow(on_device());
+  }
+
+  /// Nothing that is still on its way reads host memory that is freed here.
+  ~shard() {
+    if (copies_ != nullptr) cudaStreamSynchronize(*copies_);
+    if (cudaStreamSynchronize(memory_.stream()) != cudaSuccess) cudaGetLastError();
+  }
+
+  index_t most() const { return most_; }
+
+  void sweep(const std::vector<candidate>& latest, vector_view<const float> centers, const remaining& left) {
+    const current_device here(device_, call);
+    if (!latest.empty()) {
+      bring_rows(latest, centers);
+      sweep_->set_centers({centers_.data(), index_t(latest.size()), points_.cols, pitch_of(points_.cols)});
+      lower();
+      retire(latest);
+    }
+    if (latest.empty() || left.dwindles()) {
+      if (!left.quota().empty()) copy_async(quota_.data(), left.quota().data, left.quota().size, memory_);
+      retire_beyond(memory_, shard_, cost_.data(), left.budget(), group_.data(), quota_.data());
+    }
+  }
+
+  /// In any order, by rows of the whole pool.
+  void best(index_t count) {
+    const current_device here(device_, call);
+    select_best(memory_, shard_, count, state_.data(), best_.data());
+    copy_async(found_host_.data(), &state_.data()->found, 1, memory_);
+    copy_async(best_host_.data(), best_.data(), std::min(count, best_.size()), memory_);
+    check(cudaStreamSynchronize(memory_.stream()), call, "waiting for the best rows");
+    for (index_t i = 0; i < index_t(found_host_[0]); ++i) best_host_[i].row += first_;
+  }
+  vector_view<const shortlisted> found() const { return {best_host_.data(), index_t(found_host_[0])}; }
+
+  struct chain_result {
+    vector_view<const int> place;
+    const float* gain;
+  };
+
+  /// Greedy among rows in ascending order; bring_rows says what `given` is.
+  chain_result chain(const std::vector<candidate>& rows, const std::vector<chain_row>& facts,
+                     vector_view<const float> given, candidate rival, const remaining& left) {
+    const current_device here(device_, call);
+    const auto count = index_t(rows.size()), pitch = pitch_of(points_.cols);
+    bring_rows(rows, given);
+    sweep_->all_pairs({centers_.data(), count, points_.cols, pitch}, chain_.d2.data(), count);
+    std::copy(facts.begin(), facts.end(), chain_.rows_host.begin());
+    copy_async(chain_.rows.data(), chain_.rows_host.data(), count, memory_);
+    const auto earlier =
+        std::count_if(rows.begin(), rows.end(), [&](candidate c) { return c.row < rival.row; });
+    run_chain(memory_, {chain_.rows.data(), int(count), chain_.d2.data(), count, left.picks(), left.budget(),
+                        rival.score, int(earlier), chain_.place.data(), chain_.gain.data()});
+    copy_async(chain_.place_host.data(), chain_.place.data(), count + 1, memory_);
+    copy_async(chain_.gain_host.data(), chain_.gain.data(), count, memory_);
+    check(cudaStreamSynchronize(memory_.stream()), call, "waiting for a chain");
+    return {{chain_.place_host.data() + 1, chain_.place_host[0]}, chain_.gain_host.data()};
+  }
+
+ private:
+  template <class T>
+  device_array<T> upload(vector_view<const T> host) {
+    auto array = memory_.array<T>(host.size);
+    copy_async(array.data(), host.data, host.size, memory_);
+    return array;
+  }
+
+  /// Copies rows of the pool to centers_. given: their values, in rows of a pitch, where the pool is on the
+  /// host.
+  void bring_rows(const std::vector<candidate>& rows, vector_view<const float> given) {
+    const auto count = index_t(rows.size()), pitch = pitch_of(points_.cols);
+    if (stream_) {
+      std::copy(given.begin(), given.end(), centers_host_.begin());
+      copy_async(centers_.data(), centers_host_.data(), count * pitch, memory_);
+      return;
+    }
+    for (index_t i = 0; i < count; ++i) numbers_host_[i] = rows[std::size_t(i)].row;
+    copy_async(numbers_.data(), numbers_host_.data(), count, memory_);
+    gather_rows(memory_, points_, {numbers_.data(), count}, centers_.data(), pitch);
+  }
+
+  bool resident() const { return copies_ == nullptr; }
+  matrix_view<const float> on_device() const {
+    return stream_ ? matrix_view<const float>{rows_.data(), points_.rows, points_.cols, pitch_of(points_.cols)}
+                   : points_;
+  }
+
+  /// All rows to the device, or room for the tiles in which they travel.
+  void settle_rows() {
+    const index_t pitch = pitch_of(points_.cols);
+    const std::size_t row_bytes = std::size_t(std::max<index_t>(pitch, 1)) * sizeof(float);
+    const std::size_t left = memory_.left();
+    const auto fitting = [&](std::size_t bytes) {
+      return std::clamp<index_t>(index_t(bytes / row_bytes), 1, std::max<index_t>(points_.rows, 1));
+    };
+    const bool all = std::size_t(points_.rows) * row_bytes <= left / 2;
+    tile_rows_ = fitting(std::min(tile_bytes, left / 6));
+    for (slot& s : slots_) {
+      s.host = pinned_array<float>(tile_rows_ * pitch, call);
+      s.sent.emplace(call);
+      s.used.emplace(call);
+    }
+    if (all) {
+      rows_ = memory_.array<float>(points_.rows * pitch);
+      for (index_t first = 0, turn = 0; first < points_.rows; first += tile_rows_, ++turn)
+        send(slots_[turn % 2], first, std::min(tile_rows_, points_.rows - first), rows_.data() + first * pitch,
+             memory_.stream());
+      for (slot& s : slots_) s.sent->wait();
+      for (slot& s : slots_) s = {};
+      return;
+    }
+    copies_ = std::make_unique<own_stream>(call);
+    for (slot& s : slots_) s.device = memory_.array<float>(tile_rows_ * pitch);
+  }
+
+  struct slot {
+    pinned_array<float> host;
+    device_array<float> device;
+    std::optional<event> sent, used;
+    bool busy = false;
+  };
+
+  void send(slot& s, index_t first, index_t rows, float* to, cudaStream_t stream) {
+    const index_t pitch = pitch_of(points_.cols);
+    if (s.busy) s.sent->wait();
+    for (index_t i = 0; i < rows; ++i)
+      std::copy_n(points_.row(first + i), points_.cols, s.host.data() + i * pitch);
+    check(cudaMemcpyAsync(to, s.host.data(), std::size_t(rows * pitch) * sizeof(float), cudaMemcpyHostToDevice,
+                          stream),
+          call, "sending rows");
+    s.sent->record(stream);
+    s.busy = true;
+  }
+
+  void lower() {
+    if (resident()) {
+      sweep_->lower(on_device(), kept_.facts.size() > 0 ? &kept_ : nullptr, distance_.data());
+      return;
+    }
+    for (index_t first = 0, turn = 0; first < points_.rows; first += tile_rows_, ++turn) {
+      slot& s = slots_[turn % 2];
+      const auto tile = send_tile(s, first, std::min(tile_rows_, points_.rows - first));
+      sweep_->lower(tile, nullptr, distance_.data() + first);
+      s.used->record(memory_.stream());
+    }
+  }
+
+  /// A tile of rows on the device, for what comes next on the stream.
+  matrix_view<const float> send_tile(slot& s, index_t first, index_t rows) {
+    if (s.busy) s.used->hold(*copies_);
+    send(s, first, rows, s.device.data(), *copies_);
+    s.sent->hold(memory_.stream());
+    return {s.device.data(), rows, points_.cols, pitch_of(points_.cols)};
+  }
+
+  void retire(const std::vector<candidate>& latest) {
+    auto mine = index_t(latest.size());
+    if (stream_) {  // else bring_rows has sent them
+      mine = 0;
+      for (const candidate& pick : latest)
+        if (pick.row >= first_ && pick.row < first_ + points_.rows) numbers_host_[mine++] = pick.row - first_;
+      copy_async(numbers_.data(), numbers_host_.data(), mine, memory_);
+    }
+    retire_rows(memory_, shard_, {numbers_.data(), mine});
+  }
+
+  /// What a chain works on.
+  struct chain_room {
+    chain_room(device_memory& memory, index_t most)
+        : d2(memory.array<float>(most * most)),
+          rows(memory.array<chain_row>(most)),
+          rows_host(most, call),
+          place(memory.array<int>(most + 1)),
+          place_host(most + 1, call),
+          gain(memory.array<float>(most)),
+          gain_host(most, call) {}
+    device_array<float> d2;
+    device_array<chain_row> rows;
+    pinned_array<chain_row> rows_host;
+    device_array<int> place;
+    pinned_array<int> place_host;
+    device_array<float> gain;
+    pinned_array<float> gain_host;
+  };
+
+  index_t first_;
+  matrix_view<const float> points_;
+  int device_;
+  std::unique_ptr<own_stream> stream_;  // where the pool is on the host
+  device_memory memory_;
+  index_t most_;
+  device_array<select_state> state_;
+  device_array<shortlisted> best_;
+  pinned_array<shortlisted> best_host_;
+  pinned_array<unsigned> found_host_;
+  device_array<float> centers_;
+  pinned_array<float> centers_host_;
+  device_array<index_t> numbers_;
+  pinned_array<index_t> numbers_host_;
+  device_array<float> distance_;
+  chain_room chain_;
+  device_array<float> weight_;
+  device_array<std::int64_t> cost_;
+  device_array<index_t> group_, quota_;
+  shard_rows shard_;
+  device_array<float> rows_;
+  index_t tile_rows_ = 0;
+  std::unique_ptr<own_stream> copies_;
+  slot slots_[2];
+  std::optional<canonical_sweep> sweep_;
+  narrowed_rows kept_;
+};
+
+/// The shards of a pool, each on its device.
+class kcenter_shards : public gain_pool {
+ public:
+  kcenter_shards(const std::vector<cuda>& devices, bool on_host, const kcenter_problem& problem,
+                 const allowance& limit, width asked)
+      : on_host_(on_host), points_(problem.points), limit_(limit), width_(asked), shards_(devices.size()) {
+    const auto count = index_t(devices.size());
+    on_each([&](index_t s) {
+      const cuda& on = devices[std::size_t(s)];
+      const current_device here(on.device, call);
+      const index_t first = points_.rows / count * s + std::min(s, points_.rows % count);
+      const index_t rows = points_.rows / count + (s < points_.rows % count ? 1 : 0);
+      shards_[std::size_t(s)] =
+          std::make_unique<shard>(on, on_host, problem, limit, first, rows, asked.most, s == 0);
+    });
+    for (const auto& s : shards_) width_.most = std::min(width_.most, s->most());
+    width_.first = std::min(width_.first, width_.most);
+  }
+
+  width shortlist_width() const override { return width_; }
+
+  void sweep(const std::vector<candidate>& latest, const remaining& left) override {
+    const std::vector<float> centers = values_of(latest);
+    on_each([&](index_t s) {
+      shards_[std::size_t(s)]->sweep(latest, {centers.data(), index_t(centers.size())}, left);
+    });
+  }
+
+  std::vector<candidate> best(index_t count) override {
+    on_each([&](index_t s) { shards_[std::size_t(s)]->best(count); });
+    best_.clear();
+    for (const auto& s : shards_) best_.insert(best_.end(), s->found().begin(), s->found().end());
+    std::sort(best_.begin(), best_.end(), [](const shortlisted& a, const shortlisted& b) {
+      return before({a.row, a.gain}, {b.row, b.gain});
+    });
+    best_.resize(std::min(best_.size(), std::size_t(count)));
+    std::vector<candidate> rows;
+    for (const shortlisted& s : best_) rows.push_back({s.row, s.gain});
+    return rows;
+  }
+
+  std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
+                               remaining& left) override {
+    if (shortlist.empty()) return {};
+    std::vector<shortlisted> by_row(best_.begin(), best_.begin() + index_t(shortlist.size()));
+    std::sort(by_row.begin(), by_row.end(), [](const auto& a, const auto& b) { return a.row < b.row; });
+    std::vector<candidate> rows;
+    std::vector<chain_row> facts;
+    for (const shortlisted& s : by_row) {
+      rows.push_back({s.row, s.gain});
+      const index_t group = limit_.group.empty() ? 0 : limit_.group[s.row];
+      facts.push_back({s.distance, s.weight, limit_.cost.empty() ? 0 : limit_.cost[s.row], group,
+                       limit_.group.empty() ? std::numeric_limits<index_t>::max() : left.quota()[group]});
+    }
+    const std::vector<float> values = values_of(rows);
+    const auto found = shards_[0]->chain(rows, facts, {values.data(), index_t(values.size())}, rival, left);
+    std::vector<candidate> picks;
+    for (const int place : found.place) {
+      picks.push_back({rows[std::size_t(place)].row, found.gain[picks.size()]});
+      left.take(picks.back().row);
+    }
+    return picks;
+  }
+
+ private:
+  /// Calls body(s) for every shard, side by side; rethrows what the first of them threw.
+  template <class Body>
+  void on_each(const Body& body) {
+    std::vector<std::exception_ptr> failed(shards_.size());
+    const auto guarded = [&](index_t s) {
+      try {
+        body(s);
+      } catch (...) {
+        failed[std::size_t(s)] = std::current_exception();
+      }
+    };
+    {
+      std::vector<std::jthread> others;
+      for (std::size_t s = 1; s < shards_.size(); ++s) others.emplace_back(guarded, index_t(s));
+      guarded(0);
+    }
+    for (const std::exception_ptr& f : failed)
+      if (f) std::rethrow_exception(f);
+  }
+
+  /// The values of rows that are on the host, in rows of a pitch.
+  std::vector<float> values_of(const std::vector<candidate>& rows) const {
+    std::vector<float> values;
+    if (!on_host_) return values;
+    const index_t pitch = pitch_of(points_.cols);
+    values.resize(rows.size() * std::size_t(pitch));
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      std::copy_n(points_.row(rows[i].row), points_.cols, values.begin() + index_t(i) * pitch);
+    return values;
+  }
+
+  bool on_host_;
+  matrix_view<const float> points_;
+  const allowance& limit_;
+  width width_;
+  std::vector<std::unique_ptr<shard>> shards_;
+  std::vector<shortlisted> best_;  // as `best` has given them
+};
+
+}  // namespace
+
+std::unique_ptr<gain_pool> kcenter_pool(const cuda& on, const kcenter_problem& problem, const allowance& limit,
+                                        gain_pool::width width) {
+  return std::make_unique<kcenter_shards>(std::vector<cuda>{on}, false, problem, limit, width);
+}
+
+std::unique_ptr<gain_pool> kcenter_pool(const offload& on, const kcenter_problem& problem,
+                                        const allowance& limit, gain_pool::width width) {
+  std::vector<cuda> devices;
+  for (const int device : on.devices) devices.push_back({.device = device, .memory = on.memory});
+  if (devices.empty()) throw value_error("kcenter: offload names no device; name at least one");
+  return std::make_unique<kcenter_shards>(devices, true, problem, limit, width);
+}
+
+outside_value first_outside_cuda(const cuda& on, const char* of_call, vector_view<const float> values,
+                                 float most) {
+  if (values.empty()) return {};
+  const current_device here(on.device, of_call);
+  device_memory memory(on, of_call);
+  unsigned long long first = ~0ull;
+  outside_value found;
+  const auto note = memory.array<unsigned long long>(1);
+  copy_async(note.data(), &first, 1, memory);
+  note_first_outside(memory, values, most, note.data());
+  copy_async(&first, note.data(), 1, memory);
+  check(cudaStreamSynchronize(on.stream), of_call, "waiting for a search");
+  if (first == ~0ull) return found;
+  found.row = index_t(first);
+  copy_async(&found.value, values.data + found.row, 1, memory);
+  check(cudaStreamSynchronize(on.stream), of_call, "waiting for a value");
+  return found;
+}
+
+}  // namespace poolwise
