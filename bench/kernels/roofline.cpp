@@ -147,8 +147,7 @@ bool print_measured(const roofline_case& one, const char* device) {
   if (cudaMemGetInfo(&free, &total) != cudaSuccess) return false;
   const double row = double(one.cols) * one.element_bytes + sizeof(float);
   const index_t rows = std::min(one.rows, index_t(double(free) * 0.6 / row));
-  void* x = nullptr;
-  float* out = nullptr;
+  void *x = nullptr, *out = nullptr;
   cudaEvent_t begin = nullptr, end = nullptr;
   const auto bytes = std::size_t(double(rows * one.cols) * one.element_bytes);
   bool fine = cudaMalloc(&x, bytes) == cudaSuccess && cudaMemset(x, 0, bytes) == cudaSuccess &&
@@ -158,7 +157,7 @@ bool print_measured(const roofline_case& one, const char* device) {
   for (int repeat = 0; fine && repeat < 5; ++repeat) {
     float ms = 0;
     fine = cudaEventRecord(begin) == cudaSuccess;
-    one.call({}, x, out, rows);
+    one.call({}, x, static_cast<float*>(out), rows);
     fine = fine && cudaEventRecord(end) == cudaSuccess && cudaEventSynchronize(end) == cudaSuccess &&
            cudaEventElapsedTime(&ms, begin, end) == cudaSuccess;
     best = std::max(best, one.bytes() * double(rows) / double(one.rows) / double(ms) * 1e-6);
