@@ -98,10 +98,16 @@ __global__ __launch_bounds__(block_threads) void filter_kernel(vector_view<const
   for (index_t base = blockIdx.x * block_values; base < end; base += gridDim.x * block_values) {
     const auto place_of = [&](int quad) { return base + (index_t(quad) * block_threads + threadIdx.x) * 4; };
     float4 s[quads];
+    if (base >= shift &&
+        base + block_values <= end) {  // no branch between the reads: all are under way at once
 #pragma unroll
-    for (int q = 0; q < quads; ++q) {
-      const index_t place = place_of(q);
-      s[q] = load_quad(aligned + place, shift - place, end - place);
+      for (int q = 0; q < quads; ++q) s[q] = *reinterpret_cast<const float4*>(aligned + place_of(q));
+    } else {
+#pragma unroll
+      for (int q = 0; q < quads; ++q) {
+        const index_t place = place_of(q);
+        s[q] = load_quad(aligned + place, shift - place, end - place);
+      }
     }
     unsigned open = 0;
 #pragma unroll
