@@ -16,13 +16,13 @@ import sys
 from limits import Table, not_run, readable
 
 INSTRUCTION = re.compile(r"^\s+/\*([0-9a-f]+)\*/\s+(@!?\w+\s+)?([A-Z][\w.]*)\s*([^;]*);")
-RESOURCES = re.compile(r"REG:(\d+) STACK:(\d+) SHARED:(\d+)")
+RESOURCES = re.compile(r"REG:(\d+) STACK:\d+ SHARED:(\d+)")
 Instruction = collections.namedtuple("Instruction", "address guarded opcode operands")
 
 
 class Kernel:
     def __init__(self):
-        self.registers = self.stack = self.shared = 0
+        self.registers = self.shared = 0
         self.code = []
 
 
@@ -37,7 +37,7 @@ def read_kernels(listing, chip):
         elif found := re.match(r"\s*Function ?:? (\S+?):?$", line.rstrip()):
             name = found[1]
         elif found := RESOURCES.search(line):
-            kernels[name].registers, kernels[name].stack, kernels[name].shared = map(int, found.groups())
+            kernels[name].registers, kernels[name].shared = map(int, found.groups())
         elif found := INSTRUCTION.match(line):
             kernels[name].code.append(Instruction(int(found[1], 16), bool(found[2]), found[3], found[4]))
     kernels = {name: kernel for name, kernel in kernels.items() if kernel.code}
@@ -122,8 +122,7 @@ def hot_loop(code, holds):
 def measure(kernel, limits):
     """What the gate compares with the limits, and the roofline model multiplies."""
     count = lambda pattern, code: sum(bool(re.match(pattern, i.opcode)) for i in code)
-    found = {"registers": kernel.registers, "static_shared": kernel.shared,
-             "local": count("STL|LDL", kernel.code), "stack": kernel.stack}
+    found = {"registers": kernel.registers, "static_shared": kernel.shared, "local": count("STL|LDL", kernel.code)}
     if "hot" not in limits:
         return found
     loop = hot_loop(kernel.code, limits["hot"])
@@ -134,7 +133,8 @@ def measure(kernel, limits):
     elements = sum(width(i.opcode) for i in per) / limits["bytes"] if "bytes" in limits else len(per)
     if elements:
         found |= {"elements": elements, "instructions": len(body) / elements,
-                  "mufu": count("MUFU", body) / elements, "tensor": count("HMMA|UTCHMMA|HGMMA", body)}
+                  "mufu": count("MUFU", body) / elements,
+                  "hot_local": count("STL|LDL", body), "tensor": count("HMMA|UTCHMMA|HGMMA", body)}
     return found
 
 
@@ -159,8 +159,8 @@ def main():
         not_run("this build has no CUDA kernels")
 
     try:
-        listing = subprocess.run([arguments.cuobjdump, "-sass", "-res-usage", *arguments.files], capture_output=True,
-                                 text=True, check=True).stdout
+        listing = subprocess.run([arguments.cuobjdump, "-arch", arguments.chip, "-sass", "-res-usage",
+                                  *arguments.files], stdout=subprocess.PIPE, text=True, check=True).stdout
     except FileNotFoundError:
         not_run("there is no cuobjdump; cmake/setup.sh installs it")
     kernels = read_kernels(listing.splitlines(), arguments.chip)
@@ -191,6 +191,7 @@ def main():
             continue
         table.at_most(subject, "instructions an element", found["instructions"], limits["instructions"])
         table.at_most(subject, "MUFU an element", found["mufu"], limits["mufu"])
+        table.at_most(subject, "local-memory instructions (spills) in the hot loop", found["hot_local"], 0)
         table.at_least(subject, "tensor-core instructions", found["tensor"], limits["tensor"])
 
     if arguments.csv:
@@ -200,6 +201,7 @@ def main():
             for name, _, found in rows:
                 out.writerow([arguments.chip, name, found["registers"], found["occupancy"],
                               found.get("instructions", ""), found.get("mufu", "")])
+    table.require_all_used()
     return table.verdict(len(rows))
 
 

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "poolwise/committee/detail/committee_cuda.hpp"
 #include "poolwise/committee/detail/tiles.hpp"
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
@@ -337,6 +338,7 @@ void require_scores(const std::string& call, const matrix_view<float>& scores, i
 
 void score_committee(const where& on, const real_cube& x, outputs kind, std::span<const disagreement> which,
                      matrix_view<float> scores) {
+  require_build_for(on, "score_committee");
   const auto [members, rows, cols] = std::visit(
       [](auto view) {
         return std::array<index_t, 3>{view.members, view.rows, view.cols};
@@ -345,7 +347,9 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
   if (members < 1) throw shape_error("score_committee: x has 0 members; pass the outputs of at least one");
   require_columns("score_committee", cols);
   require_scores("score_committee", scores, rows, which.size());
-  if constexpr (has_cuda)
+  if constexpr (has_cuda) {
+    if (const auto* device = std::get_if<cuda>(&on))
+      return score_committee_cuda(*device, x, kind, which, scores);
     if (const auto* devices = std::get_if<offload>(&on))
       return for_each_tile(
           *devices, "score_committee",
@@ -353,6 +357,7 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
             score_committee(tile.on, rows_of_x, kind, which, scores_of_rows);
           },
           x, scores);
+  }
   const cpu host = require_cpu(on, "score_committee");
   if (which.empty()) return;
   parallel_blocks(host, rows, rows_per_block(cols), [&](index_t, index_t begin, index_t end) {
@@ -363,18 +368,50 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
 struct committee_accumulator::state {
   index_t rows, cols, members = 0;
   std::vector<disagreement> which;
-  tiles gathered;
+  where home;
+  tiles gathered;                                  // on the CPU
+  std::shared_ptr<committee_on_device> on_device;  // or there
+
+  /// Throws unless `on` is where the members so far are: for a device, the same and the same stream.
+  void require_home(const std::string& call, const where& on) const {
+    require_build_for(on, call.c_str());
+    const auto* here = std::get_if<cuda>(&home);
+    const auto* there = std::get_if<cuda>(&on);
+    const bool same = here != nullptr && there != nullptr
+                          ? here->device == there->device && here->stream == there->stream
+                          : home.index() == on.index();
+    if (!same)
+      throw value_error(call + ": asked of " + name_of(on) + ", but the members so far are on " +
+                        name_of(home) + "; pass where the accumulator was made");
+  }
+
+  static std::string name_of(const where& on) {
+    if (const auto* device = std::get_if<cuda>(&on))
+      return "CUDA device " + std::to_string(device->device) + " and its stream";
+    return std::holds_alternative<cpu>(on) ? "the CPU" : "host memory for CUDA devices";
+  }
 };
 
-committee_accumulator::committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which) {
+committee_accumulator::committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which,
+                                             const where& on) {
   if (rows < 0)
     throw shape_error("committee_accumulator: got " + std::to_string(rows) + " rows; pass 0 or more");
   require_columns("committee_accumulator", cols);
   if (std::count(which.begin(), which.end(), disagreement::max_kl) != 0)
     throw value_error(
         "committee_accumulator: asked for max_kl, which needs all members at once; call score_committee");
-  state_ =
-      std::make_unique<state>(state{rows, cols, 0, {which.begin(), which.end()}, tiles(rows, cols, which)});
+  require_build_for(on, "committee_accumulator");
+  std::shared_ptr<committee_on_device> device;
+  if constexpr (has_cuda)
+    if (const auto* d = std::get_if<cuda>(&on)) device = make_committee_on_device(*d, rows, cols, which);
+  if (device == nullptr) require_cpu(on, "committee_accumulator");
+  state_ = std::make_unique<state>(state{rows,
+                                         cols,
+                                         0,
+                                         {which.begin(), which.end()},
+                                         on,
+                                         tiles(device == nullptr ? rows : 0, cols, which),
+                                         std::move(device)});
 }
 
 committee_accumulator::~committee_accumulator() = default;
@@ -383,9 +420,16 @@ committee_accumulator& committee_accumulator::operator=(committee_accumulator&&)
 
 void committee_accumulator::add(const where& on, const real_matrix& member, outputs kind) {
   state& s = *state_;
+  s.require_home("committee_accumulator::add", on);
   if (rows_of(member) != s.rows || cols_of(member) != s.cols)
     throw shape_error("committee_accumulator::add: member is " + shape(rows_of(member), cols_of(member)) +
                       " but the committee is " + shape(s.rows, s.cols) + "; pass outputs of that shape");
+  if constexpr (has_cuda)
+    if (s.on_device != nullptr) {
+      add_member_cuda(*s.on_device, member, kind, s.members);
+      ++s.members;
+      return;
+    }
   const cpu host = require_cpu(on, "committee_accumulator::add");
   parallel_blocks(host, s.rows, rows_per_block(s.cols), [&](index_t, index_t begin, index_t end) {
     HWY_DYNAMIC_DISPATCH(add_rows)(member, kind, begin, end, s.members, s.gathered);
@@ -395,9 +439,12 @@ void committee_accumulator::add(const where& on, const real_matrix& member, outp
 
 void committee_accumulator::finish(const where& on, matrix_view<float> scores) const {
   state& s = *state_;
+  s.require_home("committee_accumulator::finish", on);
   require_scores("committee_accumulator::finish", scores, s.rows, s.which.size());
   if (s.members == 0)
     throw value_error("committee_accumulator::finish: no member has come; add at least one first");
+  if constexpr (has_cuda)
+    if (s.on_device != nullptr) return finish_committee_cuda(*s.on_device, s.members, s.which, scores);
   const cpu host = require_cpu(on, "committee_accumulator::finish");
   if (s.which.empty()) return;
   parallel_blocks(host, s.rows, rows_per_block(s.cols), [&](index_t, index_t begin, index_t end) {

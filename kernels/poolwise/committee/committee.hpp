@@ -31,6 +31,9 @@ enum class disagreement {
 /// The same bits as `committee_accumulator` fed member by member, for any thread count and CPU target.
 /// Reads the cube once (again from the cache above 256 columns; twice for max_kl). Allocates 64 * cols bytes a
 /// thread, as much again for mean_std and for votes where these are asked for, and 192 * members for max_kl.
+/// On a device rows are taken in tiles of 24 MiB of outputs, folded and read again from its cache (twice for
+/// max_kl): per row of a tile it allocates 20 bytes a member, and 4 a column for max_kl; nothing waits. The
+/// scores are the CPU's but for rounding.
 void score_committee(const where& on, const real_cube& x, outputs kind, std::span<const disagreement> which,
                      matrix_view<float> scores);
 
@@ -39,13 +42,15 @@ class committee_accumulator {
  public:
   /// Room for `which` over [rows, cols]: per row, cols + 1 floats for the means, and cols again for mean_std
   /// and for votes where these are asked for; rows are rounded up to a multiple of 16.
-  /// throws value_error for max_kl; shape_error if cols is 0 or above 2^31 - 1.
-  committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which);
+  /// All of it lies, and all members are added, where `on` computes: on the CPU, or on one device and stream.
+  /// throws value_error for max_kl; shape_error if cols is 0 or above 2^31 - 1; memory_error.
+  committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which,
+                        const where& on = cpu{});
   ~committee_accumulator();
   committee_accumulator(committee_accumulator&&) noexcept;
   committee_accumulator& operator=(committee_accumulator&&) noexcept;
 
-  /// Adds the next member's outputs, [rows, cols].
+  /// Adds the next member's outputs, [rows, cols]. throws value_error if `on` is another place.
   void add(const where& on, const real_matrix& member, outputs kind);
 
   /// Writes [rows, disagreements] for the members so far; more may follow. throws value_error if none came.
@@ -63,7 +68,7 @@ class committee_accumulator {
 /// predictions  [members, rows, outputs] fp32; variance  [rows], written, NaN where a prediction is not finite.
 /// throws  shape_error, no_cuda_error.
 /// Welford's update in double, members in order. Allocates 16 bytes an output or 64 KiB a thread, whichever is
-/// more. Cohn et al. 1996; RayChaudhuri & Hamey 1995.
+/// more; nothing on a device. Cohn et al. 1996; RayChaudhuri & Hamey 1995.
 void predictive_variance(const where& on, cube_view<const float> predictions, vector_view<float> variance);
 
 }  // namespace poolwise

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "poolwise/committee/committee.hpp"
+#include "poolwise/committee/detail/committee_cuda.hpp"
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/error.hpp"
@@ -25,6 +26,7 @@ struct welford {
 }  // namespace
 
 void predictive_variance(const where& on, cube_view<const float> predictions, vector_view<float> variance) {
+  require_build_for(on, "predictive_variance");
   const index_t members = predictions.members, rows = predictions.rows, outputs = predictions.cols;
   if (members < 1 || outputs < 1)
     throw shape_error("predictive_variance: predictions is [" + std::to_string(members) + ", " +
@@ -33,7 +35,9 @@ void predictive_variance(const where& on, cube_view<const float> predictions, ve
   if (variance.size != rows)
     throw shape_error("predictive_variance: variance has " + std::to_string(variance.size) +
                       " places but predictions has " + std::to_string(rows) + " rows; pass one place per row");
-  if constexpr (has_cuda)
+  if constexpr (has_cuda) {
+    if (const auto* device = std::get_if<cuda>(&on))
+      return predictive_variance_cuda(*device, predictions, variance);
     if (const auto* devices = std::get_if<offload>(&on))
       return for_each_tile(
           *devices, "predictive_variance",
@@ -41,6 +45,7 @@ void predictive_variance(const where& on, cube_view<const float> predictions, ve
             predictive_variance(tile.on, x, of_rows);
           },
           predictions, variance);
+  }
   const cpu host = require_cpu(on, "predictive_variance");
   const index_t block = std::max<index_t>(1, 4096 / outputs);
   parallel_blocks(host, rows, block, [&](index_t, index_t begin, index_t end) {

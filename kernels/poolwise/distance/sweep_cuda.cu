@@ -350,8 +350,6 @@ constexpr int block_rows = 256, block_centers = 128, stages = 3;
 constexpr int warp_edge = 64;  // rows and centres of a warp
 constexpr int step_bytes = k_step * 2, stage_bytes = (block_rows + block_centers) * step_bytes;
 constexpr int filter_shared_bytes = stages * stage_bytes;
-constexpr unsigned crowded =
-    warp_edge * warp_edge / 8;  // survivors of a tile from which on all its pairs are settled
 static_assert(warp_edge == listed_edge);
 
 struct filter_job {
@@ -404,6 +402,8 @@ __device__ inline int swizzled(int row, int chunk) { return row * step_bytes + (
 /// ring of stages runs on from one tile of centres to the next, behind the filtering of the last.
 __global__ void __launch_bounds__(256, 1) exclude_by_bf16_kernel(filter_job job) {
 #if __CUDA_ARCH__ >= 800
+  // From so many survivors of a tile on, all its pairs are settled.
+  constexpr unsigned crowded = warp_edge * warp_edge / 8;
   extern __shared__ __align__(128) unsigned char stage[];
   __shared__ float row_above[block_rows], row_below[block_rows], row_reach[block_rows];
   __shared__ int row_least[block_rows];

@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(block_threads)
   const digit at = digit_of(pass, passes);
   const unsigned mask = (1u << at.bits) - 1;
   const unsigned key_limit = state->key_limit;
-  const unsigned long long row_limit = state->row_limit;
+  const unsigned long long row_limit = state->row_limit, need = pass == 0 ? count : state->need;
   for (int b = t; b < select_state::bins; b += block_threads) counted[b] = 0;
   __syncthreads();
   for (index_t i = first_of_thread(); i < shard.rows; i += all_threads()) {
@@ -129,7 +129,6 @@ __global__ void __launch_bounds__(block_threads)
     sums[t] += below;
   }
   __syncthreads();
-  const unsigned long long need = pass == 0 ? count : state->need;
   if (sums[block_threads - 1] < need) {  // all of them
     if (t == 0) {
       state->key_limit = worst_key - 1;

@@ -35,11 +35,14 @@ enum class acquisition {
 /// scores  [rows, acquisitions]  written. A row that has no distribution scores NaN in every column: NaN or
 ///                               +Inf anywhere, -Inf everywhere, a negative probability, a wrong sum.
 /// throws  shape_error if the shapes disagree or cols = 0; value_error if energy is asked of probabilities;
-///         no_cuda_error.
+///         no_cuda_error, cuda_error, memory_error.
 /// The same bits for any thread count and any CPU target (AVX-512, AVX2, scalar). Entropy is within
 /// 4e-6 (1 + H) of the exact value, and for confident rows (logit gap to 40) within 2e-6 of it relatively:
 /// it is formed as log1p(S') - T/(1+S') with S' the sum of exp(z - max) without the largest term.
-/// Reads rows*cols once, writes rows*acquisitions, allocates nothing.
+/// Reads rows*cols once, writes rows*acquisitions, allocates nothing; on a device 24 bytes for every 64 KiB of
+/// rows longer than that. A device waits for nothing, and gives a row the same bits wherever it lies: in any
+/// matrix or tile, aligned or not, on any device. They are the CPU's but for rounding: within 2e-6 of the exact
+/// value relatively.
 void score(const where& on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
            matrix_view<float> scores);
 
@@ -52,7 +55,9 @@ void score(const where& on, const real_matrix& x, outputs kind, acquisition whic
 ///
 /// x  [rows, cols], a  [rows, cols], written; they may not overlap. A row without a distribution becomes NaN.
 /// throws  shape_error if the shapes differ or cols is 0 or above 2^31 - 1; no_cuda_error.
-/// Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR 2020.
+/// On a device rows are taken in tiles of 24 MiB, folded and read again from its cache; 20 bytes a row of a
+/// tile are allocated, and nothing waits. Ash et al., "Deep batch active learning by diverse, uncertain
+/// gradient lower bounds", ICLR 2020.
 void output_gradient(const where& on, const real_matrix& x, outputs kind, matrix_view<float> a);
 
 /// Why row `row` of `x` scores NaN, as the end of an error message ("holds NaN in column 3"); empty if it

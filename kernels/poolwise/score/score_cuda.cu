@@ -39,6 +39,12 @@ struct row_output {
   bool find_argmax = false;
   row_state* parts = nullptr;
 
+  void skip(index_t rows) {
+    scores.data += rows * scores.stride;
+    if (records != nullptr) records += rows;
+    if (argmax != nullptr) argmax += rows;
+  }
+
   template <outputs Kind, class T>
   __device__ __forceinline__ void write(index_t row, const row_state& s) const {
     const row_scores<Kind, T> r(s);
@@ -102,9 +108,10 @@ __device__ void copy_apart(const row_tile<Kind, T>& tile, const T* from, index_t
 /// `lanes` neighbouring threads share a row of a tile of `tile_rows`.
 template <outputs Kind, class T>
 __global__ void __launch_bounds__(tile_threads)
-    score_tile_kernel(matrix_view<const T> x, int lanes, int tile_rows,
+    score_tile_kernel(member_rows<T> members, int lanes, int tile_rows,
                       const __grid_constant__ row_output out) {
   extern __shared__ __align__(16) unsigned char room[];
+  const matrix_view<const T> x = members.member(blockIdx.y);
   const index_t first = index_t(blockIdx.x) * tile_rows;
   const T* const from = x.row(first);
   const int rows = int(min(index_t(tile_rows), x.rows - first)), cols = int(x.cols);
@@ -134,7 +141,7 @@ __global__ void __launch_bounds__(tile_threads)
     if (row < rows && lane == 0) {
       if (out.find_argmax)
         while (s.argmax + 1 < cols && to_real(tile.element(row, s.argmax)) != s.largest) ++s.argmax;
-      out.write<Kind, T>(first + row, s);
+      out.write<Kind, T>(blockIdx.y * x.rows + first + row, s);
     }
   }
 }
@@ -222,9 +229,10 @@ __device__ int find_column(const T* row, int n, float value) {
 /// `Threads` threads, a warp or a block, fold one part of a row.
 template <outputs Kind, class T, int Threads>
 __global__ void __launch_bounds__(block_threads)
-    score_row_kernel(matrix_view<const T> x, index_t parts, int part_cols,
+    score_row_kernel(member_rows<T> members, index_t parts, int part_cols,
                      const __grid_constant__ row_output out) {
   __shared__ row_state room[block_threads / 32];
+  const matrix_view<const T> x = members.member(blockIdx.y);
   const index_t job = index_t(blockIdx.x) * (block_threads / Threads) + threadIdx.x / Threads;
   const index_t row = job / parts;
   if (row >= x.rows) return;
@@ -244,7 +252,7 @@ __global__ void __launch_bounds__(block_threads)
   if (out.parts != nullptr)
     out.parts[job] = s;
   else
-    out.write<Kind, T>(row, s);
+    out.write<Kind, T>(blockIdx.y * x.rows + row, s);
 }
 
 /// One thread a row joins its parts, in order.
@@ -261,71 +269,74 @@ __global__ void merge_parts_kernel(index_t rows, index_t parts, const __grid_con
 // ---- Launchers
 
 template <outputs Kind, class T>
-void fold_tiles(matrix_view<const T> x, const row_output& out, const device_memory& memory) {
+void fold_tiles(const member_rows<T>& x, const row_output& out, const device_memory& memory) {
   const int row_bytes = int(x.cols * index_t(sizeof(T))), lanes = lanes_of(row_bytes);
   // Several rows a thread where they are so short that a tile would be over before it began.
   const int rounds = std::max(1, 32 / row_bytes), tile_rows = tile_threads / lanes * rounds;
   const int bytes = tile_rows * row_bytes + 16;
+  const dim3 grid(grid_of(x.rows, tile_rows), unsigned(x.members));
   score_tile_kernel<Kind>
-      <<<grid_of(x.rows, tile_rows), tile_threads, std::size_t(bytes + bytes / 8 + 16), memory.stream()>>>(
-          x, lanes, tile_rows, out);
+      <<<grid, tile_threads, std::size_t(bytes + bytes / 8 + 16), memory.stream()>>>(x, lanes, tile_rows, out);
   check(cudaGetLastError(), memory.call(), "launching score_tile_kernel");
 }
 
 template <int Threads, outputs Kind, class T>
-void fold_parts(matrix_view<const T> x, index_t parts, const row_output& out, const device_memory& memory) {
+void fold_parts(const member_rows<T>& x, index_t parts, const row_output& out, const device_memory& memory) {
   const int part_cols = int(parts == 1 ? x.cols : part_bytes / index_t(sizeof(T)));
-  score_row_kernel<Kind, T, Threads>
-      <<<grid_of(x.rows * parts, block_threads / Threads), block_threads, 0, memory.stream()>>>(x, parts,
-                                                                                                part_cols, out);
+  const dim3 grid(grid_of(x.rows * parts, block_threads / Threads), unsigned(x.members));
+  score_row_kernel<Kind, T, Threads><<<grid, block_threads, 0, memory.stream()>>>(x, parts, part_cols, out);
   check(cudaGetLastError(), memory.call(), "launching score_row_kernel");
 }
 
+index_t parts_of(index_t row_bytes) { return (row_bytes + part_bytes - 1) / part_bytes; }
+
 /// Rows whose parts fit into the memory at once.
 template <outputs Kind, class T>
-void fold_long_rows(matrix_view<const T> x, index_t parts, row_output out, device_memory& memory) {
+void fold_long_rows(const member_rows<T>& x, index_t parts, row_output out, device_memory& memory) {
   constexpr index_t most = index_t{1} << 20;  // parts of 64 KiB: far more than any device holds at a time
   const index_t fitting = index_t(memory.left() / sizeof(row_state));
   const index_t tile = std::clamp(std::min(most, fitting) / parts, index_t{1}, x.rows);
   const auto states = memory.array<row_state>(tile * parts);
   out.parts = states.data();
-  for (index_t first = 0; first < x.rows; first += tile) {
-    const index_t rows = std::min(tile, x.rows - first);
-    const matrix_view<const T> here{x.row(first), rows, x.cols, x.stride};
-    fold_parts<block_threads, Kind>(here, parts, out, memory);
-    merge_parts_kernel<Kind, T>
-        <<<grid_of(rows, tile_threads), tile_threads, 0, memory.stream()>>>(rows, parts, out);
-    check(cudaGetLastError(), memory.call(), "launching merge_parts_kernel");
-    out.scores.data += rows * out.scores.stride;
-    if (out.records != nullptr) out.records += rows;
-    if (out.argmax != nullptr) out.argmax += rows;
-  }
+  for (index_t k = 0; k < x.members; ++k)
+    for (index_t first = 0; first < x.rows; first += tile) {
+      const index_t rows = std::min(tile, x.rows - first);
+      auto here = rows_from(x, first, rows);
+      here.data += k * x.member_stride;
+      here.members = 1;
+      fold_parts<block_threads, Kind>(here, parts, out, memory);
+      merge_parts_kernel<Kind, T>
+          <<<grid_of(rows, tile_threads), tile_threads, 0, memory.stream()>>>(rows, parts, out);
+      check(cudaGetLastError(), memory.call(), "launching merge_parts_kernel");
+      out.skip(rows);
+    }
 }
 
 template <outputs Kind, class T>
-void fold_rows(matrix_view<const T> x, const row_output& out, device_memory& memory) {
+void fold_rows(member_rows<T> x, row_output out, device_memory& memory) {
   if (x.rows == 0) return;  // an empty grid is a launch error
-  const index_t row_bytes = x.cols * index_t(sizeof(T));
-  const index_t parts = (row_bytes + part_bytes - 1) / part_bytes;
-  if (row_bytes <= tile_row_bytes)
-    fold_tiles<Kind>(x, out, memory);
-  else if (row_bytes <= warp_row_bytes)
-    fold_parts<32, Kind>(x, 1, out, memory);
-  else if (parts == 1)
-    fold_parts<block_threads, Kind>(x, 1, out, memory);
-  else
-    fold_long_rows<Kind>(x, parts, out, memory);
+  const index_t row_bytes = x.cols * index_t(sizeof(T)), members = x.members;
+  if (row_bytes > part_bytes) return fold_long_rows<Kind>(x, parts_of(row_bytes), out, memory);
+  constexpr index_t most = 65535;  // of a grid's second dimension
+  for (index_t k = 0; k < members; k += most) {
+    x.members = std::min(most, members - k);
+    if (row_bytes <= tile_row_bytes)
+      fold_tiles<Kind>(x, out, memory);
+    else if (row_bytes <= warp_row_bytes)
+      fold_parts<32, Kind>(x, 1, out, memory);
+    else
+      fold_parts<block_threads, Kind>(x, 1, out, memory);
+    x.data += x.members * x.member_stride;
+    out.skip(x.members * x.rows);
+  }
 }
 
-void fold_rows(const real_matrix& x, outputs kind, const row_output& out, device_memory& memory) {
-  std::visit(
-      [&](auto view) {
-        if (kind == outputs::logits)
-          fold_rows<outputs::logits>(view, out, memory);
-        else
-          fold_rows<outputs::probabilities>(view, out, memory);
-      },
-      x);
+template <class T>
+void fold_rows(const member_rows<T>& x, outputs kind, const row_output& out, device_memory& memory) {
+  if (kind == outputs::logits)
+    fold_rows<outputs::logits>(x, out, memory);
+  else
+    fold_rows<outputs::probabilities>(x, out, memory);
 }
 
 // ---- Gradients
@@ -347,29 +358,55 @@ __global__ void output_gradient_kernel(matrix_view<const T> x, outputs kind, int
   }
 }
 
-/// Rows are folded and read again while they are in the cache.
-constexpr index_t cached_bytes = index_t{24} << 20;
-
 template <class T>
 void gradient_rows(matrix_view<const T> x, outputs kind, matrix_view<float> a, device_memory& memory) {
-  const index_t fitting = index_t(memory.left() / (sizeof(row_record) + sizeof(std::int32_t)));
-  const index_t cached = cached_bytes / (x.cols * index_t(sizeof(T)));
-  const index_t tile = std::clamp(std::min(cached, fitting), index_t{1}, x.rows);
+  const member_rows<T> all(x);
+  const index_t tile = record_tile_rows(all, 0, memory);
   const auto records = memory.array<row_record>(tile);
   const auto argmax = memory.array<std::int32_t>(tile);
   int lanes = 1;
   while (lanes < x.cols && lanes < block_threads) lanes *= 2;
   for (index_t first = 0; first < x.rows; first += tile) {
     const index_t rows = std::min(tile, x.rows - first);
-    const matrix_view<const T> here{x.row(first), rows, x.cols, x.stride};
-    record_rows_cuda(memory, here, kind, records.data(), argmax.data());
+    record_rows_cuda(memory, rows_from(all, first, rows), kind, records.data(), argmax.data());
     output_gradient_kernel<<<grid_of(rows * lanes, block_threads), block_threads, 0, memory.stream()>>>(
-        here, kind, lanes, records.data(), argmax.data(), {a.row(first), rows, a.cols, a.stride});
+        matrix_view<const T>{x.row(first), rows, x.cols, x.stride}, kind, lanes, records.data(), argmax.data(),
+        {a.row(first), rows, a.cols, a.stride});
     check(cudaGetLastError(), memory.call(), "launching output_gradient_kernel");
   }
 }
 
 }  // namespace
+
+template <class T>
+index_t record_tile_rows(const member_rows<T>& x, index_t bytes_per_row, const device_memory& memory) {
+  constexpr index_t cached_bytes = index_t{24} << 20;
+  const index_t row_bytes = x.cols * index_t(sizeof(T));
+  bytes_per_row += x.members * index_t(sizeof(row_record) + sizeof(std::int32_t));
+  if (row_bytes > part_bytes) bytes_per_row += parts_of(row_bytes) * index_t(sizeof(row_state));
+  const index_t cached = cached_bytes / (x.members * row_bytes),
+                fitting = index_t(memory.left()) / bytes_per_row;
+  return std::clamp(std::min(cached, fitting), index_t{1}, x.rows);
+}
+
+template <class T>
+void record_rows_cuda(device_memory& memory, const member_rows<T>& x, outputs kind, row_record* records,
+                      std::int32_t* argmax) {
+  row_output out;
+  out.records = records;
+  out.argmax = argmax;
+  out.find_argmax = argmax != nullptr;
+  fold_rows(x, kind, out, memory);
+}
+
+template index_t record_tile_rows(const member_rows<float>&, index_t, const device_memory&);
+template index_t record_tile_rows(const member_rows<float16>&, index_t, const device_memory&);
+template index_t record_tile_rows(const member_rows<bfloat16>&, index_t, const device_memory&);
+template void record_rows_cuda(device_memory&, const member_rows<float>&, outputs, row_record*, std::int32_t*);
+template void record_rows_cuda(device_memory&, const member_rows<float16>&, outputs, row_record*,
+                               std::int32_t*);
+template void record_rows_cuda(device_memory&, const member_rows<bfloat16>&, outputs, row_record*,
+                               std::int32_t*);
 
 void score_cuda(const cuda& on, const real_matrix& x, outputs kind, std::span<const acquisition> which,
                 matrix_view<float> scores) {
@@ -381,17 +418,8 @@ void score_cuda(const cuda& on, const real_matrix& x, outputs kind, std::span<co
     out.scores = {scores.data + done, scores.rows, index_t(some.size()), scores.stride};
     out.count = int(some.size());
     std::copy(some.begin(), some.end(), out.which);
-    fold_rows(x, kind, out, memory);
+    std::visit([&](auto view) { fold_rows(member_rows(view), kind, out, memory); }, x);
   }
-}
-
-void record_rows_cuda(device_memory& memory, const real_matrix& x, outputs kind, row_record* records,
-                      std::int32_t* argmax) {
-  row_output out;
-  out.records = records;
-  out.argmax = argmax;
-  out.find_argmax = argmax != nullptr;
-  fold_rows(x, kind, out, memory);
 }
 
 void output_gradient_cuda(const cuda& on, const real_matrix& x, outputs kind, matrix_view<float> a) {

@@ -14,15 +14,19 @@ constexpr unsigned all_lanes = 0xffffffffu;
 constexpr row_key worst_key = ~row_key{0};  // of no row: a NaN or a barred one
 
 /// Unsigned order is descending order of floats, with -0 as 0.
-__device__ row_key key_of(float score, index_t row) {
+__device__ row_key key_of(float score, index_t row, int row_bits) {
   const unsigned bits = __float_as_uint(score + 0.0f);
   const unsigned descending = bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
-  return row_key{descending} << 32 | static_cast<unsigned>(row);
+  return row_key{descending} << row_bits | row_key(row);
 }
 
-__host__ __device__ unsigned score_bits(row_key key) {
-  const auto descending = static_cast<unsigned>(key >> 32);
+__host__ __device__ unsigned score_bits(row_key key, int row_bits) {
+  const auto descending = static_cast<unsigned>(key >> row_bits);
   return descending & 0x80000000u ? descending : ~descending & 0x7fffffffu;
+}
+
+__host__ __device__ index_t row_of(row_key key, int row_bits) {
+  return index_t(key & ((row_key{1} << row_bits) - 1));
 }
 
 __global__ void start_kernel(filter_state* state, float score, index_t row) {
@@ -30,18 +34,18 @@ __global__ void start_kernel(filter_state* state, float score, index_t row) {
 }
 
 __global__ void sample_kernel(const float* scores, index_t stride, index_t count, index_t step,
-                              const std::uint8_t* barred, row_key* keys) {
+                              const std::uint8_t* barred, int row_bits, row_key* keys) {
   const index_t i = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= count) return;
   const float score = scores[i * stride];
   const bool out = score != score || (barred != nullptr && barred[i * step] != 0);
-  keys[i] = out ? worst_key : key_of(score, i * step);
+  keys[i] = out ? worst_key : key_of(score, i * step, row_bits);
 }
 
-__global__ void sharpen_kernel(filter_state* state, const row_key* key) {
+__global__ void sharpen_kernel(filter_state* state, const row_key* key, int row_bits) {
   if (*key == worst_key) return;  // fewer rows than the rank
-  const float score = __uint_as_float(score_bits(*key));
-  const index_t row = static_cast<unsigned>(*key);
+  const float score = __uint_as_float(score_bits(*key, row_bits));
+  const index_t row = row_of(*key, row_bits);
   if (score > state->score || (score == state->score && row < state->row)) {
     state->score = score;
     state->row = row;
@@ -83,7 +87,7 @@ __device__ int sum_before(int mine, int lane, int& total) {
 __global__ __launch_bounds__(block_threads) void filter_kernel(vector_view<const float> scores,
                                                                index_t first_row, const std::uint8_t* barred,
                                                                filter_state* state, row_key* keys,
-                                                               index_t capacity) {
+                                                               index_t capacity, int row_bits) {
   const float threshold = state->score;
   const index_t threshold_row = state->row;
   const int lane = int(threadIdx.x % 32);
@@ -135,7 +139,7 @@ __global__ __launch_bounds__(block_threads) void filter_kernel(vector_view<const
     for (; kept != 0; kept &= kept - 1, ++to) {
       const int bit = __ffs(int(kept)) - 1;
       const index_t place = place_of(bit / 4) + bit % 4;
-      if (to < capacity) keys[to] = key_of(aligned[place], first_row + place - shift);
+      if (to < capacity) keys[to] = key_of(aligned[place], first_row + place - shift, row_bits);
     }
   }
 }
@@ -145,8 +149,12 @@ constexpr index_t most_blocks = 4096;
 
 }  // namespace
 
-row_filter::row_filter(device_memory& memory, index_t capacity)
-    : memory_(memory), keys_(memory, capacity), sorted_(memory, capacity), state_(memory, 1) {
+row_filter::row_filter(device_memory& memory, index_t rows, index_t capacity)
+    : memory_(memory),
+      row_bits_(std::bit_width(std::uint64_t(rows))),
+      keys_(memory, capacity),
+      sorted_(memory, capacity),
+      state_(memory, 1) {
   std::size_t scratch = 0;
   cub::DoubleBuffer<row_key> buffer(keys_.data(), sorted_.data());
   check(cub::DeviceRadixSort::SortKeys(nullptr, scratch, buffer, capacity), memory.call(),
@@ -175,10 +183,10 @@ void row_filter::start(const std::optional<candidate>& limit) {
 void row_filter::sharpen(const float* scores, index_t stride, index_t count, index_t step,
                          const std::uint8_t* barred, index_t rank) {
   sample_kernel<<<grid_of(count, block_threads), block_threads, 0, memory_.stream()>>>(
-      scores, stride, count, step, barred, keys_.data());
+      scores, stride, count, step, barred, row_bits_, keys_.data());
   check(cudaGetLastError(), memory_.call(), "launching sample_kernel");
   sort(count);
-  sharpen_kernel<<<1, 1, 0, memory_.stream()>>>(state_.data(), keys_.data() + (rank - 1));
+  sharpen_kernel<<<1, 1, 0, memory_.stream()>>>(state_.data(), keys_.data() + (rank - 1), row_bits_);
   check(cudaGetLastError(), memory_.call(), "launching sharpen_kernel");
   check(cudaMemsetAsync(keys_.data(), 0xff, std::size_t(capacity()) * sizeof(row_key), memory_.stream()),
         memory_.call(), "clearing keys");
@@ -188,7 +196,7 @@ void row_filter::show(vector_view<const float> scores, index_t row, const std::u
   if (scores.size == 0) return;
   const index_t per_block = block_threads * quads * 4;
   filter_kernel<<<grid_of(scores.size + 3, per_block, most_blocks), block_threads, 0, memory_.stream()>>>(
-      scores, row, barred, state_.data(), keys_.data(), capacity());
+      scores, row, barred, state_.data(), keys_.data(), capacity(), row_bits_);
   check(cudaGetLastError(), memory_.call(), "launching filter_kernel");
 }
 
@@ -207,7 +215,7 @@ row_filter::result row_filter::best(index_t k) {
   if (found.nans > 0) all.nan = {index_t(found.first_nan), index_t(found.nans)};
   keys.resize(std::size_t(std::min(size, all.count)));
   for (const row_key key : keys)
-    all.best.push_back({index_t(key & 0xffffffffu), std::bit_cast<float>(score_bits(key))});
+    all.best.push_back({row_of(key, row_bits_), std::bit_cast<float>(score_bits(key, row_bits_))});
   return all;
 }
 
@@ -215,7 +223,8 @@ void row_filter::sort(index_t count) {
   if (count == 0) return;
   cub::DoubleBuffer<row_key> buffer(keys_.data(), sorted_.data());
   auto bytes = std::size_t(scratch_.size());
-  check(cub::DeviceRadixSort::SortKeys(scratch_.data(), bytes, buffer, count, 0, 64, memory_.stream()),
+  check(cub::DeviceRadixSort::SortKeys(scratch_.data(), bytes, buffer, count, 0, 32 + row_bits_,
+                                       memory_.stream()),
         memory_.call(), "sorting the best rows");
   if (buffer.Current() != keys_.data()) std::swap(keys_, sorted_);
 }

@@ -129,7 +129,7 @@ class device_sweep {
     const index_t count = sample_rows(end - begin, guess), capacity = std::max(guess.most, count);
     if (row_filter::bytes(capacity, call_) > filter_budget_ || (source_.needs_room() && count > room_.size()))
       return {};
-    row_filter filter(memory_, capacity);
+    row_filter filter(memory_, end - begin, capacity);
     const auto limit = relative(state_.threshold(), first_row_ + begin);
     filter.start(limit);
     const auto sample = source_.sample(for_scores(), begin, guess.step, count, room_.data());
@@ -144,7 +144,7 @@ class device_sweep {
   /// A filter at a time for as many rows as it can keep all of, behind what the state has by then.
   nan_rows by_parts(index_t begin, index_t end) {
     const index_t wanted = std::min(end - begin, std::max(most_sorted, std::min(state_.k(), end - begin)));
-    row_filter filter(memory_, capacity_within(wanted, filter_budget_, call_));
+    row_filter filter(memory_, end - begin, capacity_within(wanted, filter_budget_, call_));
     nan_rows nan;
     for (index_t from = begin; from < end; from += filter.capacity()) {
       const index_t to = std::min(end, from + filter.capacity());
@@ -218,11 +218,11 @@ struct findings {
 template <class SourceOf>
 class filtering {
  public:
-  filtering(const cuda& on, const char* call, index_t capacity, index_t first_row, const SourceOf& source_of,
-            findings& all)
+  filtering(const cuda& on, const char* call, index_t rows, index_t capacity, index_t first_row,
+            const SourceOf& source_of, findings& all)
       : on_(on),
         memory_(on, call),
-        filter_(memory_, capacity_within(capacity, on.memory / 2, call)),
+        filter_(memory_, rows, capacity_within(capacity, on.memory / 2, call)),
         source_of_(source_of),
         first_row_(first_row),
         all_(all) {
@@ -317,7 +317,7 @@ nan_rows keep_best_of_host(const offload& on, const char* call, const View& x, i
       on_each_device(
           on, call,
           [&](const cuda& device) {
-            return filtering<SourceOf>(device, call, guess.most, first, source_of, all);
+            return filtering<SourceOf>(device, call, end - begin, guess.most, first, source_of, all);
           },
           part, bars);
     findings again(state);
@@ -336,7 +336,7 @@ nan_rows keep_best_of_host(const offload& on, const char* call, const View& x, i
 class counting {
  public:
   counting(const cuda& on, nan_rows& all, std::mutex& mutex)
-      : memory_(on, "find_nan"), filter_(memory_, 0), all_(all), mutex_(mutex) {
+      : memory_(on, "find_nan"), filter_(memory_, 0, 0), all_(all), mutex_(mutex) {
     filter_.start(candidate{0, std::numeric_limits<float>::infinity()});
   }
   void operator()(const device_tile& tile, vector_view<const float> scores,

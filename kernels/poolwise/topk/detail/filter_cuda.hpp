@@ -11,7 +11,7 @@
 
 namespace poolwise {
 
-/// A row and its score in 64 bits: the smaller, the better. The row is counted from the filter's first.
+/// A score, then its row, counted from the filter's first, in as few bits as it has: the smaller, the better.
 using row_key = std::uint64_t;
 inline constexpr index_t most_filter_rows = index_t(1) << 32;
 
@@ -27,8 +27,8 @@ struct filter_state {
 /// Everything but `best` returns at once, in the order of the stream.
 class row_filter {
  public:
-  /// Room for `capacity` keys; bytes() of device memory.
-  row_filter(device_memory& memory, index_t capacity);
+  /// For rows 0, ..., rows - 1, with room for `capacity` keys; bytes() of device memory.
+  row_filter(device_memory& memory, index_t rows, index_t capacity);
   static std::size_t bytes(index_t capacity, const char* call);
 
   index_t capacity() const { return keys_.size(); }
@@ -41,7 +41,7 @@ class row_filter {
   void sharpen(const float* scores, index_t stride, index_t count, index_t step, const std::uint8_t* barred,
                index_t rank);
 
-  /// The rows row, row + 1, ... below most_filter_rows; `barred`, of the same rows, may be null.
+  /// The rows row, row + 1, ...; `barred`, of the same rows, may be null.
   void show(vector_view<const float> scores, index_t row, const std::uint8_t* barred);
 
   struct result {
@@ -57,6 +57,7 @@ class row_filter {
   void sort(index_t count);
 
   device_memory& memory_;
+  int row_bits_;
   device_array<row_key> keys_, sorted_;
   device_array<std::byte> scratch_;
   device_array<filter_state> state_;

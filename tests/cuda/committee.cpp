@@ -1,0 +1,392 @@
+// The committee scorers on a device against their definitions in long double, and the two ways to feed them.
+#include "poolwise/committee/committee.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/topk/topk.hpp"
+#include "reference/committee.hpp"
+#include "reference/on_device.hpp"
+#include "reference/outputs.hpp"
+
+namespace poolwise {
+namespace {
+
+using reference::inf;
+using ::reference::on_device;
+using reference::real;
+
+constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+
+const std::vector<disagreement> all_at_once{disagreement::bald,         disagreement::consensus_entropy,
+                                            disagreement::vote_entropy, disagreement::variation_ratio,
+                                            disagreement::max_kl,       disagreement::mean_std};
+const std::vector<disagreement> all_streaming{disagreement::bald, disagreement::consensus_entropy,
+                                              disagreement::vote_entropy, disagreement::variation_ratio,
+                                              disagreement::mean_std};
+
+template <class T>
+struct cube {
+  index_t members, rows, cols;
+  std::vector<T> data;
+
+  T& operator()(index_t k, index_t i, index_t c) { return data[std::size_t((k * rows + i) * cols + c)]; }
+  cube_view<const T> view() const { return {data.data(), members, rows, cols}; }
+  reference::committee committee_of(outputs kind, index_t i) const {
+    reference::committee all;
+    for (index_t k = 0; k < members; ++k) {
+      const T* x = view().member(k).row(i);
+      reference::row values;
+      for (index_t c = 0; c < cols; ++c) values.push_back(real(to_float(x[c])));
+      all.members.push_back(reference::distribution_of(kind, values));
+    }
+    return all;
+  }
+};
+
+template <class T>
+cube<T> random_cube(outputs kind, index_t members, index_t rows, index_t cols, unsigned seed) {
+  return {members, rows, cols, reference::random_outputs<T>(kind, members * rows, cols, seed).data};
+}
+
+template <class T>
+std::vector<float> scores_of(const cube<T>& x, outputs kind, const std::vector<disagreement>& which,
+                             std::size_t offset = 0, cuda on = {}) {
+  const on_device<T> data(x.data, offset);
+  const index_t wanted = index_t(which.size());
+  const auto scores = on_device<float>::room(x.rows * wanted);
+  score_committee(on, cube_view<const T>{data.data(), x.members, x.rows, x.cols}, kind, which,
+                  {scores.data(), x.rows, wanted});
+  return scores.to_host();
+}
+
+template <class T>
+std::vector<float> streamed(const cube<T>& x, outputs kind, const std::vector<disagreement>& which,
+                            cuda on = {}) {
+  const on_device<T> data(x.data);
+  const cube_view<const T> view{data.data(), x.members, x.rows, x.cols};
+  const index_t wanted = index_t(which.size());
+  const auto scores = on_device<float>::room(x.rows * wanted);
+  committee_accumulator all(x.rows, x.cols, which, on);
+  for (index_t k = 0; k < x.members; ++k) all.add(on, view.member(k), kind);
+  all.finish(on, {scores.data(), x.rows, wanted});
+  return scores.to_host();
+}
+
+real exact(const reference::committee& all, disagreement which) {
+  switch (which) {
+    case disagreement::bald:
+      return all.bald();
+    case disagreement::consensus_entropy:
+      return all.consensus_entropy();
+    case disagreement::vote_entropy:
+      return all.vote_entropy();
+    case disagreement::variation_ratio:
+      return all.variation_ratio();
+    case disagreement::max_kl:
+      return all.max_kl();
+    case disagreement::mean_std:
+      return all.mean_std();
+  }
+  return nan;
+}
+
+// A member's probability is off by 140 units of rounding (8.4e-6) of itself at the worst, see score.cpp, and
+// its entropy by less. An error of d in every term of an entropy moves it by d (1 + H). KL is a cross-entropy,
+// KL + H[p^e], less an entropy; H[p^e] <= ln cols. A standard deviation moves by no more than the largest error
+// of a probability. Votes are exact, and their entropy is a handful of roundings.
+real tolerance(const reference::committee& all, disagreement which, real want) {
+  const real scale = 1 + all.consensus_entropy();
+  switch (which) {
+    case disagreement::bald:
+    case disagreement::consensus_entropy:
+      return 8.4e-6L * scale;
+    case disagreement::max_kl:
+      return 8.4e-6L * (1 + want + std::log(real(all.classes())));
+    case disagreement::mean_std:
+      return 8.4e-6L;
+    case disagreement::vote_entropy:
+      return 1e-6L * scale;
+    case disagreement::variation_ratio:
+      return 0x1p-24L;
+  }
+  return 0;
+}
+
+template <class T>
+void expect_exact(const cube<T>& x, outputs kind, const std::vector<float>& got) {
+  for (index_t i = 0; i < x.rows; ++i) {
+    const auto all = x.committee_of(kind, i);
+    for (std::size_t d = 0; d < all_at_once.size(); ++d) {
+      const real want = exact(all, all_at_once[d]);
+      const float is = got[std::size_t(i) * all_at_once.size() + d];
+      ASSERT_NEAR(is, want, tolerance(all, all_at_once[d], want)) << "row " << i << " score " << d;
+      ASSERT_GE(is, 0.0f);
+    }
+  }
+}
+
+template <class T>
+class CudaCommittee : public testing::Test {};
+using element_types = testing::Types<float, float16, bfloat16>;
+TYPED_TEST_SUITE(CudaCommittee, element_types);
+
+TYPED_TEST(CudaCommittee, EveryDisagreementMatchesItsDefinitionAtEveryShape) {
+  for (outputs kind : {outputs::logits, outputs::probabilities})
+    for (index_t members : {1, 3, 10})
+      for (index_t cols : {1, 2, 3, 4, 10, 31, 32, 33, 128, 129, 600, 2049}) {
+        const index_t rows = cols < 20 ? 37 : cols < 200 ? 9 : 1;
+        if (cols > 500 && members == 10) continue;
+        SCOPED_TRACE("members " + std::to_string(members) + " cols " + std::to_string(cols));
+        const auto x = random_cube<TypeParam>(kind, members, rows, cols, unsigned(cols + 31 * rows));
+        expect_exact(x, kind, scores_of(x, kind, all_at_once));
+      }
+}
+
+TYPED_TEST(CudaCommittee, LongRows) {
+  const auto x = random_cube<TypeParam>(outputs::logits, 2, 2, 34000, 3);
+  const auto got = scores_of(x, outputs::logits, all_at_once);
+  expect_exact(x, outputs::logits, got);
+  EXPECT_TRUE(reference::same_bits(scores_of(x, outputs::logits, all_at_once, 0, {0, nullptr, 300000}), got));
+}
+
+TYPED_TEST(CudaCommittee, StreamingGivesTheBitsOfTheCubeInAnyTileAndPlace) {
+  for (outputs kind : {outputs::logits, outputs::probabilities})
+    for (auto [rows, cols] : {std::pair<index_t, index_t>{1, 1}, {37, 3}, {300, 10}, {9, 259}, {2, 2100}}) {
+      SCOPED_TRACE(cols);
+      const auto x = random_cube<TypeParam>(kind, 4, rows, cols, 5);
+      const auto want = scores_of(x, kind, all_streaming);
+      const auto with_kl = scores_of(x, kind, all_at_once);
+      EXPECT_TRUE(reference::same_bits(streamed(x, kind, all_streaming), want));
+      EXPECT_TRUE(reference::same_bits(scores_of(x, kind, all_at_once, 1), with_kl));
+      // A row or a few at a time: 80 bytes a row and, for the largest divergence, its logarithms.
+      const std::size_t ceiling = std::size_t(3 * (80 + 4 * cols));
+      EXPECT_TRUE(reference::same_bits(scores_of(x, kind, all_at_once, 0, {0, nullptr, ceiling}), with_kl));
+      // The last row alone.
+      cube<TypeParam> last{4, 1, cols, {}};
+      for (index_t k = 0; k < 4; ++k) {
+        const auto* row = x.view().member(k).row(rows - 1);
+        last.data.insert(last.data.end(), row, row + cols);
+      }
+      const std::vector<float> tail(with_kl.end() - index_t(all_at_once.size()), with_kl.end());
+      EXPECT_TRUE(reference::same_bits(scores_of(last, kind, all_at_once), tail));
+    }
+}
+
+TEST(CudaCommittee, OneDisagreementAloneHasTheBitsItHasAmongOthers) {
+  const auto x = random_cube<float>(outputs::logits, 5, 21, 12, 8);
+  const auto together = scores_of(x, outputs::logits, all_at_once);
+  for (std::size_t d = 0; d < all_at_once.size(); ++d) {
+    const auto alone = scores_of(x, outputs::logits, {all_at_once[d]});
+    for (std::size_t i = 0; i < 21; ++i) EXPECT_EQ(alone[i], together[i * all_at_once.size() + d]);
+  }
+  // More columns than one launch writes.
+  std::vector<disagreement> many;
+  for (std::size_t d = 0; d < 20; ++d) many.push_back(all_streaming[d % 5]);
+  const auto few = scores_of(x, outputs::logits, all_streaming);
+  for (const auto& got : {scores_of(x, outputs::logits, many), streamed(x, outputs::logits, many)})
+    for (std::size_t i = 0; i < 21; ++i)
+      for (std::size_t d = 0; d < 20; ++d) EXPECT_EQ(got[i * 20 + d], few[i * 5 + d % 5]);
+}
+
+TEST(CudaCommitteeIdentity, BaldIsTheMeanDivergence) {
+  const auto x = random_cube<float>(outputs::logits, 6, 40, 10, 77);
+  const auto got = scores_of(x, outputs::logits, {disagreement::bald});
+  for (index_t i = 0; i < 40; ++i) {
+    const auto all = x.committee_of(outputs::logits, i);
+    EXPECT_NEAR(got[std::size_t(i)], all.mean_kl(), 8.4e-6L * (1 + all.consensus_entropy()));
+  }
+}
+
+TEST(CudaCommitteeIdentity, MembersThatAgreeDoNotDisagree) {
+  for (index_t cols : {9, 70}) {
+    cube<float> x{7, 20, cols, {}};
+    const auto one = reference::random_outputs<float>(outputs::logits, 20, cols, 2);
+    for (int k = 0; k < 7; ++k) x.data.insert(x.data.end(), one.data.begin(), one.data.end());
+    const auto got = scores_of(x, outputs::logits, all_at_once);
+    for (std::size_t i = 0; i < 20; ++i) {
+      const float* s = &got[i * all_at_once.size()];
+      EXPECT_NEAR(s[0], 0, 2e-6);  // BALD
+      EXPECT_EQ(s[2], 0);          // votes
+      EXPECT_EQ(s[3], 0);
+      EXPECT_NEAR(s[4], 0, 4e-6);  // max KL
+      // Seven equal terms, and the reciprocal: 9 units of rounding.
+      EXPECT_NEAR(s[5], 0, 9 * 0x1p-24);
+    }
+  }
+}
+
+TEST(CudaCommitteeIdentity, MembersThatSwearByDifferentClasses) {
+  cube<float> x{3, 1, 4, std::vector<float>(12, -inf)};
+  for (index_t k = 0; k < 3; ++k) x(k, 0, k) = 1.0f;
+  const auto got = scores_of(x, outputs::logits, all_at_once);
+  const float ln3 = std::log(3.0f);
+  for (std::size_t d : {0u, 1u, 2u, 4u}) EXPECT_NEAR(got[d], ln3, 1e-6f) << d;
+  EXPECT_FLOAT_EQ(got[3], 2.0f / 3);
+  EXPECT_NEAR(got[5], 3 * std::sqrt(2.0f) / 3 / 4, 1e-6f);  // three classes at sqrt(2)/3, one at 0
+}
+
+TEST(CudaCommittee, AVoteGoesToTheLowestOfEqualClasses) {
+  cube<float> x{3, 1, 3, {0, 5, 5, 0, 5, 4, 0, 4, 5}};
+  EXPECT_FLOAT_EQ(scores_of(x, outputs::logits, {disagreement::variation_ratio})[0], 1.0f / 3);
+  cube<float> p{2, 1, 3, {0.5f, 0.5f, 0, 1, 0, 0}};
+  EXPECT_EQ(scores_of(p, outputs::probabilities, {disagreement::vote_entropy})[0], 0.0f);
+}
+
+TYPED_TEST(CudaCommittee, OneBadMemberMakesTheRowNaNAndNoOther) {
+  for (outputs kind : {outputs::logits, outputs::probabilities})
+    for (float bad : {nan, inf})
+      for (index_t cols : {3, 300}) {
+        auto x = random_cube<TypeParam>(kind, 4, 33, cols, 9);
+        const auto clean = scores_of(x, kind, all_at_once);
+        x(2, 16, 1) = reference::narrow<TypeParam>(bad);
+        const auto got = scores_of(x, kind, all_at_once);
+        const auto stream = streamed(x, kind, all_streaming);
+        for (std::size_t i = 0; i < 33; ++i)
+          for (std::size_t d = 0; d < all_at_once.size(); ++d) {
+            const float s = got[i * all_at_once.size() + d];
+            if (i == 16)
+              EXPECT_TRUE(std::isnan(s)) << d;
+            else
+              EXPECT_EQ(s, clean[i * all_at_once.size() + d]);
+          }
+        for (std::size_t d = 0; d < all_streaming.size(); ++d)
+          EXPECT_TRUE(std::isnan(stream[16 * all_streaming.size() + d]));
+      }
+}
+
+TEST(CudaCommittee, PicksAreTheCpusOnSeparatedScoresAndOnMassiveTies) {
+  // Two members, the more apart the higher the row; then the same 5 rows again and again.
+  for (index_t different : {199, 5}) {
+    cube<float> x{2, 400, 10, std::vector<float>(8000, 0.0f)};
+    for (index_t i = 0; i < 400; ++i) {
+      x(0, i, 2) = float(i * 37 % different) / 32;
+      x(1, i, 7) = float(i * 37 % different) / 32;
+    }
+    std::vector<float> host(400);
+    score_committee(cpu{}, x.view(), outputs::logits, std::vector{disagreement::bald}, {host.data(), 400, 1});
+    const auto device = scores_of(x, outputs::logits, {disagreement::bald});
+    const auto want = top_k(cpu{}, {host.data(), 400}, 100), got = top_k(cpu{}, {device.data(), 400}, 100);
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i].row, want[i].row) << i;
+  }
+}
+
+TEST(CudaCommitteeAccumulator, MoreMembersMayFollowAFinish) {
+  const auto x = random_cube<float>(outputs::logits, 5, 50, 6, 4);
+  const on_device<float> data(x.data);
+  const cube_view<const float> view{data.data(), 5, 50, 6};
+  committee_accumulator gathered(50, 6, all_streaming, cuda{});
+  const auto scores = on_device<float>::room(50 * index_t(all_streaming.size()));
+  for (index_t k = 0; k < 5; ++k) {
+    gathered.add(cuda{}, view.member(k), outputs::logits);
+    gathered.finish(cuda{}, {scores.data(), 50, index_t(all_streaming.size())});
+    const cube<float> so_far{k + 1, 50, 6, {x.data.begin(), x.data.begin() + (k + 1) * 300}};
+    EXPECT_EQ(scores.to_host(), scores_of(so_far, outputs::logits, all_streaming));
+  }
+  committee_accumulator moved = std::move(gathered);
+  EXPECT_EQ(moved.members(), 5);
+}
+
+TEST(CudaCommitteeAccumulator, MembersMayHoldAnythingAndLieAnywhere) {
+  const on_device<float> z(std::vector<float>{0.0f, 1.0f, 9, 2.0f, 1.0f});  // padded: stride 3
+  const on_device<float16> p(std::vector<float16>{{0x3400}, {0x3a00}, {0x3800}, {0x3800}}, 1);  // .25 .75 .5 .5
+  committee_accumulator gathered(2, 2, std::vector{disagreement::bald}, cuda{});
+  gathered.add(cuda{}, matrix_view<const float>{z.data(), 2, 2, 3}, outputs::logits);
+  gathered.add(cuda{}, p.rows(2, 2), outputs::probabilities);
+  const auto room = on_device<float>::room(2);
+  gathered.finish(cuda{}, {room.data(), 2, 1});
+  const auto got = room.to_host();
+  const reference::committee first{{reference::softmax({0, 1}), reference::as_given({0.25L, 0.75L})}};
+  const reference::committee second{{reference::softmax({2, 1}), reference::as_given({0.5L, 0.5L})}};
+  EXPECT_NEAR(got[0], first.bald(), 1e-6);
+  EXPECT_NEAR(got[1], second.bald(), 1e-6);
+}
+
+TEST(CudaCommitteeAccumulator, AnotherPlaceIsRefused) {
+  const on_device<float> x(std::vector<float>(6, 1.0f));
+  const auto scores = on_device<float>::room(3);
+  const matrix_view<const float> member = x.rows(3, 2);
+  const std::vector<disagreement> bald{disagreement::bald};
+  committee_accumulator there(3, 2, bald, cuda{}), here(3, 2, bald);
+  using reference::message_of;
+  EXPECT_EQ(message_of<value_error>([&] { there.add(cpu{}, member, outputs::logits); }),
+            "committee_accumulator::add: asked of the CPU, but the members so far are on CUDA device 0 and its "
+            "stream; pass where the accumulator was made");
+  EXPECT_THROW(there.add(cuda{1}, member, outputs::logits), value_error);
+  EXPECT_THROW(here.add(cuda{}, member, outputs::logits), value_error);
+  EXPECT_THROW(here.finish(cuda{}, {scores.data(), 3, 1}), value_error);
+  EXPECT_THROW(there.finish(cuda{}, {scores.data(), 3, 1}), value_error);  // no member has come
+  EXPECT_THROW(committee_accumulator(1000, 10, bald, cuda{0, nullptr, 5000}), memory_error);
+}
+
+TEST(CudaCommittee, NoRows) {
+  score_committee(cuda{}, cube_view<const float>{nullptr, 2, 0, 3}, outputs::logits, all_at_once,
+                  {nullptr, 0, 6});
+  committee_accumulator gathered(0, 3, all_streaming, cuda{});
+  gathered.add(cuda{}, matrix_view<const float>{nullptr, 0, 3}, outputs::logits);
+  gathered.finish(cuda{}, {nullptr, 0, 5});
+  predictive_variance(cuda{}, {nullptr, 2, 0, 3}, {nullptr, 0});
+}
+
+TEST(CudaCommittee, WrongUsesAreRefused) {
+  const auto x = on_device<float>::room(24);
+  const auto s = on_device<float>::room(18);
+  const std::vector<disagreement> two{disagreement::bald, disagreement::mean_std};
+  const cube_view<const float> view{x.data(), 2, 3, 4};
+  EXPECT_THROW(score_committee(cuda{}, view, outputs::logits, two, {s.data(), 3, 1}), shape_error);
+  EXPECT_THROW(committee_accumulator(3, 4, all_at_once, cuda{}), value_error);
+  EXPECT_THROW(predictive_variance(cuda{}, view, {s.data(), 2}), shape_error);
+}
+
+// As on the CPU: Welford in double, rounded to fp32 once.
+TEST(CudaPredictiveVariance, MatchesTheDefinition) {
+  std::mt19937_64 engine(12);
+  std::normal_distribution<float> normal;
+  for (index_t members : {1, 3, 20})
+    for (index_t outs : {1, 2, 7, 33, 500})
+      for (float offset : {0.0f, 1e4f}) {
+        const index_t rows = outs > 100 ? 3 : 33;
+        std::vector<float> f(std::size_t(members * rows * outs));
+        for (float& x : f) x = offset + normal(engine);
+        const cube_view<const float> view{f.data(), members, rows, outs};
+        const on_device<float> data(f);
+        const auto room = on_device<float>::room(rows);
+        predictive_variance(cuda{}, {data.data(), members, rows, outs}, room.view());
+        const auto got = room.to_host();
+        for (index_t i = 0; i < rows; ++i) {
+          real want = 0;
+          for (index_t c = 0; c < outs; ++c) {
+            real mean = 0, squares = 0;
+            for (index_t k = 0; k < members; ++k) mean += view.member(k)(i, c) / real(members);
+            for (index_t k = 0; k < members; ++k)
+              squares += (view.member(k)(i, c) - mean) * (view.member(k)(i, c) - mean);
+            want += squares / real(members * outs);
+          }
+          ASSERT_NEAR(got[std::size_t(i)], want, 0x1p-24L * want + 1e-14L * offset * offset);
+        }
+      }
+}
+
+TEST(CudaPredictiveVariance, APredictionThatIsNotFiniteMakesItsRowNaN) {
+  for (float bad : {nan, inf, -inf})
+    for (std::size_t at : {3u, 11u, 19u}) {  // row 1, output 1, of each of three members
+      std::vector<float> f(24, 2.0f);
+      f[at] = bad;
+      const on_device<float> data(f);
+      const auto room = on_device<float>::room(4);
+      predictive_variance(cuda{}, {data.data(), 3, 4, 2}, room.view());
+      const auto v = room.to_host();
+      EXPECT_TRUE(std::isnan(v[1]));
+      EXPECT_EQ(v[0] + v[2] + v[3], 0.0f);
+    }
+}
+
+}  // namespace
+}  // namespace poolwise
