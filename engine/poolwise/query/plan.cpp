@@ -54,11 +54,16 @@ plan_step top_step(const pool_inputs& pool, const selection_request& request, in
   return step;
 }
 
+// Passes over the rows that the picks of a batch share (bench/kernels/diverse.cpp: 5 for 1,000, 13 for 10,000).
+index_t expected_sweeps(index_t picks) { return std::min(picks, 4 + picks / 500); }
+
 plan_step diverse_step(const pool_inputs& pool, const selection_request& request, index_t picks) {
   const bool kept = !std::holds_alternative<std::monostate>(request.what.rank_by);
   const std::uint64_t rows = std::uint64_t(kept ? request.what.keep.count(picks, pool.rows) : pool.rows);
   const std::uint64_t features = std::uint64_t(pool.embeddings->cols);
-  plan_step step{request.what.name, batch_bytes(picks), picks, 0};
+  plan_step step{request.what.name, batch_bytes(picks), expected_sweeps(picks), 0};
+  // The picks of a sweep are copied for it; none is longer than a chain of 4096.
+  step.bytes += std::uint64_t(std::min<index_t>(picks, 4096)) * features * 4;
   if (kept) step.bytes += rows * (features * 4 + 8 + 8 + 8 + 4 * sizeof(candidate));
   if (request.what.diversify == diversifier::kcenter) {
     step.bytes += rows * (4 + 4 + 1);
@@ -123,7 +128,7 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   small.invalid = on_invalid::skip;
   small.limit.cost = first(request.limit.cost, rows);
   small.limit.group = first(request.limit.group, rows);
-  small.limit.picks = std::min<index_t>({request.limit.picks, 8, rows});
+  small.limit.picks = std::min<index_t>({request.limit.picks, 64, rows});
   probe_times times{0, 0, rows, std::max<index_t>(1, small.limit.picks)};
   pool_inputs part = first_rows(pool, rows);
   if (request.what.needs_committee()) {
