@@ -529,8 +529,7 @@ TEST(Diverse, WrongUsesAreRefused) {
   if (!built_with_cuda) {
     EXPECT_THROW(kcenter(cuda{}, pool, {.picks = 1}), no_cuda_error);
     EXPECT_THROW(kmeans_pp(cuda{}, pool, {.picks = 1}, 1), no_cuda_error);
-    if (!built_with_cuda)
-      EXPECT_THROW(kmeans_pp(cuda{}, factored_rows{pool, pool}, {.picks = 1}, 1), no_cuda_error);
+    EXPECT_THROW(kmeans_pp(cuda{}, factored_rows{pool, pool}, {.picks = 1}, 1), no_cuda_error);
   }
 }
 
