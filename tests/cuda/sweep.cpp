@@ -192,6 +192,23 @@ INSTANTIATE_TEST_SUITE_P(All, Sweeps, testing::ValuesIn(generators), [](const au
   return name;
 });
 
+// All roundings to bf16 lie along the difference: of two centres on either side the nearer one looks farther,
+// by three halves of a last place. The pool is symmetric, which makes 0 the origin.
+TEST(Sweep, RoundingsThatAllPointTheSameWay) {
+  const float last = 0x1p-7f, little = 0x1p-15f;
+  const index_t rows = 64, cols = 64;
+  problem p{rows, cols, 0, {}, {}, std::vector<float>(std::size_t(rows), infinity)};
+  const float x = 1 + last / 2 - little;
+  for (index_t i = 0; i < rows; ++i) p.x.insert(p.x.end(), std::size_t(cols), i % 2 == 0 ? x : -x);
+  for (const float sign : {1.0f, -1.0f})
+    for (int away = 4; away < 10; ++away)
+      for (const float c : {1 + float(away) * last + last / 2 + little, x - float(away) * last - 3 * little}) {
+        p.c.insert(p.c.end(), std::size_t(cols), sign * c);
+        ++p.centers;
+      }
+  EXPECT_EQ(run_lower(p, path::by_shape).m, lowered(p));
+}
+
 TEST(Sweep, CanonicalKernelAtEveryEdge) {
   for (const index_t cols : {0, 1, 3, 15, 16, 17, 31, 32, 33, 70})
     for (const auto& [rows, centers] : std::vector<std::pair<index_t, index_t>>{{1, 1}, {63, 17}, {65, 16}}) {
