@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -77,18 +78,26 @@ TEST(CudaNeighbours, OfAGraphLeaveThePointItselfOut) {
   EXPECT_EQ(got.to_host(), neighbours_of(points, points, 6, 5, 0));
 }
 
-TEST(CudaNeighbours, OfHostArraysAreTheSameOnOneDeviceInTiles) {
+std::vector<int> all_devices() {
+  int count = 0;
+  reference::succeed(cudaGetDeviceCount(&count));
+  std::vector<int> devices(static_cast<std::size_t>(count));
+  std::iota(devices.begin(), devices.end(), 0);
+  return devices;
+}
+
+TEST(CudaNeighbours, OfHostArraysAreTheSameOnAnyNumberOfDevicesInTiles) {
   const auto points = normal_rows(60, 6, 5);
   const lists expected = neighbours_of(points, points, 6, 5, 0);
   for (const std::size_t memory : {std::size_t(0), std::size_t(4096)}) {
     lists got(60, 5);
-    knn_graph(offload{{0}, memory}, {points.data(), 60, 6}, got.which_view(), got.d2_view());
+    knn_graph(offload{all_devices(), memory}, {points.data(), 60, 6}, got.which_view(), got.d2_view());
     EXPECT_EQ(got, expected) << memory;
   }
   lists got(60, 5);
   expect_refused<memory_error>(
       [&] {
-        knn_graph(offload{{0}, 512}, {points.data(), 60, 6}, got.which_view());
+        knn_graph(offload{all_devices(), 512}, {points.data(), 60, 6}, got.which_view());
       },
       "knn_graph: ");
 }
@@ -180,7 +189,7 @@ TEST(CudaNeighbours, MakeTheMeansAndTheCellsOfTheCpu) {
   EXPECT_EQ(device_cells.rows, cells.rows);
   EXPECT_EQ(device_cells.begin, cells.begin);
 
-  kmeans(offload{}, {points.data(), rows, cols}, {host.data(), clusters, cols}, options);
+  kmeans(offload{all_devices()}, {points.data(), rows, cols}, {host.data(), clusters, cols}, options);
   EXPECT_EQ(host, expected);
   EXPECT_EQ(ivf_cells(offload{}, {points.data(), rows, cols}, {host.data(), clusters, cols}).rows, cells.rows);
 }
