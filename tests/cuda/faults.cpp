@@ -10,8 +10,10 @@
 #include <random>
 #include <vector>
 
+#include "poolwise/committee/committee.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
+#include "poolwise/diverse/diverse.hpp"
 #include "poolwise/score/score.hpp"
 #include "poolwise/topk/best_rows.hpp"
 #include "poolwise/topk/topk.hpp"
@@ -147,6 +149,70 @@ TEST(SimulatedFaults, SquaredDistancesOffload) {
     return to;
   };
   survive(distances(cpu{}, expected), [&] { return distances(everywhere, got); });
+}
+
+/// The rows by their scores, which differ between CPU and device in their last bits.
+std::vector<index_t> ranked(const std::vector<float>& scores) {
+  return picked(top_k(cpu{}, {scores.data(), index_t(scores.size())}, index_t(scores.size())));
+}
+
+TEST(SimulatedFaults, Score) {
+  const auto logits = separated_logits(100);
+  const uploaded<float> x(logits), scores(std::vector<float>(100));
+  std::vector<float> expected(100);
+  score(cpu{}, matrix_view<const float>{logits.data(), 100, 2}, outputs::logits, acquisition::entropy,
+        vector_view<float>{expected.data(), 100});
+  survive(ranked(expected), [&] {
+    score(cuda{}, x.rows(2), outputs::logits, acquisition::entropy, scores.view());
+    return ranked(scores.to_host());
+  });
+}
+
+TEST(SimulatedFaults, CommitteeOffload) {
+  auto outputs_of_two = separated_logits(rows);
+  const auto votes = random_values(2 * rows);
+  outputs_of_two.insert(outputs_of_two.end(), votes.begin(), votes.end());
+  const cube_view<const float> x{outputs_of_two.data(), 2, rows, 2};
+  const auto shares = [&](const where& on) {
+    std::vector<float> scores(static_cast<std::size_t>(rows));
+    const auto which = disagreement::variation_ratio;
+    score_committee(on, x, outputs::logits, {&which, 1}, {scores.data(), rows, 1});
+    return scores;
+  };
+  survive(shares(cpu{}), [&] { return shares(everywhere); });
+}
+
+TEST(SimulatedFaults, Nearest) {
+  const auto points = random_values(60), references = random_values(15);
+  const uploaded<float> x(points), to(references), d2(std::vector<float>(20));
+  std::vector<float> expected(20);
+  nearest(cpu{}, {points.data(), 20, 3}, {references.data(), 5, 3}, {expected.data(), 20});
+  survive(expected, [&] {
+    nearest(cuda{}, x.rows(3), to.rows(3), d2.view());
+    return d2.to_host();
+  });
+}
+
+TEST(SimulatedFaults, KCenter) {
+  const auto points = random_values(120);
+  const uploaded<float> x(points);
+  const allowance limit{.picks = 3};
+  survive(kcenter(cpu{}, {points.data(), 40, 3}, limit), [&] { return kcenter(cuda{}, x.rows(3), limit); });
+}
+
+TEST(SimulatedFaults, KCenterOffload) {
+  const auto points = random_values(120);
+  const matrix_view<const float> x{points.data(), 40, 3};
+  const allowance limit{.picks = 2};
+  survive(kcenter(cpu{}, x, limit), [&] { return kcenter(offload{{0, 1}}, x, limit); });
+}
+
+TEST(SimulatedFaults, KMeansPlusPlus) {
+  const auto points = random_values(120);
+  const uploaded<float> x(points);
+  const allowance limit{.picks = 3};
+  const matrix_view<const float> view{points.data(), 40, 3};
+  survive(kmeans_pp(cpu{}, view, limit, 1), [&] { return kmeans_pp(cuda{}, x.rows(3), limit, 1); });
 }
 
 }  // namespace
