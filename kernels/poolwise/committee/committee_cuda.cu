@@ -185,7 +185,8 @@ __global__ void __launch_bounds__(block_threads)
   for (int a = 0; a < out.count; ++a) {
     float s = 0;
     if (out.which[a] == disagreement::bald) s = fmaxf(t.consensus - mean_entropy, 0.0f);
-    if (out.which[a] == disagreement::consensus_entropy) s = t.consensus;
+    // A mean above 1 by rounding would be below 0.
+    if (out.which[a] == disagreement::consensus_entropy) s = fmaxf(t.consensus, 0.0f);
     if (out.which[a] == disagreement::vote_entropy) s = t.vote_entropy;
     if (out.which[a] == disagreement::variation_ratio) s = __fdiv_rn(all - t.most_votes, all);
     if (out.which[a] == disagreement::mean_std) s = __fdiv_rn(t.deviation, float(x.cols));

@@ -137,8 +137,8 @@ inline __device__ float to_real(float x) { return x; }
 inline __device__ float to_real(float16 x) { return __half2float(reinterpret_cast<const __half&>(x.bits)); }
 inline __device__ float to_real(bfloat16 x) { return __uint_as_float(unsigned(x.bits) << 16); }
 
-#if __CUDA_ARCH__ >= 1000
-// Two additions or multiply-adds an instruction.
+#if __CUDA_ARCH__ >= 1000 && __CUDACC_VER_MAJOR__ >= 13
+// Two additions or multiply-adds an instruction, with the bits of one at a time.
 inline __device__ float2 add2(float2 a, float2 b) { return __fadd2_rn(a, b); }
 inline __device__ float2 fma2(float2 a, float2 b, float2 c) { return __ffma2_rn(a, b, c); }
 inline __device__ float2 mul2(float2 a, float2 b) { return __fmul2_rn(a, b); }
