@@ -229,11 +229,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows: an example of the table")
     parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--limit", type=float, help="seconds for one run of one entrant (default 45; quick: 6)")
+    parser.add_argument("--limit", type=float, help="seconds for one run of one entrant (default 30; quick: 6)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=pathlib.Path, default=TREE / "bench" / "results")
     options = parser.parse_args()
-    limit = options.limit or (6 if options.quick else 45)
+    limit = options.limit or (6 if options.quick else 30)
 
     try:
         limits = measured_limits(options.threads)
