@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan tidy bench format setup clean
+.PHONY: help demo test asan tsan tidy bench peers format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -34,6 +34,11 @@ bench: setup ## run every benchmark
 	cmake --build --preset release
 	for program in build/release/bench_*; do "$$program"; done
 	build/venv/bin/python bench/engine/score_vs_numpy.py build/release/poolwise
+
+peers: setup ## Poolwise beside what else one could pick: a table and a plot in bench/results
+	cmake --preset release
+	cmake --build --preset release --target poolwise_python_stub
+	PYTHONPATH=build/release/python build/venv/bin/python bench/peers/peers.py
 
 format: setup-tidy ## put every source file into the one format
 	git ls-files -z '*.hpp' '*.cpp' '*.cu' | xargs --null clang-format-14 -i

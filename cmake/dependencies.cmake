@@ -70,6 +70,27 @@ endif()
 set(venv ${PROJECT_SOURCE_DIR}/build/venv)
 find_program(POOLWISE_PYTHON python3 HINTS ${venv}/bin DOC "Python for the structural tests and those against numpy")
 
+# The Python module is built for that interpreter, by the nanobind that is installed in it; in a `pip install` pip says
+# which these are. A sanitizer would have to be loaded before Python is.
+set(POOLWISE_HAS_PYTHON OFF)
+if(POOLWISE_PYTHON_MODULE STREQUAL "ON" OR (POOLWISE_PYTHON_MODULE STREQUAL "AUTO" AND NOT POOLWISE_SANITIZE))
+  if(NOT SKBUILD)
+    set(Python_EXECUTABLE ${POOLWISE_PYTHON})
+    execute_process(COMMAND ${POOLWISE_PYTHON} -m nanobind --cmake_dir
+      OUTPUT_VARIABLE nanobind_ROOT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  endif()
+  find_package(Python 3.10 QUIET COMPONENTS Interpreter Development.Module)
+  if(Python_FOUND)
+    find_package(nanobind CONFIG QUIET)
+  endif()
+  if(nanobind_FOUND)
+    set(POOLWISE_HAS_PYTHON ON)
+  elseif(POOLWISE_PYTHON_MODULE STREQUAL "ON")
+    message(FATAL_ERROR "POOLWISE_PYTHON_MODULE is ON, but ${Python_EXECUTABLE} lacks its headers (python3-dev) or "
+      "nanobind (cmake/setup.sh)")
+  endif()
+endif()
+
 # Reports carry their script with them: it stands where the command looks for it, in the build tree and installed.
 file(GLOB plotly_script ${venv}/lib/python3*/site-packages/plotly/package_data/plotly.min.js)
 if(plotly_script)

@@ -1,0 +1,535 @@
+"""The cases: data, who enters, and how a result is held to what it claims.
+
+An entrant is a function of the data that returns the call to be timed; imports, views and compilation are its
+preparation. Numpy, numba and FAISS entrants are what one would write by hand today.
+"""
+
+import dataclasses
+import gzip
+import typing
+
+import numpy as np
+
+
+@dataclasses.dataclass
+class Entrant:
+    name: str
+    claims: str
+    prepare: typing.Callable  # (data, threads) -> call
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    rungs: list          # sizes in rows, ascending; every entrant climbs them while the time limit lets it
+    make: typing.Callable  # (rows) -> data of the last rung; the others are its first rows
+    first: typing.Callable  # (data, rows) -> data of a rung
+    work: typing.Callable   # (data) -> bytes read at least ("read") or floating-point operations of plain greedy ("gemm")
+    limit: str
+    check: typing.Callable  # (data, result, claims): raises AssertionError
+    entrants: list
+    checked_rung: int = -1
+
+
+BLOCK = 1 << 16  # values: what stays in the cache between the steps of a numpy idiom
+
+
+def blocks(rows, cols):
+    step = max(1, BLOCK // cols)
+    return (slice(start, min(rows, start + step)) for start in range(0, rows, step))
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    e /= e.sum(axis=-1, keepdims=True)
+    return e
+
+
+def plain_entropy(p):
+    return -(p * np.log(np.where(p > 0, p, 1))).sum(axis=-1)
+
+
+def compiled(function):
+    import numba
+
+    return numba.njit(parallel=True, nogil=True)(function)
+
+
+def use_threads(threads):
+    import numba
+
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+
+
+# ---- scores of one model
+
+def three_scores_check(data, scores, claims):
+    some = np.linspace(0, len(data["logits"]) - 1, 997).astype(int)
+    p = softmax(data["logits"][some].astype(np.float64))
+    second, first = np.partition(p, -2, axis=1)[:, -2:].T
+    true = {"entropy": plain_entropy(p), "margin": 1 - (first - second), "least confidence": 1 - first}
+    for column, name in zip(np.reshape(scores, (len(data["logits"]), -1)).T, claims.split(", ")):
+        np.testing.assert_allclose(column[some], true[name], atol=2e-5)
+
+
+def poolwise_scores(data, threads):
+    import poolwise
+
+    return lambda: poolwise.score(data["logits"], ["entropy", "margin", "least_confidence"], threads=threads)
+
+
+def numpy_entropy(data, threads):
+    z = data["logits"]
+
+    def run():
+        out = np.empty(len(z), np.float32)
+        for rows in blocks(*z.shape):
+            e = np.exp(z[rows] - z[rows].max(axis=1, keepdims=True))
+            p = e / e.sum(axis=1, keepdims=True)
+            out[rows] = -(p * np.log(p)).sum(axis=1)
+        return out
+
+    return run
+
+
+def scipy_entropy(data, threads):
+    import scipy.special
+    import scipy.stats
+
+    return lambda: scipy.stats.entropy(scipy.special.softmax(data["logits"], axis=1), axis=1)
+
+
+def numexpr_entropy(data, threads):
+    import numexpr
+
+    numexpr.set_num_threads(threads)
+
+    def run():
+        z = data["logits"]
+        top = z.max(axis=1, keepdims=True)
+        e = numexpr.evaluate("exp(z - top)")
+        total = e.sum(axis=1)
+        weighted = numexpr.evaluate("sum(e * (z - top), axis=1)")
+        return numexpr.evaluate("log(total) - weighted / total")
+
+    return run
+
+
+def numba_scores(data, threads):
+    import numba
+
+    def scores(z, out):
+        for i in numba.prange(z.shape[0]):
+            first = np.float32(-np.inf)
+            second = first
+            for c in range(z.shape[1]):
+                x = z[i, c]
+                if x > first:
+                    second, first = first, x
+                elif x > second:
+                    second = x
+            total, weighted = np.float32(0), np.float32(0)
+            for c in range(z.shape[1]):
+                d = z[i, c] - first
+                e = np.exp(d)
+                total += e
+                weighted += d * e
+            out[i, 0] = np.log(total) - weighted / total
+            out[i, 1] = 1 - (1 - np.exp(second - first)) / total
+            out[i, 2] = 1 - 1 / total
+
+    use_threads(threads)
+    loop = compiled(scores)
+
+    def run():
+        out = np.empty((len(data["logits"]), 3), np.float32)
+        loop(data["logits"], out)
+        return out
+
+    loop(data["logits"][:64], np.empty((64, 3), np.float32))
+    return run
+
+
+def skactiveml_entropy(data, threads):
+    from skactiveml.pool import uncertainty_scores
+
+    return lambda: uncertainty_scores(softmax(data["logits"]), method="entropy")
+
+
+def modal_entropy(data, threads):
+    from modAL.uncertainty import classifier_entropy
+
+    class Model:  # modAL asks a fitted classifier
+        def predict_proba(self, logits):
+            return softmax(logits)
+
+    return lambda: classifier_entropy(Model(), data["logits"])
+
+
+def score_case(rows, cols, name):
+    def make(n):
+        random = np.random.default_rng(0)
+        z = np.empty((n, cols), np.float32)
+        for part in blocks(n, cols):
+            random.standard_normal(out=z[part], dtype=np.float32)
+            z[part] *= 3
+        return {"logits": z}
+
+    all_three, one = "entropy, margin, least confidence", "entropy"
+    return Case(name, [rows // 4, rows], make, lambda data, n: {"logits": data["logits"][:n]},
+                lambda data: data["logits"].nbytes, "read", three_scores_check, [
+                    Entrant("Poolwise", all_three, poolwise_scores),
+                    Entrant("Poolwise, one thread", all_three, lambda data, threads: poolwise_scores(data, 1)),
+                    Entrant("numba by hand", all_three, numba_scores),
+                    Entrant("numpy in blocks", one, numpy_entropy),
+                    Entrant("numexpr", one, numexpr_entropy),
+                    Entrant("scipy", one, scipy_entropy),
+                    Entrant("scikit-activeml", one, skactiveml_entropy),
+                    Entrant("modAL", one, modal_entropy),
+                ])
+
+
+# ---- a committee
+
+def bald_check(data, scores, claims):
+    some = np.linspace(0, data["probs"].shape[1] - 1, 499).astype(int)
+    p = data["probs"][:, some].astype(np.float64)
+    np.testing.assert_allclose(scores[some], plain_entropy(p.mean(axis=0)) - plain_entropy(p).mean(axis=0), atol=2e-5)
+
+
+def poolwise_bald(data, threads):
+    import poolwise
+
+    return lambda: poolwise.committee(data["probs"], "bald", kind="probabilities", threads=threads)
+
+
+def numpy_bald(data, threads):
+    p = data["probs"]
+
+    def run():
+        out = np.empty(p.shape[1], np.float32)
+        for rows in blocks(p.shape[1], p.shape[0] * p.shape[2]):
+            block = p[:, rows]
+            mean = block.mean(axis=0)
+            out[rows] = (block * np.log(block)).sum(axis=2).mean(axis=0) - (mean * np.log(mean)).sum(axis=1)
+        return out
+
+    return run
+
+
+def numba_bald(data, threads):
+    import numba
+
+    def scores(p, out):
+        for i in numba.prange(p.shape[1]):
+            expected, of_mean = np.float32(0), np.float32(0)
+            for c in range(p.shape[2]):
+                mean = np.float32(0)
+                for e in range(p.shape[0]):
+                    x = p[e, i, c]
+                    mean += x
+                    if x > 0:
+                        expected += x * np.log(x)
+                mean /= p.shape[0]
+                if mean > 0:
+                    of_mean += mean * np.log(mean)
+            out[i] = expected / p.shape[0] - of_mean
+
+    use_threads(threads)
+    loop = compiled(scores)
+
+    def run():
+        out = np.empty(data["probs"].shape[1], np.float32)
+        loop(data["probs"], out)
+        return out
+
+    loop(np.ascontiguousarray(data["probs"][:, :64]), np.empty(64, np.float32))
+    return run
+
+
+def skactiveml_kl(data, threads):
+    from skactiveml.pool._query_by_committee import average_kl_divergence
+
+    return lambda: average_kl_divergence(data["probs"])
+
+
+def bald_case(members, rows, cols):
+    def make(n):
+        random = np.random.default_rng(1)
+        p = np.empty((members, n, cols), np.float32)
+        for member in p:
+            for part in blocks(n, cols):
+                member[part] = softmax(2 * random.standard_normal(member[part].shape, dtype=np.float32))
+        return {"probs": p}
+
+    return Case(f"BALD, probabilities [{members}, {rows:,}, {cols}]", [rows // 4, rows], make,
+                lambda data, n: {"probs": np.ascontiguousarray(data["probs"][:, :n])},
+                lambda data: data["probs"].nbytes, "read", bald_check, [
+                    Entrant("Poolwise", "BALD", poolwise_bald),
+                    Entrant("numba by hand", "BALD", numba_bald),
+                    Entrant("numpy in blocks", "BALD", numpy_bald),
+                    Entrant("scikit-activeml", "KL to consensus = BALD", skactiveml_kl),
+                ])
+
+
+# ---- top-k
+
+def poolwise_top_k(k):
+    def prepare(data, threads):
+        import poolwise
+
+        return lambda: poolwise.top_k(data["scores"], k, threads=threads)
+
+    return prepare
+
+
+def numpy_top_k(k):
+    def prepare(data, threads):
+        def run():
+            rows = np.argpartition(data["scores"], len(data["scores"]) - k)[-k:]
+            values = data["scores"][rows]
+            order = np.lexsort((rows, -values))
+            return rows[order], values[order]
+
+        return run
+
+    return prepare
+
+
+def faiss_top_k(k):
+    def prepare(data, threads):
+        import faiss
+
+        faiss.omp_set_num_threads(threads)
+
+        def run():
+            values, rows = faiss.kmax(data["scores"][None], k)
+            return rows[0], values[0]
+
+        return run
+
+    return prepare
+
+
+def top_k_case(rows, k):
+    def check(data, result, claims):
+        picked, values = result
+        assert len(set(picked.tolist())) == k and (np.diff(values) <= 0).all()
+        np.testing.assert_array_equal(values, data["scores"][picked])
+        assert np.count_nonzero(data["scores"] > values[-1]) < k
+
+    return Case(f"top {k:,} of {rows:,}", [rows // 4, rows],
+                lambda n: {"scores": np.random.default_rng(2).random(n, np.float32)},
+                lambda data, n: {"scores": data["scores"][:n]}, lambda data: data["scores"].nbytes, "read", check, [
+                    Entrant("Poolwise", "k best, sorted", poolwise_top_k(k)),
+                    Entrant("numpy argpartition", "k best, sorted", numpy_top_k(k)),
+                    Entrant("FAISS kmax", "k best, sorted", faiss_top_k(k)),
+                ])
+
+
+# ---- k-center; row 0 is labelled, so that all start alike
+
+def poolwise_centers(k):
+    def prepare(data, threads):
+        import poolwise
+
+        return lambda: poolwise.kcenter(data["points"], k, labelled=[0], threads=threads)[0]
+
+    return prepare
+
+
+def numpy_centers(k):
+    def prepare(data, threads):
+        def run():
+            x = data["points"]
+            norms = np.einsum("ij,ij->i", x, x)
+            nearest, picks, last = np.full(len(x), np.inf, np.float32), [], 0
+            for _ in range(k):
+                np.minimum(nearest, norms - 2 * (x @ x[last]) + norms[last], out=nearest)
+                last = int(np.argmax(nearest))
+                picks.append(last)
+            return np.array(picks)
+
+        return run
+
+    return prepare
+
+
+def numba_centers(k):
+    def prepare(data, threads):
+        import numba
+
+        @numba.njit(parallel=True, nogil=True, fastmath=True)
+        def lower(x, last, nearest):
+            for i in numba.prange(x.shape[0]):
+                total = np.float32(0)
+                for c in range(x.shape[1]):
+                    total += (x[i, c] - x[last, c]) ** 2
+                nearest[i] = min(nearest[i], total)
+
+        use_threads(threads)
+
+        def run(k=k):
+            nearest, picks, last = np.full(len(data["points"]), np.inf, np.float32), [], 0
+            for _ in range(k):
+                lower(data["points"], last, nearest)
+                last = int(np.argmax(nearest))
+                picks.append(last)
+            return np.array(picks)
+
+        run(1)
+        return run
+
+    return prepare
+
+
+def skactiveml_centers(k):
+    def prepare(data, threads):
+        from skactiveml.pool._core_set import k_greedy_center
+
+        y = np.full(len(data["points"]), np.nan)
+        y[0] = 0
+        return lambda: k_greedy_center(data["points"], y, batch_size=k, random_state=0)[0]
+
+    return prepare
+
+
+def small_text_centers(k):
+    def prepare(data, threads):
+        from small_text.query_strategies.coresets import greedy_coreset
+
+        rows = np.arange(1, len(data["points"]))
+        return lambda: rows[greedy_coreset(data["points"], rows, np.array([0]), k, distance_metric="euclidean")]
+
+    return prepare
+
+
+def farthest_first_check(data, picks, claims):
+    x = data["points"].astype(np.float64)
+    nearest = ((x - x[0]) ** 2).sum(axis=1)
+    for row in picks:
+        assert nearest[row] >= (1 - 1e-3) * nearest.max(), "a pick is not the farthest row"
+        nearest = np.minimum(nearest, ((x - x[row]) ** 2).sum(axis=1))
+
+
+def fashion_mnist(rows):
+    with gzip.open("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz") as file:
+        pixels = np.frombuffer(file.read(), np.uint8, offset=16)
+    return {"points": pixels.reshape(-1, 784)[:rows].astype(np.float32) / 255}
+
+
+def k_center_case(rungs, k):
+    return Case(f"k-center, Fashion-MNIST [{rungs[-1]:,}, 784], k = {k:,}", rungs, fashion_mnist,
+                lambda data, n: {"points": data["points"][:n]}, lambda data: 2.0 * data["points"].size * k, "gemm",
+                farthest_first_check, [
+                    Entrant("Poolwise", "farthest first", poolwise_centers(k)),
+                    Entrant("numpy by hand (GEMV)", "farthest first", numpy_centers(k)),
+                    Entrant("numba by hand", "farthest first", numba_centers(k)),
+                    Entrant("scikit-activeml", "farthest first", skactiveml_centers(k)),
+                    Entrant("small-text", "farthest first", small_text_centers(k)),
+                ], checked_rung=0)
+
+
+# ---- BADGE
+
+def gradient(data):
+    p = softmax(data["logits"])
+    p[np.arange(len(p)), data["logits"].argmax(axis=1)] -= 1
+    return p
+
+
+def poolwise_badge(k):
+    def prepare(data, threads):
+        import poolwise
+
+        return lambda: poolwise.badge(data["logits"], data["features"], k, bias=False, threads=threads)[0]
+
+    return prepare
+
+
+def factored_badge(k):
+    """The distances of the authors' factored code, with one draw by cumulative sum for their rv_discrete."""
+    def prepare(data, threads):
+        def run():
+            random = np.random.default_rng(0)
+            a, h = gradient(data), data["features"]
+            a2, h2 = np.einsum("ij,ij->i", a, a), np.einsum("ij,ij->i", h, h)
+            norms = a2 * h2
+            last = int(np.argmax(norms))
+            picks, nearest = [last], np.full(len(a), np.inf, np.float32)
+            while len(picks) < k:
+                distance = norms + norms[last] - 2 * (a @ a[last]) * (h @ h[last])
+                np.minimum(nearest, np.maximum(distance, 0), out=nearest)
+                nearest[picks] = 0
+                steps = np.cumsum(nearest, dtype=np.float64)
+                last = int(np.searchsorted(steps, random.random() * steps[-1], side="right"))
+                picks.append(last)
+            return np.array(picks)
+
+        return run
+
+    return prepare
+
+
+def materialised_badge(k):
+    def prepare(data, threads):
+        from sklearn.cluster import kmeans_plusplus
+
+        def run():
+            a = gradient(data)
+            g = (a[:, :, None] * data["features"][:, None, :]).reshape(len(a), -1)
+            return kmeans_plusplus(g, k, random_state=0, n_local_trials=1)[1]
+
+        return run
+
+    return prepare
+
+
+def seeding_check(data, picks, claims):
+    """A k-means++ seeding: no row twice, and beyond what uniform picks leave by far."""
+    assert len(set(map(int, picks))) == len(picks)
+    a, h = gradient(data).astype(np.float64), data["features"].astype(np.float64)
+    norms = (a * a).sum(axis=1) * (h * h).sum(axis=1)
+
+    def left(rows):
+        nearest = np.full(len(a), np.inf)
+        for row in rows:
+            nearest = np.minimum(nearest, norms + norms[row] - 2 * (a @ a[row]) * (h @ h[row]))
+        return np.maximum(nearest, 0).sum()
+
+    uniform = np.random.default_rng(5).choice(len(a), len(picks), replace=False)
+    assert left(picks) < left(uniform), "the picks leave no less than uniform ones"
+
+
+def badge_case(rungs, classes, features, k):
+    def make(n):
+        random = np.random.default_rng(3)
+        return {"logits": 2 * random.standard_normal((n, classes), dtype=np.float32),
+                "features": random.standard_normal((n, features), dtype=np.float32)}
+
+    return Case(f"BADGE, [{rungs[-1]:,}] x ({classes}, {features}), k = {k:,}", rungs, make,
+                lambda data, n: {name: array[:n] for name, array in data.items()},
+                lambda data: 2.0 * len(data["logits"]) * (classes + features) * k, "gemm", seeding_check, [
+                    Entrant("Poolwise", "k-means++", poolwise_badge(k)),
+                    Entrant("numpy, factored", "k-means++", factored_badge(k)),
+                    Entrant("scikit-learn, materialised", "k-means++", materialised_badge(k)),
+                ], checked_rung=0)
+
+
+def all_cases(quick):
+    if quick:
+        return [score_case(400_000, 10, "logits [400,000, 10]"), score_case(40_000, 1000, "logits [40,000, 1000]"),
+                bald_case(10, 100_000, 10), top_k_case(10_000_000, 1000), top_k_case(10_000_000, 100_000),
+                k_center_case([1000, 4000], 100), badge_case([1250, 5000], 10, 512, 100)]
+    return [score_case(4_000_000, 10, "logits [4,000,000, 10]"), score_case(400_000, 1000, "logits [400,000, 1000]"),
+            bald_case(10, 1_000_000, 10), top_k_case(100_000_000, 1000), top_k_case(100_000_000, 100_000),
+            k_center_case([3750, 15_000, 60_000], 1000), badge_case([3125, 12_500, 50_000], 10, 512, 1000)]
+
+
+# What a user could reach for and does not find in the table, and why.
+LEFT_OUT = {
+    "Baal, bmdal-reg, DISTIL, DeepAL": "need torch, whose only wheels for x86-64 Linux on PyPI bring all of CUDA",
+    "apricot, submodlib": "install, but select by facility location, which Poolwise's module does not have yet",
+    "scikit-activeml's and small-text's BADGE": "ask for a classifier of their own (small-text: in torch)",
+    "std::nth_element": "is what numpy's argpartition does; bench_kernels_topk has it in C++",
+}
