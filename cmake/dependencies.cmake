@@ -56,3 +56,6 @@ file(GLOB plotly_script ${venv}/lib/python3*/site-packages/plotly/package_data/p
 if(plotly_script)
   file(COPY ${plotly_script} DESTINATION ${PROJECT_BINARY_DIR}/share/poolwise)
 endif()
+
+# The data of published benchmarks likewise.
+file(COPY data DESTINATION ${PROJECT_BINARY_DIR}/share/poolwise)

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/pool/shared_file.hpp"
 #include "poolwise/report/detail/charts.hpp"
 #include "poolwise/report/detail/page.hpp"
 #include "poolwise/report/detail/png.hpp"
@@ -264,27 +265,13 @@ std::string read_plotly(const std::filesystem::path& file) {
 
 std::filesystem::path find_plotly(const std::filesystem::path& folder) {
   const char* named = std::getenv("POOLWISE_PLOTLY");
-  std::vector<std::filesystem::path> places;
-  if (named && *named)
-    places = {named};
-  else
-    for (const auto* base : {"..", ""})
-      places.push_back((folder / base / "share/poolwise/plotly.min.js").lexically_normal());
-
-  std::string tried;
-  for (const auto& place : places) {
-    std::error_code ignored;
-    if (std::filesystem::is_regular_file(place, ignored)) return place;
-    tried += (tried.empty() ? "" : " or ") + place.string();
-  }
-  throw io_error("find_plotly: there is no file " + tried + "; " + how_to_get_plotly);
+  if (!named || !*named) return find_shared_file("find_plotly", folder, "plotly.min.js", how_to_get_plotly);
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(named, ignored)) return named;
+  throw io_error(std::string("find_plotly: there is no file ") + named + "; " + how_to_get_plotly);
 }
 
-std::filesystem::path find_plotly() {
-  std::error_code failed;
-  const auto command = std::filesystem::read_symlink("/proc/self/exe", failed);
-  return find_plotly(failed ? std::filesystem::current_path() : command.parent_path());
-}
+std::filesystem::path find_plotly() { return find_plotly(command_folder()); }
 
 std::string render_html(const experiment_report& report, const std::filesystem::path& plotly_script) {
   require_fitting(report);
