@@ -12,6 +12,7 @@
 #include "poolwise/pool/detail/bytes.hpp"
 #include "poolwise/pool/output.hpp"
 #include "poolwise/pool/table.hpp"
+#include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
 namespace {
