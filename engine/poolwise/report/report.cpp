@@ -216,6 +216,20 @@ std::string galleries_section(const experiment_report& report, const std::vector
   return out + "</section>\n";
 }
 
+std::string table_section(const report_table& table) {
+  std::string head, rows;
+  for (const auto& name : table.header) head += element("th", "scope=\"col\"", escape_html(name));
+  for (const auto& row : table.rows) {
+    std::string cells;
+    for (std::size_t j = 0; j < row.size(); ++j)
+      cells += element(j == 0 ? "th" : "td", j == 0 ? "scope=\"row\"" : "", escape_html(row[j]));
+    rows += element("tr", "", cells) + "\n";
+  }
+  return "<section>\n<h2>" + escape_html(table.heading) + "</h2>\n<div class=\"scroll\"><table>\n<thead>" +
+         element("tr", "", head) + "</thead>\n<tbody>\n" + rows + "</tbody></table></div>\n" +
+         (table.caption.empty() ? "" : caption(escape_html(table.caption))) + "</section>\n";
+}
+
 std::string environment_section(const experiment_report& report) {
   std::string rows;
   for (const auto& [name, value] : report.environment)
@@ -235,6 +249,7 @@ std::string body(const experiment_report& report, const chart_set& charts) {
   if (charts.curves) out += curves_section(report);
   if (charts.saved) out += saved_section();
   if (charts.classes) out += classes_section();
+  for (const report_table& table : report.tables) out += table_section(table);
   if (!report.galleries.empty()) out += galleries_section(report, styles);
   if (!report.environment.empty()) out += environment_section(report);
   return out;
