@@ -7,6 +7,7 @@ find_package(BLAS REQUIRED)
 find_package(faiss REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(lbfgs REQUIRED)
+find_package(libsvm REQUIRED)
 find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(Boost 1.74 REQUIRED)
 find_package(nlohmann_json REQUIRED)
@@ -96,3 +97,6 @@ file(GLOB plotly_script ${venv}/lib/python3*/site-packages/plotly/package_data/p
 if(plotly_script)
   file(COPY ${plotly_script} DESTINATION ${PROJECT_BINARY_DIR}/share/poolwise)
 endif()
+
+# The data of published benchmarks likewise.
+file(COPY data DESTINATION ${PROJECT_BINARY_DIR}/share/poolwise)

@@ -43,6 +43,7 @@ void add_plan(CLI::App& app);
 void add_strategies(CLI::App& app);
 void add_devices(CLI::App& app);
 void add_demo(CLI::App& app);
+void add_reproduce(CLI::App& app);
 
 /// One JSON object on standard output, its schema first.
 void print_json(const std::string& command, nlohmann::ordered_json body);

@@ -21,7 +21,8 @@ int run(int argc, char** argv) {
   app.footer(
       "Each command has its own --help with an example.\n"
       "Exit codes: 0 done, 1 failure, 2 usage, 3 budget exhausted, 4 stop rule met, 5 conflict, 6 bad input.");
-  for (const command_factory add : {add_score, add_select, add_plan, add_strategies, add_devices, add_demo})
+  for (const command_factory add :
+       {add_score, add_select, add_plan, add_strategies, add_devices, add_demo, add_reproduce})
     add(app);
   try {
     app.parse(with_settings(app, argc, argv));

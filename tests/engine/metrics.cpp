@@ -60,6 +60,12 @@ TEST(Aubc, WrongUses) {
   expect_refused<value_error>([] { aubc({{5, 1}, {0.5, 0.6}}); }, "from 5 to 1");
 }
 
+TEST(AubcLu2023, LeavesTheInitialPointOut) {
+  // ((.5 + .7) / 2 + (.7 + .9) / 2) / 3 queries
+  EXPECT_DOUBLE_EQ(aubc_lu2023({{20, 21, 22, 23}, {0, 0.5, 0.7, 0.9}}), 1.4 / 3);
+  expect_refused<value_error>([] { aubc_lu2023({{20, 21}, {0.5, 0.7}}); }, "2 points");
+}
+
 TEST(LabelsToReach, IsTheFirstPointAtTheTarget) {
   const learning_curve curve{{100, 200, 300, 400}, {0.5, 0.8, 0.7, 0.9}};
   EXPECT_EQ(labels_to_reach(curve, 0.4), 100);

@@ -81,6 +81,17 @@ double aubc(const learning_curve& curve) {
   return area / double(n.back() - n.front());
 }
 
+double aubc_lu2023(const learning_curve& curve) {
+  require_curve("aubc_lu2023", curve);
+  const auto& a = curve.accuracy;
+  if (a.size() < 3)
+    throw value_error("aubc_lu2023: the curve has " + std::to_string(a.size()) +
+                      " points; pass the initial point and at least two queries");
+  double area = 0;
+  for (std::size_t r = 2; r < a.size(); ++r) area += (a[r - 1] + a[r]) / 2;
+  return area / double(a.size() - 1);
+}
+
 std::optional<index_t> labels_to_reach(const learning_curve& curve, double target) {
   require_curve("labels_to_reach", curve);
   for (std::size_t r = 0; r < curve.labels.size(); ++r)

@@ -8,6 +8,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/pool/detail/bytes.hpp"
+#include "poolwise/pool/detail/csv.hpp"
 
 namespace poolwise {
 namespace {
@@ -46,75 +47,6 @@ struct id_list {
   std::vector<index_t> lines;  // where each stands
 };
 
-// RFC 4180: records of comma-separated fields, a field with commas, quotes or line breaks in quotes.
-class csv_reader {
- public:
-  csv_reader(std::string_view text, const std::string& file) : text_(text), file_(file) {}
-
-  // The next record's fields, valid until the call after; false at the end.
-  bool next(std::vector<std::string>& fields) {
-    if (at_ == text_.size()) return false;
-    record_line_ = line_;
-    std::size_t count = 0;
-    do {
-      if (count == fields.size()) fields.emplace_back();
-      read_field(fields[count++]);
-    } while (accept(','));
-    fields.resize(count);
-    end_record();
-    return true;
-  }
-
-  index_t line() const { return record_line_; }
-
- private:
-  bool accept(char c) {
-    if (at_ == text_.size() || text_[at_] != c) return false;
-    ++at_;
-    return true;
-  }
-
-  void read_field(std::string& field) {
-    if (accept('"')) return read_quoted(field);
-    const std::size_t end = std::min(text_.find_first_of(",\r\n\"", at_), text_.size());
-    if (end < text_.size() && text_[end] == '"')
-      refuse(file_, line_, "a quote inside a field that is not quoted; quote the field and double the quote");
-    field = text_.substr(at_, end - at_);
-    at_ = end;
-  }
-
-  void read_quoted(std::string& field) {
-    const index_t first_line = line_;
-    field.clear();
-    for (;;) {
-      const std::size_t end = text_.find('"', at_);
-      if (end == std::string_view::npos)
-        refuse(file_, first_line, "a quoted field that does not end; close it with a quote");
-      const std::string_view part = text_.substr(at_, end - at_);
-      field += part;
-      line_ += std::count(part.begin(), part.end(), '\n');
-      at_ = end + 1;
-      if (!accept('"')) return;
-      field += '"';
-    }
-  }
-
-  void end_record() {
-    if (at_ == text_.size()) return;
-    const bool carriage_return = accept('\r');
-    if (!accept('\n'))
-      refuse(file_, line_,
-             carriage_return ? "a carriage return without a line feed; end lines in either LF or CRLF"
-                             : "text after a closing quote; a quoted field ends at a comma");
-    ++line_;
-  }
-
-  std::string_view text_;
-  const std::string& file_;
-  std::size_t at_ = 0;
-  index_t line_ = 1, record_line_ = 1;
-};
-
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "'" : ", '") + name + "'";
@@ -130,7 +62,7 @@ std::size_t id_column(const std::vector<std::string>& header, const std::string&
 }
 
 id_list read_csv(std::string_view text, const std::string& file) {
-  csv_reader reader(text, file);
+  csv_reader reader("row_ids", text, file);
   std::vector<std::string> fields;
   if (!reader.next(fields)) refuse(file, 1, "no header line; begin with one that names a column id");
   const std::size_t column = id_column(fields, file), columns = fields.size();
@@ -198,8 +130,7 @@ row_ids::row_ids(const std::filesystem::path& file, index_t rows) {
   if (!csv && file.extension() != ".jsonl")
     throw format_error("row_ids: " + name + " is neither .csv nor .jsonl by its name; pass one of these");
   const std::string bytes = read_file("row_ids", file);
-  std::string_view text = bytes;
-  if (constexpr std::string_view mark = "\xef\xbb\xbf"; text.starts_with(mark)) text.remove_prefix(mark.size());
+  const std::string_view text = without_mark(bytes);
   id_list list = csv ? read_csv(text, name) : read_jsonl(text, name);
   if (index_t(list.ids.size()) != rows)
     throw shape_error("row_ids: " + name + " has " + std::to_string(list.ids.size()) +

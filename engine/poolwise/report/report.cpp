@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/pool/shared_file.hpp"
 #include "poolwise/report/detail/charts.hpp"
 #include "poolwise/report/detail/page.hpp"
 #include "poolwise/report/detail/png.hpp"
@@ -215,6 +216,20 @@ std::string galleries_section(const experiment_report& report, const std::vector
   return out + "</section>\n";
 }
 
+std::string table_section(const report_table& table) {
+  std::string head, rows;
+  for (const auto& name : table.header) head += element("th", "scope=\"col\"", escape_html(name));
+  for (const auto& row : table.rows) {
+    std::string cells;
+    for (std::size_t j = 0; j < row.size(); ++j)
+      cells += element(j == 0 ? "th" : "td", j == 0 ? "scope=\"row\"" : "", escape_html(row[j]));
+    rows += element("tr", "", cells) + "\n";
+  }
+  return "<section>\n<h2>" + escape_html(table.heading) + "</h2>\n<div class=\"scroll\"><table>\n<thead>" +
+         element("tr", "", head) + "</thead>\n<tbody>\n" + rows + "</tbody></table></div>\n" +
+         (table.caption.empty() ? "" : caption(escape_html(table.caption))) + "</section>\n";
+}
+
 std::string environment_section(const experiment_report& report) {
   std::string rows;
   for (const auto& [name, value] : report.environment)
@@ -234,6 +249,7 @@ std::string body(const experiment_report& report, const chart_set& charts) {
   if (charts.curves) out += curves_section(report);
   if (charts.saved) out += saved_section();
   if (charts.classes) out += classes_section();
+  for (const report_table& table : report.tables) out += table_section(table);
   if (!report.galleries.empty()) out += galleries_section(report, styles);
   if (!report.environment.empty()) out += environment_section(report);
   return out;
@@ -264,27 +280,13 @@ std::string read_plotly(const std::filesystem::path& file) {
 
 std::filesystem::path find_plotly(const std::filesystem::path& folder) {
   const char* named = std::getenv("POOLWISE_PLOTLY");
-  std::vector<std::filesystem::path> places;
-  if (named && *named)
-    places = {named};
-  else
-    for (const auto* base : {"..", ""})
-      places.push_back((folder / base / "share/poolwise/plotly.min.js").lexically_normal());
-
-  std::string tried;
-  for (const auto& place : places) {
-    std::error_code ignored;
-    if (std::filesystem::is_regular_file(place, ignored)) return place;
-    tried += (tried.empty() ? "" : " or ") + place.string();
-  }
-  throw io_error("find_plotly: there is no file " + tried + "; " + how_to_get_plotly);
+  if (!named || !*named) return find_shared_file("find_plotly", folder, "plotly.min.js", how_to_get_plotly);
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(named, ignored)) return named;
+  throw io_error(std::string("find_plotly: there is no file ") + named + "; " + how_to_get_plotly);
 }
 
-std::filesystem::path find_plotly() {
-  std::error_code failed;
-  const auto command = std::filesystem::read_symlink("/proc/self/exe", failed);
-  return find_plotly(failed ? std::filesystem::current_path() : command.parent_path());
-}
+std::filesystem::path find_plotly() { return find_plotly(command_folder()); }
 
 std::string render_html(const experiment_report& report, const std::filesystem::path& plotly_script) {
   require_fitting(report);

@@ -35,11 +35,19 @@ struct gallery {
   std::vector<image> images;
 };
 
+/// A table of texts, the first column naming its rows.
+struct report_table {
+  std::string heading, caption;
+  std::vector<std::string> header;
+  std::vector<std::vector<std::string>> rows;  ///< each as wide as the header
+};
+
 struct experiment_report {
   std::string title, protocol;
   double target = 0.8;  ///< accuracy of `labels_to_target`
   std::vector<std::string> class_names;
   std::vector<strategy_summary> strategies;
+  std::vector<report_table> tables;
   std::vector<gallery> galleries;
   std::vector<std::pair<std::string, std::string>> environment;  ///< name, value
 };
@@ -52,10 +60,10 @@ std::filesystem::path find_plotly(const std::filesystem::path& folder);
 std::filesystem::path find_plotly();
 
 /// The page as one HTML text: the table, learning curves with 95 % bands over seeds, labels saved against
-/// random, class distribution of the picks, the picked images, the environment. A part without data is left
-/// out. Refers to nothing outside itself; with #figure after its address it shows the learning curves alone,
-/// 900 x 520. throws shape_error (sizes that do not fit each other, seeds at different labels), io_error and
-/// format_error (the script cannot be read, or cannot stand inside a page).
+/// random, class distribution of the picks, other tables, the picked images, the environment. A part without
+/// data is left out. Refers to nothing outside itself; with #figure after its address it shows the learning
+/// curves alone, 900 x 520. throws shape_error (sizes that do not fit each other, seeds at different labels),
+/// io_error and format_error (the script cannot be read, or cannot stand inside a page).
 std::string render_html(const experiment_report& report, const std::filesystem::path& plotly_script);
 
 }  // namespace poolwise

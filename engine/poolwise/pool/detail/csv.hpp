@@ -1,0 +1,42 @@
+// Records of a CSV file. Not part of the public interface.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "poolwise/core/types.hpp"
+
+namespace poolwise {
+
+/// RFC 4180: records of comma-separated fields, a field with commas, quotes or line breaks in quotes. Lines end
+/// in LF or CRLF. throws format_error in the name of `call`, naming `file` and the line.
+class csv_reader {
+ public:
+  csv_reader(const char* call, std::string_view text, std::string file);
+
+  /// The next record's fields, valid until the call after; false at the end.
+  bool next(std::vector<std::string>& fields);
+
+  /// Where that record began, counted from 1.
+  index_t line() const { return record_line_; }
+
+ private:
+  bool accept(char c);
+  void read_field(std::string& field);
+  void read_quoted(std::string& field);
+  void end_record();
+  [[noreturn]] void refuse(index_t line, const std::string& what) const;
+
+  const char* call_;
+  std::string_view text_;
+  std::string file_;
+  std::size_t at_ = 0;
+  index_t line_ = 1, record_line_ = 1;
+};
+
+/// Without the mark that some editors put before UTF-8.
+std::string_view without_mark(std::string_view text);
+
+}  // namespace poolwise
