@@ -32,9 +32,9 @@ struct batch_counts {
 /// The exact threshold batch: reads rows*cols a sweep, of which a thousand picks take about ten; the work is
 /// that of a product of the rows with the picks. Memory: 4 B a row, 8 B with weights.
 /// On devices limits stay in host memory, and the call waits twice a sweep: for the best rows and for the picks
-/// among them. Memory there: 4 B a row, what limits and weights take, up to a quarter of it for the best 4096 rows
-/// and, where it suffices, bf16 copies of the rows (2 B an element, 16 B a row). Offloaded, a device holds its
-/// share of the rows, or has it sent again for every sweep.
+/// among them. Memory there: 4 B a row, what limits and weights take, up to a quarter of it for the best 4096
+/// rows and, where it suffices, bf16 copies of the rows (2 B an element, 16 B a row). Offloaded, a device holds
+/// its share of the rows, or has it sent again for every sweep.
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered = {}, vector_view<const float> weights = {},
                                batch_counts* counts = nullptr);
