@@ -163,8 +163,7 @@ TEST(Command, BudgetsQuotasAndExclusions) {
       with({"--group", pool / "group.npy", "--quota", pool / "quota.csv", "--batch", "9"}).json();
   EXPECT_EQ(quotas["picks"].size(), 3u);
   const auto rest = with({"--exclude", pool / "exclude.npy", "--batch", "57"}).json();
-  for (const auto& pick : rest["picks"])
-    EXPECT_TRUE(pick["row"] == 0 || pick["row"] > 3);
+  for (const auto& pick : rest["picks"]) EXPECT_TRUE(pick["row"] == 0 || pick["row"] > 3);
 
   EXPECT_REFUSED(with({"--cost", pool / "cost.npy", "--budget", "9"}), 3, "buy none");
   EXPECT_REFUSED(with({"--exclude", pool / "exclude.npy", "--batch", "58"}), 6, "58 was asked of 57");

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <sstream>
 
 #include "run_command.hpp"
 
@@ -22,11 +23,16 @@ TEST(Reproduce, SonarSeedBySeedToTheDigit) {
   for (int k = 0; k < 3; ++k) EXPECT_NEAR(seeds[k]["aubc_lu2023"].get<double>(), published[k], 2e-5) << k;
   for (const auto& figure : first.json()["figures"]) EXPECT_TRUE(figure["holds"].get<bool>()) << figure;
   EXPECT_TRUE(std::filesystem::exists(folder / "out/lu2023-sonar/report.html"));
-  // A finished seed is read back: a planted accuracy shows, and misses its figure.
-  std::ofstream(folder / "out/lu2023-sonar/margin-seed-0.csv") << "labels,accuracy\n20,0.5\n21,0.5\n22,0.5\n";
-  const outcome again =
-      run({"reproduce", "lu2023-sonar", "--seeds", "0", "--json", "--out", folder / "out"}, environment);
-  EXPECT_NE(again.code, 0);
+  // A finished seed is read back: planted accuracies show, and miss their figures.
+  const std::string finished = folder / "out/lu2023-sonar/margin-seed-0.csv";
+  std::istringstream lines(contents(finished));
+  std::ofstream planted(finished);
+  for (std::string line; std::getline(lines, line);)
+    planted << (line.rfind("labels", 0) == 0 ? line : line.substr(0, line.find(',')) + ",0.5") << '\n';
+  planted.close();
+  const outcome again = run(arguments, environment);
+  EXPECT_EQ(again.code, 1) << again.err;
+  EXPECT_NEAR(again.json()["seeds"][0]["aubc_lu2023"].get<double>(), 0.5, 1e-9);
 }
 
 TEST(Reproduce, WrongDataAreSaidAndNotScored) {

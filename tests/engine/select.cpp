@@ -300,10 +300,11 @@ TEST(Select, WrongUses) {
   poor.limit.cost = {cost.data(), pool_rows};
   poor.limit.budget = 9;
   EXPECT_THROW(select(cpu{}, pool.inputs, poor), budget_error);
-  if (built_with_cuda)
+  if (built_with_cuda) {
     EXPECT_THROW(select(cuda{}, pool.inputs, ask("entropy", 3)), value_error);
-  else
+  } else {
     EXPECT_THROW(select(offload{}, pool.inputs, ask("entropy", 3)), no_cuda_error);
+  }
 }
 
 }  // namespace

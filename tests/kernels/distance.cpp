@@ -175,8 +175,12 @@ TEST(SquaredDistances, WrongShapesAndDevicesAreRefused) {
               squared_norms(cpu{}, points, {d2.data(), 1});
             }),
             "squared_norms: d2 has 1 places but points has 3 rows; pass one place per row");
-  if (!built_with_cuda) EXPECT_THROW(squared_norms(cuda{}, points, {d2.data(), 3}), no_cuda_error);
-  if (!built_with_cuda) EXPECT_THROW(find_nonfinite(cuda{}, points), no_cuda_error);
+  if (!built_with_cuda) {
+    EXPECT_THROW(squared_norms(cuda{}, points, {d2.data(), 3}), no_cuda_error);
+  }
+  if (!built_with_cuda) {
+    EXPECT_THROW(find_nonfinite(cuda{}, points), no_cuda_error);
+  }
 }
 
 TEST(FindNonfinite, NamesTheFirstRowAndCountsThem) {
@@ -372,7 +376,9 @@ TEST(Nearest, WrongUsesAreRefused) {
               nearest(cpu{}, points, refs, out, {which.data(), 2});
             }),
             "nearest: which has 2 places but points has 3 rows; pass one place per row, or none");
-  if (!built_with_cuda) EXPECT_THROW(nearest(cuda{}, points, refs, out), no_cuda_error);
+  if (!built_with_cuda) {
+    EXPECT_THROW(nearest(cuda{}, points, refs, out), no_cuda_error);
+  }
   x[3] = nan;
   EXPECT_EQ(message_of<value_error>([&] { nearest(cpu{}, points, refs, out); }),
             "nearest: points holds a NaN or an infinity in row 1 (1 such rows); leave these rows out");
