@@ -111,7 +111,7 @@ __device__ float probability(T x, const row_record& r) {
 /// Adds members to what is gathered of each row and keeps that, or scores it, or both. `lanes` threads share
 /// a row, each with `Columns` columns at a time.
 template <outputs Kind, class T, int Columns>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 2)
     mix_members_kernel(member_rows<T> x, index_t seen, int lanes, const row_record* records,
                        const std::int32_t* argmax, gathered g, float* log_of_mean,
                        const __grid_constant__ asked out) {

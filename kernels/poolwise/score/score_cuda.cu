@@ -228,7 +228,7 @@ __device__ int find_column(const T* row, int n, float value) {
 
 /// `Threads` threads, a warp or a block, fold one part of a row.
 template <outputs Kind, class T, int Threads>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 5)
     score_row_kernel(member_rows<T> members, index_t parts, int part_cols,
                      const __grid_constant__ row_output out) {
   __shared__ row_state room[block_threads / 32];
