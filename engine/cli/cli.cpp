@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
-#include <regex>
 #include <sstream>
 #include <vector>
 
@@ -33,20 +32,25 @@ std::string scaled(double value, const char* const* units, std::size_t count, do
   return text;
 }
 
-// The 0, 2 and 3 of "cuda:0,2,3".
+// The 0, 2 and 3 of "cuda:0,2,3"; none if that is not what it says.
 std::vector<int> indices_of(const std::string& device) {
+  if (device.rfind("cuda:", 0) != 0 || device.back() == ',') return {};
   std::vector<int> indices;
-  std::istringstream list(device.substr(device.find(':') + 1));
-  for (std::string index; std::getline(list, index, ',');) indices.push_back(std::stoi(index));
+  std::istringstream list(device.substr(5));
+  for (std::string index; std::getline(list, index, ',');) {
+    if (index.empty() || index.size() > 3 || index.find_first_not_of("0123456789") != std::string::npos)
+      return {};
+    indices.push_back(std::stoi(index));
+  }
   return indices;
 }
 
 std::string check_device(const std::string& device) {
-  static const std::regex known("cpu|auto|cuda|cuda:all|cuda:[0-9]{1,3}(,[0-9]{1,3})*");
-  if (!std::regex_match(device, known))
-    return "\"" + device + "\" is no device; use cpu, cuda, cuda:1, cuda:0,1, cuda:all or auto";
-  if (device.find(',') == std::string::npos) return {};
+  for (const char* word : {"cpu", "auto", "cuda", "cuda:all"})
+    if (device == word) return {};
   auto indices = indices_of(device);
+  if (indices.empty())
+    return "\"" + device + "\" is no device; use cpu, cuda, cuda:1, cuda:0,1, cuda:all or auto";
   std::sort(indices.begin(), indices.end());
   return std::adjacent_find(indices.begin(), indices.end()) == indices.end()
              ? std::string()
@@ -79,12 +83,14 @@ void add_common(CLI::App& command, common_options& common) {
   command.add_option("--seed", common.seed, "Seed of every random draw")->capture_default_str();
   command
       .add_option("--device", common.device,
-                  "cpu, cuda, cuda:INDEX (several: cuda:0,1 or cuda:all), or auto: all GPUs, the CPU where there is none")
+                  "cpu, cuda, cuda:INDEX (several: cuda:0,1 or cuda:all), or auto: all GPUs, the CPU where "
+                  "there is none")
       ->check(CLI::Validator(check_device, "DEVICE"))
       ->capture_default_str();
   command.add_option("--threads", common.threads, "Threads on the CPU (default: OMP_NUM_THREADS, else all)")
       ->check(CLI::Range(1, 4096));
-  command.add_option("--memory", common.memory, "Ceiling on what is allocated, on each device too, such as 8GiB")
+  command
+      .add_option("--memory", common.memory, "Ceiling on what is allocated, on each device too, such as 8GiB")
       ->transform(CLI::AsSizeValue(false));
   command.add_option("--config", common.config, "TOML file with options by name, below POOLWISE_* and flags");
   command.get_formatter()->column_width(34);
