@@ -17,11 +17,12 @@ TEST(Reproduce, SonarSeedBySeedToTheDigit) {
   const std::vector<std::string> environment = {"POOLWISE_PLOTLY=" + (folder / "plotly.min.js")};
   const outcome first = run(arguments, environment);
   ASSERT_EQ(first.code, 0) << first.err;
-  const auto seeds = first.json()["seeds"];
+  const auto result = first.json();
+  const auto& seeds = result["seeds"];
   ASSERT_EQ(seeds.size(), 3u);
   const double published[] = {.78400, .81399, .71326};
   for (int k = 0; k < 3; ++k) EXPECT_NEAR(seeds[k]["aubc_lu2023"].get<double>(), published[k], 2e-5) << k;
-  for (const auto& figure : first.json()["figures"]) EXPECT_TRUE(figure["holds"].get<bool>()) << figure;
+  for (const auto& figure : result["figures"]) EXPECT_TRUE(figure["holds"].get<bool>()) << figure;
   EXPECT_TRUE(std::filesystem::exists(folder / "out/lu2023-sonar/report.html"));
   // A finished seed is read back: planted accuracies show, and miss their figures.
   const std::string finished = folder / "out/lu2023-sonar/margin-seed-0.csv";

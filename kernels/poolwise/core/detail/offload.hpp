@@ -38,6 +38,8 @@ template <class View>
 struct whole {
   View view;
 };
+template <class View>
+whole(View) -> whole<View>;  // for Clang before 17, which deduces no aggregate
 
 /// What one device does. Made, called and destroyed on the device's own thread, with the device current.
 class tile_worker {
