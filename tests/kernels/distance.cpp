@@ -48,8 +48,8 @@ TEST(DotTable, HasTheBitsOfTheDefinition) {
   std::mt19937 next(41);
   std::normal_distribution<float> normal;
   for (const index_t cols : {1, 15, 16, 17, 48, 100})
-    for (const auto& [rows, others] :
-         std::vector<std::pair<index_t, index_t>>{{1, 1}, {12, 4}, {13, 5}, {25, 19}}) {
+    for (const auto& shape : std::vector<std::pair<index_t, index_t>>{{1, 1}, {12, 4}, {13, 5}, {25, 19}}) {
+      const index_t rows = shape.first, others = shape.second;
       SCOPED_TRACE(testing::Message() << cols << " columns, " << rows << " rows with " << others);
       std::vector<float> values(std::size_t((rows + others) * cols));
       for (float& v : values) v = normal(next);

@@ -155,8 +155,9 @@ void check_nearest(const where& on, matrix_view<const float> points, matrix_view
   require_finite(on, "nearest", "references", references);
 }
 
-void offload_nearest(const offload& on, matrix_view<const float> points, matrix_view<const float> references,
-                     vector_view<float> d2, vector_view<index_t> which) {
+[[maybe_unused]] void offload_nearest(const offload& on, matrix_view<const float> points,
+                                      matrix_view<const float> references, vector_view<float> d2,
+                                      vector_view<index_t> which) {
   if (points.rows == 0) return;
   if constexpr (has_cuda) {
     const whole<matrix_view<const float>> all{references};
