@@ -97,7 +97,7 @@ narrow_rows narrowed(const matrix& x, grain fine, const float* origin = nullptr)
 using lines = std::vector<float, line_allocator<float>>;
 
 TEST(NarrowProducts, AreThoseOfTheIntegersOnEveryTarget) {
-  for (const index_t cols : {1, 2, 3, 4, 5, 15, 16, 17, 33, 100, 784})
+  for (const index_t cols : {1, 3, 4, 5, 16, 17, 33, 200})
     for (const auto& shape :
          std::vector<std::pair<index_t, index_t>>{{1, 1}, {7, 16}, {8, 17}, {9, 47}, {20, 48}}) {
       const matrix x = normal(shape.first, cols, 21), y = normal(shape.second, cols, 22, 40);
@@ -134,7 +134,7 @@ TEST(NarrowProducts, SumsOfManyColumnsFit) {
 }
 
 TEST(NarrowFacts, BoundWhatTheIntegersMiss) {
-  for (const index_t cols : {3, 33, 300})
+  for (const index_t cols : {3, 100})
     for (const auto& [name, x] : hard_rows(20, cols)) {
       SCOPED_TRACE(testing::Message() << name << ", " << cols << " columns");
       reference::for_each_cpu_target([&, &x = x] {
@@ -191,8 +191,8 @@ std::vector<index_t> some_rows(index_t count, index_t rows, std::uint32_t seed) 
 
 // A pair that was closed though its distance is lower would show here: every bit is that of all distances.
 TEST(DistanceSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
-  const index_t rows = 300;
-  for (const index_t cols : {2, 33, 100})
+  const index_t rows = 150;
+  for (const index_t cols : {2, 67})
     for (const auto& [name, x] : hard_rows(rows, cols)) {
       SCOPED_TRACE(testing::Message() << name << ", " << cols << " columns");
       std::vector<std::vector<float>> expected;
@@ -222,7 +222,7 @@ TEST(DistanceSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
 }
 
 TEST(OuterProductSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
-  const index_t rows = 200, classes = 5, features = 33;
+  const index_t rows = 110, classes = 5, features = 33;
   const auto all_a = hard_rows(rows, classes), all_h = hard_rows(rows, features);
   for (std::size_t n = 0; n < all_a.size(); ++n)
     for (const std::size_t shift : {std::size_t(0), std::size_t(3)})

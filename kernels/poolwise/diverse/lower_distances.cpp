@@ -49,7 +49,6 @@ grain grain_of(const Pairs&, int factor, grain fine) {
 class plain_pairs {
  public:
   static constexpr int factors = 1;
-  static constexpr float bias = 0;
 
   plain_pairs(matrix_view<const float> points, const std::vector<index_t>& centers)
       : points_(points), origin_(std::size_t(points.cols)), underflow_(double(points.cols) * 0x1p-147) {
