@@ -29,8 +29,7 @@ benchmark make(const benchmark_entry& entry, const benchmark_settings& settings)
   std::vector<index_t> rows(std::size_t(data->rows));
   std::iota(rows.begin(), rows.end(), index_t(0));
   const auto all = std::span<const index_t>(rows);
-  const auto pool =
-      std::make_shared<const table_pool>(parted(*data, all.first(trained), all.subspan(trained)));
+  const auto pool = std::make_shared<const table_pool>(parted(*data, all.first(trained), all.subspan(trained)));
   const loop_schedule schedule{1, 1, 297, true};
   benchmark what;
   what.name = entry.name;

@@ -43,8 +43,8 @@ class table_pool {
 
 table_part parted(const labelled_table& data, std::span<const index_t> train, std::span<const index_t> test);
 
-/// Each feature less its mean over the rows that train, divided by their standard deviation (ddof 0), or by 1 where it
-/// is constant.
+/// Each feature less its mean over the rows that train, divided by their standard deviation (ddof 0), or by 1
+/// where it is constant.
 table_part standardised(table_part part);
 
 /// The numbers of all rows, shuffled as numpy's default_rng(seed) does it.
