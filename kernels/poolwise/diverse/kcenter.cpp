@@ -86,6 +86,9 @@ class farthest_first : public gain_pool {
     return picks;
   }
 
+  /// A row of a shortlist costs little more than one of a sweep.
+  width shortlist_width() const override { return {.first = 1024, .most = 16384, .sweeps = 5}; }
+
  private:
   struct entry {
     candidate row;
