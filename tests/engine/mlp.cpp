@@ -46,7 +46,7 @@ floats logits_of(mlp& model, matrix_view<const float> x) {
 
 TEST(Mlp, LearnsWhatNoLineParts) {
   const problem p = corners(4);
-  mlp model(2, 1, {.epochs = 200, .learning_rate = 0.02});
+  mlp model(2, 1, {.epochs = 400, .batch = 16, .learning_rate = 0.02});
   fit(model, p);
   const auto z = logits_of(model, p.view());
   double loss = 0;

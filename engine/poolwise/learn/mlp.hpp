@@ -13,7 +13,7 @@ namespace poolwise {
 struct mlp_options {
   std::array<index_t, 2> hidden = {24, 12};  ///< units of each hidden layer
   int epochs = 50;                           ///< passes over the labelled rows
-  index_t batch = 16;                        ///< rows a step
+  index_t batch = 32;                        ///< rows a step
   double learning_rate = 0.005;
   double weight_decay = 0;
 };

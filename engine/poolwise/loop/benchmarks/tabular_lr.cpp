@@ -12,8 +12,9 @@ namespace {
 
 constexpr const char* source = "an independent scikit-learn run of the protocol";
 
-/// What a strategy must gain over random at least, or lose. scikit-learn's LogisticRegression (C = 1), over splits and
-/// first labels of its own, gave margin + .0294 on digits and + .0326 on spam (5 seeds), entropy - .0908 on letter (3).
+/// What a strategy must gain over random at least, or lose. scikit-learn's LogisticRegression (C = 1), over
+/// splits and first labels of its own, gave margin + .0294 on digits and + .0326 on spam (5 seeds), entropy -
+/// .0908 on letter (3).
 struct band {
   const char* strategy = nullptr;
   double gain = 0;
