@@ -53,39 +53,20 @@ class farthest_first : public gain_pool {
     return rows;
   }
 
-  /// A gain is lowered by the picks that it has missed only when its row comes first: until then it bounds
-  /// what it would be.
   std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                remaining& left) override {
-    struct entry {
-      candidate row;
-      float distance;
-      std::size_t seen;  // picks that have lowered it
-    };
-    const auto later = [](const entry& a, const entry& b) { return before(b.row, a.row); };
-    std::vector<entry> waiting;  // a heap
-    for (const candidate& c : shortlist) waiting.push_back({c, distance_[std::size_t(c.row)], 0});
-    std::vector<candidate> picks;
+    std::vector<float> distance;
+    for (const candidate& c : shortlist) distance.push_back(distance_[std::size_t(c.row)]);
+    std::vector<std::size_t> seen(shortlist.size(), 0);  // picks that have lowered it
     std::vector<const float*> centers;
-    while (left.picks() > 0 && !waiting.empty() && before(waiting.front().row, rival)) {
-      std::pop_heap(waiting.begin(), waiting.end(), later);
-      entry first = waiting.back();
-      waiting.pop_back();
-      if (!left.eligible(first.row.row)) continue;
-      if (first.seen == centers.size()) {
-        picks.push_back(first.row);
-        centers.push_back(points_.row(first.row.row));
-        left.take(first.row.row);
-        continue;
-      }
-      first.distance = std::min(first.distance, nearest(first.row.row, centers, first.seen));
-      first.row.score = gain(first.row.row, first.distance);
-      first.seen = centers.size();
-      if (!before(first.row, rival)) continue;
-      waiting.push_back(first);
-      std::push_heap(waiting.begin(), waiting.end(), later);
-    }
-    return picks;
+    const auto gain_now = [&](std::size_t at) {
+      const index_t row = shortlist[at].row;
+      if (seen[at] < centers.size()) distance[at] = std::min(distance[at], nearest(row, centers, seen[at]));
+      seen[at] = centers.size();
+      return gain(row, distance[at]);
+    };
+    return lazy_chain(shortlist, rival, left, gain_now,
+                      [&](index_t row) { centers.push_back(points_.row(row)); });
   }
 
  private:
