@@ -108,7 +108,7 @@ void probcover(benchmark::State& state) {
     nearest(cpu{}, points, {centroids.data(), 100, points.cols}, {d2.data(), points.rows},
             {cluster.data(), points.rows});
     const float radius_d2 = pure_radius_d2(cpu{}, points, {cluster.data(), points.rows}, 0.95);
-    return radius_graph(cpu{}, points, radius_d2, 512 * points.rows);
+    return radius_graph(cpu{}, points, radius_d2, 512 * points.rows).value();
   };
   run(state, points.rows, make_graph, [&](const similarity_graph& graph, batch_counts& counts) {
     return facility_location(cpu{}, graph, {.picks = state.range(2)}, {}, {}, &counts);

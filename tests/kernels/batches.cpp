@@ -13,7 +13,7 @@
 #include "poolwise/diverse/detail/pools.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/greedy.hpp"
-#include "reference/narrow_pool.hpp"
+#include "reference/narrow.hpp"
 
 namespace poolwise {
 namespace {
@@ -25,7 +25,7 @@ picks kcenter_in_batches(matrix_view<const float> points, const allowance& limit
                          vector_view<const float> covered = {}, vector_view<const float> weights = {},
                          batch_counts* counts = nullptr) {
   const auto pool = kcenter_pool(cpu{1}, points, covered, weights);
-  reference::narrow_pool shortlists(*pool, width);
+  reference::narrow shortlists(*pool, width);
   return threshold_batches(shortlists, limit, counts);
 }
 

@@ -17,7 +17,7 @@
 #include "poolwise/diverse/detail/pools.hpp"
 #include "reference/errors.hpp"
 #include "reference/greedy.hpp"
-#include "reference/narrow_pool.hpp"
+#include "reference/narrow.hpp"
 #include "reference/neighbours.hpp"
 
 namespace poolwise {
@@ -127,7 +127,7 @@ void for_each_width(MakePool&& make_pool, const allowance& limit, Check&& check)
     for (const int threads : {1, 2, 5}) {
       SCOPED_TRACE(testing::Message() << "shortlists of " << width.first << ", " << threads << " threads");
       const std::unique_ptr<gain_pool> pool = make_pool(cpu{threads});
-      reference::narrow_pool shortlists(*pool, width);
+      reference::narrow shortlists(*pool, width);
       check(threshold_batches(shortlists, limit));
     }
 }
@@ -180,7 +180,7 @@ TEST(FacilityLocation, OverARadiusGraphIsMaximumCoverage) {
     };
     for (const index_t row : labelled) take(std::size_t(row));
     const auto graph = radius_graph(cpu{2}, {x.data(), 150, 3}, radius_d2, 150 * 150);
-    const picks got = facility_location(cpu{2}, graph, {.picks = 100}, labelled);
+    const picks got = facility_location(cpu{2}, *graph, {.picks = 100}, labelled);
     ASSERT_EQ(got.size(), 100u);
     for (const candidate& pick : got) {
       candidate best{-1, -1};
@@ -302,7 +302,7 @@ TEST(Coverage, EqualRowsInOrderAndFewRows) {
             (picks{{0, 9.0f}, {1, 7.0f}, {2, 5.0f}, {3, 3.0f}, {4, 1.0f}}));
   const std::vector<float> weights{0, 0, 0, 0, 0};
   EXPECT_EQ(facility_location(cpu{}, graph, {.picks = 2}, {}, view(weights)), (picks{{0, 0.0f}, {1, 0.0f}}));
-  const auto alone = radius_graph(cpu{}, {same.data(), 1, 1}, 1, 1);
+  const auto alone = *radius_graph(cpu{}, {same.data(), 1, 1}, 1, 1);
   EXPECT_EQ(facility_location(cpu{}, alone, {.picks = 2}), (picks{{0, 1.0f}}));
   const std::vector<index_t> labelled{0};
   EXPECT_EQ(facility_location(cpu{}, alone, {.picks = 2}, labelled), picks{});
@@ -313,12 +313,12 @@ TEST(Coverage, EqualRowsInOrderAndFewRows) {
 
 TEST(Coverage, WrongUsesAreRefused) {
   const std::vector<float> x{0, 1};
-  const auto graph = radius_graph(cpu{}, {x.data(), 2, 1}, 1, 4);
+  const auto graph = *radius_graph(cpu{}, {x.data(), 2, 1}, 1, 4);
   const auto weighted = [&](const std::vector<float>& w) {
     return reference::message_of<error>([&] { facility_location(cpu{}, graph, {.picks = 1}, {}, view(w)); });
   };
   EXPECT_EQ(weighted({1, 1, 1}),
-            "facility_location: weights has 3 places but the graph has 2 rows; pass one per row, or none");
+            "facility_location: weights has 3 places but points has 2 rows; pass one per row, or none");
   EXPECT_EQ(weighted({1, -1}),
             "facility_location: weights of row 1 is -1.000000; it needs a finite number, 0 or more");
   EXPECT_EQ(weighted({nan, 1}),

@@ -58,7 +58,8 @@ class radius_search {
     squared_norms(on, points, {norm2_.data(), points.rows});
   }
 
-  std::vector<pair> run() {
+  /// Whether they are no more than allowed.
+  bool run() {
     std::vector<float> copy;
     const float* const packed = dense(points_, copy);
     const error_bound bound(points_.cols, *std::max_element(norm2_.begin(), norm2_.end()));
@@ -74,9 +75,12 @@ class radius_search {
       else
         propose_all(begin, end);
       settle(begin, end);
+      if (index_t(pairs_.size()) > most_pairs_) return false;
     }
-    return std::move(pairs_);
+    return true;
   }
+
+  const std::vector<pair>& pairs() const { return pairs_; }
 
  private:
   void propose(const float* packed, index_t begin, index_t end, float faiss_d2) {
@@ -117,10 +121,6 @@ class radius_search {
     for (index_t i = begin; i < end; ++i)
       for (std::size_t n = first_[std::size_t(i - begin)]; n < first_[std::size_t(i - begin) + 1]; ++n)
         if (others_[n] > i) pairs_.emplace_back(std::uint32_t(i), std::uint32_t(others_[n]));
-    if (index_t(pairs_.size()) > most_pairs_)
-      refuse("radius_graph", "more than " + std::to_string(most_pairs_) + " pairs of rows lie within " +
-                                 std::to_string(std::sqrt(radius_d2_)) +
-                                 "; pass a smaller radius, or allow more pairs");
   }
 
   cpu on_;
@@ -226,23 +226,25 @@ similarity_graph knn_similarities(const where& on, matrix_view<const float> poin
   if (!(half_d2 >= 0 && half_d2 <= std::numeric_limits<float>::max()))
     refuse(call,
            "half_d2 is " + std::to_string(half_d2) + "; pass a finite number above 0, or 0 for the median");
-  std::vector<index_t> which(std::size_t(points.rows * std::max<index_t>(0, neighbours)));
+  if (neighbours < 1) refuse(call, "got " + std::to_string(neighbours) + " neighbours; pass at least 1");
+  const index_t each = std::min(neighbours, std::max<index_t>(0, points.rows - 1));
+  std::vector<index_t> which(std::size_t(points.rows * each));
   std::vector<float> similarity(which.size());
-  const matrix_view<index_t> lists{which.data(), points.rows, neighbours};
-  const matrix_view<float> values{similarity.data(), points.rows, neighbours};
-  knn_graph(on, points, lists, values);
+  const matrix_view<index_t> lists{which.data(), points.rows, each};
+  const matrix_view<float> values{similarity.data(), points.rows, each};
+  if (each > 0) knn_graph(on, points, lists, values);
 
-  if (half_d2 == 0 && points.rows > 0) {
+  if (half_d2 == 0 && each > 0) {
     std::vector<float> farthest(std::size_t(points.rows));
-    for (index_t i = 0; i < points.rows; ++i) farthest[std::size_t(i)] = values(i, neighbours - 1);
+    for (index_t i = 0; i < points.rows; ++i) farthest[std::size_t(i)] = values(i, each - 1);
     half_d2 = median(std::move(farthest));
   }
   for (float& d2 : similarity) d2 = similarity_at(d2, half_d2);
   return {host_beside(on), lists, values};
 }
 
-similarity_graph radius_graph(const where& on, matrix_view<const float> points, float radius_d2,
-                              index_t most_pairs) {
+std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const float> points, float radius_d2,
+                                             index_t most_pairs) {
   const char* const call = "radius_graph";
   const cpu host = require_cpu(on, call);
   if (!(radius_d2 >= 0 && radius_d2 <= std::numeric_limits<float>::max()))
@@ -251,11 +253,12 @@ similarity_graph radius_graph(const where& on, matrix_view<const float> points, 
     throw shape_error(std::string(call) + ": got " + std::to_string(points.rows) + " rows; it takes at most " +
                       std::to_string(most_rows));
   require_finite(on, call, "points", points);
-  std::vector<radius_search::pair> pairs;
-  if (points.rows > 0) pairs = radius_search(host, points, radius_d2, most_pairs).run();
-  return {host, points.rows, [&](auto&& add) {
-            for (const auto& [i, j] : pairs) add(i, j, 1.0f);
-          }};
+  if (points.rows == 0) return similarity_graph(host, {}, {});
+  radius_search search(host, points, radius_d2, most_pairs);
+  if (!search.run()) return {};
+  return similarity_graph(host, points.rows, [&](auto&& add) {
+    for (const auto& [i, j] : search.pairs()) add(i, j, 1.0f);
+  });
 }
 
 float pure_radius_d2(const where& on, matrix_view<const float> points, vector_view<const index_t> labels,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "poolwise/core/types.hpp"
@@ -42,7 +43,7 @@ class similarity_graph {
  private:
   template <class ForEachPair>
   similarity_graph(cpu on, index_t rows, ForEachPair&& for_each_pair);
-  friend similarity_graph radius_graph(const where&, matrix_view<const float>, float, index_t);
+  friend std::optional<similarity_graph> radius_graph(const where&, matrix_view<const float>, float, index_t);
 
   std::vector<index_t> begin_;  // rows + 1
   std::vector<edge> edges_;
@@ -52,11 +53,12 @@ class similarity_graph {
 /// squared distance: 1 for equal rows, 1/2 at half_d2. It is a function of the two rows and half_d2 alone,
 /// unlike one that is measured against the largest distance at hand.
 ///
-/// points    [rows, cols]
-/// half_d2   > 0; or 0 for the median over rows of the squared distance to their farthest listed neighbour
-/// throws  shape_error for fewer than 1 neighbour or more than there are other rows; value_error for another
-///         half_d2, for a NaN or an infinity in points; what knn_graph throws for `on`, and value_error for
-///         cuda{}, since the graph is made of host memory.
+/// points      [rows, cols]
+/// neighbours  >= 1 of each row; all others where there are fewer
+/// half_d2     > 0; or 0 for the median over rows of the squared distance to their farthest listed neighbour
+/// throws  value_error for other neighbours or half_d2, for a NaN or an infinity in points, and for cuda{},
+/// since
+///         the graph is made in host memory; what knn_graph throws for `on`.
 /// Exact: the time is that of knn_graph, rows^2 * cols. The same bits on every device and for any number of
 /// threads.
 similarity_graph knn_similarities(const where& on, matrix_view<const float> points, index_t neighbours,
@@ -66,12 +68,13 @@ similarity_graph knn_similarities(const where& on, matrix_view<const float> poin
 ///
 /// points      [rows, cols]
 /// radius_d2   >= 0, finite: the squared radius. A canonical squared distance of radius_d2 is within.
-/// most_pairs  refuses more pairs of rows than that, for what they would take: 48 B each while it is built.
-/// throws  value_error for more pairs, for another radius, for a NaN or an infinity in points; no_cuda_error.
+/// most_pairs  of different rows, for what they take: 48 B each while the graph is built
+/// returns  nothing, and soon, if more pairs lie within
+/// throws  value_error for another radius, for a NaN or an infinity in points; no_cuda_error.
 /// FAISS proposes by GEMM and the canonical distance decides. Rows far from the origin but near each other
 /// leave the GEMM nothing to say: centre such data first, or every pair pays for the canonical distance.
-similarity_graph radius_graph(const where& on, matrix_view<const float> points, float radius_d2,
-                              index_t most_pairs);
+std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const float> points, float radius_d2,
+                                             index_t most_pairs);
 
 /// The largest squared radius at which at least `purity` of all rows have a pure ball: none of another label
 /// lies within.

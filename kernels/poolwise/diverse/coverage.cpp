@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/row_values.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
@@ -154,19 +156,9 @@ void check_labelled(const char* call, const similarity_graph& graph, std::span<c
                        std::to_string(graph.rows() - 1));
 }
 
-void check_weights(const char* call, vector_view<const float> weights, index_t rows) {
-  if (weights.empty()) return;
-  if (weights.size != rows)
-    throw shape_error(std::string(call) + ": weights has " + std::to_string(weights.size) +
-                      " places but the graph has " + std::to_string(rows) + " rows; pass one per row, or none");
-  double sum = 0;
-  for (index_t i = 0; i < rows; ++i) {
-    if (!(weights[i] >= 0 && weights[i] <= std::numeric_limits<float>::max()))
-      refuse(call, "weights of row " + std::to_string(i) + " is " + std::to_string(weights[i]) +
-                       "; it needs a finite number, 0 or more");
-    sum += double(weights[i]);
-  }
-  if (sum > double(std::numeric_limits<float>::max()))
+void check_weights(cpu on, const char* call, vector_view<const float> weights, index_t rows) {
+  check_row_values(on, call, "weights", weights, rows);
+  if (std::accumulate(weights.begin(), weights.end(), 0.0) > double(std::numeric_limits<float>::max()))
     refuse(call, "the weights together leave the range of fp32; scale them down");
 }
 
@@ -189,7 +181,7 @@ std::vector<candidate> facility_location(const where& on, const similarity_graph
   const char* const call = "facility_location";
   const cpu host = require_cpu(on, call);
   check_labelled(call, graph, labelled);
-  check_weights(call, weights, graph.rows());
+  check_weights(host, call, weights, graph.rows());
   check_allowance(call, limit, graph.rows());
   return threshold_batches(*facility_location_pool(host, graph, labelled, weights), limit, counts);
 }

@@ -1,4 +1,4 @@
-// Shortlists of other lengths than a pool would choose.
+// Another pool with shortlists as long as a test wants them, so that small pools go through many sweeps.
 #pragma once
 
 #include <vector>
@@ -7,10 +7,9 @@
 
 namespace reference {
 
-/// Another pool with shortlists as long as the test wants them.
-class narrow_pool : public poolwise::gain_pool {
+class narrow : public poolwise::gain_pool {
  public:
-  narrow_pool(poolwise::gain_pool& pool, width shortlist) : pool_(pool), width_(shortlist) {}
+  narrow(poolwise::gain_pool& pool, width shortlist) : pool_(pool), width_(shortlist) {}
   void sweep(const std::vector<poolwise::candidate>& latest, const poolwise::remaining& left) override {
     pool_.sweep(latest, left);
   }
