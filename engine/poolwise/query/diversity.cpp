@@ -1,6 +1,7 @@
 #include "poolwise/query/diversity.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "poolwise/core/error.hpp"
@@ -138,7 +139,8 @@ std::vector<candidate> pick_probcover(const diversity_problem& problem) {
   const graph_rows rows(problem);
   const std::vector<index_t> cluster = clusters_of(problem, rows);
   float radius_d2 = pure_radius_d2(problem.on, rows.points(), {cluster.data(), rows.count()}, ball_purity);
-  radius_d2 = std::max(0.0f, radius_d2);
+  // No radius is pure where equal rows are in different clusters; every radius is where all are in one.
+  if (radius_d2 < 0 || radius_d2 == std::numeric_limits<float>::max()) radius_d2 = 0;
   const cpu host = host_of(problem.on);
   auto graph = radius_graph(host, rows.points(), radius_d2, most_pairs_a_row * rows.count());
   while (!graph) {
