@@ -1,9 +1,7 @@
 #include "poolwise/distance/similarity.hpp"
 
-#include <faiss/impl/AuxIndexStructures.h>
-#include <faiss/utils/distances.h>
-
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -13,8 +11,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/distance/detail/error_bound.hpp"
-#include "poolwise/distance/detail/faiss_cpu.hpp"
+#include "poolwise/distance/detail/distance_tiles.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/distance/neighbours.hpp"
 
@@ -22,8 +19,6 @@ namespace poolwise {
 namespace {
 
 constexpr index_t row_block = 1024;  // rows a thread takes at a time
-constexpr index_t point_block = 16;  // points a thread settles at a time
-constexpr index_t tile_rows = 1024;  // points a call to FAISS
 constexpr index_t most_rows = index_t(1) << 32;
 
 [[noreturn]] void refuse(const char* call, const std::string& what) {
@@ -44,94 +39,29 @@ float median(std::vector<float> values) {
   return *middle;
 }
 
-/// The pairs i < j of points within a radius, tile by tile.
-class radius_search {
- public:
-  using pair = std::pair<std::uint32_t, std::uint32_t>;
+using pairs = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
 
-  radius_search(cpu on, matrix_view<const float> points, float radius_d2, index_t most_pairs)
-      : on_(on),
-        points_(points),
-        radius_d2_(radius_d2),
-        most_pairs_(most_pairs),
-        norm2_(std::size_t(points.rows)) {
-    squared_norms(on, points, {norm2_.data(), points.rows});
-  }
-
-  /// Whether they are no more than allowed.
-  bool run() {
-    std::vector<float> copy;
-    const float* const packed = dense(points_, copy);
-    const error_bound bound(points_.cols, *std::max_element(norm2_.begin(), norm2_.end()));
-    // What FAISS names of a tile never takes more than the pairs that are allowed.
-    const index_t step = std::clamp<index_t>(most_pairs_ / points_.rows, 1, tile_rows);
-    for (index_t begin = 0; begin < points_.rows; begin += step) {
-      const index_t end = std::min(points_.rows, begin + step);
-      const double within =
-          double(radius_d2_) + bound.of(*std::max_element(norm2_.begin() + begin, norm2_.begin() + end));
-      // FAISS takes what is less than a float, so it gets one that is more.
-      if (within < double(std::numeric_limits<float>::max()))
-        propose(packed, begin, end, std::nextafter(float(within), std::numeric_limits<float>::infinity()));
-      else
-        propose_all(begin, end);
-      settle(begin, end);
-      if (index_t(pairs_.size()) > most_pairs_) return false;
-    }
-    return true;
-  }
-
-  const std::vector<pair>& pairs() const { return pairs_; }
-
- private:
-  void propose(const float* packed, index_t begin, index_t end, float faiss_d2) {
-    const openmp_threads scope(threads_of(on_));
-    const float* const from = packed + begin * points_.cols;
-    faiss::RangeSearchResult named(std::size_t(end - begin));
-    faiss::range_search_L2sqr(from, from, std::size_t(points_.cols), std::size_t(end - begin),
-                              std::size_t(points_.rows - begin), faiss_d2, &named);
-    first_.assign(named.lims, named.lims + (end - begin) + 1);
-    others_.assign(named.labels, named.labels + first_.back());
-    for (index_t& other : others_) other += begin;
-  }
-
-  void propose_all(index_t begin, index_t end) {
-    first_.assign(1, 0);
-    others_.clear();
-    for (index_t i = begin; i < end; ++i) {
-      for (index_t j = i + 1; j < points_.rows; ++j) others_.push_back(j);
-      first_.push_back(others_.size());
-    }
-  }
-
-  void settle(index_t begin, index_t end) {
-    parallel_blocks(on_, end - begin, point_block, [&](index_t, index_t from, index_t to) {
-      std::vector<const float*> rows;
-      std::vector<float> d2;
-      for (index_t i = from; i < to; ++i) {
-        const std::size_t first = first_[std::size_t(i)], last = first_[std::size_t(i) + 1];
-        rows.clear();
-        for (std::size_t n = first; n < last; ++n) rows.push_back(points_.row(others_[n]));
-        d2.resize(rows.size());
-        canonical_squared_distances(points_.row(begin + i), {rows.data(), index_t(rows.size())}, points_.cols,
-                                    d2.data());
-        for (std::size_t n = first; n < last; ++n)
-          if (!(d2[n - first] <= radius_d2_)) others_[n] = -1;
-      }
-    });
-    for (index_t i = begin; i < end; ++i)
-      for (std::size_t n = first_[std::size_t(i - begin)]; n < first_[std::size_t(i - begin) + 1]; ++n)
-        if (others_[n] > i) pairs_.emplace_back(std::uint32_t(i), std::uint32_t(others_[n]));
-  }
-
-  cpu on_;
-  matrix_view<const float> points_;
-  float radius_d2_;
-  index_t most_pairs_;
-  std::vector<float> norm2_;
-  std::vector<std::size_t> first_;  // of each point of the tile in others_
-  std::vector<index_t> others_;
-  std::vector<pair> pairs_;
-};
+/// The pairs i < j of points within a radius; nothing if they are more than `most`.
+std::optional<std::vector<pairs>> pairs_within(cpu on, matrix_view<const float> points, float radius_d2,
+                                               index_t most) {
+  const distance_tiles tiles(on, points, points);
+  std::vector<pairs> found(std::size_t(blocks_of(points.rows, tiles.block())));
+  std::atomic<index_t> count = 0;
+  parallel_blocks(on, points.rows, tiles.block(), [&](index_t block, index_t begin, index_t end) {
+    pairs& mine = found[std::size_t(block)];
+    tiles.visit(
+        begin, end, begin, [&](index_t i, index_t first, index_t others, const float* d2, double slack) {
+          if (count > most) return;
+          const std::size_t before = mine.size();
+          settle_pairs(points.row(i), points, first, others, d2, slack, radius_d2, [&](index_t j, float exact) {
+            if (j > i && exact <= radius_d2) mine.emplace_back(std::uint32_t(i), std::uint32_t(j));
+          });
+          count += index_t(mine.size() - before);
+        });
+  });
+  if (count > most) return {};
+  return found;
+}
 
 }  // namespace
 
@@ -254,10 +184,11 @@ std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const 
                       std::to_string(most_rows));
   require_finite(on, call, "points", points);
   if (points.rows == 0) return similarity_graph(host, {}, {});
-  radius_search search(host, points, radius_d2, most_pairs);
-  if (!search.run()) return {};
+  const auto found = pairs_within(host, points, radius_d2, most_pairs);
+  if (!found) return {};
   return similarity_graph(host, points.rows, [&](auto&& add) {
-    for (const auto& [i, j] : search.pairs()) add(i, j, 1.0f);
+    for (const pairs& some : *found)
+      for (const auto& [i, j] : some) add(i, j, 1.0f);
   });
 }
 
