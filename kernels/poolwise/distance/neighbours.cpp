@@ -93,12 +93,12 @@ void exact_search(cpu on, matrix_view<const float> points, matrix_view<const flo
   const distance_tiles tiles(on, points, references);
   parallel_blocks(on, points.rows, tiles.block(), [&](index_t, index_t begin, index_t end) {
     std::vector<nearest_kept> kept(std::size_t(end - begin), nearest_kept(to.which.cols));
-    tiles.visit(begin, end, 0, [&](index_t i, index_t first, index_t count, const float* d2, double slack) {
-      nearest_kept& of_point = kept[std::size_t(i - begin)];
-      const float reach = of_point.full() ? of_point.farthest_d2() : std::numeric_limits<float>::infinity();
-      settle_pairs(points.row(i), references, first, count, d2, slack, reach, [&](index_t j, float exact) {
-        if (!leave_out_self || j != i) of_point.offer({exact, j});
-      });
+    const auto reach = [&](index_t i) {
+      const nearest_kept& of_point = kept[std::size_t(i - begin)];
+      return of_point.full() ? of_point.farthest_d2() : std::numeric_limits<float>::infinity();
+    };
+    tiles.settle(begin, end, 0, reach, [&](index_t i, index_t j, float d2) {
+      if (!leave_out_self || j != i) kept[std::size_t(i - begin)].offer({d2, j});
     });
     for (index_t i = begin; i < end; ++i) to.write(i, kept[std::size_t(i - begin)]);
   });

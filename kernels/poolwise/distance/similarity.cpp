@@ -48,16 +48,13 @@ std::optional<std::vector<pairs>> pairs_within(cpu on, matrix_view<const float> 
   std::vector<pairs> found(std::size_t(blocks_of(points.rows, tiles.block())));
   std::atomic<index_t> count = 0;
   parallel_blocks(on, points.rows, tiles.block(), [&](index_t block, index_t begin, index_t end) {
+    if (count > most) return;
     pairs& mine = found[std::size_t(block)];
-    tiles.visit(
-        begin, end, begin, [&](index_t i, index_t first, index_t others, const float* d2, double slack) {
-          if (count > most) return;
-          const std::size_t before = mine.size();
-          settle_pairs(points.row(i), points, first, others, d2, slack, radius_d2, [&](index_t j, float exact) {
-            if (j > i && exact <= radius_d2) mine.emplace_back(std::uint32_t(i), std::uint32_t(j));
-          });
-          count += index_t(mine.size() - before);
-        });
+    const auto reach = [&](index_t) { return radius_d2; };
+    tiles.settle(begin, end, begin, reach, [&](index_t i, index_t j, float d2) {
+      if (j <= i || d2 > radius_d2 || ++count > most) return;
+      mine.emplace_back(std::uint32_t(i), std::uint32_t(j));
+    });
   });
   if (count > most) return {};
   return found;

@@ -1,7 +1,9 @@
-// Squared distances of many rows with many others, near enough to exclude pairs, as fast as a matrix product.
+// The canonical distances of many rows to many others, but for those that are proven to be far: as fast as a
+// matrix product.
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "poolwise/distance/detail/canonical.hpp"
@@ -11,30 +13,32 @@
 
 namespace poolwise {
 
-/// A block of points meets the references chunk by chunk. A thread works on a block of its own, so that threads
-/// never wait for each other. Holds 4 B a reference and, for a block, its points and a chunk.
+/// A block of points meets the references chunk by chunk: |x|^2 + |y|^2 - 2 x.y, made by dot_table, excludes
+/// pairs, and the canonical distance of the others is taken. A thread works on a block of its own, so that
+/// threads never wait for each other. Holds 4 B a reference and, for a block, copies of its points and of a
+/// chunk.
 class distance_tiles {
  public:
   /// Both must outlive this.
   distance_tiles(cpu on, matrix_view<const float> points, matrix_view<const float> references)
-      : points_(points), references_(references), norm2_(std::size_t(references.rows)) {
+      : points_(points),
+        references_(references),
+        norm2_(std::size_t(references.rows + most_chunk), std::numeric_limits<float>::infinity()) {
     const index_t row_bytes = std::max<index_t>(1, points.cols) * index_t(sizeof(float));
     // A tile, a chunk and their table stay in an L2 cache of 1 MiB.
     tile_ = std::clamp(192 * 1024 / row_bytes / left_group * left_group, left_group, most_tile);
-    chunk_ = std::clamp(384 * 1024 / row_bytes / right_group * right_group, right_group, most_chunk);
+    chunk_ = std::clamp(384 * 1024 / row_bytes / step * step, step, most_chunk);
     squared_norms(on, references, {norm2_.data(), references.rows});
   }
 
   /// Points that a thread takes at a time.
   index_t block() const { return 4 * tile_; }
-  static constexpr index_t most_chunk = 256;
 
-  /// For points begin, ..., end - 1, at most a block, and the references from `first` on, calls
-  ///     visit(point, reference, count, d2, slack)
-  /// where d2[j], j < count <= most_chunk, is within slack of the canonical distance to reference + j. Where
-  /// slack is infinite, d2 means nothing and may be NaN.
-  template <class Visit>
-  void visit(index_t begin, index_t end, index_t first, Visit&& visit) const {
+  /// For points begin, ..., end - 1, at most a block, and the references from `first` on: settled(i, j, d2)
+  /// with the canonical distance of every pair that may be within reach(i), which is 0 or more and is asked for
+  /// again for every chunk. For each point the references come in ascending order.
+  template <class Reach, class Settled>
+  void settle(index_t begin, index_t end, index_t first, Reach&& reach, Settled&& settled) const {
     const auto block = rows_between(points_, begin, end);
     std::vector<float> norm2(std::size_t(block.rows));
     canonical_squared_norms(block, norm2.data());
@@ -44,8 +48,8 @@ class distance_tiles {
       tiles.emplace_back(points_.cols, to - from, left_group);
       for (index_t i = from; i < to; ++i) tiles.back().add(block.row(i));
     }
-    packed_rows chunk(points_.cols, std::min(chunk_, references_.rows - first), right_group);
-    std::vector<float> table(std::size_t(tile_ * chunk_));
+    packed_rows chunk(points_.cols, chunk_, right_group);
+    std::vector<float> products(std::size_t(tile_ * chunk_));
     for (; first < references_.rows; first += chunk.rows()) {
       chunk.clear();
       for (index_t j = first; j < std::min(references_.rows, first + chunk_); ++j)
@@ -54,43 +58,50 @@ class distance_tiles {
       const error_bound bound(points_.cols, *std::max_element(of_chunk, of_chunk + chunk.rows()));
       index_t i = 0;
       for (const packed_rows& tile : tiles) {
-        dot_table(tile, chunk, table.data(), chunk_);
-        for (float* d2 = table.data(); d2 != table.data() + tile.rows() * chunk_; d2 += chunk_, ++i) {
-          for (index_t j = 0; j < chunk.rows(); ++j) d2[j] = norm2[std::size_t(i)] + of_chunk[j] - 2 * d2[j];
-          visit(begin + i, first, chunk.rows(), static_cast<const float*>(d2), bound.of(norm2[std::size_t(i)]));
+        dot_table(tile, chunk, products.data(), chunk_);
+        for (index_t of_tile = 0; of_tile < tile.rows(); ++of_tile, ++i) {
+          const float norm2_i = norm2[std::size_t(i)];
+          settle_row(begin + i, norm2_i, first, chunk.rows(), products.data() + of_tile * chunk_,
+                     double(reach(begin + i)) + bound.of(norm2_i), settled);
         }
       }
     }
   }
 
  private:
-  static constexpr index_t most_tile = 96;
+  static constexpr index_t most_tile = 96, most_chunk = 256, step = 16;
+
+  template <class Settled>
+  void settle_row(index_t i, float norm2, index_t first, index_t count, const float* product, double within,
+                  Settled&& settled) const {
+    index_t open[most_chunk], found = 0;
+    if (within < 0x1p127) {
+      const float most = float(within) + (float(within) * 0x1p-22f + 0x1p-149f);  // not below it
+      const float* const of = norm2_.data() + first;
+      for (index_t from = 0; from < count; from += step) {
+        int any = 0;  // beyond the references the norm is infinite
+        for (index_t j = from; j < from + step; ++j) any |= int(norm2 + of[j] - 2 * product[j] <= most);
+        if (any == 0) continue;
+        for (index_t j = from; j < from + step; ++j)
+          if (norm2 + of[j] - 2 * product[j] <= most) open[found++] = j;
+      }
+    } else {
+      while (found < count) {
+        open[found] = found;
+        ++found;
+      }
+    }
+    if (found == 0) return;
+    const float* other[most_chunk];
+    float d2[most_chunk];
+    for (index_t n = 0; n < found; ++n) other[n] = references_.row(first + open[n]);
+    canonical_squared_distances(points_.row(i), {other, found}, points_.cols, d2);
+    for (index_t n = 0; n < found; ++n) settled(i, first + open[n], d2[n]);
+  }
 
   matrix_view<const float> points_, references_;
-  std::vector<float> norm2_;  // of the references
+  std::vector<float> norm2_;  // of the references, and infinity beyond
   index_t tile_, chunk_;
 };
-
-/// Of the references that distance_tiles shows to a point, calls settled(reference, d2) with the canonical
-/// distance for all that may be within `reach`, ascending.
-template <class Settled>
-void settle_pairs(const float* point, matrix_view<const float> references, index_t first, index_t count,
-                  const float* near_d2, double slack, float reach, Settled&& settled) {
-  const double within = double(reach) + slack;
-  const bool all = !(within < 0x1p127);
-  // Not below `within`, in fp32.
-  const float most = all ? 0 : float(within) + (float(within) * 0x1p-22f + 0x1p-149f);
-  const float* row[distance_tiles::most_chunk];
-  index_t which[distance_tiles::most_chunk], open = 0;
-  for (index_t j = 0; j < count; ++j) {
-    which[open] = first + j;
-    open += all || near_d2[j] <= most;
-  }
-  if (open == 0) return;
-  float d2[distance_tiles::most_chunk];
-  for (index_t p = 0; p < open; ++p) row[p] = references.row(which[p]);
-  canonical_squared_distances(point, {row, open}, references.cols, d2);
-  for (index_t p = 0; p < open; ++p) settled(which[p], d2[p]);
-}
 
 }  // namespace poolwise
