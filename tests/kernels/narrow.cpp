@@ -221,6 +221,21 @@ TEST(DistanceSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
     }
 }
 
+TEST(DistanceSweeper, LowersSomeRowsAlone) {
+  const index_t rows = 130;
+  const matrix x = normal(rows, 40, 61);
+  std::vector<index_t> some;
+  for (index_t i = rows - 1; i >= 0; i -= 2) some.push_back(i);
+  for (const index_t count : {3, 60}) {
+    const std::vector<index_t> centers = some_rows(count, rows, 62);
+    std::vector<float> all(std::size_t(rows), infinity), got = all;
+    distance_sweeper(cpu{1}, x).lower(centers, all.data());
+    distance_sweeper(cpu{2}, x).lower_some(some, centers, got.data());
+    for (index_t i = 0; i < rows; ++i)
+      EXPECT_EQ(got[std::size_t(i)], i % 2 != 0 ? all[std::size_t(i)] : infinity) << i;
+  }
+}
+
 TEST(OuterProductSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
   const index_t rows = 110, classes = 5, features = 33;
   const auto all_a = hard_rows(rows, classes), all_h = hard_rows(rows, features);

@@ -121,9 +121,25 @@ class graph_pool : public gain_pool {
 
   std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                remaining& left) override {
-    return lazy_chain(
-        shortlist, rival, left, [&](std::size_t at) { return gain(shortlist[at].row); },
-        [&](index_t row) { take(row); });
+    const auto later = [](const candidate& a, const candidate& b) { return before(b, a); };
+    std::vector<candidate> waiting = shortlist, picks;  // a heap
+    std::make_heap(waiting.begin(), waiting.end(), later);
+    while (left.picks() > 0 && !waiting.empty() && before(waiting.front(), rival)) {
+      std::pop_heap(waiting.begin(), waiting.end(), later);
+      const candidate first = waiting.back();
+      waiting.pop_back();
+      if (!left.eligible(first.row)) continue;
+      const candidate now{first.row, gain(first.row)};
+      if (now == first) {
+        picks.push_back(first);
+        left.take(first.row);
+        take(first.row);
+      } else if (before(now, rival)) {
+        waiting.push_back(now);
+        std::push_heap(waiting.begin(), waiting.end(), later);
+      }
+    }
+    return picks;
   }
 
  private:

@@ -15,8 +15,6 @@
 // facility location and coverage counts are others.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
 #include <limits>
 #include <vector>
 
@@ -45,47 +43,13 @@ class gain_pool {
   virtual std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                        remaining& left) = 0;
 
-  /// How long a shortlist begins, and how long it may grow where chains are short.
+  /// How long a shortlist begins, and how long it may grow: twice as long after a chain so short that `sweeps`
+  /// more like it would be needed, and after one too short to be worth its sweep.
   struct width {
-    index_t first = 1024, most = 4096;
+    index_t first = 1024, most = 4096, sweeps = std::numeric_limits<index_t>::max();
   };
   virtual width shortlist_width() const { return {}; }
 };
-
-/// A chain whose gains are made anew only for rows that come first: until then a gain bounds what it would be.
-///
-/// gain(at)   that of shortlist[at] now: no higher than it was
-/// take(row)  lowers gains by a pick
-template <class Gain, class Take>
-std::vector<candidate> lazy_chain(const std::vector<candidate>& shortlist, candidate rival, remaining& left,
-                                  Gain&& gain, Take&& take) {
-  struct entry {
-    candidate row;
-    std::size_t at;
-  };
-  const auto later = [](const entry& a, const entry& b) { return before(b.row, a.row); };
-  std::vector<entry> waiting;  // a heap
-  for (std::size_t at = 0; at < shortlist.size(); ++at) waiting.push_back({shortlist[at], at});
-  std::vector<candidate> picks;
-  while (left.picks() > 0 && !waiting.empty() && before(waiting.front().row, rival)) {
-    std::pop_heap(waiting.begin(), waiting.end(), later);
-    entry first = waiting.back();
-    waiting.pop_back();
-    if (!left.eligible(first.row.row)) continue;
-    const float now = gain(first.at);
-    if (now == first.row.score) {
-      picks.push_back(first.row);
-      left.take(first.row.row);
-      take(first.row.row);
-      continue;
-    }
-    first.row.score = now;
-    if (!before(first.row, rival)) continue;
-    waiting.push_back(first);
-    std::push_heap(waiting.begin(), waiting.end(), later);
-  }
-  return picks;
-}
 
 /// Comes after every row.
 inline constexpr candidate no_rival{-1, -std::numeric_limits<float>::infinity()};
