@@ -182,6 +182,25 @@ TEST(NarrowFacts, LeaveFewPairsOfOrdinaryRowsOpen) {
   }
 }
 
+TEST(PairFilter, TakesTheNextGrainWhereTooManyPairsAreOpenInVain) {
+  reference::for_each_cpu_target([] {
+    pair_filter filter;
+    if (has_byte_products()) {
+      EXPECT_EQ(filter.fine(), grain::bytes);
+      filter.count(filter.fine(), 100, 40, 4000);  // of so few centres it says nothing yet
+      EXPECT_EQ(filter.fine(), grain::bytes);
+      filter.count(filter.fine(), 100, 40'000, 400'000);  // a tenth
+      EXPECT_EQ(filter.fine(), grain::bytes);
+      filter.count(filter.fine(), 100, 100, 2000);  // a fifth
+    }
+    EXPECT_EQ(filter.fine(), grain::words);
+    filter.count(filter.fine(), 100, 100, 2000);
+    EXPECT_FALSE(filter.direct());
+    filter.count(filter.fine(), 100, 100, 6000);
+    EXPECT_TRUE(filter.direct());
+  });
+}
+
 std::vector<index_t> some_rows(index_t count, index_t rows, std::uint32_t seed) {
   std::mt19937 next(seed);
   std::vector<index_t> centers;
@@ -234,6 +253,13 @@ TEST(DistanceSweeper, LowersSomeRowsAlone) {
     for (index_t i = 0; i < rows; ++i)
       EXPECT_EQ(got[std::size_t(i)], i % 2 != 0 ? all[std::size_t(i)] : infinity) << i;
   }
+}
+
+TEST(DistanceSweeper, RowsWithoutColumnsAreAtDistanceZero) {
+  const matrix x{40, 0, {}};
+  std::vector<float> distance(40, infinity);
+  distance_sweeper(cpu{2}, x).lower(some_rows(10, 40, 63), distance.data());
+  EXPECT_EQ(distance, std::vector<float>(40, 0.0f));
 }
 
 TEST(OuterProductSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
