@@ -149,7 +149,9 @@ void write_report(const reproduce_options& options, const outcome& result,
                         {"Compiler", POOLWISE_COMPILER},
                         {"Processor", cpu_name()},
                         {"Threads", std::to_string(omp_get_max_threads())},
-                        {"Seeds", std::to_string(result.runs.seeds.size())},
+                        {"Seeds", std::to_string(result.runs.seeds.size()) + ", from " +
+                                      std::to_string(result.runs.seeds.front()) + " to " +
+                                      std::to_string(result.runs.seeds.back())},
                         {"Time in all", human_seconds(result.seconds)}};
   const auto file = std::filesystem::path(options.out) / result.what.name / "report.html";
   write_text(file, render_html(report, plotly));
