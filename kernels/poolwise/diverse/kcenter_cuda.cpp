@@ -38,7 +38,7 @@ class shard {
   shard(const cuda& on, bool on_host, const kcenter_problem& problem, const allowance& limit, index_t first,
         index_t rows, index_t most, bool leads)
       : first_(first),
-        points_(problem.points.row(first), rows, problem.points.cols, problem.points.stride),
+        points_{problem.points.row(first), rows, problem.points.cols, problem.points.stride},
         device_(on.device),
         stream_(on_host ? std::make_unique<own_stream>(call) : nullptr),
         memory_(

@@ -61,6 +61,11 @@ void neighbours_by_faiss_cuda(const cuda& on, const char* call, matrix_view<cons
                               matrix_view<const float> references, index_t self, index_t proposals,
                               matrix_view<index_t> which, matrix_view<float> d2);
 
+/// nearest() likewise.
+void nearest_by_faiss_cuda(const cuda& on, const char* call, matrix_view<const float> points,
+                           matrix_view<const float> references, vector_view<float> d2,
+                           vector_view<index_t> which);
+
 /// knn_graph_ivf() by faiss::gpu::GpuIndexIVFFlat. Waits.
 void graph_by_cells_cuda(const cuda& on, const char* call, matrix_view<const float> points,
                          matrix_view<const float> centroids, index_t probes, matrix_view<index_t> neighbours,
