@@ -72,13 +72,13 @@ void score_members(index_t rows, index_t cols) {
 
 TEST(Probe, Committee) {
   for (const index_t cols : {16, 256, 1024}) {  // a tile of rows; a warp a row; a block a row
-    score_members<float>(256, cols);
-    score_members<float16>(256, cols);
-    score_members<bfloat16>(256, cols);
+    score_members<float>(2048 / cols, cols);
+    score_members<float16>(2048 / cols, cols);
+    score_members<bfloat16>(2048 / cols, cols);
   }
-  score_members<float>(4, 16384);
-  score_members<float16>(4, 16384);
-  score_members<bfloat16>(4, 16384);
+  score_members<float>(1, 16384);
+  score_members<float16>(1, 16384);
+  score_members<bfloat16>(1, 16384);
   // What an accumulator keeps between members.
   const index_t rows = 256, cols = 16;
   const on_device<float> member{std::vector<float>(std::size_t(rows * cols))};
@@ -115,7 +115,7 @@ TEST(Probe, Nearest) {
 }
 
 TEST(Probe, Diverse) {
-  const index_t rows = 512, cols = 64, classes = 32, picks = 40;
+  const index_t rows = 256, cols = 64, classes = 32, picks = 20;
   const on_device<float> points(scattered(rows * cols)), outputs(scattered(rows * classes));
   EXPECT_EQ(kcenter(cuda{}, points.rows(rows, cols), {.picks = picks}).size(), std::size_t(picks));
   EXPECT_EQ(kmeans_pp(cuda{}, points.rows(rows, cols), {.picks = picks}, 1).size(), std::size_t(picks));

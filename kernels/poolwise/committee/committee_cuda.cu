@@ -30,16 +30,16 @@ struct sharing {
   __device__ index_t row() const { return index_t(blockIdx.x) * rows + int(threadIdx.x) / lanes; }
 };
 
-constexpr index_t tile_cols = 128;                 ///< up to here rows come through shared memory
-constexpr index_t fused_cols = 8192;               ///< up to here a row is in the registers of its threads
-constexpr int tile_columns = 8, row_columns = 16;  ///< of a thread, then
-constexpr int tile_threads = 256, block_threads = 256;
+constexpr index_t tile_cols = 128;    ///< up to here rows come through shared memory
+constexpr index_t fused_cols = 8192;  ///< up to here a row is in the registers of its threads
+constexpr int most_columns = 16;      ///< of a thread, up to there
+constexpr int tile_threads = 128, block_threads = 256;
 
 sharing sharing_of(index_t cols) {
   if (cols > fused_cols) return {block_threads, 1, int((cols + block_threads - 1) / block_threads)};
   const bool tiles = cols <= tile_cols;
   int lanes = tiles ? 1 : 32;
-  while (lanes * (tiles ? tile_columns : row_columns) < cols) lanes *= 2;
+  while (lanes * most_columns < cols) lanes *= 2;
   const int rows = tiles ? tile_threads / lanes : lanes == 32 ? 4 : 1;
   return {lanes, rows, int((cols + lanes - 1) / lanes)};
 }
@@ -125,14 +125,11 @@ struct number {
   __device__ number from_lane(int half) const { return {__shfl_xor_sync(all_lanes, value, half)}; }
 };
 
-template <int Columns>
-constexpr bool whole_warps = Columns == row_columns;
-
 /// The sums of a row's threads as one, which all of them get. Where they are more than a warp the block has one
 /// row, and between two calls for the same Sum must lie another barrier.
 template <bool WholeWarps, class Sum>
 __device__ Sum join_row(Sum s, int lanes) {
-  __shared__ Sum room[fused_cols / row_columns / 32];
+  __shared__ Sum room[fused_cols / most_columns / 32];
   for (int half = (WholeWarps ? 32 : lanes) / 2; half > 0; half /= 2) s.join(s.from_lane(half));
   if (!WholeWarps || lanes == 32) return s;
   if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = s;
@@ -213,14 +210,17 @@ struct mass {
 };
 
 /// Calls f(j) for each of a thread's columns, and for up to three more, which are not there.
-template <int Columns, class F>
+template <class F>
 __device__ __forceinline__ void each_column(int columns, F f) {
 #pragma unroll
-  for (int j = 0; j < Columns; ++j) {
+  for (int j = 0; j < most_columns; ++j) {
     if (j > 0 && j % 4 == 0 && j >= columns) break;
     f(j);
   }
 }
+
+/// What a thread holds of a row.
+using row_share = float[most_columns];
 
 struct member_summary {
   float entropy;
@@ -228,16 +228,15 @@ struct member_summary {
 };
 
 /// Makes a row's outputs probabilities: one exponential each.
-template <outputs Kind, class T, int Columns>
-__device__ member_summary normalise(float (&x)[Columns], const sharing& by) {
+template <outputs Kind, class T, bool WholeWarps>
+__device__ member_summary normalise(row_share& x, const sharing& by) {
   constexpr bool logits = Kind == outputs::logits;
   peak top{-infinity};
-  each_column<Columns>(by.columns, [&](int j) { top.value = fmaxf(top.value, x[j]); });
-  const float largest = join_row<whole_warps<Columns>>(top, by.lanes).value,
-              level = fmaxf(largest, lowest_finite);
+  each_column(by.columns, [&](int j) { top.value = fmaxf(top.value, x[j]); });
+  const float largest = join_row<WholeWarps>(top, by.lanes).value, level = fmaxf(largest, lowest_finite);
   mass<Kind> own{0, 0, 0, 0, INT_MAX};
   unsigned held = 0;  // a bit for each of the thread's columns that holds the largest
-  each_column<Columns>(by.columns, [&](int j) {
+  each_column(by.columns, [&](int j) {
     const bool holds = x[j] == largest;
     if (holds) held |= 1u << j;
     if constexpr (logits) {
@@ -253,7 +252,7 @@ __device__ member_summary normalise(float (&x)[Columns], const sharing& by) {
   const int first = __ffs(int(held)) - 1;
   own.largest = float(__popc(held));
   if (held != 0) own.first = by.lane() + first * by.lanes;
-  const mass<Kind> all = join_row<whole_warps<Columns>>(own, by.lanes);
+  const mass<Kind> all = join_row<WholeWarps>(own, by.lanes);
   const float others = all.largest - 1;
   const row_state s{largest,
                     0,
@@ -263,7 +262,7 @@ __device__ member_summary normalise(float (&x)[Columns], const sharing& by) {
                     0};
   const row_scores<Kind, T> scores(s);
   const float scale = scores.scale();
-  each_column<Columns>(by.columns, [&](int j) { x[j] *= scale; });
+  each_column(by.columns, [&](int j) { x[j] *= scale; });
   return {scores.entropy(), all.first == own.first ? first : -1};
 }
 
@@ -289,14 +288,13 @@ class tile_source {
   }
 
   /// The next member's outputs for this thread's columns of its row.
-  template <int Columns>
-  __device__ void next(float (&x)[Columns]) {
+  __device__ void next(row_share& x) {
     __pipeline_wait_prior(stages - 2);
     __syncthreads();  // the rows are there, and nobody reads those before them any more
     request();
     const auto here = tile(taken_, taken_stage_);
     const int row = int(min(by_.row() - first_, index_t(rows_ - 1))), lane = by_.lane();
-    each_column<Columns>(by_.columns, [&](int j) {
+    each_column(by_.columns, [&](int j) {
       const int c = lane + j * by_.lanes;
       x[j] = to_real(c < int(x_.cols) ? here.element(row, c) : no_element<Kind, T>());
     });
@@ -328,7 +326,7 @@ class tile_source {
 };
 
 /// The members of a row, from memory into registers, one ahead.
-template <outputs Kind, class T, int Columns>
+template <outputs Kind, class T>
 class row_source {
  public:
   __device__ row_source(const member_rows<T>& x, const sharing& by, index_t row, index_t visits)
@@ -336,8 +334,8 @@ class row_source {
     request();
   }
 
-  __device__ void next(float (&x)[Columns]) {
-    each_column<Columns>(by_.columns, [&](int j) { x[j] = to_real(ahead_[j]); });
+  __device__ void next(row_share& x) {
+    each_column(by_.columns, [&](int j) { x[j] = to_real(ahead_[j]); });
     request();
   }
 
@@ -347,7 +345,7 @@ class row_source {
     --left_;
     const T* from = next_;
     int columns = int(x_.cols) - by_.lane();  // from this thread's first on
-    each_column<Columns>(by_.columns, [&](int j) {
+    each_column(by_.columns, [&](int j) {
       ahead_[j] = columns > 0 ? *from : no_element<Kind, T>();
       from += by_.lanes;
       columns -= by_.lanes;
@@ -360,12 +358,12 @@ class row_source {
   const sharing& by_;
   const T *first_, *next_;
   index_t left_, asked_ = 0;
-  T ahead_[Columns];
+  T ahead_[most_columns];
 };
 
 /// Adds members to what is gathered of a row and keeps that, or scores it, or both, in the row's threads.
 /// `votes` is room for a float for each column that `each_column` calls in the block.
-template <outputs Kind, class T, int Columns, class Source>
+template <outputs Kind, class T, bool WholeWarps, class Source>
 __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row, index_t seen,
                         const gathered& g, const asked& out, float* votes, Source& source) {
   const bool there = row < x.rows, keeps = g.sum != nullptr && x.members > 0;
@@ -374,8 +372,8 @@ __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row,
     return (index_t(blockIdx.x) * by.columns + j) * by.threads() + index_t(threadIdx.x);
   };
   votes += threadIdx.x;
-  float sum[Columns], deviations[Columns];
-  each_column<Columns>(by.columns, [&](int j) {
+  row_share sum, deviations;
+  each_column(by.columns, [&](int j) {
     const bool known = seen > 0 && j < by.columns;
     sum[j] = known ? g.sum[place(j)] : 0.0f;
     deviations[j] = known && out.deviations ? g.deviations[place(j)] : 0.0f;
@@ -383,21 +381,20 @@ __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row,
   });
   float entropy = seen > 0 ? g.entropy[here] : 0.0f;
   for (index_t k = 0; k < x.members; ++k) {
-    float p[Columns];
+    row_share p;
     source.next(p);
-    const member_summary member = normalise<Kind, T>(p, by);
+    const member_summary member = normalise<Kind, T, WholeWarps>(p, by);
     entropy += member.entropy;
     if (out.deviations) {
       const welford step(seen + k);
-      each_column<Columns>(by.columns,
-                           [&](int j) { deviations[j] = step.update(deviations[j], p[j], sum[j]); });
+      each_column(by.columns, [&](int j) { deviations[j] = step.update(deviations[j], p[j], sum[j]); });
     }
-    each_column<Columns>(by.columns, [&](int j) { sum[j] += p[j]; });
+    each_column(by.columns, [&](int j) { sum[j] += p[j]; });
     if (out.votes && member.vote >= 0) votes[member.vote * by.threads()] += 1.0f;
   }
   const int lane = by.lane();
   if (keeps) {
-    each_column<Columns>(by.columns, [&](int j) {
+    each_column(by.columns, [&](int j) {
       if (j >= by.columns) return;
       g.sum[place(j)] = sum[j];
       if (out.deviations) g.deviations[place(j)] = deviations[j];
@@ -409,19 +406,19 @@ __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row,
 
   const float all = float(seen + x.members);
   totals t{};
-  each_column<Columns>(by.columns, [&](int j) {
+  each_column(by.columns, [&](int j) {
     sum[j] = t.add(out, all, sum[j], deviations[j], out.votes ? votes[j * by.threads()] : 0.0f);
   });
-  t = join_row<whole_warps<Columns>>(t, by.lanes);
+  t = join_row<WholeWarps>(t, by.lanes);
   // max_e KL(p^e || pbar), where KL = -H[p^e] - sum_c p_c ln pbar_c. The sums are the means' logarithms by now.
   float largest_kl = 0;
   for (index_t k = 0; out.max_kl && k < x.members; ++k) {
-    float p[Columns];
+    row_share p;
     source.next(p);
-    const member_summary member = normalise<Kind, T>(p, by);
+    const member_summary member = normalise<Kind, T, WholeWarps>(p, by);
     number cross{};
-    each_column<Columns>(by.columns, [&](int j) { cross.value = __fmaf_rn(p[j], sum[j], cross.value); });
-    largest_kl = fmaxf(largest_kl, -member.entropy - join_row<whole_warps<Columns>>(cross, by.lanes).value);
+    each_column(by.columns, [&](int j) { cross.value = __fmaf_rn(p[j], sum[j], cross.value); });
+    largest_kl = fmaxf(largest_kl, -member.entropy - join_row<WholeWarps>(cross, by.lanes).value);
   }
   if (lane == 0 && there) write_scores(out, row, x.cols, t, entropy, all, largest_kl);
 }
@@ -437,18 +434,18 @@ __global__ void __launch_bounds__(tile_threads, 4)
   tile_source<Kind, T> source(x, by, visits_of(x.members, out), room);
   auto* const votes = reinterpret_cast<float*>(room + source.stages * source.bytes(by, x.cols));
   const index_t row = by.row();
-  mix_row<Kind, T, tile_columns>(x, by, row, seen, g, out, votes, source);
+  mix_row<Kind, T, false>(x, by, row, seen, g, out, votes, source);
 }
 
 /// Longer rows: a warp's, or a block's.
 template <outputs Kind, class T>
-__global__ void __launch_bounds__(fused_cols / row_columns)
+__global__ void __launch_bounds__(fused_cols / most_columns)
     mix_row_kernel(const __grid_constant__ member_rows<T> x, const __grid_constant__ sharing by, index_t seen,
                    const __grid_constant__ gathered g, const __grid_constant__ asked out) {
   extern __shared__ float votes[];
   const index_t row = by.row();
-  row_source<Kind, T, row_columns> source(x, by, min(row, x.rows - 1), visits_of(x.members, out));
-  mix_row<Kind, T, row_columns>(x, by, row, seen, g, out, votes, source);
+  row_source<Kind, T> source(x, by, min(row, x.rows - 1), visits_of(x.members, out));
+  mix_row<Kind, T, true>(x, by, row, seen, g, out, votes, source);
 }
 
 // ---- Rows too long for that: recorded, and read again from the cache
