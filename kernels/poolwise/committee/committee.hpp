@@ -43,8 +43,8 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
 class committee_accumulator {
  public:
   /// Room for `which` over [rows, cols]: per row, cols + 1 floats for the means, and cols again for mean_std
-  /// and for votes where these are asked for; rows are rounded up to a multiple of 16 (on a device up to 256,
-  /// and columns to one of the threads that share a row: 2 for 10 columns, 64 for 1000). All of it lies, and
+  /// and for votes where these are asked for; rows are rounded up to a multiple of 16 (on a device up to 128,
+  /// and columns to one of the threads that share a row: 64 for 1000 columns). All of it lies, and
   /// all members are added, where `on` computes: on the CPU, or on one device and stream. throws value_error
   /// for max_kl; shape_error if cols is 0 or above 2^31 - 1; memory_error.
   committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which,

@@ -58,8 +58,7 @@ struct gathered {
 index_t places_of(index_t rows, index_t cols) {
   if (cols > fused_cols) return rows * cols;
   const sharing by = sharing_of(cols);
-  const index_t block_rows = by.rows;
-  return (rows + block_rows - 1) / block_rows * by.columns * by.threads();
+  return index_t(grid_of(rows, by.rows)) * by.columns * by.threads();
 }
 
 /// What a kernel is asked for.
@@ -279,7 +278,7 @@ class tile_source {
   __device__ tile_source(const member_rows<T>& x, const sharing& by, index_t visits, unsigned char* room)
       : x_(x),
         by_(by),
-        first_(index_t(blockIdx.x) * (by.rows)),
+        first_(index_t(blockIdx.x) * by.rows),
         rows_(int(min(index_t(by.rows), x.rows - first_))),
         left_(visits),
         stage_bytes_(bytes(by, x.cols)),
