@@ -33,7 +33,7 @@ struct sharing {
 constexpr index_t tile_cols = 128;    ///< up to here rows come through shared memory
 constexpr index_t fused_cols = 8192;  ///< up to here a row is in the registers of its threads
 constexpr int most_columns = 16;      ///< of a thread, up to there
-constexpr int tile_threads = 128, block_threads = 256;
+constexpr int block_threads = 256;    ///< of rows beyond
 
 sharing sharing_of(index_t cols) {
   if (cols > fused_cols) return {block_threads, 1, int((cols + block_threads - 1) / block_threads)};

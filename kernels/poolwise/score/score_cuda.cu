@@ -17,7 +17,6 @@ using namespace device;
 // ---- How rows are shared out. All of it follows from the row's bytes alone, so that a row has the same bits
 // in any matrix, tile or shard, aligned or not, on any device.
 
-constexpr int tile_threads = 128;
 constexpr int tile_row_bytes = 512;    ///< up to here several rows are a tile in shared memory
 constexpr int warp_row_bytes = 16384;  ///< up to here a row is a warp's
 constexpr int block_threads = 256;

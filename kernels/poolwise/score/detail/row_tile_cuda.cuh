@@ -12,6 +12,8 @@
 
 namespace poolwise::device {
 
+inline constexpr int tile_threads = 128;  ///< of every block that has a tile
+
 /// Where byte `at` of a tile lies in shared memory. Rows of a multiple of 32 bytes would keep their threads in
 /// a few banks; 16 bytes left free in every 144 spread them out.
 inline __device__ int place_of(int at) { return at + (at >> 7 << 4); }
@@ -63,7 +65,7 @@ class row_tile {
     const int head = min(size, shift_ == 0 ? 0 : (16 - shift_) / int(sizeof(T)));
     const int vectors = (size - head) / width, tail = head + vectors * width;
     const auto to = [&](int element) { return at_byte(element * int(sizeof(T))); };
-    for (int v = int(threadIdx.x); v < vectors; v += int(blockDim.x))
+    for (int v = int(threadIdx.x); v < vectors; v += tile_threads)
       __pipeline_memcpy_async(to(head + v * width), from + head + v * width, 16);
     if (int(threadIdx.x) < head) *to(int(threadIdx.x)) = from[threadIdx.x];
     if (const int e = tail + int(threadIdx.x); e < size) *to(e) = from[e];
@@ -71,7 +73,7 @@ class row_tile {
 
   /// Rows with something between them, a warp a row.
   __device__ void copy_apart(const T* from, index_t stride, int rows) const {
-    for (int r = int(threadIdx.x / 32); r < rows; r += int(blockDim.x / 32))
+    for (int r = int(threadIdx.x / 32); r < rows; r += tile_threads / 32)
 #pragma unroll 1  // it is rare
       for (int c = int(threadIdx.x % 32); c < cols_; c += 32)
         *at_byte(r * row_bytes_ + c * int(sizeof(T))) = from[r * stride + c];
