@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/committee/committee.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/score/score.hpp"
@@ -66,6 +67,23 @@ roofline_case entropy_of(const char* name, const char* kernel, index_t rows, ind
           }};
 }
 
+/// An element is one of a member's; a row, those of all members.
+template <class T>
+roofline_case bald_of(const char* name, const char* kernel, index_t rows, index_t members, index_t cols) {
+  return {name,
+          kernel,
+          rows,
+          members * cols,
+          sizeof(T),
+          sizeof(float),
+          [=](const poolwise::cuda& on, const void* x, float* out, index_t n) {
+            const poolwise::disagreement bald[] = {poolwise::disagreement::bald};
+            poolwise::score_committee(on,
+                                      poolwise::cube_view<const T>{static_cast<const T*>(x), members, n, cols},
+                                      poolwise::outputs::logits, bald, {out, n, 1});
+          }};
+}
+
 std::vector<roofline_case> all_cases() {
   const auto floats = [](const void* x) { return static_cast<const float*>(x); };
   return {
@@ -75,6 +93,10 @@ std::vector<roofline_case> all_cases() {
                                     1'000'000, 1000),
       entropy_of<poolwise::bfloat16>("entropy, bf16 logits", "score_row_kernel<(outputs)0, bfloat16, 256>",
                                      100'000, 128'000),
+      bald_of<float>("BALD of 10 members, fp32 logits", "mix_tile_kernel<(outputs)0, float>", 10'000'000, 10,
+                     10),
+      bald_of<poolwise::float16>("BALD of 10 members, fp16 logits", "mix_row_kernel<(outputs)0, float16>",
+                                 1'000'000, 10, 1000),
       {"squared_distances", "canonical_rows_by_quads_kernel<difference, store>", 1'000'000, 512, sizeof(float),
        sizeof(float),
        [=](const poolwise::cuda& on, const void* x, float* out, index_t n) {

@@ -150,6 +150,72 @@ TYPED_TEST(CudaCommittee, EveryDisagreementMatchesItsDefinitionAtEveryShape) {
       }
 }
 
+// Around the columns that a thread, a warp and a block have, and where rows get too long for them.
+TYPED_TEST(CudaCommittee, EveryWayToShareARow) {
+  for (index_t cols : {5, 8, 9, 16, 17, 64, 65, 100, 256, 512, 513, 1000, 1025, 4097, 8192, 8193})
+    for (outputs kind : {outputs::logits, outputs::probabilities}) {
+      const index_t rows = cols < 100 ? 67 : cols < 1000 ? 5 : 1;
+      SCOPED_TRACE("cols " + std::to_string(cols));
+      const auto x = random_cube<TypeParam>(kind, 2, rows, cols, unsigned(cols));
+      const auto got = scores_of(x, kind, all_at_once);
+      expect_exact(x, kind, got);
+      // Nothing is allocated up to 8192 columns.
+      const cuda ceiling{0, nullptr, cols <= 8192 ? std::size_t{1} : 0};
+      EXPECT_TRUE(reference::same_bits(scores_of(x, kind, all_at_once, 3, ceiling), got));
+    }
+}
+
+// All of a row is its largest element, or all but one, or all of the columns of some threads.
+TYPED_TEST(CudaCommittee, MassiveTiesForTheLargest) {
+  for (index_t cols : {2, 10, 33, 100, 700, 1500, 8300}) {
+    const index_t rows = 6;
+    cube<TypeParam> x{2, rows, cols, {}};
+    for (index_t at = 0; at < 2 * rows * cols; ++at) {
+      const index_t row = at / cols % rows, c = at % cols;
+      const bool low = (row == 1 && c == 0) || (row == 2 && c == cols - 1) || (row == 3 && c % 2 == 0) ||
+                       (row == 4 && c >= cols / 2) || (row == 5 && c > 0);
+      x.data.push_back(reference::narrow<TypeParam>(low ? -17.0f : 3.0f));
+    }
+    SCOPED_TRACE("cols " + std::to_string(cols));
+    const auto got = scores_of(x, outputs::logits, all_at_once);
+    expect_exact(x, outputs::logits, got);
+    for (std::size_t i = 0; i < std::size_t(rows); ++i) EXPECT_EQ(got[i * all_at_once.size() + 3], 0.0f);
+  }
+}
+
+// The state of a row that is too long, that a block has, that a warp has, and that a few threads have, with
+// padding between rows and another type.
+TEST(CudaCommitteeAccumulator, MembersOfAnyTypeAndStrideMakeOneState) {
+  for (index_t cols : {3, 20, 130, 1100, 8200}) {
+    const index_t rows = cols < 100 ? 300 : 3, stride = cols + 5;
+    const auto a = reference::random_outputs<float>(outputs::logits, rows, stride, 1);
+    const auto b = reference::random_outputs<float16>(outputs::probabilities, rows, cols, 2);
+    const on_device<float> first(a.data);
+    const on_device<float16> second(b.data, 1);
+    committee_accumulator gathered(rows, cols, all_streaming, cuda{});
+    gathered.add(cuda{}, matrix_view<const float>{first.data(), rows, cols, stride}, outputs::logits);
+    gathered.add(cuda{}, second.rows(rows, cols), outputs::probabilities);
+    const auto room = on_device<float>::room(rows * index_t(all_streaming.size()));
+    gathered.finish(cuda{}, {room.data(), rows, index_t(all_streaming.size())});
+    const auto got = room.to_host();
+    for (index_t i = 0; i < rows; ++i) {
+      reference::row z, p;
+      for (index_t c = 0; c < cols; ++c) {
+        z.push_back(real(a.data[std::size_t(i * stride + c)]));
+        p.push_back(real(to_float(b.data[std::size_t(i * cols + c)])));
+      }
+      const reference::committee all{{reference::distribution_of(outputs::logits, z),
+                                      reference::distribution_of(outputs::probabilities, p)}};
+      for (std::size_t d = 0; d < all_streaming.size(); ++d) {
+        const real want = exact(all, all_streaming[d]);
+        ASSERT_NEAR(got[std::size_t(i) * all_streaming.size() + d], want,
+                    tolerance(all, all_streaming[d], want))
+            << cols << " columns, row " << i << " score " << d;
+      }
+    }
+  }
+}
+
 TYPED_TEST(CudaCommittee, LongRows) {
   const auto x = random_cube<TypeParam>(outputs::logits, 2, 2, 34000, 3);
   const auto got = scores_of(x, outputs::logits, all_at_once);

@@ -215,5 +215,12 @@ TEST(SimulatedFaults, KMeansPlusPlus) {
   survive(kmeans_pp(cpu{}, view, limit, 1), [&] { return kmeans_pp(cuda{}, x.rows(3), limit, 1); });
 }
 
+TEST(SimulatedFaults, BadgeOffload) {
+  const auto a = random_values(80), h = random_values(120);
+  const allowance limit{.picks = 3};
+  const factored_rows x{{a.data(), 40, 2}, {h.data(), 40, 3}, true};
+  survive(kmeans_pp(cpu{}, x, limit, 1), [&] { return kmeans_pp(offload{}, x, limit, 1); });
+}
+
 }  // namespace
 }  // namespace poolwise

@@ -125,13 +125,15 @@ TEST(CudaKMeansPlusPlus, WrongUsesAreRefused) {
             "kmeans_pp: the squared norm of row 1 leaves the range of fp32; scale the rows down");
 }
 
-// One, two or three devices send other tiles to other places: the same picks.
+// One device is sent the rows once, or, where it has no room for them, for every sweep; two or three have other
+// tiles sent to other places: the same picks.
 TEST(SimulatedKMeansPlusPlus, DevicesAreShared) {
   const both a(200, 5, 11), h(200, 9, 12);
   const factored_rows points{a.on_host(), h.on_host()};
   const picks expected = kmeans_pp(cpu{1}, points, {.picks = 12}, 4);
-  for (const auto& devices : std::vector<std::vector<int>>{{0}, {1, 0}, {0, 1, 2}})
-    EXPECT_EQ(kmeans_pp(offload{devices, 1 << 20}, points, {.picks = 12}, 4), expected);
+  for (const auto& devices : std::vector<std::vector<int>>{{0}, {2}, {1, 0}, {0, 1, 2}})
+    for (const std::size_t ceiling : {std::size_t{1} << 20, std::size_t{5} << 20})
+      EXPECT_EQ(kmeans_pp(offload{devices, ceiling}, points, {.picks = 12}, 4), expected);
 }
 
 }  // namespace

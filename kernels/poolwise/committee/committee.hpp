@@ -31,9 +31,11 @@ enum class disagreement {
 /// The same bits as `committee_accumulator` fed member by member, for any thread count and CPU target.
 /// Reads the cube once (again from the cache above 256 columns; twice for max_kl). Allocates 64 * cols bytes a
 /// thread, as much again for mean_std and for votes where these are asked for, and 192 * members for max_kl.
-/// On a device rows are taken in tiles of 24 MiB of outputs, folded and read again from its cache (twice for
-/// max_kl): per row of a tile it allocates 20 bytes a member, and 4 a column for max_kl; nothing waits. The
-/// scores are the CPU's but for rounding.
+/// On a device a row of up to 8192 columns stays in its threads' registers while the members pass by, which are
+/// read once (twice for max_kl, where it can from the cache): it writes and allocates nothing but the scores.
+/// Longer rows are taken in tiles of 24 MiB of outputs, folded and read again from the device's cache: per row
+/// of a tile it allocates 20 bytes a member, and 4 a column for max_kl. Nothing waits. The scores are the CPU's
+/// but for rounding.
 void score_committee(const where& on, const real_cube& x, outputs kind, std::span<const disagreement> which,
                      matrix_view<float> scores);
 
@@ -41,9 +43,10 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
 class committee_accumulator {
  public:
   /// Room for `which` over [rows, cols]: per row, cols + 1 floats for the means, and cols again for mean_std
-  /// and for votes where these are asked for; rows are rounded up to a multiple of 16.
-  /// All of it lies, and all members are added, where `on` computes: on the CPU, or on one device and stream.
-  /// throws value_error for max_kl; shape_error if cols is 0 or above 2^31 - 1; memory_error.
+  /// and for votes where these are asked for; rows are rounded up to a multiple of 16 (on a device up to 128,
+  /// and columns to one of the threads that share a row: 64 for 1000 columns). All of it lies, and
+  /// all members are added, where `on` computes: on the CPU, or on one device and stream. throws value_error
+  /// for max_kl; shape_error if cols is 0 or above 2^31 - 1; memory_error.
   committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which,
                         const where& on = cpu{});
   ~committee_accumulator();

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <climits>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -7,6 +8,7 @@
 #include "poolwise/committee/detail/committee_cuda.hpp"
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/score/detail/fold_cuda.cuh"
+#include "poolwise/score/detail/row_tile_cuda.cuh"
 #include "poolwise/score/detail/score_cuda.hpp"
 
 namespace poolwise {
@@ -14,24 +16,50 @@ namespace {
 
 using namespace device;
 
-constexpr int block_threads = 256;
+// ---- How threads share rows. All of it follows from the columns alone, so that a row has the same bits in any
+// tile and however its members come.
 
-/// The threads that share a row, up to a block: from the columns alone, so that a row has the same bits in any
-/// tile and however its members come.
-int lanes_of(index_t cols) {
-  if (cols > 2048) return block_threads;
-  int lanes = 1;
-  while (lanes < cols && lanes < 32) lanes *= 2;
-  return lanes;
+/// Neighbouring threads share a row: column c is thread c % lanes's.
+struct sharing {
+  int lanes;    ///< a power of two
+  int rows;     ///< of a block
+  int columns;  ///< of a thread, at most
+
+  POOLWISE_HD int threads() const { return lanes * rows; }
+  __device__ int lane() const { return int(threadIdx.x) & (lanes - 1); }
+  __device__ index_t row() const { return index_t(blockIdx.x) * rows + int(threadIdx.x) / lanes; }
+};
+
+constexpr index_t tile_cols = 128;    ///< up to here rows come through shared memory
+constexpr index_t fused_cols = 8192;  ///< up to here a row is in the registers of its threads
+constexpr int most_columns = 16;      ///< of a thread, up to there
+constexpr int block_threads = 256;    ///< of rows beyond
+
+sharing sharing_of(index_t cols) {
+  if (cols > fused_cols) return {block_threads, 1, int((cols + block_threads - 1) / block_threads)};
+  const bool tiles = cols <= tile_cols;
+  int lanes = tiles ? 1 : 32;
+  while (lanes * most_columns < cols) lanes *= 2;
+  const int rows = tiles ? tile_threads / lanes : lanes == 32 ? 4 : 1;
+  return {lanes, rows, int((cols + lanes - 1) / lanes)};
 }
 
-/// What the members so far leave behind for each row and column; null where nobody asked for it.
+/// What the members so far leave behind for each row and column; null where nobody asked for it. Up to
+/// `fused_cols` every block has a piece in the order of its threads, each piece with the threads' first columns
+/// ahead of their second; beyond, rows lie one behind the other.
 struct gathered {
   float* sum = nullptr;         ///< of the members' probabilities
   float* deviations = nullptr;  ///< of the members' squared deviations from their mean
   float* votes = nullptr;       ///< members voting for a class
   float* entropy = nullptr;     ///< one a row: of the members' entropies; NaN where one has no distribution
 };
+
+/// Its places in one array.
+index_t places_of(index_t rows, index_t cols) {
+  if (cols > fused_cols) return rows * cols;
+  const sharing by = sharing_of(cols);
+  return index_t(grid_of(rows, by.rows)) * by.columns * by.threads();
+}
 
 /// What a kernel is asked for.
 struct asked {
@@ -57,18 +85,25 @@ struct asked {
   }
 };
 
-/// -x ln x; 0 at 0, and below the normal floats. Accurate near 1, for one long function a column is no cost.
-__device__ float surprise(float x) { return x >= smallest_normal ? -x * logf(x) : 0.0f * x; }
+/// ln x; 0 at 0, and below the normal floats. Accurate near 1, for one long function a column is no cost.
+__device__ float safe_log(float x) { return x >= smallest_normal ? logf(x) : 0.0f * x; }
 
-/// Sums over the columns of a row.
+/// Sums over the columns of a row. Like the others that threads put together it lies in shared memory, and
+/// begins as nothing.
 struct totals {
-  float consensus = 0, vote_entropy = 0, most_votes = 0, deviation = 0;
+  float consensus, vote_entropy, most_votes, deviation;
 
-  __device__ void add(float mean, float vote_share, float vote_count, float variance) {
-    consensus += surprise(mean);
-    vote_entropy += surprise(vote_share);
-    most_votes = fmaxf(most_votes, vote_count);
-    deviation += __fsqrt_rn(variance);
+  /// Adds a column that `members` have left behind; gives the logarithm of their mean.
+  __device__ float add(const asked& out, float members, float sum, float squares, float votes) {
+    const float mean = sum * __frcp_rn(members), log_of_mean = safe_log(mean);
+    consensus -= mean * log_of_mean;
+    if (out.deviations) deviation += __fsqrt_rn(squares * __frcp_rn(members));
+    if (out.votes && votes > 0) {
+      const float share = __fdiv_rn(votes, members);
+      vote_entropy -= share * safe_log(share);
+      most_votes = fmaxf(most_votes, votes);
+    }
+    return log_of_mean;
   }
   __device__ void join(const totals& other) {
     consensus += other.consensus;
@@ -83,24 +118,336 @@ struct totals {
 };
 
 struct number {
-  float value = 0;
+  float value;
 
   __device__ void join(const number& other) { value += other.value; }
   __device__ number from_lane(int half) const { return {__shfl_xor_sync(all_lanes, value, half)}; }
 };
 
-/// The sums of `lanes` neighbouring threads as one; the first of them gets it. `room` is one place a warp.
-template <class Sum>
-__device__ Sum join_lanes(Sum s, int lanes, Sum* room) {
-  for (int half = min(lanes, 32) / 2; half > 0; half /= 2) s.join(s.from_lane(half));
-  if (lanes <= 32) return s;
-  __syncthreads();  // the last use of the room is over
+/// The sums of a row's threads as one, which all of them get. Where they are more than a warp the block has one
+/// row, and between two calls for the same Sum must lie another barrier.
+template <bool WholeWarps, class Sum>
+__device__ Sum join_row(Sum s, int lanes) {
+  __shared__ Sum room[fused_cols / most_columns / 32];
+  for (int half = (WholeWarps ? 32 : lanes) / 2; half > 0; half /= 2) s.join(s.from_lane(half));
+  if (!WholeWarps || lanes == 32) return s;
   if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = s;
   __syncthreads();
-  s = room[0];
-  for (int w = 1; w < block_threads / 32; ++w) s.join(room[w]);
+  const int warps = lanes / 32;
+  s = room[int(threadIdx.x) & (warps - 1)];
+  for (int half = warps / 2; half > 0; half /= 2) s.join(s.from_lane(half));
   return s;
 }
+
+/// Writes a row's scores from its totals and the sum of its members' entropies.
+__device__ void write_scores(const asked& out, index_t row, index_t cols, const totals& t, float entropy,
+                             float members, float largest_kl) {
+  const float mean_entropy = __fdiv_rn(entropy, members);
+  for (int a = 0; a < out.count; ++a) {
+    float s = 0;
+    if (out.which[a] == disagreement::bald) s = fmaxf(t.consensus - mean_entropy, 0.0f);
+    // A mean above 1 by rounding would be below 0.
+    if (out.which[a] == disagreement::consensus_entropy) s = fmaxf(t.consensus, 0.0f);
+    if (out.which[a] == disagreement::vote_entropy) s = t.vote_entropy;
+    if (out.which[a] == disagreement::variation_ratio) s = __fdiv_rn(members - t.most_votes, members);
+    if (out.which[a] == disagreement::mean_std) s = __fdiv_rn(t.deviation, float(cols));
+    if (out.which[a] == disagreement::max_kl) s = largest_kl;
+    out.scores(row, a) = mean_entropy == mean_entropy ? s : mean_entropy;
+  }
+}
+
+/// The factors of Welford's update by a member that comes after `before` others.
+struct welford {
+  float inverse, share;
+
+  explicit __device__ welford(index_t before) {
+    inverse = __frcp_rn(float(max(before, index_t{1})));
+    share = __fdiv_rn(float(before), float(before + 1));
+  }
+
+  /// With the mean as sum / before: no difference of large sums, so members that agree have a deviation of
+  /// rounding size.
+  __device__ float update(float squares, float p, float sum) const {
+    const float off = p - sum * inverse;
+    return __fmaf_rn(off * off, share, squares);
+  }
+};
+
+// ---- Rows that their threads hold
+
+/// The largest element of a row.
+struct peak {
+  float value;
+
+  __device__ void join(const peak& other) { value = fmaxf(value, other.value); }
+  __device__ peak from_lane(int half) const { return {__shfl_xor_sync(all_lanes, value, half)}; }
+};
+
+/// What its normaliser, its entropy and its vote come from. The largest elements, for there may be several, are
+/// only counted.
+template <outputs Kind>
+struct mass {
+  float rest, weighted, lowest, largest;
+  int first;  ///< column of the largest
+
+  __device__ void join(const mass& other) {
+    rest += other.rest;
+    weighted += other.weighted;
+    if constexpr (Kind == outputs::probabilities) lowest = fminf(lowest, other.lowest);
+    largest += other.largest;
+    first = min(first, other.first);
+  }
+  __device__ mass from_lane(int half) const {
+    mass other{};
+    other.rest = __shfl_xor_sync(all_lanes, rest, half);
+    other.weighted = __shfl_xor_sync(all_lanes, weighted, half);
+    if constexpr (Kind == outputs::probabilities) other.lowest = __shfl_xor_sync(all_lanes, lowest, half);
+    other.largest = __shfl_xor_sync(all_lanes, largest, half);
+    other.first = __shfl_xor_sync(all_lanes, first, half);
+    return other;
+  }
+};
+
+/// Calls f(j) for each of a thread's columns, and for up to three more, which are not there.
+template <class F>
+__device__ __forceinline__ void each_column(int columns, F f) {
+#pragma unroll
+  for (int j = 0; j < most_columns; ++j) {
+    if (j > 0 && j % 4 == 0 && j >= columns) break;
+    f(j);
+  }
+}
+
+/// What a thread holds of a row.
+using row_share = float[most_columns];
+
+struct member_summary {
+  float entropy;
+  int vote;  ///< which of the thread's columns the member votes for; -1 if that is another thread's
+};
+
+/// Makes a row's outputs probabilities: one exponential each.
+template <outputs Kind, class T, bool WholeWarps>
+__device__ member_summary normalise(row_share& x, const sharing& by) {
+  constexpr bool logits = Kind == outputs::logits;
+  peak top{-infinity};
+  each_column(by.columns, [&](int j) { top.value = fmaxf(top.value, x[j]); });
+  const float largest = join_row<WholeWarps>(top, by.lanes).value, level = fmaxf(largest, lowest_finite);
+  mass<Kind> own{0, 0, 0, 0, INT_MAX};
+  unsigned held = 0;  // a bit for each of the thread's columns that holds the largest
+  each_column(by.columns, [&](int j) {
+    const bool holds = x[j] == largest;
+    if (holds) held |= 1u << j;
+    if constexpr (logits) {
+      const float d = clamped((x[j] - level) * log2_e);
+      x[j] = exp2_fast(d);
+      own.weighted = __fmaf_rn(x[j], d, own.weighted);
+    } else {
+      if (!holds) own.weighted += p_log2_p(x[j]);
+      own.lowest = fminf(own.lowest, x[j]);
+    }
+    if (!holds) own.rest += x[j];
+  });
+  const int first = __ffs(int(held)) - 1;
+  own.largest = float(__popc(held));
+  if (held != 0) own.first = by.lane() + first * by.lanes;
+  const mass<Kind> all = join_row<WholeWarps>(own, by.lanes);
+  const float others = all.largest - 1;
+  const row_state s{largest,
+                    0,
+                    all.rest + others * (logits ? 1.0f : largest),
+                    logits ? all.weighted : all.weighted + others * p_log2_p(largest),
+                    all.lowest,
+                    0};
+  const row_scores<Kind, T> scores(s);
+  const float scale = scores.scale();
+  each_column(by.columns, [&](int j) { x[j] *= scale; });
+  return {scores.entropy(), all.first == own.first ? first : -1};
+}
+
+/// The members of a tile of short rows, one behind the other in a ring of places in shared memory: two are on
+/// their way while one is at work.
+template <outputs Kind, class T>
+class tile_source {
+ public:
+  static constexpr int stages = 3;
+  static POOLWISE_HD int bytes(const sharing& by, index_t cols) {
+    return tile_bytes(by.rows, int(cols) * int(sizeof(T)));
+  }
+
+  __device__ tile_source(const member_rows<T>& x, const sharing& by, index_t visits, unsigned char* room)
+      : x_(x),
+        by_(by),
+        first_(index_t(blockIdx.x) * by.rows),
+        rows_(int(min(index_t(by.rows), x.rows - first_))),
+        left_(visits),
+        stage_bytes_(bytes(by, x.cols)),
+        room_(room) {
+    for (int s = 1; s < stages; ++s) request();
+  }
+
+  /// The next member's outputs for this thread's columns of its row.
+  __device__ void next(row_share& x) {
+    __pipeline_wait_prior(stages - 2);
+    __syncthreads();  // the rows are there, and nobody reads those before them any more
+    request();
+    const auto here = tile(taken_, taken_stage_);
+    const int row = int(min(by_.row() - first_, index_t(rows_ - 1))), lane = by_.lane();
+    each_column(by_.columns, [&](int j) {
+      const int c = lane + j * by_.lanes;
+      x[j] = to_real(c < int(x_.cols) ? here.element(row, c) : no_element<Kind, T>());
+    });
+    advance(taken_, taken_stage_);
+  }
+
+ private:
+  __device__ row_tile<Kind, T> tile(index_t member, int stage) const {
+    return {x_.member(member), first_, room_ + stage * stage_bytes_};
+  }
+  __device__ void advance(index_t& member, int& stage) const {
+    member = member + 1 == x_.members ? 0 : member + 1;
+    stage = stage + 1 == stages ? 0 : stage + 1;
+  }
+  __device__ void request() {
+    if (left_ == 0) return __pipeline_commit();  // the waits count batches
+    --left_;
+    tile(asked_, asked_stage_).begin_copy(x_.member(asked_), first_, rows_);
+    advance(asked_, asked_stage_);
+  }
+
+  const member_rows<T>& x_;
+  const sharing& by_;
+  index_t first_;
+  int rows_;
+  index_t left_, asked_ = 0, taken_ = 0;
+  int asked_stage_ = 0, taken_stage_ = 0, stage_bytes_;
+  unsigned char* room_;
+};
+
+/// The members of a row, from memory into registers, one ahead.
+template <outputs Kind, class T>
+class row_source {
+ public:
+  __device__ row_source(const member_rows<T>& x, const sharing& by, index_t row, index_t visits)
+      : x_(x), by_(by), first_(x.data + row * x.stride + by.lane()), next_(first_), left_(visits) {
+    request();
+  }
+
+  __device__ void next(row_share& x) {
+    each_column(by_.columns, [&](int j) { x[j] = to_real(ahead_[j]); });
+    request();
+  }
+
+ private:
+  __device__ void request() {
+    if (left_ == 0) return;
+    --left_;
+    const T* from = next_;
+    int columns = int(x_.cols) - by_.lane();  // from this thread's first on
+    each_column(by_.columns, [&](int j) {
+      ahead_[j] = columns > 0 ? *from : no_element<Kind, T>();
+      from += by_.lanes;
+      columns -= by_.lanes;
+    });
+    asked_ = asked_ + 1 == x_.members ? 0 : asked_ + 1;
+    next_ = asked_ == 0 ? first_ : next_ + x_.member_stride;
+  }
+
+  const member_rows<T>& x_;
+  const sharing& by_;
+  const T *first_, *next_;
+  index_t left_, asked_ = 0;
+  T ahead_[most_columns];
+};
+
+/// Adds members to what is gathered of a row and keeps that, or scores it, or both, in the row's threads.
+/// `votes` is room for a float for each column that `each_column` calls in the block.
+template <outputs Kind, class T, bool WholeWarps, class Source>
+__device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row, index_t seen,
+                        const gathered& g, const asked& out, float* votes, Source& source) {
+  const bool there = row < x.rows, keeps = g.sum != nullptr && x.members > 0;
+  const index_t here = min(row, x.rows - 1);  // all threads reach the shuffles
+  const auto place = [&](int j) {
+    return (index_t(blockIdx.x) * by.columns + j) * by.threads() + index_t(threadIdx.x);
+  };
+  votes += threadIdx.x;
+  row_share sum, deviations;
+  each_column(by.columns, [&](int j) {
+    const bool known = seen > 0 && j < by.columns;
+    sum[j] = known ? g.sum[place(j)] : 0.0f;
+    deviations[j] = known && out.deviations ? g.deviations[place(j)] : 0.0f;
+    if (out.votes) votes[j * by.threads()] = known ? g.votes[place(j)] : 0.0f;
+  });
+  float entropy = seen > 0 ? g.entropy[here] : 0.0f;
+  for (index_t k = 0; k < x.members; ++k) {
+    row_share p;
+    source.next(p);
+    const member_summary member = normalise<Kind, T, WholeWarps>(p, by);
+    entropy += member.entropy;
+    if (out.deviations) {
+      const welford step(seen + k);
+      each_column(by.columns, [&](int j) { deviations[j] = step.update(deviations[j], p[j], sum[j]); });
+    }
+    each_column(by.columns, [&](int j) { sum[j] += p[j]; });
+    if (out.votes && member.vote >= 0) votes[member.vote * by.threads()] += 1.0f;
+  }
+  const int lane = by.lane();
+  if (keeps) {
+    each_column(by.columns, [&](int j) {
+      if (j >= by.columns) return;
+      g.sum[place(j)] = sum[j];
+      if (out.deviations) g.deviations[place(j)] = deviations[j];
+      if (out.votes) g.votes[place(j)] = votes[j * by.threads()];
+    });
+    if (lane == 0 && there) g.entropy[row] = entropy;
+  }
+  if (out.count == 0) return;
+
+  const float all = float(seen + x.members);
+  totals t{};
+  each_column(by.columns, [&](int j) {
+    sum[j] = t.add(out, all, sum[j], deviations[j], out.votes ? votes[j * by.threads()] : 0.0f);
+  });
+  t = join_row<WholeWarps>(t, by.lanes);
+  // max_e KL(p^e || pbar), where KL = -H[p^e] - sum_c p_c ln pbar_c. The sums are the means' logarithms by now.
+  float largest_kl = 0;
+  for (index_t k = 0; out.max_kl && k < x.members; ++k) {
+    row_share p;
+    source.next(p);
+    const member_summary member = normalise<Kind, T, WholeWarps>(p, by);
+    number cross{};
+    each_column(by.columns, [&](int j) { cross.value = __fmaf_rn(p[j], sum[j], cross.value); });
+    largest_kl = fmaxf(largest_kl, -member.entropy - join_row<WholeWarps>(cross, by.lanes).value);
+  }
+  if (lane == 0 && there) write_scores(out, row, x.cols, t, entropy, all, largest_kl);
+}
+
+__device__ index_t visits_of(index_t members, const asked& out) { return out.max_kl ? 2 * members : members; }
+
+/// Short rows, a tile a block.
+template <outputs Kind, class T>
+__global__ void __launch_bounds__(tile_threads, 4)
+    mix_tile_kernel(const __grid_constant__ member_rows<T> x, const __grid_constant__ sharing by, index_t seen,
+                    const __grid_constant__ gathered g, const __grid_constant__ asked out) {
+  extern __shared__ __align__(16) unsigned char room[];
+  tile_source<Kind, T> source(x, by, visits_of(x.members, out), room);
+  auto* const votes = reinterpret_cast<float*>(room + source.stages * source.bytes(by, x.cols));
+  const index_t row = by.row();
+  mix_row<Kind, T, false>(x, by, row, seen, g, out, votes, source);
+}
+
+/// Longer rows: a warp's, or a block's.
+template <outputs Kind, class T>
+__global__ void __launch_bounds__(fused_cols / most_columns)
+    mix_row_kernel(const __grid_constant__ member_rows<T> x, const __grid_constant__ sharing by, index_t seen,
+                   const __grid_constant__ gathered g, const __grid_constant__ asked out) {
+  extern __shared__ float votes[];
+  const index_t row = by.row();
+  row_source<Kind, T> source(x, by, min(row, x.rows - 1), visits_of(x.members, out));
+  mix_row<Kind, T, true>(x, by, row, seen, g, out, votes, source);
+}
+
+// ---- Rows too long for that: recorded, and read again from the cache
 
 template <outputs Kind, class T>
 __device__ float probability(T x, const row_record& r) {
@@ -108,118 +455,80 @@ __device__ float probability(T x, const row_record& r) {
   return (Kind == outputs::logits ? exp_below(z, r.largest) : z) * r.scale;
 }
 
-/// Adds members to what is gathered of each row and keeps that, or scores it, or both. `lanes` threads share
-/// a row, each with `Columns` columns at a time.
-template <outputs Kind, class T, int Columns>
+/// Adds members to what is gathered of each row and keeps that, or scores it, or both. A block has a row, each
+/// thread four columns at a time.
+template <outputs Kind, class T>
 __global__ void __launch_bounds__(block_threads, 2)
-    mix_members_kernel(member_rows<T> x, index_t seen, int lanes, const row_record* records,
-                       const std::int32_t* argmax, gathered g, float* log_of_mean,
-                       const __grid_constant__ asked out) {
-  __shared__ totals room[block_threads / 32];
-  const index_t thread = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  const index_t row = thread / lanes, here = min(row, x.rows - 1);  // all threads reach the shuffles
-  const int lane = int(thread % lanes);
+    mix_records_kernel(member_rows<T> x, index_t seen, const row_record* records, const std::int32_t* argmax,
+                       gathered g, float* logs, const __grid_constant__ asked out) {
+  constexpr int columns = 4;
+  const index_t row = blockIdx.x;
   const float all = float(seen + x.members);
   const bool keeps = g.sum != nullptr && x.members > 0;
-  totals t;
-  for (index_t begin = lane; begin < x.cols; begin += index_t(lanes) * Columns) {
-    float sum[Columns], deviations[Columns], votes[Columns];
+  totals t{};
+  for (index_t begin = threadIdx.x; begin < x.cols; begin += index_t(block_threads) * columns) {
+    float sum[columns], deviations[columns], votes[columns];
 #pragma unroll
-    for (int j = 0; j < Columns; ++j) {
-      const index_t at = here * x.cols + begin + j * lanes;
-      const bool known = seen > 0 && begin + j * lanes < x.cols;
+    for (int j = 0; j < columns; ++j) {
+      const index_t at = row * x.cols + begin + j * block_threads;
+      const bool known = seen > 0 && begin + j * block_threads < x.cols;
       sum[j] = known ? g.sum[at] : 0.0f;
       deviations[j] = known && out.deviations ? g.deviations[at] : 0.0f;
       votes[j] = known && out.votes ? g.votes[at] : 0.0f;
     }
     for (index_t k = 0; k < x.members; ++k) {
-      const row_record r = records[k * x.rows + here];
-      const T* const from = x.data + k * x.member_stride + here * x.stride;
-      float p[Columns];
+      const row_record r = records[k * x.rows + row];
+      const T* const from = x.data + k * x.member_stride + row * x.stride;
+      float p[columns];
 #pragma unroll
-      for (int j = 0; j < Columns; ++j) {
-        const index_t c = begin + j * lanes;
+      for (int j = 0; j < columns; ++j) {
+        const index_t c = begin + j * block_threads;
         p[j] = c < x.cols ? probability<Kind>(from[c], r) : 0.0f;
       }
       if (out.deviations) {
-        // Welford's update with the mean as sum / seen: no difference of large sums, so members that agree
-        // have a deviation of rounding size.
-        const float before = float(max(seen + k, index_t{1}));
-        const float inverse = __frcp_rn(before), share = __fdiv_rn(float(seen + k), float(seen + k + 1));
+        const welford step(seen + k);
 #pragma unroll
-        for (int j = 0; j < Columns; ++j) {
-          const float off = p[j] - sum[j] * inverse;
-          deviations[j] = __fmaf_rn(off * off, share, deviations[j]);
-        }
+        for (int j = 0; j < columns; ++j) deviations[j] = step.update(deviations[j], p[j], sum[j]);
       }
 #pragma unroll
-      for (int j = 0; j < Columns; ++j) sum[j] += p[j];
+      for (int j = 0; j < columns; ++j) sum[j] += p[j];
       if (out.votes) {
-        const index_t vote = argmax[k * x.rows + here] - begin;
+        const index_t vote = argmax[k * x.rows + row] - begin;
 #pragma unroll
-        for (int j = 0; j < Columns; ++j) votes[j] += vote == j * lanes ? 1.0f : 0.0f;
+        for (int j = 0; j < columns; ++j) votes[j] += vote == j * block_threads ? 1.0f : 0.0f;
       }
     }
 #pragma unroll
-    for (int j = 0; j < Columns; ++j) {
-      const index_t c = begin + j * lanes, at = here * x.cols + c;
-      if (c >= x.cols || row >= x.rows) break;
+    for (int j = 0; j < columns; ++j) {
+      const index_t c = begin + j * block_threads, at = row * x.cols + c;
+      if (c >= x.cols) break;
       if (keeps) {
         g.sum[at] = sum[j];
         if (out.deviations) g.deviations[at] = deviations[j];
         if (out.votes) g.votes[at] = votes[j];
       }
       if (out.count == 0) continue;
-      const float mean = __fdiv_rn(sum[j], all);
-      t.add(mean, __fdiv_rn(votes[j], all), votes[j], __fdiv_rn(deviations[j], all));
-      if (out.max_kl) log_of_mean[at] = mean >= smallest_normal ? logf(mean) : 0.0f * mean;
+      const float log_of_mean = t.add(out, all, sum[j], deviations[j], votes[j]);
+      if (out.max_kl) logs[at] = log_of_mean;
     }
   }
-  float entropy = seen > 0 ? g.entropy[here] : 0.0f;
-  for (index_t k = 0; k < x.members; ++k) entropy += records[k * x.rows + here].entropy;
-  if (keeps && lane == 0 && row < x.rows) g.entropy[row] = entropy;
+  float entropy = seen > 0 ? g.entropy[row] : 0.0f;
+  for (index_t k = 0; k < x.members; ++k) entropy += records[k * x.rows + row].entropy;
+  if (keeps && threadIdx.x == 0) g.entropy[row] = entropy;
   if (out.count == 0) return;
-  t = join_lanes(t, lanes, room);
-  if (lane != 0 || row >= x.rows) return;
-  const float mean_entropy = __fdiv_rn(entropy, all);
-  for (int a = 0; a < out.count; ++a) {
-    float s = 0;
-    if (out.which[a] == disagreement::bald) s = fmaxf(t.consensus - mean_entropy, 0.0f);
-    // A mean above 1 by rounding would be below 0.
-    if (out.which[a] == disagreement::consensus_entropy) s = fmaxf(t.consensus, 0.0f);
-    if (out.which[a] == disagreement::vote_entropy) s = t.vote_entropy;
-    if (out.which[a] == disagreement::variation_ratio) s = __fdiv_rn(all - t.most_votes, all);
-    if (out.which[a] == disagreement::mean_std) s = __fdiv_rn(t.deviation, float(x.cols));
-    if (out.which[a] == disagreement::max_kl) continue;  // find_max_kl_kernel writes it
-    out.scores(row, a) = mean_entropy == mean_entropy ? s : mean_entropy;
-  }
-}
-
-/// max_e KL(p^e || pbar), where KL = -H[p^e] - sum_c p_c ln pbar_c.
-template <outputs Kind, class T>
-__global__ void __launch_bounds__(block_threads)
-    find_max_kl_kernel(member_rows<T> x, int lanes, const row_record* records, const float* log_of_mean,
-                       const __grid_constant__ asked out) {
-  __shared__ number room[block_threads / 32];
-  const index_t thread = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  const index_t row = thread / lanes, here = min(row, x.rows - 1);
-  const int lane = int(thread % lanes);
-  const float* const logs = log_of_mean + here * x.cols;
-  float largest = 0, poison = 0;
-  for (index_t k = 0; k < x.members; ++k) {
-    const row_record r = records[k * x.rows + here];
-    const T* const from = x.data + k * x.member_stride + here * x.stride;
-    number cross;
+  t = join_row<true>(t, block_threads);
+  float largest_kl = 0;
+  for (index_t k = 0; out.max_kl && k < x.members; ++k) {
+    const row_record r = records[k * x.rows + row];
+    const T* const from = x.data + k * x.member_stride + row * x.stride;
+    number cross{};
 #pragma unroll 4
-    for (index_t c = lane; c < x.cols; c += lanes)
-      cross.value = __fmaf_rn(probability<Kind>(from[c], r), logs[c], cross.value);
-    const float divergence = -r.entropy - join_lanes(cross, lanes, room).value;
-    largest = fmaxf(largest, divergence);
-    poison += r.scale;  // NaN of a member without a distribution
+    for (index_t c = threadIdx.x; c < x.cols; c += block_threads)  // of logs its own, written above
+      cross.value = __fmaf_rn(probability<Kind>(from[c], r), logs[row * x.cols + c], cross.value);
+    __syncthreads();
+    largest_kl = fmaxf(largest_kl, -r.entropy - join_row<true>(cross, block_threads).value);
   }
-  if (lane != 0 || row >= x.rows) return;
-  for (int a = 0; a < out.count; ++a)
-    if (out.which[a] == disagreement::max_kl) out.scores(row, a) = poison == poison ? largest : poison;
+  if (threadIdx.x == 0) write_scores(out, row, x.cols, t, entropy, all, largest_kl);
 }
 
 /// `lanes` threads share a row's outputs; each takes members in order. A prediction that is not finite makes
@@ -245,42 +554,61 @@ __global__ void __launch_bounds__(block_threads)
 // ---- Launchers
 
 template <outputs Kind, class T>
-void mix(const member_rows<T>& x, index_t seen, const row_record* records, const std::int32_t* argmax,
-         const gathered& g, float* log_of_mean, const asked& out, const device_memory& memory) {
-  const int lanes = lanes_of(x.cols);
-  const auto kernel = x.cols <= 32 ? mix_members_kernel<Kind, T, 1> : mix_members_kernel<Kind, T, 4>;
-  kernel<<<grid_of(x.rows * lanes, block_threads), block_threads, 0, memory.stream()>>>(
-      x, seen, lanes, records, argmax, g, log_of_mean, out);
-  check(cudaGetLastError(), memory.call(), "launching mix_members_kernel");
-  if (!out.max_kl) return;
-  find_max_kl_kernel<Kind><<<grid_of(x.rows * lanes, block_threads), block_threads, 0, memory.stream()>>>(
-      x, lanes, records, log_of_mean, out);
-  check(cudaGetLastError(), memory.call(), "launching find_max_kl_kernel");
+void mix_rows(const member_rows<T>& x, index_t seen, const gathered& g, const asked& out,
+              const device_memory& memory) {
+  const sharing by = sharing_of(x.cols);
+  const unsigned grid = grid_of(x.rows, by.rows);
+  const auto votes = std::size_t(out.votes ? by.threads() * ((by.columns + 3) / 4 * 4) : 0) * sizeof(float);
+  if (x.cols <= tile_cols) {
+    const int ring = tile_source<Kind, T>::stages * tile_source<Kind, T>::bytes(by, x.cols);
+    mix_tile_kernel<Kind, T>
+        <<<grid, unsigned(by.threads()), std::size_t(ring) + votes, memory.stream()>>>(x, by, seen, g, out);
+    check(cudaGetLastError(), memory.call(), "launching mix_tile_kernel");
+  } else {
+    mix_row_kernel<Kind, T><<<grid, unsigned(by.threads()), votes, memory.stream()>>>(x, by, seen, g, out);
+    check(cudaGetLastError(), memory.call(), "launching mix_row_kernel");
+  }
 }
 
-/// Rows in tiles: recorded, and read again from the cache.
-template <class T>
-void mix_tiles(const member_rows<T>& x, outputs kind, index_t seen, gathered g, asked out,
-               device_memory& memory) {
-  if (x.rows == 0) return;  // an empty grid is a launch error
+template <outputs Kind, class T>
+void mix_records(const member_rows<T>& x, index_t seen, const row_record* records, const std::int32_t* argmax,
+                 const gathered& g, float* logs, const asked& out, const device_memory& memory) {
+  mix_records_kernel<Kind>
+      <<<unsigned(x.rows), block_threads, 0, memory.stream()>>>(x, seen, records, argmax, g, logs, out);
+  check(cudaGetLastError(), memory.call(), "launching mix_records_kernel");
+}
+
+/// Rows in tiles that the cache holds.
+template <outputs Kind, class T>
+void mix_long_rows(const member_rows<T>& x, index_t seen, gathered g, asked out, device_memory& memory) {
   const index_t logs_per_row = out.max_kl ? x.cols : 0;
   const index_t tile = record_tile_rows(x, logs_per_row * index_t(sizeof(float)), memory);
-  const auto log_of_mean = memory.array<float>(tile * logs_per_row);
+  const auto logs = memory.array<float>(tile * logs_per_row);
   const auto records = memory.array<row_record>(tile * x.members);
   const auto argmax = memory.array<std::int32_t>(out.votes ? tile * x.members : 0);
   for (index_t first = 0; first < x.rows; first += tile) {
     const auto here = rows_from(x, first, std::min(tile, x.rows - first));
-    record_rows_cuda(memory, here, kind, records.data(), argmax.data());
-    if (kind == outputs::logits)
-      mix<outputs::logits>(here, seen, records.data(), argmax.data(), g, log_of_mean.data(), out, memory);
-    else
-      mix<outputs::probabilities>(here, seen, records.data(), argmax.data(), g, log_of_mean.data(), out,
-                                  memory);
+    record_rows_cuda(memory, here, Kind, records.data(), argmax.data());
+    mix_records<Kind>(here, seen, records.data(), argmax.data(), g, logs.data(), out, memory);
     for (float** array : {&g.sum, &g.deviations, &g.votes})
       if (*array != nullptr) *array += here.rows * x.cols;
     if (g.entropy != nullptr) g.entropy += here.rows;
     out.scores.data += here.rows * out.scores.stride;
   }
+}
+
+template <class T>
+void mix(const member_rows<T>& x, outputs kind, index_t seen, const gathered& g, const asked& out,
+         device_memory& memory) {
+  if (x.rows == 0) return;  // an empty grid is a launch error
+  const auto of_kind = [&]<outputs Kind> {
+    if (x.cols <= fused_cols) return mix_rows<Kind>(x, seen, g, out, memory);
+    mix_long_rows<Kind>(x, seen, g, out, memory);
+  };
+  if (kind == outputs::logits)
+    of_kind.template operator()<outputs::logits>();
+  else
+    of_kind.template operator()<outputs::probabilities>();
 }
 
 /// Calls f with `which` in pieces that one launch takes.
@@ -299,7 +627,7 @@ void score_committee_cuda(const cuda& on, const real_cube& x, outputs kind, std:
   const current_device here(on.device, "score_committee");
   device_memory memory(on, "score_committee");
   each_piece(which, scores, [&](const asked& out) {
-    std::visit([&](auto cube) { mix_tiles(member_rows(cube), kind, 0, {}, out, memory); }, x);
+    std::visit([&](auto cube) { mix(member_rows(cube), kind, 0, {}, out, memory); }, x);
   });
 }
 
@@ -308,15 +636,16 @@ class committee_on_device {
   committee_on_device(const cuda& on, index_t rows, index_t cols, std::span<const disagreement> which)
       : on_(on), rows_(rows), cols_(cols), memory_(on, call) {
     kept_.gather_for(which);
-    sum_ = memory_.array<float>(rows * cols);
+    const index_t places = places_of(rows, cols);
+    sum_ = memory_.array<float>(places);
     entropy_ = memory_.array<float>(rows);
-    if (kept_.deviations) deviations_ = memory_.array<float>(rows * cols);
-    if (kept_.votes) votes_ = memory_.array<float>(rows * cols);
+    if (kept_.deviations) deviations_ = memory_.array<float>(places);
+    if (kept_.votes) votes_ = memory_.array<float>(places);
   }
 
   void add(const real_matrix& member, outputs kind, index_t seen) {
     const current_device here(on_.device, call);
-    std::visit([&](auto x) { mix_tiles(member_rows(x), kind, seen, state(), kept_, memory_); }, member);
+    std::visit([&](auto x) { mix(member_rows(x), kind, seen, state(), kept_, memory_); }, member);
   }
 
   void finish(index_t members, std::span<const disagreement> which, const matrix_view<float>& scores) {
@@ -325,7 +654,8 @@ class committee_on_device {
     member_rows<float> none(matrix_view<const float>{nullptr, rows_, cols_});
     none.members = 0;
     each_piece(which, scores, [&](const asked& out) {
-      mix<outputs::logits>(none, members, nullptr, nullptr, state(), nullptr, out, memory_);
+      if (cols_ <= fused_cols) return mix_rows<outputs::logits>(none, members, state(), out, memory_);
+      mix_records<outputs::logits>(none, members, nullptr, nullptr, state(), nullptr, out, memory_);
     });
   }
 
@@ -367,7 +697,8 @@ void finish_committee_cuda(committee_on_device& from, index_t members, std::span
 void predictive_variance_cuda(const cuda& on, cube_view<const float> predictions, vector_view<float> variance) {
   if (predictions.rows == 0) return;
   const current_device here(on.device, "predictive_variance");
-  const int lanes = std::min(lanes_of(predictions.cols), 32);
+  int lanes = 1;
+  while (lanes < predictions.cols && lanes < 32) lanes *= 2;
   predictive_variance_kernel<<<grid_of(predictions.rows * lanes, block_threads), block_threads, 0, on.stream>>>(
       predictions, lanes, variance);
   check(cudaGetLastError(), "predictive_variance", "launching predictive_variance_kernel");

@@ -39,9 +39,11 @@ void squared_norms(const where& on, matrix_view<const float> points, vector_view
 /// On a CPU it works in tiles of 4096 points: about 17 MiB inside FAISS, 8 B a reference, and a dense copy of
 /// the references and of one tile where rows are padded. OpenMP takes the threads of `on`; a BLAS with threads
 /// of its own keeps them. On a device bf16 tensor cores exclude, where shapes make it pay (sm_80 and newer),
-/// and the canonical distance decides; it waits for the search for NaN and infinity, not for the result. Memory
-/// there: 8 B a point and, with tensor cores, 2 B an element of a tile, 32 B a point and 2 B an element of 4096
-/// references; as much as there is under a ceiling. Offloaded, every device holds all references.
+/// and the canonical distance decides; it waits for the search for NaN and infinity, not for the result. From
+/// 2^17 reference elements on FAISS's GPU part, where it is installed, proposes there as well, and is waited
+/// for. Memory without it: 8 B a point and, with tensor cores, 2 B an element of a tile, 32 B a point and 2 B
+/// an element of 4096 references; as much as there is under a ceiling. Offloaded, every device holds all
+/// references.
 void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
              vector_view<float> d2, vector_view<index_t> which = {});
 

@@ -154,6 +154,17 @@ void neighbours_by_faiss_cuda(const cuda& on, const char* call, matrix_view<cons
   wait_for(on, call);
 }
 
+void nearest_by_faiss_cuda(const cuda& on, const char* call, matrix_view<const float> points,
+                           matrix_view<const float> references, vector_view<float> d2,
+                           vector_view<index_t> which) {
+  const current_device here(on.device, call);
+  device_memory memory(on, call);
+  const auto unasked = memory.array<index_t>(which.empty() ? points.rows : 0);
+  neighbours_by_faiss_cuda(rest_of(on, memory), call, points, references, not_among_references, with_spare(1),
+                           {which.empty() ? unasked.data() : which.data, points.rows, 1},
+                           {d2.data, points.rows, 1});
+}
+
 void graph_by_cells_cuda(const cuda& on, const char* call, matrix_view<const float> points,
                          matrix_view<const float> centroids, index_t probes, matrix_view<index_t> neighbours,
                          matrix_view<float> d2) {

@@ -256,13 +256,12 @@ void neighbours_cuda(const cuda& on, const char* call, matrix_view<const float> 
   scan_neighbours(on, call, points, references, self, {}, which, d2);
 }
 
-void gather_rows_cuda(const cuda& on, const char* call, matrix_view<const float> points,
-                      vector_view<const index_t> rows, matrix_view<float> gathered) {
+void gather_rows(const device_memory& memory, matrix_view<const float> points, vector_view<const index_t> rows,
+                 matrix_view<float> gathered) {
   if (rows.size == 0 || points.cols == 0) return;
-  const current_device here(on.device, call);
-  gather_rows_kernel<<<grid_of(rows.size, 1, most_blocks), block_threads, 0, on.stream>>>(points, rows,
-                                                                                          gathered);
-  check(cudaGetLastError(), call, "launching gather_rows_kernel");
+  gather_rows_kernel<<<grid_of(rows.size, 1, most_blocks), block_threads, 0, memory.stream()>>>(points, rows,
+                                                                                                gathered);
+  check(cudaGetLastError(), memory.call(), "launching gather_rows_kernel");
 }
 
 }  // namespace poolwise

@@ -136,7 +136,7 @@ void rows_to_host_cuda(const cuda& on, const char* call, matrix_view<const float
   for (index_t begin = 0; begin < count; begin += tile) {
     const index_t some = std::min(tile, count - begin);
     copy_async(numbers.data(), rows.data() + begin, some, memory);
-    gather_rows_cuda(on, call, points, {numbers.data(), some}, {gathered.data(), some, points.cols});
+    gather_rows(memory, points, {numbers.data(), some}, {gathered.data(), some, points.cols});
     copy_async(host + begin * points.cols, gathered.data(), some * points.cols, memory);
   }
   wait_for(on, call);

@@ -123,10 +123,11 @@ __global__ void end_nearest_kernel(vector_view<const nearest_key> keys, index_t 
                                    index_t* which) {
   const index_t i = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= keys.size) return;
-  const float found = __uint_as_float(unsigned(keys[i] >> 32));
+  const nearest_key key = __ldg(keys.data + i);  // as a whole, not half by half
+  const float found = __uint_as_float(unsigned(key >> 32));
   if (first > 0 && !(found < d2[i])) return;
   d2[i] = found;
-  if (which != nullptr) which[i] = first + index_t(unsigned(keys[i]));
+  if (which != nullptr) which[i] = first + index_t(unsigned(key));
 }
 
 struct all_distances {

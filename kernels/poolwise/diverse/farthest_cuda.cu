@@ -37,12 +37,6 @@ __global__ void retire_beyond_kernel(shard_rows shard, const std::int64_t* cost,
       shard.distance[i] = retired_distance;
 }
 
-__global__ void gather_rows_kernel(matrix_view<const float> from, vector_view<const index_t> rows, float* to,
-                                   index_t pitch) {
-  for (index_t i = blockIdx.x; i < rows.size; i += gridDim.x)
-    for (index_t c = threadIdx.x; c < from.cols; c += blockDim.x) to[i * pitch + c] = from(rows[i], c);
-}
-
 __global__ void note_first_outside_kernel(vector_view<const float> values, float most,
                                           unsigned long long* first) {
   for (index_t i = first_of_thread(); i < values.size; i += all_threads())
@@ -254,13 +248,6 @@ void retire_beyond(const device_memory& memory, const shard_rows& shard, const s
   retire_beyond_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(shard, cost, budget, group,
                                                                                      quota);
   check(cudaGetLastError(), memory.call(), "launching retire_beyond_kernel");
-}
-
-void gather_rows(const device_memory& memory, matrix_view<const float> from, vector_view<const index_t> rows,
-                 float* to, index_t pitch) {
-  if (rows.empty() || from.cols == 0) return;
-  gather_rows_kernel<<<grid_of(rows.size, 1, 65535), 128, 0, memory.stream()>>>(from, rows, to, pitch);
-  check(cudaGetLastError(), memory.call(), "launching gather_rows_kernel");
 }
 
 void note_first_outside(const device_memory& memory, vector_view<const float> values, float most,

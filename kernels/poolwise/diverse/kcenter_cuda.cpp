@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/distance/detail/neighbours_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
@@ -38,7 +39,7 @@ class shard {
   shard(const cuda& on, bool on_host, const kcenter_problem& problem, const allowance& limit, index_t first,
         index_t rows, index_t most, bool leads)
       : first_(first),
-        points_(problem.points.row(first), rows, problem.points.cols, problem.points.stride),
+        points_{problem.points.row(first), rows, problem.points.cols, problem.points.stride},
         device_(on.device),
         stream_(on_host ? std::make_unique<own_stream>(call) : nullptr),
         memory_(
@@ -159,7 +160,7 @@ class shard {
     }
     for (index_t i = 0; i < count; ++i) numbers_host_[i] = rows[std::size_t(i)].row;
     copy_async(numbers_.data(), numbers_host_.data(), count, memory_);
-    gather_rows(memory_, points_, {numbers_.data(), count}, centers_.data(), pitch);
+    gather_rows(memory_, points_, {numbers_.data(), count}, {centers_.data(), count, points_.cols, pitch});
   }
 
   bool resident() const { return copies_ == nullptr; }

@@ -251,16 +251,22 @@ void refuse_norm(index_t row) {
 std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, matrix_view<const float> points,
                                             const allowance& limit) {
   if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
-  if constexpr (has_cuda)
+  if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
+    if (const auto* devices = std::get_if<offload>(&on); devices != nullptr && !limit.apart)
+      if (auto pool = kmeans_pp_pool_settled(*devices, points, limit)) return pool;
+  }
   return std::make_unique<host_weights<plain_rows>>(on, plain_rows(on, points));
 }
 
 std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, const factored_rows& points,
                                             const allowance& limit) {
   if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
-  if constexpr (has_cuda)
+  if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
+    if (const auto* devices = std::get_if<offload>(&on); devices != nullptr && !limit.apart)
+      if (auto pool = kmeans_pp_pool_settled(*devices, points, limit)) return pool;
+  }
   return std::make_unique<host_weights<outer_products>>(on, outer_products(on, points));
 }
 

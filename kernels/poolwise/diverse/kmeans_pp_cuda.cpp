@@ -4,9 +4,11 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <vector>
 
 #include "poolwise/core/detail/offload.hpp"
 #include "poolwise/distance/detail/canonical_cuda.hpp"
+#include "poolwise/distance/detail/neighbours_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
 #include "poolwise/diverse/detail/weights_cuda.hpp"
@@ -27,8 +29,9 @@ class gathered_rows {
 
   matrix_view<const float> of(const device_memory& memory, matrix_view<const float> points,
                               vector_view<const index_t> rows) {
-    gather_rows(memory, points, rows, values_.data(), pitch_of(cols_));
-    return {values_.data(), rows.size, cols_, pitch_of(cols_)};
+    const matrix_view<float> gathered{values_.data(), rows.size, cols_, pitch_of(cols_)};
+    gather_rows(memory, points, rows, gathered);
+    return gathered;
   }
 
  private:
@@ -285,6 +288,70 @@ class cuda_weights : public weight_pool {
   std::vector<distance_table> tables_;
 };
 
+// ---- rows that are sent once --------------------------------------------------------------------------------
+
+index_t cols_of(matrix_view<const float> points) { return points.cols; }
+index_t cols_of(const factored_rows& points) { return points.a.cols + points.h.cols; }
+index_t rows_of(matrix_view<const float> points) { return points.rows; }
+index_t rows_of(const factored_rows& points) { return points.a.rows; }
+
+/// Whether the rows fit on the one device there is, in half of what a pool of them leaves.
+template <class Points>
+bool can_settle(const offload& on, const Points& points) {
+  if (on.devices.size() != 1) return false;
+  const current_device here(on.devices[0], call);
+  const device_memory memory({.device = on.devices[0], .memory = on.memory}, call);
+  constexpr std::size_t weight_bytes = 64;  // a row, with norms and limits: more than there are
+  constexpr auto proposals = std::size_t(most_proposals);
+  const auto rows = std::size_t(rows_of(points)), cols = std::size_t(cols_of(points));
+  const std::size_t of_pool = rows * weight_bytes + proposals * (proposals + cols + 64) * sizeof(float);
+  return of_pool + 2 * rows * cols * sizeof(float) <= memory.left();
+}
+
+/// Rows of the host on a device, in the order of a stream of their own.
+template <class Points>
+class settled_rows {
+ protected:
+  settled_rows(const offload& on, const Points& points)
+      : here_(on.devices[0], call),
+        stream_(call),
+        on_{.device = on.devices[0], .stream = stream_, .memory = on.memory},
+        memory_(on_, call),
+        sent_(send(points)) {
+    if (on.memory > 0) on_.memory = memory_.left();
+  }
+
+  /// Where a pool of them is, with the memory that is left.
+  const cuda& place() const { return on_; }
+  const Points& sent() const { return sent_; }
+
+ private:
+  matrix_view<const float> send(matrix_view<const float> rows) {
+    copies_.push_back(memory_.array<float>(rows.rows * rows.cols));
+    const std::size_t width = std::size_t(rows.cols) * sizeof(float);
+    if (copies_.back().size() > 0)
+      check(cudaMemcpy2DAsync(copies_.back().data(), width, rows.data, std::size_t(rows.stride) * sizeof(float),
+                              width, std::size_t(rows.rows), cudaMemcpyDefault, stream_),
+            call, "sending rows");
+    return {copies_.back().data(), rows.rows, rows.cols};
+  }
+  factored_rows send(const factored_rows& rows) { return {send(rows.a), send(rows.h), rows.bias}; }
+
+  current_device here_;
+  own_stream stream_;
+  cuda on_;
+  device_memory memory_;
+  std::vector<device_array<float>> copies_;
+  Points sent_;
+};
+
+template <class Rows, class Points>
+class settled_weights : private settled_rows<Points>, public cuda_weights<Rows> {
+ public:
+  settled_weights(const offload& on, const Points& points, const allowance& limit)
+      : settled_rows<Points>(on, points), cuda_weights<Rows>(this->place(), this->sent(), limit) {}
+};
+
 // ---- rows that are sent -------------------------------------------------------------------------------------
 
 std::vector<float> values_of(matrix_view<const float> x, const std::vector<index_t>& rows) {
@@ -309,6 +376,18 @@ std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, matrix_view<con
 std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, const factored_rows& points,
                                                  const allowance& limit) {
   return std::make_unique<cuda_weights<factored_device_rows>>(on, points, limit);
+}
+
+std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, matrix_view<const float> points,
+                                                    const allowance& limit) {
+  if (!can_settle(on, points)) return nullptr;
+  return std::make_unique<settled_weights<plain_device_rows, matrix_view<const float>>>(on, points, limit);
+}
+
+std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, const factored_rows& points,
+                                                    const allowance& limit) {
+  if (!can_settle(on, points)) return nullptr;
+  return std::make_unique<settled_weights<factored_device_rows, factored_rows>>(on, points, limit);
 }
 
 void lower_distances_offload(const offload& on, matrix_view<const float> points,

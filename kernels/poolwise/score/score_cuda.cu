@@ -1,5 +1,3 @@
-#include <cuda_pipeline_primitives.h>
-
 #include <algorithm>
 #include <climits>
 #include <cstdint>
@@ -8,6 +6,7 @@
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/score/detail/fold_cuda.cuh"
+#include "poolwise/score/detail/row_tile_cuda.cuh"
 #include "poolwise/score/detail/score_cuda.hpp"
 
 namespace poolwise {
@@ -18,7 +17,6 @@ using namespace device;
 // ---- How rows are shared out. All of it follows from the row's bytes alone, so that a row has the same bits
 // in any matrix, tile or shard, aligned or not, on any device.
 
-constexpr int tile_threads = 128;
 constexpr int tile_row_bytes = 512;    ///< up to here several rows are a tile in shared memory
 constexpr int warp_row_bytes = 16384;  ///< up to here a row is a warp's
 constexpr int block_threads = 256;
@@ -57,54 +55,6 @@ struct row_output {
 
 // ---- Short rows: tiles
 
-/// Where byte `at` of a tile lies in shared memory. Rows of a multiple of 32 bytes would keep their threads in
-/// a few banks; 16 bytes left free in every 144 spread them out.
-__device__ int place_of(int at) { return at + (at >> 7 << 4); }
-
-/// Rows in shared memory, one behind the other; the first begins at byte `shift`.
-template <outputs Kind, class T>
-struct row_tile {
-  unsigned char* data;
-  int shift, row_bytes, cols;
-
-  __device__ T element(int row, int c) const {
-    return *reinterpret_cast<const T*>(data + place_of(shift + row * row_bytes + c * int(sizeof(T))));
-  }
-  /// The columns 2 p and 2 p + 1.
-  __device__ pair<T> at(int row, int p) const {
-    if constexpr (sizeof(T) == 2) {
-      const int byte = shift + row * row_bytes + 4 * p;
-      if ((shift | row_bytes) % 4 == 0) return *reinterpret_cast<const pair<T>*>(data + place_of(byte));
-    }
-    return join(element(row, 2 * p), 2 * p + 1 < cols ? element(row, 2 * p + 1) : no_element<Kind, T>());
-  }
-};
-
-/// Copies rows that touch each other: whole vectors of the source, and the elements beside these.
-template <outputs Kind, class T>
-__device__ void copy_dense(const row_tile<Kind, T>& tile, const T* from, int rows) {
-  constexpr int width = 16 / int(sizeof(T));
-  const int size = rows * tile.cols;
-  const int head = min(size, tile.shift == 0 ? 0 : (16 - tile.shift) / int(sizeof(T)));
-  const int vectors = (size - head) / width, tail = head + vectors * width;
-  const auto to = [&](int element) { return tile.data + place_of(tile.shift + element * int(sizeof(T))); };
-  for (int v = int(threadIdx.x); v < vectors; v += tile_threads)
-    __pipeline_memcpy_async(to(head + v * width), from + head + v * width, 16);
-  __pipeline_commit();
-  if (int(threadIdx.x) < head) *reinterpret_cast<T*>(to(int(threadIdx.x))) = from[threadIdx.x];
-  if (const int e = tail + int(threadIdx.x); e < size) *reinterpret_cast<T*>(to(e)) = from[e];
-  __pipeline_wait_prior(0);
-}
-
-/// Copies rows with something between them, a warp a row.
-template <outputs Kind, class T>
-__device__ void copy_apart(const row_tile<Kind, T>& tile, const T* from, index_t stride, int rows) {
-  for (int r = int(threadIdx.x / 32); r < rows; r += tile_threads / 32)
-    for (int c = int(threadIdx.x % 32); c < tile.cols; c += 32)
-      *reinterpret_cast<T*>(tile.data + place_of(tile.shift + r * tile.row_bytes + c * int(sizeof(T)))) =
-          from[r * stride + c];
-}
-
 /// `lanes` neighbouring threads share a row of a tile of `tile_rows`.
 template <outputs Kind, class T>
 __global__ void __launch_bounds__(tile_threads)
@@ -113,15 +63,10 @@ __global__ void __launch_bounds__(tile_threads)
   extern __shared__ __align__(16) unsigned char room[];
   const matrix_view<const T> x = members.member(blockIdx.y);
   const index_t first = index_t(blockIdx.x) * tile_rows;
-  const T* const from = x.row(first);
   const int rows = int(min(index_t(tile_rows), x.rows - first)), cols = int(x.cols);
-  const bool dense = x.stride == x.cols;
-  const row_tile<Kind, T> tile{room, dense ? int(reinterpret_cast<std::uintptr_t>(from) % 16) : 0,
-                               cols * int(sizeof(T)), cols};
-  if (dense)
-    copy_dense(tile, from, rows);
-  else
-    copy_apart(tile, from, x.stride, rows);
+  const row_tile<Kind, T> tile(x, first, room);
+  tile.begin_copy(x, first, rows);
+  __pipeline_wait_prior(0);
   __syncthreads();
 
   const int lane = int(threadIdx.x) % lanes, pairs = (cols + 1) / 2;
@@ -273,10 +218,10 @@ void fold_tiles(const member_rows<T>& x, const row_output& out, const device_mem
   const int row_bytes = int(x.cols * index_t(sizeof(T))), lanes = lanes_of(row_bytes);
   // Several rows a thread where they are so short that a tile would be over before it began.
   const int rounds = std::max(1, 32 / row_bytes), tile_rows = tile_threads / lanes * rounds;
-  const int bytes = tile_rows * row_bytes + 16;
   const dim3 grid(grid_of(x.rows, tile_rows), unsigned(x.members));
   score_tile_kernel<Kind>
-      <<<grid, tile_threads, std::size_t(bytes + bytes / 8 + 16), memory.stream()>>>(x, lanes, tile_rows, out);
+      <<<grid, tile_threads, std::size_t(tile_bytes(tile_rows, row_bytes)), memory.stream()>>>(x, lanes,
+                                                                                               tile_rows, out);
   check(cudaGetLastError(), memory.call(), "launching score_tile_kernel");
 }
 

@@ -1,4 +1,4 @@
-// nearest on a CUDA device. Views lie in device memory; nothing waits.
+// nearest on a CUDA device. Views lie in device memory; nothing waits, but for FAISS.
 #pragma once
 
 #include "poolwise/core/types.hpp"

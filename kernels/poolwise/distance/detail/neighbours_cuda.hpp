@@ -9,6 +9,8 @@
 
 namespace poolwise {
 
+class device_memory;
+
 /// Whether the installed FAISS has its GPU part.
 #ifdef POOLWISE_HAS_FAISS_GPU
 inline constexpr bool has_faiss_gpu = true;
@@ -61,6 +63,11 @@ void neighbours_by_faiss_cuda(const cuda& on, const char* call, matrix_view<cons
                               matrix_view<const float> references, index_t self, index_t proposals,
                               matrix_view<index_t> which, matrix_view<float> d2);
 
+/// nearest() likewise.
+void nearest_by_faiss_cuda(const cuda& on, const char* call, matrix_view<const float> points,
+                           matrix_view<const float> references, vector_view<float> d2,
+                           vector_view<index_t> which);
+
 /// knn_graph_ivf() by faiss::gpu::GpuIndexIVFFlat. Waits.
 void graph_by_cells_cuda(const cuda& on, const char* call, matrix_view<const float> points,
                          matrix_view<const float> centroids, index_t probes, matrix_view<index_t> neighbours,
@@ -82,8 +89,8 @@ void rows_to_device_cuda(const cuda& on, const char* call, const float* host, ma
 void nearest_to_host_cuda(const cuda& on, const char* call, matrix_view<const float> points,
                           matrix_view<const float> centroids, index_t* which);
 
-/// gathered.row(i) = points.row(rows[i]). Does not wait.
-void gather_rows_cuda(const cuda& on, const char* call, matrix_view<const float> points,
-                      vector_view<const index_t> rows, matrix_view<float> gathered);
+/// gathered.row(i) = points.row(rows[i]). The device of the memory is current. Does not wait.
+void gather_rows(const device_memory& memory, matrix_view<const float> points, vector_view<const index_t> rows,
+                 matrix_view<float> gathered);
 
 }  // namespace poolwise

@@ -30,10 +30,6 @@ void retire_rows(const device_memory& memory, const shard_rows& shard, vector_vi
 void retire_beyond(const device_memory& memory, const shard_rows& shard, const std::int64_t* cost,
                    std::int64_t budget, const index_t* group, const index_t* quota);
 
-/// to[i, :] = from[rows[i], :], in rows of `pitch`.
-void gather_rows(const device_memory& memory, matrix_view<const float> from, vector_view<const index_t> rows,
-                 float* to, index_t pitch);
-
 /// The first of values that is not a number from 0 to `most`: `*first` becomes the least of itself and that.
 void note_first_outside(const device_memory& memory, vector_view<const float> values, float most,
                         unsigned long long* first);

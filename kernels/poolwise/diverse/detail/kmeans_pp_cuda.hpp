@@ -1,4 +1,5 @@
-// k-means++ on CUDA devices: stale rejection over rows that lie on one, or that are sent to several.
+// k-means++ on CUDA devices: stale rejection over rows that lie on one, are sent to one once, or to several
+// for every sweep.
 #pragma once
 
 #include <memory>
@@ -17,6 +18,13 @@ std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, matrix_view<con
                                                  const allowance& limit);
 std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, const factored_rows& points,
                                                  const allowance& limit);
+
+/// A pool on the host that the device of `on` is sent once; null where `on` names several devices, or one that
+/// has no room for it.
+std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, matrix_view<const float> points,
+                                                    const allowance& limit);
+std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, const factored_rows& points,
+                                                    const allowance& limit);
 
 /// distance[i] = min(distance[i], squared distance of row i to each of the rows `centers`); negative ones stay.
 /// Everything lies on the host, and the rows are sent once.
