@@ -78,13 +78,15 @@ const char* const every_strategy[] = {"random",
                                       "facility_location",
                                       "probcover",
                                       "graph_cut",
+                                      "typiclust",
                                       "margin/50/kcenter",
                                       "bald/3x/badge",
                                       "entropy/100/badge",
                                       "random/10x/kcenter",
                                       "margin/50/facility_location",
                                       "bald/3x/probcover",
-                                      "entropy/100/graph_cut"};
+                                      "entropy/100/graph_cut",
+                                      "margin/10x/typiclust"};
 
 class EveryStrategy : public testing::TestWithParam<const char*> {};
 
@@ -255,14 +257,15 @@ TEST(Select, KeepRestrictsTheDiversifierToTheBestRanked) {
   const pool_fixture pool;
   const auto best = rows_of(select(cpu{}, pool.inputs, ask("margin", 50)));
   for (const char* name : {"margin/50/kcenter", "margin/50/badge", "margin/50/facility_location",
-                           "margin/50/probcover", "margin/50/graph_cut"})
+                           "margin/50/probcover", "margin/50/graph_cut", "margin/50/typiclust"})
     for (const index_t row : rows_of(select(cpu{}, pool.inputs, ask(name, 10))))
       EXPECT_EQ(std::count(best.begin(), best.end(), row), 1) << name;
 }
 
 TEST(Select, KeepingEverythingIsNoRestriction) {
   const pool_fixture pool;
-  for (const std::string name : {"kcenter", "badge", "facility_location", "probcover", "graph_cut"})
+  for (const std::string name :
+       {"kcenter", "badge", "facility_location", "probcover", "graph_cut", "typiclust"})
     EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("margin/500/" + name, 30))),
               rows_of(select(cpu{}, pool.inputs, ask(name, 30))));
 }
@@ -321,7 +324,7 @@ TEST(Select, GraphStrategiesLeaveExcludedRowsOut) {
   const std::vector<index_t> excluded = {0, 1, 2, 3, 4}, labelled = {12, 59};
   std::vector<index_t> labelled_later;
   for (const index_t row : labelled) labelled_later.push_back(row + 5);
-  for (const char* name : {"facility_location", "probcover", "graph_cut"}) {
+  for (const char* name : {"facility_location", "probcover", "graph_cut", "typiclust"}) {
     auto request = ask(name, 20), request_larger = request;
     request.labelled = labelled;
     request_larger.labelled = labelled_later;
@@ -406,7 +409,7 @@ TEST(Select, WrongUses) {
   EXPECT_EQ(refusal(bare, ask("random", 3)), "");
   EXPECT_NE(refusal(bare, ask("entropy", 3)).find("needs model outputs"), std::string::npos);
   EXPECT_NE(refusal(bare, ask("bald", 3)).find("needs committee outputs"), std::string::npos);
-  for (const char* name : {"kcenter", "facility_location", "probcover", "graph_cut"})
+  for (const char* name : {"kcenter", "facility_location", "probcover", "graph_cut", "typiclust"})
     EXPECT_NE(refusal(bare, ask(name, 3)).find("needs embeddings"), std::string::npos);
 
   EXPECT_NE(refusal(pool.inputs, ask("entropy", 501)).find("a batch of 501 was asked of 500"),

@@ -297,6 +297,7 @@ TEST(PureRadius, AtTheEnds) {
 }
 
 TEST(PureRadius, RefusesWhatItCannotDo) {
+  EXPECT_THROW(pure_radius_d2(offload{}, {}, {}, 1), no_cuda_error);
   const std::vector<float> x{0, 1, 2}, bad{0, 1, nan};
   const std::vector<index_t> labels{0, 1, 0}, negative{0, -1, 0};
   const auto refusal = [](auto&& call) { return reference::message_of<error>(call); };

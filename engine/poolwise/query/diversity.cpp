@@ -10,6 +10,7 @@
 #include "poolwise/distance/similarity.hpp"
 #include "poolwise/diverse/coverage.hpp"
 #include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/typiclust.hpp"
 #include "poolwise/query/detail/gather.hpp"
 
 namespace poolwise {
@@ -138,14 +139,27 @@ std::vector<index_t> clusters_of(const diversity_problem& problem, const graph_r
   return cluster;
 }
 
+std::vector<candidate> pick_typiclust(const diversity_problem& problem) {
+  const graph_rows rows(problem);
+  return rows.candidates(
+      typiclust(problem.on, rows.points(), rows.limit(), rows.labelled(), {.seed = problem.seed}));
+}
+
+std::uint64_t typiclust_bytes(const diversity_size& size) {
+  const typiclust_options options;
+  const std::uint64_t row = 4 * size.features + std::uint64_t(options.neighbours) * (8 + 4) + 5 * 8;
+  return graph_rows_bytes(size) + faiss_bytes + (size.rows + size.labelled) * row +
+         4 * std::uint64_t(options.most_clusters) * size.features * sizeof(float);
+}
+
 std::vector<candidate> pick_probcover(const diversity_problem& problem) {
   if (problem.limit.picks == 0) return {};
   const graph_rows rows(problem);
   const std::vector<index_t> cluster = clusters_of(problem, rows);
-  float radius_d2 = pure_radius_d2(problem.on, rows.points(), {cluster.data(), rows.count()}, ball_purity);
+  const cpu host = host_of(problem.on);
+  float radius_d2 = pure_radius_d2(host, rows.points(), {cluster.data(), rows.count()}, ball_purity);
   // No radius is pure where equal rows are in different clusters; every radius is where all are in one.
   if (radius_d2 < 0 || radius_d2 == std::numeric_limits<float>::max()) radius_d2 = 0;
-  const cpu host = host_of(problem.on);
   auto graph = radius_graph(host, rows.points(), radius_d2, most_pairs_a_row * rows.count());
   while (!graph) {
     if (radius_d2 == 0)
@@ -159,7 +173,7 @@ std::vector<candidate> pick_probcover(const diversity_problem& problem) {
 
 std::uint64_t ball_graph_bytes(const diversity_size& size) {
   // What k-means and the search for the radius hold, and the graph while it is built.
-  const std::uint64_t row = 4 * size.features + 5 * 8 + most_pairs_a_row * 48 + 3 * 8 + 9;
+  const std::uint64_t row = 4 * size.features + 4 * 8 + most_pairs_a_row * 48 + 3 * 8 + 9;
   return graph_rows_bytes(size) + faiss_bytes + (size.rows + size.labelled) * row +
          4 * most_clusters * size.features * sizeof(float);
 }
@@ -220,6 +234,17 @@ const diversity all[] = {
      .reason = "like many rows, unlike those labelled or picked",
      .pick = pick_graph_cut,
      .bytes = knn_graph_bytes},
+    {.name = "typiclust",
+     .formula = "1 / mean distance to the 20 nearest, in turn of each cluster, fewest labels first",
+     .source = "Hacohen et al. 2022",
+     .needs_outputs = false,
+     .needs_committee = false,
+     .needs_embeddings = true,
+     .begins_with_labelled = true,
+     .compares_all_pairs = true,
+     .reason = "typical of a cluster with few labels",
+     .pick = pick_typiclust,
+     .bytes = typiclust_bytes},
 };
 
 }  // namespace

@@ -12,7 +12,6 @@
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/distance_tiles.hpp"
-#include "poolwise/distance/distance.hpp"
 #include "poolwise/distance/neighbours.hpp"
 
 namespace poolwise {
@@ -192,9 +191,7 @@ std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const 
 float pure_radius_d2(const where& on, matrix_view<const float> points, vector_view<const index_t> labels,
                      double purity) {
   const char* const call = "pure_radius_d2";
-  require_build_for(on, call);
-  if (std::holds_alternative<cuda>(on))
-    refuse(call, "reads arrays in host memory, and cuda{} means arrays on a device; pass offload{}");
+  const cpu host = require_cpu(on, call);
   if (labels.size != points.rows)
     throw shape_error(std::string(call) + ": labels has " + std::to_string(labels.size) +
                       " places but points has " + std::to_string(points.rows) + " rows; pass one per row");
@@ -206,27 +203,14 @@ float pure_radius_d2(const where& on, matrix_view<const float> points, vector_vi
                        "; it must be 0 or more");
   require_finite(on, call, "points", points);
 
-  // In the order of their labels the rows of other labels are those before and those after.
-  std::vector<index_t> order(static_cast<std::size_t>(points.rows));
-  std::iota(order.begin(), order.end(), index_t(0));
-  std::sort(order.begin(), order.end(), [&](index_t a, index_t b) { return labels[a] < labels[b]; });
-  const auto label = [&](index_t i) { return labels[order[std::size_t(i)]]; };
-  std::vector<float> sorted(std::size_t(points.rows * points.cols));
-  for (index_t i = 0; i < points.rows; ++i)
-    std::copy_n(points.row(order[std::size_t(i)]), points.cols, sorted.begin() + i * points.cols);
-  const auto between = [&](index_t begin, index_t end) {
-    return rows_between({sorted.data(), points.rows, points.cols}, begin, end);
-  };
-  std::vector<float> impure_at(order.size(), std::numeric_limits<float>::infinity()), d2(order.size());
-  for (index_t begin = 0, end = 0; begin < points.rows; begin = end) {
-    while (end < points.rows && label(end) == label(begin)) ++end;
-    for (const auto& others : {between(0, begin), between(end, points.rows)}) {
-      if (others.rows == 0) continue;
-      nearest(on, between(begin, end), others, {d2.data(), end - begin});
-      for (index_t i = begin; i < end; ++i)
-        impure_at[std::size_t(i)] = std::min(impure_at[std::size_t(i)], d2[std::size_t(i - begin)]);
-    }
-  }
+  std::vector<float> impure_at(std::size_t(points.rows), std::numeric_limits<float>::infinity());
+  const distance_tiles tiles(host, points, points);
+  parallel_blocks(host, points.rows, tiles.block(), [&](index_t, index_t begin, index_t end) {
+    const auto reach = [&](index_t i) { return impure_at[std::size_t(i)]; };
+    tiles.settle(begin, end, 0, reach, [&](index_t i, index_t j, float d2) {
+      if (labels[i] != labels[j]) impure_at[std::size_t(i)] = std::min(impure_at[std::size_t(i)], d2);
+    });
+  });
 
   const auto may_be_impure = std::size_t(double(points.rows) - std::ceil(purity * double(points.rows)));
   if (may_be_impure == impure_at.size()) return std::numeric_limits<float>::max();

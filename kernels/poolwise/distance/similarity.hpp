@@ -85,9 +85,11 @@ std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const 
 /// returns  the fp32 number below the squared distance of some row to the nearest of another label; the largest
 ///          of all where no radius is too large; -1 where none is small enough, since equal rows differ in
 ///          label.
-/// throws  shape_error; value_error for a label below 0, another purity, a NaN or an infinity in points.
+/// throws  shape_error; value_error for a label below 0, another purity, a NaN or an infinity in points;
+///         no_cuda_error.
 /// With radius_graph it is the graph of ProbCover (Yehuda et al., NeurIPS 2022, sec. 3.3, where it is read off
-/// a grid). A call of `nearest` for each label: rows^2 * cols in all, and a copy of the points.
+/// a grid). The time is that of radius_graph, twice, and of the canonical distance of the pairs within pure
+/// balls.
 float pure_radius_d2(const where& on, matrix_view<const float> points, vector_view<const index_t> labels,
                      double purity);
 

@@ -1,0 +1,103 @@
+#include "poolwise/diverse/typiclust.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/distance/neighbours.hpp"
+
+namespace poolwise {
+namespace {
+
+[[noreturn]] void refuse(const std::string& what) { throw value_error("typiclust: " + what); }
+
+std::vector<float> typicalities(const where& on, matrix_view<const float> points, index_t neighbours) {
+  const index_t each = std::min(neighbours, points.rows - 1);
+  if (each == 0) return {std::numeric_limits<float>::infinity()};
+  std::vector<index_t> which(std::size_t(points.rows * each));
+  std::vector<float> d2(which.size()), typicality;
+  knn_graph(on, points, {which.data(), points.rows, each}, {d2.data(), points.rows, each});
+  for (index_t i = 0; i < points.rows; ++i) {
+    double sum = 0;
+    for (index_t n = 0; n < each; ++n) sum += std::sqrt(double(d2[std::size_t(i * each + n)]));
+    typicality.push_back(float(double(each) / sum));
+  }
+  return typicality;
+}
+
+/// The rows of a cluster that have no label, most typical first.
+struct cluster {
+  index_t labels = 0, size = 0;
+  std::vector<candidate> rows;
+  std::size_t tried = 0;
+};
+
+std::vector<cluster> clusters_of(const where& on, matrix_view<const float> points, index_t count,
+                                 const std::vector<bool>& has_label, const typiclust_options& options) {
+  std::vector<float> centroids(std::size_t(count * points.cols));
+  kmeans(on, points, {centroids.data(), count, points.cols}, {.seed = options.seed});
+  const cell_order cells = ivf_cells(on, points, {centroids.data(), count, points.cols});
+  const std::vector<float> typicality = typicalities(on, points, options.neighbours);
+  std::vector<cluster> clusters(static_cast<std::size_t>(count));
+  for (std::size_t c = 0; c < clusters.size(); ++c) {
+    cluster& of = clusters[c];
+    of.size = cells.begin[c + 1] - cells.begin[c];
+    for (index_t n = cells.begin[c]; n < cells.begin[c + 1]; ++n) {
+      const index_t row = cells.rows[std::size_t(n)];
+      if (has_label[std::size_t(row)])
+        ++of.labels;
+      else
+        of.rows.push_back({row, typicality[std::size_t(row)]});
+    }
+    std::sort(of.rows.begin(), of.rows.end(), before);
+  }
+  std::stable_sort(clusters.begin(), clusters.end(), [](const cluster& a, const cluster& b) {
+    return a.labels < b.labels || (a.labels == b.labels && a.size > b.size);
+  });
+  return clusters;
+}
+
+}  // namespace
+
+std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
+                                 std::span<const index_t> labelled, const typiclust_options& options) {
+  require_build_for(on, "typiclust");
+  if (std::holds_alternative<cuda>(on))
+    refuse("reads arrays in host memory, and cuda{} means arrays on a device; pass offload{}");
+  if (options.neighbours < 1 || options.most_clusters < 1)
+    refuse("got " + std::to_string(options.neighbours) + " neighbours and at most " +
+           std::to_string(options.most_clusters) + " clusters; pass at least 1 of each");
+  check_allowance("typiclust", limit, points.rows);
+  require_finite(on, "typiclust", "points", points);
+  std::vector<bool> has_label(std::size_t(points.rows), false);
+  for (const index_t row : labelled) {
+    if (row < 0 || row >= points.rows)
+      refuse("labelled row " + std::to_string(row) + " is not among points, which has rows 0 to " +
+             std::to_string(points.rows - 1));
+    has_label[std::size_t(row)] = true;
+  }
+  if (points.rows == 0 || limit.picks == 0) return {};
+
+  const index_t labels = std::count(has_label.begin(), has_label.end(), true);
+  const index_t count = std::min({labels + limit.picks, options.most_clusters, points.rows});
+  std::vector<cluster> clusters = clusters_of(on, points, count, has_label, options);
+  remaining left(limit);
+  std::vector<candidate> picks;
+  for (bool any = true; any && left.picks() > 0;) {
+    any = false;
+    for (cluster& from : clusters) {
+      // A row once passed over stays so.
+      while (from.tried < from.rows.size() && !left.eligible(from.rows[from.tried].row)) ++from.tried;
+      if (left.picks() == 0 || from.tried == from.rows.size()) continue;
+      picks.push_back(from.rows[from.tried++]);
+      left.take(picks.back().row);
+      any = true;
+    }
+  }
+  return picks;
+}
+
+}  // namespace poolwise
