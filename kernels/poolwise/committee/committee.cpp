@@ -95,6 +95,11 @@ struct mixing_fold : Fold {
     Fold::template see<Part>(c, p);
     into.add(c, p);
   }
+
+  HWY_INLINE void see_four(index_t c, const floats (&p)[4]) {
+    Fold::see_four(c, p);
+    for (int j = 0; j < 4; ++j) into.add(c + j, p[j]);
+  }
 };
 
 HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {

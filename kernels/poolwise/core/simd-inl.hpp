@@ -41,6 +41,15 @@ HWY_INLINE floats fma(floats a, floats b, floats c) {
 #endif
 }
 
+/// c - a * b, rounded once.
+HWY_INLINE floats fnma(floats a, floats b, floats c) {
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+  return fma(hn::Neg(a), b, c);
+#else
+  return hn::NegMulAdd(a, b, c);
+#endif
+}
+
 /// The lower end of what `exp_clamped` takes: e^-88 is below every normal float and comes out as 0.
 inline constexpr float exp_floor = -88.0f;
 

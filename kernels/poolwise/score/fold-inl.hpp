@@ -115,8 +115,8 @@ struct no_prefetch {
   HWY_INLINE void operator()(index_t) const {}
 };
 
-/// Shows the columns [begin, end) of `window` to body.see<(c - begin) % 4>(c, column) in order; the template
-/// argument chooses the partial sum.
+/// Shows the columns [begin, end) of `window` to body.see<(c - begin) % 4>(c, column) in order, or four at a
+/// time to body.see_four where it has that; the template argument chooses the partial sum.
 template <class Body, class T, class Prefetch = no_prefetch>
 HWY_INLINE void read_columns(const row_window<T>& window, index_t begin, index_t end, Body& body,
                              const Prefetch& prefetch = {}) {
@@ -124,10 +124,14 @@ HWY_INLINE void read_columns(const row_window<T>& window, index_t begin, index_t
   for (; c + 4 <= end; c += 4) {
     prefetch(c - begin);
     const four_columns four = load_columns(window.rows(), c);
-    body.template see<0>(c, four.column[0]);
-    body.template see<1>(c + 1, four.column[1]);
-    body.template see<2>(c + 2, four.column[2]);
-    body.template see<3>(c + 3, four.column[3]);
+    if constexpr (requires { body.see_four(c, four.column); }) {
+      body.see_four(c, four.column);
+    } else {
+      body.template see<0>(c, four.column[0]);
+      body.template see<1>(c + 1, four.column[1]);
+      body.template see<2>(c + 2, four.column[2]);
+      body.template see<3>(c + 3, four.column[3]);
+    }
   }
   if (c == end) return;
   // The last columns are read together with up to three before them.
@@ -180,16 +184,22 @@ struct chunk_sum {
   }
 };
 
-/// Calls body.step<c % 4>(c) for c = 0 .. n-1; the template argument chooses the partial sum.
+/// Calls body.step<c % 4>(c) for c = 0 .. n-1, or body.step_two<c % 4>(c) for c and c + 1 where it has that;
+/// the template argument chooses the partial sum.
 template <class Body, class Prefetch = no_prefetch>
 HWY_INLINE void each_column(index_t n, Body& body, const Prefetch& prefetch = {}) {
   index_t c = 0;
   for (; c + 4 <= n; c += 4) {
     prefetch(c);
-    body.template step<0>(c);
-    body.template step<1>(c + 1);
-    body.template step<2>(c + 2);
-    body.template step<3>(c + 3);
+    if constexpr (requires { body.template step_two<0>(c); }) {
+      body.template step_two<0>(c);
+      body.template step_two<2>(c + 2);
+    } else {
+      body.template step<0>(c);
+      body.template step<1>(c + 1);
+      body.template step<2>(c + 2);
+      body.template step<3>(c + 3);
+    }
   }
   if (c < n) body.template step<0>(c);
   if (c + 1 < n) body.template step<1>(c + 1);
@@ -197,8 +207,19 @@ HWY_INLINE void each_column(index_t n, Body& body, const Prefetch& prefetch = {}
 }
 
 /// sum + -p log2 p, with 0 log2 0 = 0. Below the normal floats it is worth less than 2e-36.
+template <int N>
+HWY_INLINE void add_entropies(const vectors<N>& p, vectors<N>& sum) {
+  vectors<N> normal, log;
+  for (int i = 0; i < N; ++i) normal[i] = hn::Max(p[i], all(smallest_normal));
+  log2_normal<N>(normal, log);
+  for (int i = 0; i < N; ++i) sum[i] = fnma(p[i], log[i], sum[i]);
+}
+
 HWY_INLINE floats add_entropy(floats sum, floats p) {
-  return fma(hn::Neg(p), log2_normal(hn::Max(p, all(smallest_normal))), sum);
+  const vectors<1> in{p};
+  vectors<1> out{sum};
+  add_entropies<1>(in, out);
+  return out[0];
 }
 
 // ---- Folds
@@ -236,7 +257,7 @@ struct logit_rows {
   HWY_INLINE float_mask valid() const {
     return hn::And(hn::Eq(rest, rest), hn::Lt(hn::Abs(largest), all(infinity)));
   }
-  HWY_INLINE floats entropy() const { return fma(hn::Neg(weighted), inverse, log_whole()); }
+  HWY_INLINE floats entropy() const { return fnma(weighted, inverse, log_whole()); }
   HWY_INLINE floats least_confidence() const { return hn::Mul(rest, inverse); }
   HWY_INLINE floats ratio() const { return exp_clamped(clamp_exponent(hn::Sub(second, largest))); }
   HWY_INLINE floats margin() const { return hn::Mul(hn::Add(rest, ratio()), inverse); }
@@ -351,16 +372,29 @@ struct logit_fold : logit_rows {
 
     template <int Part>
     HWY_INLINE void step(index_t c) {
-      const floats exponent = clamp_exponent(hn::Sub(x.load(c), reference));
-      const floats term = exp_clamped(exponent);
-      weighted.part[Part] = fma(exponent, term, weighted.part[Part]);
-      floats joins = term;
-      if constexpr (Track.terms) {
-        x.store(c, term);
-        joins = lesser(leader, term);
-        leader = hn::Max(leader, term);
+      add<Part, 1>(c);
+    }
+    template <int Part>
+    HWY_INLINE void step_two(index_t c) {
+      add<Part, 2>(c);
+    }
+
+   private:
+    template <int Part, int N>
+    HWY_INLINE void add(index_t c) {
+      vectors<N> exponent, term;
+      for (int i = 0; i < N; ++i) exponent[i] = clamp_exponent(hn::Sub(x.load(c + i), reference));
+      exp_clamped<N>(exponent, term);
+      for (int i = 0; i < N; ++i) weighted.part[Part + i] = fma(exponent[i], term[i], weighted.part[Part + i]);
+      for (int i = 0; i < N; ++i) {
+        floats joins = term[i];
+        if constexpr (Track.terms) {
+          x.store(c + i, term[i]);
+          joins = lesser(leader, term[i]);
+          leader = hn::Max(leader, term[i]);
+        }
+        rest.part[Part + i] = hn::Add(rest.part[Part + i], joins);
       }
-      rest.part[Part] = hn::Add(rest.part[Part], joins);
     }
   };
 
@@ -383,15 +417,16 @@ struct probability_fold : probability_rows<T> {
 
   template <int Part>
   HWY_INLINE void see(index_t c, floats p) {
-    if constexpr (Track.argmax) {
-      const auto leads = hn::RebindMask(ints_tag(), hn::Gt(p, this->largest));
-      argmax = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax);
-    }
-    if constexpr (Track.second) this->second = hn::Max(this->second, hn::Min(this->largest, p));
-    if constexpr (Track.second || Track.argmax) this->largest = hn::Max(this->largest, p);
-    this->lowest = hn::Min(this->lowest, p);
-    chunk_total_.part[Part] = hn::Add(chunk_total_.part[Part], p);
+    note<Part>(c, p);
     if constexpr (Track.entropy) chunk_bits_.part[Part] = add_entropy(chunk_bits_.part[Part], p);
+  }
+
+  HWY_INLINE void see_four(index_t c, const floats (&p)[4]) {
+    note<0>(c, p[0]);
+    note<1>(c + 1, p[1]);
+    note<2>(c + 2, p[2]);
+    note<3>(c + 3, p[3]);
+    if constexpr (Track.entropy) add_entropies<4>(p, chunk_bits_.part);
   }
 
   template <class Prefetch>
@@ -406,6 +441,18 @@ struct probability_fold : probability_rows<T> {
   }
 
  private:
+  template <int Part>
+  HWY_INLINE void note(index_t c, floats p) {
+    if constexpr (Track.argmax) {
+      const auto leads = hn::RebindMask(ints_tag(), hn::Gt(p, this->largest));
+      argmax = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax);
+    }
+    if constexpr (Track.second) this->second = hn::Max(this->second, hn::Min(this->largest, p));
+    if constexpr (Track.second || Track.argmax) this->largest = hn::Max(this->largest, p);
+    this->lowest = hn::Min(this->lowest, p);
+    chunk_total_.part[Part] = hn::Add(chunk_total_.part[Part], p);
+  }
+
   column_sum chunk_total_, chunk_bits_;
   chunk_sum total_, bits_;
 };

@@ -298,14 +298,6 @@ class wide_probabilities {
       }
     }
 
-    template <int N>
-    static HWY_INLINE void add_entropies(const vectors<N>& p, vectors<N>& sum) {
-      vectors<N> normal, log;
-      for (int i = 0; i < N; ++i) normal[i] = hn::Max(p[i], all(smallest_normal));
-      log2_normal<N>(normal, log);
-      for (int i = 0; i < N; ++i) sum[i] = fma(hn::Neg(p[i]), log[i], sum[i]);
-    }
-
     HWY_INLINE void add_one(const sixteen& x, int p) {
       note(x, p);
       if constexpr (Track.entropy) add_entropies<parts>(x, bits[p]);
