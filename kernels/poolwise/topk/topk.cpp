@@ -260,7 +260,9 @@ nan_rows top_k_state::add(const where& on, vector_view<const float> scores, inde
   std::vector<nan_rows> nans(threads);
   parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
     const auto thread = std::size_t(omp_get_thread_num());
-    nans[thread] += parts[thread].add_rows(between(scores, begin, end), first_row + begin, from(barred, begin));
+    nan_rows nan = parts[thread].add_rows(between(scores, begin, end), first_row + begin, from(barred, begin));
+    if (nan.count > 0) nan.first += begin;
+    nans[thread] += nan;
   });
   for (const top_k_state& part : parts) merge(part);
   return sum(nans);
