@@ -266,7 +266,7 @@ def main():
             f"{platform.platform()}; {time.monotonic() - begun:.0f} s in all, at most {options.limit:.0f} s a run",
             '"of read" and "of gemm" are shares of what the machine reads or multiplies (fp32), measured with each '
             "case, for k-center and BADGE by the operations",
-            'of plain greedy. "growth" is the exponent of the time in rows; "Poolwise" its time for as many rows; "ratio" '
+            'of plain greedy, for facility location by those of all pairs. "growth" is the exponent of the time in rows; "Poolwise" its time for as many rows; "ratio" '
             "the entrant's time over that."]
     if options.quick:
         head.append("An example of the format, on busy cores and small pools: no figure here is a measurement.")
