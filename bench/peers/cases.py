@@ -767,7 +767,7 @@ def all_cases(quick):
             probabilities_case(1_000_000, 100), *committee_cases(10, 1_000_000, 10),
             top_k_case(100_000_000, 1000), top_k_case(100_000_000, 100_000),
             k_center_case([3750, 15_000, 60_000], 1000), badge_case([3125, 12_500, 50_000], 10, 512, 1000),
-            facility_location_case([1000, 4000, 100_000], 64, 100)]
+            facility_location_case([1000, 4000, 16_000, 100_000], 64, 100)]
 
 
 # What a user could reach for and does not find in the table, and why.

@@ -149,7 +149,7 @@ def enter(case, entrant, folder, options):
                 "threads": options.threads, "quick": options.quick}
         child = subprocess.Popen([python_of(entrant.environment), __file__, "--enter", json.dumps(what)],
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        patience = 3 * options.limit + 60  # an import and a compilation are not timed
+        patience = 2 * options.limit + 30  # an import and a compilation are not timed
         alarm = threading.Timer(patience, child.kill)
         alarm.start()
         for line in child.stdout:
@@ -235,12 +235,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows: an example of the table")
     parser.add_argument("--only", default="", help="cases whose name holds this")
-    parser.add_argument("--limit", type=float, help="seconds for one run of one entrant (default 20; quick: 6)")
+    parser.add_argument("--limit", type=float, help="seconds for one run of one entrant (default 12; quick: 6)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=pathlib.Path, default=HERE.parent / "results")
     parser.add_argument("--enter", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.limit = options.limit or (6 if options.quick else 20)
+    options.limit = options.limit or (6 if options.quick else 12)
     if options.enter:
         return enter_alone(options.enter)
 

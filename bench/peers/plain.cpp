@@ -1,5 +1,5 @@
-// The loops that one would write in C++ with OpenMP, for bench/peers: compiled with -O3 -march=native -ffast-math, so
-// that the compiler may vectorise exp and log. Also what the machine can read.
+// The loops that one would write in C++ with OpenMP, for bench/peers: compiled with -O3 -march=native
+// -ffast-math, so that the compiler may vectorise exp and log. Also what the machine can read.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -71,8 +71,8 @@ void plain_bald(const float* p, std::int64_t members, std::int64_t rows, std::in
 }
 
 /// Entropy of the votes, each member's for its most probable class.
-void plain_vote_entropy(const float* p, std::int64_t members, std::int64_t rows, std::int64_t cols, float* scores,
-                        int threads) {
+void plain_vote_entropy(const float* p, std::int64_t members, std::int64_t rows, std::int64_t cols,
+                        float* scores, int threads) {
 #pragma omp parallel num_threads(threads)
   {
     std::vector<int> votes(static_cast<std::size_t>(cols));
@@ -108,8 +108,8 @@ void plain_top_k(const float* x, std::int64_t size, std::int64_t k, std::int64_t
 }
 
 /// Lowers each row's squared distance to the nearest centre by centre `last`; returns the farthest row.
-std::int64_t plain_farthest(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t last, float* nearest,
-                            int threads) {
+std::int64_t plain_farthest(const float* x, std::int64_t rows, std::int64_t cols, std::int64_t last,
+                            float* nearest, int threads) {
   std::int64_t farthest = 0;
   float largest = -1;
 #pragma omp parallel num_threads(threads)

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "hwy/cache_control.h"
 #include "poolwise/score/detail/blocking.hpp"
 #include "poolwise/score/fold-inl.hpp"
 
@@ -100,7 +101,10 @@ class wide_logits {
  public:
   void read(const matrix_view<const T>& x, index_t first) {
     const int n = int(std::min<index_t>(tile_rows, x.rows - first));
-    for (int r = 0; r < n; ++r) read_row(x.row(first + r), x.cols, r);
+    for (int r = 0; r < n; ++r) {
+      const index_t row = first + r;
+      read_row(x.row(row), x.row(std::min(row + 1, x.rows - 1)), x.cols, r);
+    }
   }
 
   HWY_INLINE logit_rows rows(int r) const {
@@ -163,7 +167,8 @@ class wide_logits {
     return hn::MaxOfLanes(floats_tag(), most);
   }
 
-  HWY_INLINE void read_row(const T* x, index_t cols, int r) {
+  /// Row number r of the tile; `next_row` is read after it, and asked for while the terms are summed.
+  HWY_INLINE void read_row(const T* x, const T* next_row, index_t cols, int r) {
     sixteen largest, second;
     load_sixteen(x, largest);
     set_sixteen(second, -infinity);
@@ -186,7 +191,14 @@ class wide_logits {
       const floats reference = hn::Max(largest_of(largest), all(std::numeric_limits<float>::lowest()));
       terms t(reference);
       const float* from = displaced_;
-      for (; from + 2 * tile_rows <= room; from += 2 * tile_rows) t.add_two(from);
+      const T* next = end < cols ? x + end : next_row;
+      const index_t left = end < cols ? cols - end : cols;
+      for (; from + 2 * tile_rows <= room; from += 2 * tile_rows) {
+        const index_t ahead = std::min(from - displaced_ + tile_rows, left - 1);
+        hwy::Prefetch(next + ahead - tile_rows);
+        hwy::Prefetch(next + ahead);
+        t.add_two(from);
+      }
       if (from < room) t.add_one(from, 0);
       for (int i = 0; i < parts; ++i) {
         if (begin > 0) rescale(clamp_exponent(hn::Sub(before, reference)), rest.part[i], weighted.part[i]);
