@@ -15,13 +15,20 @@
 namespace poolwise {
 namespace {
 
+// What is made of lists in host memory needs no device.
+cpu host_of(const where& on) {
+  const auto* const host = std::get_if<cpu>(&on);
+  return host != nullptr ? *host : cpu{};
+}
+
 std::vector<candidate> pick_kcenter(const diversity_problem& problem) {
   std::vector<float> covered;
   if (problem.labelled.rows > 0) {
     covered.resize(std::size_t(problem.rows));
     nearest(problem.on, problem.embeddings, problem.labelled, {covered.data(), problem.rows});
   }
-  return kcenter(problem.on, problem.embeddings, problem.limit, {covered.data(), index_t(covered.size())});
+  return kcenter(problem.on, problem.embeddings, problem.limit, {covered.data(), index_t(covered.size())}, {},
+                 problem.run);
 }
 
 std::uint64_t kcenter_bytes(const diversity_size& size) { return size.rows * (4 + 4 + 1); }
@@ -31,7 +38,7 @@ std::vector<candidate> pick_badge(const diversity_problem& problem) {
   std::vector<float> a(std::size_t(problem.rows * classes));
   output_gradient(problem.on, *problem.model, problem.model_kind, {a.data(), problem.rows, classes});
   const factored_rows gradient{{a.data(), problem.rows, classes}, problem.embeddings, /*bias=*/true};
-  return kmeans_pp(problem.on, gradient, problem.limit, problem.seed);
+  return kmeans_pp(problem.on, gradient, problem.limit, problem.seed, first_center::largest_norm, problem.run);
 }
 
 std::uint64_t badge_bytes(const diversity_size& size) { return size.rows * (size.classes * 4 + 4 + 8 + 1); }
@@ -43,7 +50,7 @@ class graph_rows {
       : limit_(problem.limit), cols_(problem.embeddings.cols) {
     for (index_t i = 0; i < problem.rows; ++i)
       if (limit_.barred.empty() || limit_.barred[i] == 0) rows_.push_back(i);
-    points_ = gather(problem.embeddings, rows_);
+    points_ = gather(host_of(problem.on), problem.embeddings, rows_);
     for (index_t i = 0; i < problem.labelled.rows; ++i) {
       labelled_.push_back(index_t(rows_.size()) + i);
       points_.insert(points_.end(), problem.labelled.row(i), problem.labelled.row(i) + cols_);
@@ -51,6 +58,7 @@ class graph_rows {
     limit_.barred = {};
     limit_.cost = extended(limit_.cost, cost_);
     limit_.group = extended(limit_.group, group_);
+    if (limit_.apart) limit_.apart->points = points();
   }
 
   index_t count() const { return index_t(rows_.size() + labelled_.size()); }
@@ -80,12 +88,6 @@ class graph_rows {
   std::vector<float> points_;
 };
 
-// What is made of lists in host memory needs no device.
-cpu host_of(const where& on) {
-  const auto* const host = std::get_if<cpu>(&on);
-  return host != nullptr ? *host : cpu{};
-}
-
 constexpr std::uint64_t faiss_bytes = std::uint64_t{64} << 20;
 
 std::uint64_t graph_rows_bytes(const diversity_size& size) {
@@ -98,7 +100,8 @@ constexpr index_t graph_neighbours = 32;
 std::vector<candidate> pick_facility_location(const diversity_problem& problem) {
   const graph_rows rows(problem);
   const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
-  return rows.candidates(facility_location(host_of(problem.on), graph, rows.limit(), rows.labelled()));
+  return rows.candidates(
+      facility_location(host_of(problem.on), graph, rows.limit(), rows.labelled(), {}, problem.run));
 }
 
 // The monotone graph cut nearest to what libraries take, 1/lambda = 0.4.
@@ -107,7 +110,8 @@ constexpr double cut_lambda = 2.5;
 std::vector<candidate> pick_graph_cut(const diversity_problem& problem) {
   const graph_rows rows(problem);
   const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
-  return rows.candidates(graph_cut(host_of(problem.on), graph, cut_lambda, rows.limit(), rows.labelled()));
+  return rows.candidates(
+      graph_cut(host_of(problem.on), graph, cut_lambda, rows.limit(), rows.labelled(), problem.run));
 }
 
 std::uint64_t knn_graph_bytes(const diversity_size& size) {
@@ -150,7 +154,7 @@ std::vector<candidate> pick_probcover(const diversity_problem& problem) {
     radius_d2 /= 2;
     graph = radius_graph(host, rows.points(), radius_d2, most_pairs_a_row * rows.count());
   }
-  return rows.candidates(facility_location(host, *graph, rows.limit(), rows.labelled()));
+  return rows.candidates(facility_location(host, *graph, rows.limit(), rows.labelled(), {}, problem.run));
 }
 
 std::uint64_t ball_graph_bytes(const diversity_size& size) {

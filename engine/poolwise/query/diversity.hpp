@@ -10,6 +10,7 @@
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/diverse/allowance.hpp"
+#include "poolwise/diverse/diverse.hpp"
 #include "poolwise/score/score.hpp"
 
 namespace poolwise {
@@ -27,7 +28,8 @@ struct diversity_problem {
   matrix_view<const float> labelled;    ///< [labelled, features], finite: what has a label already
   vector_view<const float> scores;      ///< [rows], by which the candidates were kept; empty: they are all rows
   allowance limit;
-  std::uint64_t seed = 0;  ///< of this query alone
+  std::uint64_t seed = 0;    ///< of this query alone
+  batch_run* run = nullptr;  ///< as selection_request has it
 };
 
 /// By what the memory of a strategy grows.

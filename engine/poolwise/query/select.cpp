@@ -101,14 +101,20 @@ bool finite(const float* x, index_t cols) {
   return sum == 0;
 }
 
-// Marks the rows that the strategy cannot judge: no score, or no place among the embeddings.
-std::vector<std::uint8_t> invalid_rows(const where& on, const pool_inputs& pool, const strategy& what,
-                                       const std::vector<float>& scores) {
+bool needs_embeddings(const selection_request& request) {
+  return request.what.needs_embeddings() || request.apart;
+}
+
+// Marks the rows that the request cannot judge: no score, or no place among the embeddings.
+std::vector<std::uint8_t> invalid_rows(const where& on, const pool_inputs& pool,
+                                       const selection_request& request, const std::vector<float>& scores) {
   std::vector<std::uint8_t> invalid(static_cast<std::size_t>(pool.rows), 0);
-  parallel_blocks(host_of(on), pool.rows, row_block, [&](index_t, index_t begin, index_t end) {
+  const index_t cols = needs_embeddings(request) ? pool.embeddings->cols : 0;
+  const index_t block = std::clamp<index_t>((index_t{1} << 17) / std::max<index_t>(cols, 1), 16, row_block);
+  parallel_blocks(host_of(on), pool.rows, block, [&](index_t, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) {
       const bool unscored = !scores.empty() && std::isnan(scores[std::size_t(i)]);
-      const bool nowhere = what.needs_embeddings() && !finite(pool.embeddings->row(i), pool.embeddings->cols);
+      const bool nowhere = cols > 0 && !finite(pool.embeddings->row(i), cols);
       invalid[std::size_t(i)] = unscored || nowhere;
     }
   });
@@ -146,23 +152,38 @@ void settle_invalid(const pool_inputs& pool, const selection_request& request,
                     " rows are like that; mend them, or leave them out (--on-nan skip)");
 }
 
+// Where the labelled rows lie, if the request is to know.
+std::vector<float> labelled_places(const where& on, const pool_inputs& pool, const selection_request& request) {
+  const bool counted = request.what.diversify != nullptr && request.what.diversify->begins_with_labelled;
+  if (!counted && !request.apart) return {};
+  for (const index_t row : request.labelled)
+    if (!finite(pool.embeddings->row(row), pool.embeddings->cols))
+      throw value_error(
+          "select: labelled row " + std::to_string(row) +
+          " has an embedding that is not finite, so no distance to it exists; mend it, or exclude it "
+          "instead (--exclude)");
+  return gather(host_of(on), *pool.embeddings, request.labelled);
+}
+
 // The candidates of a diversity strategy: the whole pool where it lies, or some of its rows in copies.
 class candidate_rows {
  public:
+  /// labelled: where those rows lie that have a label, if that matters.
   candidate_rows(const where& on, const pool_inputs& pool, const selection_request& request,
-                 const allowance& limit) {
+                 const allowance& limit, matrix_view<const float> labelled) {
     problem_.on = on;
     problem_.rows = pool.rows;
     const diversity& what = *request.what.diversify;
     if (what.needs_outputs) problem_.model = pool.model;
     if (what.needs_committee) problem_.committee = pool.committee;
-    if (what.needs_embeddings) problem_.embeddings = *pool.embeddings;
+    if (needs_embeddings(request)) problem_.embeddings = *pool.embeddings;
     problem_.model_kind = pool.model_kind;
     problem_.committee_kind = pool.committee_kind;
     problem_.limit = limit;
     // Every round draws afresh, whatever the seed of the campaign.
     problem_.seed = random_bits(request.seed, stream::query_round, request.round);
-    if (what.begins_with_labelled && !request.labelled.empty()) begin_with(request.labelled, *pool.embeddings);
+    if (what.begins_with_labelled) problem_.labelled = labelled;
+    problem_.run = request.run;
   }
 
   /// Of all rows these, in ascending order; `scores` [rows of the pool] are what they were kept by, or empty.
@@ -175,8 +196,10 @@ class candidate_rows {
     limit.barred = {};  // barred rows were never kept
     problem_.scores = kept(scores, scores_);
     if (problem_.embeddings.rows > 0) problem_.embeddings = kept(problem_.embeddings, embeddings_);
-    if (problem_.model) problem_.model = model_.rows_of(*problem_.model, rows_);
-    if (problem_.committee) problem_.committee = committee_.rows_of(*problem_.committee, rows_);
+    if (limit.apart) limit.apart->points = problem_.embeddings;
+    if (problem_.model) problem_.model = model_.rows_of(host_of(problem_.on), *problem_.model, rows_);
+    if (problem_.committee)
+      problem_.committee = committee_.rows_of(host_of(problem_.on), *problem_.committee, rows_);
   }
 
   const diversity_problem& problem() const { return problem_; }
@@ -186,17 +209,6 @@ class candidate_rows {
   }
 
  private:
-  void begin_with(std::span<const index_t> labelled, matrix_view<const float> embeddings) {
-    for (const index_t row : labelled)
-      if (!finite(embeddings.row(row), embeddings.cols))
-        throw value_error(
-            "select: labelled row " + std::to_string(row) +
-            " has an embedding that is not finite, so no distance to it exists; mend it, or exclude it "
-            "instead (--exclude)");
-    labelled_ = gather(embeddings, labelled);
-    problem_.labelled = {labelled_.data(), index_t(labelled.size()), embeddings.cols};
-  }
-
   template <class T>
   vector_view<const T> kept(vector_view<const T> values, std::vector<T>& into) {
     into = gather(values, rows_);
@@ -204,14 +216,14 @@ class candidate_rows {
   }
   template <class T>
   matrix_view<const T> kept(matrix_view<const T> x, std::vector<T>& into) {
-    into = gather(x, rows_);
+    into = gather(host_of(problem_.on), x, rows_);
     return {into.data(), problem_.rows, x.cols};
   }
   diversity_problem problem_;
   std::vector<index_t> rows_;
   std::vector<std::int64_t> cost_;
   std::vector<index_t> group_;
-  std::vector<float> scores_, embeddings_, labelled_;
+  std::vector<float> scores_, embeddings_;
   gathered_outputs model_, committee_;
 };
 
@@ -252,7 +264,8 @@ std::string reason_of(const selection_request& request, index_t kept) {
   return kept == 0 ? reason : reason + " among the " + std::to_string(kept) + " rows of highest " + word;
 }
 
-void check_needs(const pool_inputs& pool, const strategy& what) {
+void check_needs(const pool_inputs& pool, const selection_request& request) {
+  const strategy& what = request.what;
   const auto refuse = [&](const char* part, const char* flag) {
     throw value_error("select: strategy \"" + what.name + "\" needs " + part + "; give them (" + flag + ")");
   };
@@ -260,6 +273,9 @@ void check_needs(const pool_inputs& pool, const strategy& what) {
   if (what.needs_committee() && !pool.committee)
     refuse("committee outputs", "--committee or --committee-probs");
   if (what.needs_embeddings() && !pool.embeddings) refuse("embeddings", "--embeddings");
+  if (request.apart && !pool.embeddings)
+    throw value_error(
+        "select: picks that are to lie apart do so by their embeddings; give them (--embeddings)");
 }
 
 }  // namespace
@@ -284,7 +300,7 @@ std::int64_t batch::cost() const {
 batch select(const where& on, const pool_inputs& pool, const selection_request& request) {
   require_host_arrays(on);
   pool.check();
-  check_needs(pool, request.what);
+  check_needs(pool, request);
   check_allowance("select", request.limit, pool.rows);
   batch result;
 
@@ -300,7 +316,7 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
     score(on, *pool.model, pool.model_kind, acquisition::least_confidence,
           vector_view<float>{validity.data(), pool.rows});
   }
-  const auto invalid = invalid_rows(on, pool, request.what, validity);
+  const auto invalid = invalid_rows(on, pool, request, validity);
   settle_invalid(pool, request, invalid, rows, result);
   result.rank_seconds = seconds_since(start);
 
@@ -311,13 +327,17 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   const auto chosen = std::chrono::steady_clock::now();
   allowance limit = request.limit;
   limit.barred = rows.view();
+  const auto places = labelled_places(on, pool, request);
+  matrix_view<const float> labelled;
+  if (!places.empty()) labelled = {places.data(), index_t(request.labelled.size()), pool.embeddings->cols};
+  if (request.apart) limit.apart = spacing{*pool.embeddings, *request.apart, labelled};
   std::vector<candidate> picks;
   index_t kept = 0;
   if (request.what.diversify == nullptr) {
     const auto ranked = masked(std::move(scores), rows);
     picks = best_affordable(host_of(on), {ranked.data(), pool.rows}, limit);
   } else {
-    candidate_rows candidates(on, pool, request, limit);
+    candidate_rows candidates(on, pool, request, limit, labelled);
     if (!scores.empty()) {
       const auto ranked = masked(std::move(scores), rows);
       kept = request.what.keep.count(limit.picks, rows.left());
