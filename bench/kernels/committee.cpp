@@ -37,6 +37,21 @@ void every_disagreement(benchmark::State& state) {
                         disagreement::max_kl, disagreement::mean_std});
 }
 
+template <disagreement Which>
+void of_probabilities(benchmark::State& state) {
+  const index_t members = state.range(0), rows = state.range(1), cols = state.range(2);
+  const auto x = bench::make_probabilities(members * rows, cols);
+  const auto scores = bench::make_huge<float>(std::size_t(rows));
+  const disagreement which[] = {Which};
+  for (auto _ : state) {
+    score_committee(cpu{int(state.range(3))}, cube_view<const float>{x.get(), members, rows, cols},
+                    outputs::probabilities, which, {scores.get(), rows, 1});
+    benchmark::DoNotOptimize(scores.get());
+  }
+  state.SetItemsProcessed(state.iterations() * rows);
+  state.SetBytesProcessed(state.iterations() * rows * (members * cols + 1) * 4);
+}
+
 // Every member adds a read and a write of the accumulators to its own read.
 void bald_streamed(benchmark::State& state) {
   const index_t members = state.range(0), rows = state.range(1), cols = state.range(2);
@@ -64,6 +79,8 @@ void shapes(benchmark::internal::Benchmark* b) {
 
 BENCHMARK_TEMPLATE(bald, float)->Apply(shapes);
 BENCHMARK_TEMPLATE(bald, float16)->Apply(shapes);
+BENCHMARK_TEMPLATE(of_probabilities, disagreement::bald)->Apply(shapes);
+BENCHMARK_TEMPLATE(of_probabilities, disagreement::vote_entropy)->Apply(shapes);
 BENCHMARK_TEMPLATE(every_disagreement, float)->Apply(shapes);
 BENCHMARK(bald_streamed)->Apply(shapes);
 

@@ -1,6 +1,7 @@
 // Model outputs to benchmark with: values do not change the work, only that they are ordinary numbers does.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "huge_array.hpp"
@@ -28,6 +29,19 @@ huge_array<T> make_logits(index_t size) {
       const float unit = float(word[std::size_t(j)] >> 8) * 0x1p-24f;
       write((word[std::size_t(j)] & 1 ? -1.0f : 1.0f) * (0.0625f + 4.9375f * unit), x[std::size_t(i + j)]);
     }
+  }
+  return x;
+}
+
+/// Rows of probabilities, the largest at most 16 times the smallest.
+inline huge_array<float> make_probabilities(index_t rows, index_t cols) {
+  auto x = make_logits<float>(rows * cols);
+#pragma omp parallel for
+  for (index_t i = 0; i < rows; ++i) {
+    float* const row = x.get() + i * cols;
+    float total = 0;
+    for (index_t c = 0; c < cols; ++c) total += row[c] = 1 + 3 * std::abs(row[c]);
+    for (index_t c = 0; c < cols; ++c) row[c] /= total;
   }
   return x;
 }

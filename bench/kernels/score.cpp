@@ -34,6 +34,19 @@ void three_scores(benchmark::State& state) {
   score_rows<T>(state, {acquisition::entropy, acquisition::margin, acquisition::least_confidence});
 }
 
+void entropy_of_probabilities(benchmark::State& state) {
+  const index_t rows = state.range(0), cols = state.range(1);
+  const auto x = bench::make_probabilities(rows, cols);
+  const auto scores = bench::make_huge<float>(std::size_t(rows));
+  for (auto _ : state) {
+    score(cpu{int(state.range(2))}, matrix_view<const float>{x.get(), rows, cols}, outputs::probabilities,
+          acquisition::entropy, {scores.get(), rows});
+    benchmark::DoNotOptimize(scores.get());
+  }
+  state.SetItemsProcessed(state.iterations() * rows);
+  state.SetBytesProcessed(state.iterations() * rows * (cols + 1) * 4);
+}
+
 void shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"rows", "cols", "threads"})->Unit(benchmark::kMillisecond)->UseRealTime();
   for (index_t threads : {1, 2})
@@ -45,6 +58,7 @@ BENCHMARK_TEMPLATE(entropy, float)->Apply(shapes);
 BENCHMARK_TEMPLATE(entropy, float16)->Apply(shapes);
 BENCHMARK_TEMPLATE(three_scores, float)->Apply(shapes);
 BENCHMARK_TEMPLATE(three_scores, float16)->Apply(shapes);
+BENCHMARK(entropy_of_probabilities)->Apply(shapes);
 
 }  // namespace
 }  // namespace poolwise

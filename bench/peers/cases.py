@@ -1,11 +1,13 @@
 """The cases: data, who enters, and how a result is held to what it claims.
 
 An entrant is a function of the data that returns the call to be timed; imports, views and compilation are its
-preparation. Numpy, numba and FAISS entrants are what one would write by hand today.
+preparation. C++, numpy, numba and FAISS entrants are what one would write by hand today.
 """
 
+import ctypes
 import dataclasses
 import gzip
+import pathlib
 import typing
 
 import numpy as np
@@ -16,6 +18,7 @@ class Entrant:
     name: str
     claims: str
     prepare: typing.Callable  # (data, threads) -> call
+    environment: str = "by_hand"
 
 
 @dataclasses.dataclass
@@ -47,6 +50,35 @@ def softmax(z):
 
 def plain_entropy(p):
     return -(p * np.log(np.where(p > 0, p, 1))).sum(axis=-1)
+
+
+def one_thread(prepare):
+    return lambda data, threads: prepare(data, 1)
+
+
+def plain():
+    """The loops of plain.cpp."""
+    return ctypes.CDLL(pathlib.Path(__file__).resolve().parents[2] / "build" / "peers" / "libplain.so")
+
+
+def address(array):
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def plain_rows(function, name, width=None):
+    """A loop over `data[name]`, [..., rows, classes], that writes a float or `width` of them for each row."""
+    def prepare(data, threads):
+        x, loop = data[name], getattr(plain(), function)
+        rows = x.shape[-2]
+
+        def run():
+            out = np.empty(rows if width is None else (rows, width), np.float32)
+            loop(address(x), *map(ctypes.c_int64, x.shape), address(out), ctypes.c_int(threads))
+            return out
+
+        return run
+
+    return prepare
 
 
 def compiled(function):
@@ -179,13 +211,71 @@ def score_case(rows, cols, name):
     return Case(name, [rows // 4, rows], make, lambda data, n: {"logits": data["logits"][:n]},
                 lambda data: data["logits"].nbytes, "read", three_scores_check, [
                     Entrant("Poolwise", all_three, poolwise_scores),
-                    Entrant("Poolwise, one thread", all_three, lambda data, threads: poolwise_scores(data, 1)),
-                    Entrant("numba by hand", all_three, numba_scores),
+                    Entrant("Poolwise, one thread", all_three, one_thread(poolwise_scores)),
+                    Entrant("C++ with OpenMP", all_three, plain_rows("plain_scores", "logits", 3)),
+                    Entrant("C++, one thread", all_three, one_thread(plain_rows("plain_scores", "logits", 3))),
+                    Entrant("numba by hand", all_three, numba_scores, "numba"),
                     Entrant("numpy in blocks", one, numpy_entropy),
                     Entrant("numexpr", one, numexpr_entropy),
                     Entrant("scipy", one, scipy_entropy),
-                    Entrant("scikit-activeml", one, skactiveml_entropy),
-                    Entrant("modAL", one, modal_entropy),
+                    Entrant("scikit-activeml", one, skactiveml_entropy, "scikit-activeml"),
+                    Entrant("modAL", one, modal_entropy, "modal"),
+                ])
+
+
+# ---- scores of probabilities
+
+def entropy_check(data, scores, claims):
+    some = np.linspace(0, len(data["probs"]) - 1, 997).astype(int)
+    np.testing.assert_allclose(scores[some], plain_entropy(data["probs"][some].astype(np.float64)), atol=2e-5)
+
+
+def poolwise_entropy(data, threads):
+    import poolwise
+
+    return lambda: poolwise.score(data["probs"], "entropy", kind="probabilities", threads=threads)
+
+
+def numpy_entropy_of_probabilities(data, threads):
+    p = data["probs"]
+
+    def run():
+        out = np.empty(len(p), np.float32)
+        for rows in blocks(*p.shape):
+            out[rows] = -(p[rows] * np.log(p[rows])).sum(axis=1)
+        return out
+
+    return run
+
+
+def scipy_entropy_of_probabilities(data, threads):
+    import scipy.special
+
+    return lambda: scipy.special.entr(data["probs"]).sum(axis=1)
+
+
+def skactiveml_entropy_of_probabilities(data, threads):
+    from skactiveml.pool import uncertainty_scores
+
+    return lambda: uncertainty_scores(data["probs"], method="entropy")
+
+
+def probabilities_case(rows, cols):
+    def make(n):
+        random = np.random.default_rng(4)
+        p = np.empty((n, cols), np.float32)
+        for part in blocks(n, cols):
+            p[part] = softmax(2 * random.standard_normal(p[part].shape, dtype=np.float32))
+        return {"probs": p}
+
+    return Case(f"entropy of probabilities [{rows:,}, {cols}]", [rows // 4, rows], make,
+                lambda data, n: {"probs": data["probs"][:n]}, lambda data: data["probs"].nbytes, "read", entropy_check, [
+                    Entrant("Poolwise", "entropy", poolwise_entropy),
+                    Entrant("Poolwise, one thread", "entropy", one_thread(poolwise_entropy)),
+                    Entrant("C++ with OpenMP", "entropy", plain_rows("plain_entropy", "probs")),
+                    Entrant("numpy in blocks", "entropy", numpy_entropy_of_probabilities),
+                    Entrant("scipy entr", "entropy", scipy_entropy_of_probabilities),
+                    Entrant("scikit-activeml", "entropy", skactiveml_entropy_of_probabilities, "scikit-activeml"),
                 ])
 
 
@@ -253,7 +343,41 @@ def skactiveml_kl(data, threads):
     return lambda: average_kl_divergence(data["probs"])
 
 
-def bald_case(members, rows, cols):
+def vote_entropy_check(data, scores, claims):
+    some = np.linspace(0, data["probs"].shape[1] - 1, 499).astype(int)
+    winners = data["probs"][:, some].argmax(axis=2)
+    votes = (winners[:, :, None] == np.arange(data["probs"].shape[2])).mean(axis=0)
+    np.testing.assert_allclose(scores[some], plain_entropy(votes), atol=2e-6)
+
+
+def poolwise_vote_entropy(data, threads):
+    import poolwise
+
+    return lambda: poolwise.committee(data["probs"], "vote_entropy", kind="probabilities", threads=threads)
+
+
+def numpy_vote_entropy(data, threads):
+    p = data["probs"]
+
+    def run():
+        winners = p.argmax(axis=2)
+        votes = np.stack([(winners == c).mean(axis=0) for c in range(p.shape[2])], axis=1)
+        return plain_entropy(votes)
+
+    return run
+
+
+def skactiveml_vote_entropy(data, threads):
+    from skactiveml.pool._query_by_committee import vote_entropy
+
+    def run():
+        winners = data["probs"].argmax(axis=2).T
+        return vote_entropy(winners, np.arange(data["probs"].shape[2]))
+
+    return run
+
+
+def committee_case(name, check, entrants, members, rows, cols):
     def make(n):
         random = np.random.default_rng(1)
         p = np.empty((members, n, cols), np.float32)
@@ -262,14 +386,26 @@ def bald_case(members, rows, cols):
                 member[part] = softmax(2 * random.standard_normal(member[part].shape, dtype=np.float32))
         return {"probs": p}
 
-    return Case(f"BALD, probabilities [{members}, {rows:,}, {cols}]", [rows // 4, rows], make,
+    return Case(f"{name}, probabilities [{members}, {rows:,}, {cols}]", [rows // 4, rows], make,
                 lambda data, n: {"probs": np.ascontiguousarray(data["probs"][:, :n])},
-                lambda data: data["probs"].nbytes, "read", bald_check, [
-                    Entrant("Poolwise", "BALD", poolwise_bald),
-                    Entrant("numba by hand", "BALD", numba_bald),
-                    Entrant("numpy in blocks", "BALD", numpy_bald),
-                    Entrant("scikit-activeml", "KL to consensus = BALD", skactiveml_kl),
-                ])
+                lambda data: data["probs"].nbytes, "read", check, entrants)
+
+
+def committee_cases(members, rows, cols):
+    return [committee_case("BALD", bald_check, [
+                Entrant("Poolwise", "BALD", poolwise_bald),
+                Entrant("Poolwise, one thread", "BALD", one_thread(poolwise_bald)),
+                Entrant("C++ with OpenMP", "BALD", plain_rows("plain_bald", "probs")),
+                Entrant("numba by hand", "BALD", numba_bald, "numba"),
+                Entrant("numpy in blocks", "BALD", numpy_bald),
+                Entrant("scikit-activeml", "KL to consensus = BALD", skactiveml_kl, "scikit-activeml"),
+            ], members, rows, cols),
+            committee_case("vote entropy", vote_entropy_check, [
+                Entrant("Poolwise", "vote entropy", poolwise_vote_entropy),
+                Entrant("C++ with OpenMP", "vote entropy", plain_rows("plain_vote_entropy", "probs")),
+                Entrant("numpy", "vote entropy", numpy_vote_entropy),
+                Entrant("scikit-activeml", "vote entropy", skactiveml_vote_entropy, "scikit-activeml"),
+            ], members, rows, cols)]
 
 
 # ---- top-k
@@ -290,6 +426,20 @@ def numpy_top_k(k):
             values = data["scores"][rows]
             order = np.lexsort((rows, -values))
             return rows[order], values[order]
+
+        return run
+
+    return prepare
+
+
+def plain_top_k(k):
+    def prepare(data, threads):
+        x = data["scores"]
+
+        def run():
+            rows, values = np.empty(k, np.int64), np.empty(k, np.float32)
+            plain().plain_top_k(address(x), ctypes.c_int64(len(x)), ctypes.c_int64(k), address(rows), address(values))
+            return rows, values
 
         return run
 
@@ -322,8 +472,10 @@ def top_k_case(rows, k):
                 lambda n: {"scores": np.random.default_rng(2).random(n, np.float32)},
                 lambda data, n: {"scores": data["scores"][:n]}, lambda data: data["scores"].nbytes, "read", check, [
                     Entrant("Poolwise", "k best, sorted", poolwise_top_k(k)),
+                    Entrant("Poolwise, one thread", "k best, sorted", one_thread(poolwise_top_k(k))),
+                    Entrant("C++ std::nth_element", "k best, sorted", plain_top_k(k)),
                     Entrant("numpy argpartition", "k best, sorted", numpy_top_k(k)),
-                    Entrant("FAISS kmax", "k best, sorted", faiss_top_k(k)),
+                    Entrant("FAISS kmax", "k best, sorted", faiss_top_k(k), "faiss"),
                 ])
 
 
@@ -347,6 +499,24 @@ def numpy_centers(k):
             for _ in range(k):
                 np.minimum(nearest, norms - 2 * (x @ x[last]) + norms[last], out=nearest)
                 last = int(np.argmax(nearest))
+                picks.append(last)
+            return np.array(picks)
+
+        return run
+
+    return prepare
+
+
+def plain_centers(k):
+    def prepare(data, threads):
+        x, farthest = data["points"], plain().plain_farthest
+        farthest.restype = ctypes.c_int64
+
+        def run():
+            nearest, picks, last = np.full(len(x), np.inf, np.float32), [], 0
+            for _ in range(k):
+                last = farthest(address(x), *map(ctypes.c_int64, (*x.shape, last)), address(nearest),
+                                ctypes.c_int(threads))
                 picks.append(last)
             return np.array(picks)
 
@@ -398,6 +568,7 @@ def small_text_centers(k):
     def prepare(data, threads):
         from small_text.query_strategies.coresets import greedy_coreset
 
+        # It takes places among the unlabelled rows for rows of x: right only where the two are the same.
         rows = np.arange(1, len(data["points"]))
         return lambda: rows[greedy_coreset(data["points"], rows, np.array([0]), k, distance_metric="euclidean")]
 
@@ -424,9 +595,10 @@ def k_center_case(rungs, k):
                 farthest_first_check, [
                     Entrant("Poolwise", "farthest first", poolwise_centers(k)),
                     Entrant("numpy by hand (GEMV)", "farthest first", numpy_centers(k)),
-                    Entrant("numba by hand", "farthest first", numba_centers(k)),
-                    Entrant("scikit-activeml", "farthest first", skactiveml_centers(k)),
-                    Entrant("small-text", "farthest first", small_text_centers(k)),
+                    Entrant("C++ with OpenMP (fused)", "farthest first", plain_centers(k)),
+                    Entrant("numba by hand", "farthest first", numba_centers(k), "numba"),
+                    Entrant("scikit-activeml", "farthest first", skactiveml_centers(k), "scikit-activeml"),
+                    Entrant("small-text", "farthest first", small_text_centers(k), "small-text"),
                 ], checked_rung=0)
 
 
@@ -502,34 +674,104 @@ def seeding_check(data, picks, claims):
 
 
 def badge_case(rungs, classes, features, k):
-    def make(n):
+    def make(n):  # groups of very different sizes, which uniform picks miss and a seeding finds
         random = np.random.default_rng(3)
+        group = np.minimum(random.geometric(0.02, n), 300)
+        centers = random.standard_normal((301, features), dtype=np.float32)
         return {"logits": 2 * random.standard_normal((n, classes), dtype=np.float32),
-                "features": random.standard_normal((n, features), dtype=np.float32)}
+                "features": centers[group] + np.float32(0.1) * random.standard_normal((n, features), dtype=np.float32)}
 
     return Case(f"BADGE, [{rungs[-1]:,}] x ({classes}, {features}), k = {k:,}", rungs, make,
                 lambda data, n: {name: array[:n] for name, array in data.items()},
                 lambda data: 2.0 * len(data["logits"]) * (classes + features) * k, "gemm", seeding_check, [
                     Entrant("Poolwise", "k-means++", poolwise_badge(k)),
                     Entrant("numpy, factored", "k-means++", factored_badge(k)),
-                    Entrant("scikit-learn, materialised", "k-means++", materialised_badge(k)),
+                    Entrant("scikit-learn, materialised", "k-means++", materialised_badge(k), "scikit-learn"),
+                ], checked_rung=0)
+
+
+# ---- facility location
+
+def poolwise_facility_location(k):
+    def prepare(data, threads):
+        import poolwise
+
+        return lambda: poolwise.select(strategy="facility_location", batch=k, embeddings=data["points"],
+                                       threads=threads).rows
+
+    return prepare
+
+
+def apricot_facility_location(k):
+    def prepare(data, threads):
+        from apricot import FacilityLocationSelection
+
+        return lambda: FacilityLocationSelection(k, metric="euclidean", optimizer="lazy").fit(data["points"]).ranking
+
+    return prepare
+
+
+def submodlib_facility_location(k):
+    def prepare(data, threads):
+        from submodlib import FacilityLocationFunction
+
+        def run():
+            function = FacilityLocationFunction(n=len(data["points"]), mode="dense", data=data["points"],
+                                                metric="euclidean")
+            return [row for row, _ in function.maximize(budget=k, optimizer="LazyGreedy", show_progress=False)]
+
+        return run
+
+    return prepare
+
+
+def coverage_check(data, picks, claims):
+    """The picks lie nearer to the pool than as many uniform ones."""
+    x = data["points"].astype(np.float64)
+    assert len(set(map(int, picks))) == len(picks)
+
+    def away(rows):
+        nearest = np.full(len(x), np.inf)
+        for row in rows:
+            nearest = np.minimum(nearest, ((x - x[row]) ** 2).sum(axis=1))
+        return np.sqrt(nearest).sum()
+
+    uniform = [away(np.random.default_rng(seed).choice(len(x), len(picks), replace=False)) for seed in range(5)]
+    assert away(picks) < min(uniform), "the picks cover no better than uniform ones"
+
+
+def facility_location_case(rungs, features, k):
+    def make(n):
+        random = np.random.default_rng(6)
+        centers = random.standard_normal((200, features), dtype=np.float32)
+        return {"points": centers[random.integers(200, size=n)] +
+                np.float32(0.3) * random.standard_normal((n, features), dtype=np.float32)}
+
+    return Case(f"facility location [{rungs[-1]:,}, {features}], k = {k}", rungs, make,
+                lambda data, n: {"points": data["points"][:n]}, lambda data: 2.0 * len(data["points"]) ** 2 * features,
+                "gemm", coverage_check, [
+                    Entrant("Poolwise", "neighbour graph", poolwise_facility_location(k)),
+                    Entrant("apricot, lazy", "all pairs", apricot_facility_location(k), "apricot"),
+                    Entrant("submodlib, lazy", "all pairs", submodlib_facility_location(k), "submodlib"),
                 ], checked_rung=0)
 
 
 def all_cases(quick):
     if quick:
         return [score_case(400_000, 10, "logits [400,000, 10]"), score_case(40_000, 1000, "logits [40,000, 1000]"),
-                bald_case(10, 100_000, 10), top_k_case(10_000_000, 1000), top_k_case(10_000_000, 100_000),
-                k_center_case([1000, 4000], 100), badge_case([1250, 5000], 10, 512, 100)]
+                probabilities_case(100_000, 100), *committee_cases(10, 100_000, 10),
+                top_k_case(10_000_000, 1000), top_k_case(10_000_000, 100_000),
+                k_center_case([1000, 4000], 100), badge_case([1250, 5000], 10, 512, 100),
+                facility_location_case([500, 2000], 64, 20)]
     return [score_case(4_000_000, 10, "logits [4,000,000, 10]"), score_case(400_000, 1000, "logits [400,000, 1000]"),
-            bald_case(10, 1_000_000, 10), top_k_case(100_000_000, 1000), top_k_case(100_000_000, 100_000),
-            k_center_case([3750, 15_000, 60_000], 1000), badge_case([3125, 12_500, 50_000], 10, 512, 1000)]
+            probabilities_case(1_000_000, 100), *committee_cases(10, 1_000_000, 10),
+            top_k_case(100_000_000, 1000), top_k_case(100_000_000, 100_000),
+            k_center_case([3750, 15_000, 60_000], 1000), badge_case([3125, 12_500, 50_000], 10, 512, 1000),
+            facility_location_case([1000, 4000, 16_000, 100_000], 64, 100)]
 
 
 # What a user could reach for and does not find in the table, and why.
 LEFT_OUT = {
-    "Baal, bmdal-reg, DISTIL, DeepAL": "need torch, whose only wheels for x86-64 Linux on PyPI bring all of CUDA",
-    "apricot, submodlib": "install, but select by facility location, which Poolwise's module does not have yet",
+    "Baal, bmdal-reg, DISTIL, DeepAL": "need torch, whose only wheels for x86-64 Linux on PyPI are 1.2 GB and ask for 2 GB of CUDA beside them",
     "scikit-activeml's and small-text's BADGE": "ask for a classifier of their own (small-text: in torch)",
-    "std::nth_element": "is what numpy's argpartition does; bench_kernels_topk has it in C++",
 }

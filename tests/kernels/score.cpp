@@ -67,10 +67,10 @@ real exact(const reference::row& x, outputs kind, acquisition which) {
 
 // How far a score may lie from the exact one. A term e^d is off by |d| units (the rounding of d = z - max) and
 // 3 more (exp). Only terms with d > -30 weigh anything here. S' passes at most 64 additions within a partial
-// sum, 3 to join these, and 2 to join the chunks: 102 units relative to S'; a quotient adds 3.
+// sum, 5 to join these, and 3 to join the chunks: 105 units relative to S'; a quotient adds 4.
 // For probabilities every score but entropy is one or two roundings of numbers up to 2 away.
 real tolerance(real want, outputs kind, acquisition which) {
-  const real sum = 105 * unit;
+  const real sum = 109 * unit;
   switch (which) {
     case acquisition::entropy:
       return 4e-6L * (1 + want);  // the promise of the header
@@ -90,9 +90,10 @@ TYPED_TEST_SUITE(Score, element_types);
 
 TYPED_TEST(Score, EveryAcquisitionMatchesItsDefinitionAtEveryShape) {
   for (outputs kind : {outputs::logits, outputs::probabilities})
-    for (index_t cols :
-         {1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 31, 32, 33, 64, 65, 255, 256, 257, 259, 513, 1000})
+    for (index_t cols : {1,  2,  3,  4,  5,   7,   8,   9,   10,  15,   16,   17,   31,   32,  33,
+                         63, 64, 65, 79, 255, 256, 257, 259, 513, 1000, 2047, 2048, 2049, 4100})
       for (index_t rows : {1, 7, 16, 17, 40}) {
+        if (rows * cols > 40'000) continue;
         SCOPED_TRACE("rows " + std::to_string(rows) + " cols " + std::to_string(cols));
         auto x = reference::random_outputs<TypeParam>(kind, rows, cols, unsigned(rows * 1000 + cols));
         const auto& which = all_of(kind);
@@ -108,7 +109,7 @@ TYPED_TEST(Score, EveryAcquisitionMatchesItsDefinitionAtEveryShape) {
 
 TYPED_TEST(Score, TheSameBitsForAnyThreadCountTargetStrideAndAlignment) {
   for (outputs kind : {outputs::logits, outputs::probabilities})
-    for (index_t cols : {1, 2, 3, 4, 10, 17, 300}) {
+    for (index_t cols : {1, 2, 3, 4, 10, 17, 64, 79, 300, 2050}) {
       SCOPED_TRACE(cols);
       const index_t rows = 65536 / cols + 37;  // several blocks of work
       const auto x = reference::random_outputs<TypeParam>(kind, rows, cols, 11);
@@ -269,7 +270,7 @@ TEST(Score, ProbabilitiesAreTakenAsTheyAre) {
   EXPECT_EQ(score_of({1.0f}, outputs::probabilities, acquisition::margin), 0.0f);
   EXPECT_EQ(score_of({0, 1, 0}, outputs::probabilities, acquisition::entropy), 0.0f);
   EXPECT_EQ(score_of({-0.0f, 1}, outputs::probabilities, acquisition::entropy), 0.0f);
-  EXPECT_EQ(score_of({1e-45f, 1}, outputs::probabilities, acquisition::entropy), 0.0f);
+  EXPECT_NEAR(score_of({1e-45f, 1}, outputs::probabilities, acquisition::entropy), 0.0f, 2e-36f);
   EXPECT_EQ(score_of({0.5f, 0.5f}, outputs::probabilities, acquisition::ratio), 1.0f);
   EXPECT_EQ(score_of({0.25f, 0.75f}, outputs::probabilities, acquisition::margin), 0.5f);
   // Not renormalised: 0.9995 in all keeps its own largest.
@@ -287,6 +288,7 @@ struct bad_row {
 TYPED_TEST(Score, ARowWithoutADistributionScoresNaNAloneAndSaysWhy) {
   const std::vector<bad_row<TypeParam>> bad{
       {outputs::logits, {0, 1, nan}, "holds NaN in column 2"},
+      {outputs::logits, {nan, 0, 1}, "holds NaN in column 0"},
       {outputs::logits, {nan, inf, 0}, "holds NaN in column 0"},
       {outputs::logits, {0, inf, 1}, "holds +Inf in column 1"},
       {outputs::logits, {-inf, -inf, inf}, "holds +Inf in column 2"},
@@ -368,8 +370,9 @@ TYPED_TEST(Score, TheOutputGradientMatchesItsDefinition) {
       for (index_t i = 0; i < rows; ++i) {
         const auto d = reference::distribution_of(kind, x.values(i));
         for (index_t c = 0; c < cols; ++c) {
-          if (std::size_t(c) == d.argmax)
-            EXPECT_EQ(a(i, c), -confidence[std::size_t(i)]);
+          const real missing = confidence[std::size_t(i)];
+          if (std::size_t(c) == d.argmax)  // the sums of `score`, perhaps in another order
+            EXPECT_NEAR(a(i, c), -missing, 2 * tolerance(missing, kind, acquisition::least_confidence));
           else
             ASSERT_NEAR(a(i, c), d.p[std::size_t(c)], 140 * unit * d.p[std::size_t(c)] + 2e-38L)
                 << i << ' ' << c;

@@ -35,32 +35,71 @@ HWY_INLINE void store_rows(floats x, tile_column& column, int r) { hn::Store(x, 
 
 // ---- A member comes
 
-/// Adds one member's probabilities to the tile's columns from `first_column` on.
-template <outputs Kind>
-struct mixing {
-  const chunk& x;
-  normaliser<Kind> probability;
+/// Adds one member's probabilities to a tile, lane by lane from `row` on.
+struct mixer {
   tile into;
-  index_t first_column;
   int row;
   floats seen, share;  // the members before this one, and the weight of a deviation from their mean
 
-  template <int>
-  HWY_INLINE void step(index_t c) {
-    const floats p = probability(x.load(c));
-    const floats sum = load_rows(into.sum[first_column + c], row);
-    store_rows(hn::Add(sum, p), into.sum[first_column + c], row);
+  HWY_INLINE mixer(const tile& t, int r, index_t members)
+      : into(t),
+        row(r),
+        seen(all(float(std::max<index_t>(members, 1)))),
+        share(all(float(members) / float(members + 1))) {}
+
+  HWY_INLINE void add(index_t c, floats p) const {
+    const floats sum = load_rows(into.sum[c], row);
+    store_rows(hn::Add(sum, p), into.sum[c], row);
     if (into.deviations == nullptr) return;
     // Welford's update with the mean as sum / seen: no difference of large sums, so members that agree
     // have a deviation of rounding size.
     const floats off = hn::Sub(p, hn::Div(sum, seen));
-    const floats gathered = load_rows(into.deviations[first_column + c], row);
-    store_rows(fma(hn::Mul(off, off), share, gathered), into.deviations[first_column + c], row);
+    const floats gathered = load_rows(into.deviations[c], row);
+    store_rows(fma(hn::Mul(off, off), share, gathered), into.deviations[c], row);
   }
 };
 
-struct unseen {
-  HWY_INLINE void see(index_t, floats) const {}
+/// Logits: mixed in once their row has been folded.
+template <outputs Kind>
+struct mixing {
+  mixer into;
+  normaliser<Kind> probability;
+
+  template <int>
+  HWY_INLINE void see(index_t c, floats x) const {
+    into.add(c, probability(x));
+  }
+};
+
+/// The same from the terms that the fold has left.
+struct mixing_terms {
+  mixer into;
+  floats scale;
+  const chunk& terms;
+
+  template <int>
+  HWY_INLINE void step(index_t c) const {
+    into.add(c, hn::Mul(terms.load(c), scale));
+  }
+};
+
+/// Probabilities: mixed in while they are folded. What a row without a distribution leaves is not looked at.
+template <class Fold>
+struct mixing_fold : Fold {
+  mixer into;
+
+  HWY_INLINE mixing_fold(chunk& room, const mixer& m) : Fold(room), into(m) {}
+
+  template <int Part>
+  HWY_INLINE void see(index_t c, floats p) {
+    Fold::template see<Part>(c, p);
+    into.add(c, p);
+  }
+
+  HWY_INLINE void see_four(index_t c, const floats (&p)[4]) {
+    Fold::see_four(c, p);
+    for (int j = 0; j < 4; ++j) into.add(c + j, p[j]);
+  }
 };
 
 HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
@@ -69,48 +108,76 @@ HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
   for (int k = 0; k < lanes; ++k) votes[winner[k]].row[row + k] += 1.0f;
 }
 
-/// Adds the rows of member number `seen` from `first` on to the rows of the tile from `row` on.
-template <outputs Kind, bool Votes, class T>
-HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t seen, tile into, int row,
-                            index_t to_next, chunk& room, member_record* record) {
-  const row_window<T> window(x, first);
-  const auto fold =
-      fold_rows<fold_of<Kind, T, tracking{.argmax = Votes, .terms = true}>>(window, to_next, room);
-  const auto probability = fold.to_probabilities();
+/// Notes what a member's fold says of the rows of the tile from `row` on.
+template <tracking Track, class Fold>
+HWY_INLINE void note(const Fold& fold, const tile& into, int row, member_record* record) {
   const floats entropy = only_where(fold.valid(), fold.entropy());
   store_rows(hn::Add(load_rows(*into.entropy, row), entropy), *into.entropy, row);
-  if constexpr (Votes) count_votes(fold.argmax, row, into.votes);
-  if (record != nullptr) {
-    store_rows(probability.largest, record->largest, row);
-    store_rows(probability.scale, record->scale, row);
-    store_rows(hn::Neg(entropy), record->divergence, row);
-  }
-  const floats before = all(float(std::max<index_t>(seen, 1)));
-  const floats share = all(float(seen) / float(seen + 1));
-  if (x.cols <= chunk_columns) {  // the fold has left the terms
-    mixing<outputs::probabilities> mix{room, {probability.largest, probability.scale}, into, 0, row, before,
-                                       share};
-    each_column(x.cols, mix);
-    return;
-  }
-  for (index_t begin = 0; begin < x.cols; begin += chunk_columns) {
-    const index_t end = std::min(x.cols, begin + chunk_columns);
-    read_chunk(window, begin, end, room, unseen());
-    mixing<Kind> mix{room, probability, into, begin, row, before, share};
-    each_column(end - begin, mix);
+  if constexpr (Track.argmax) count_votes(fold.argmax, row, into.votes);
+  if (record == nullptr) return;
+  const auto probability = fold.to_probabilities();
+  store_rows(probability.largest, record->largest, row);
+  store_rows(probability.scale, record->scale, row);
+  store_rows(hn::Neg(entropy), record->divergence, row);
+}
+
+/// Adds the rows of member number `seen` from `first` on to the rows of the tile from `row` on.
+template <outputs Kind, tracking Track, class T>
+HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t seen, const tile& into,
+                            int row, index_t to_next, chunk& room, member_record* record) {
+  const row_window<T> window(x, first);
+  const mixer mix(into, row, seen);
+  if constexpr (Kind == outputs::probabilities) {
+    mixing_fold<fold_of<Kind, T, Track>> fold(room, mix);
+    fold_rows<Kind>(window, to_next, fold);
+    note<Track>(fold, into, row, record);
+  } else {
+    fold_of<Kind, T, Track> fold(room);
+    fold_rows<Kind>(window, to_next, fold);
+    note<Track>(fold, into, row, record);
+    const auto probability = fold.to_probabilities();
+    if constexpr (Track.terms) {
+      mixing_terms terms{mix, probability.scale, room};
+      each_column(x.cols, terms);
+    } else {
+      mixing<Kind> again{mix, probability};
+      read_columns(window, 0, x.cols, again);
+    }
   }
 }
 
 /// Adds up to `tile_rows` rows of a member, from `first` on. The rows read next lie `to_next` elements from
 /// these.
-template <outputs Kind, class T>
-void add_tile(const matrix_view<const T>& x, index_t first, index_t seen, tile into, index_t to_next,
+template <outputs Kind, tracking Track, class T>
+void add_tile(const matrix_view<const T>& x, index_t first, index_t seen, const tile& into, index_t to_next,
               chunk& room, member_record* record) {
-  for (int row = 0; row < tile_rows && first + row < x.rows; row += lanes) {
-    if (into.votes != nullptr)
-      add_lanes<Kind, true>(x, first + row, seen, into, row, to_next, room, record);
+  for (int row = 0; row < tile_rows && first + row < x.rows; row += lanes)
+    add_lanes<Kind, Track>(x, first + row, seen, into, row, to_next, room, record);
+}
+
+template <outputs Kind, class T>
+void add_tile(const matrix_view<const T>& x, index_t first, index_t seen, const tile& into, index_t to_next,
+              chunk& room, member_record* record) {
+  const bool votes = into.votes != nullptr;
+  const auto add = [&](auto add_as) HWY_ATTR { add_as(x, first, seen, into, to_next, room, record); };
+  if constexpr (Kind == outputs::probabilities) {
+    if (votes && into.entropies_matter)
+      add(add_tile<Kind, tracking{.entropy = true, .argmax = true}, T>);
+    else if (votes)
+      add(add_tile<Kind, tracking{.argmax = true}, T>);
+    else if (into.entropies_matter)
+      add(add_tile<Kind, tracking{.entropy = true}, T>);
     else
-      add_lanes<Kind, false>(x, first + row, seen, into, row, to_next, room, record);
+      add(add_tile<Kind, tracking{}, T>);
+  } else if (x.cols <= chunk_columns) {
+    if (votes)
+      add(add_tile<Kind, tracking{.argmax = true, .terms = true}, T>);
+    else
+      add(add_tile<Kind, tracking{.terms = true}, T>);
+  } else if (votes) {
+    add(add_tile<Kind, tracking{.argmax = true}, T>);
+  } else {
+    add(add_tile<Kind, tracking{}, T>);
   }
 }
 
@@ -145,7 +212,7 @@ HWY_INLINE floats total_over(const tile_column* columns, index_t cols, int row, 
 
 struct add_entropy_of_mean {
   floats members;
-  HWY_INLINE floats operator()(floats sum, floats x) const { return add_entropy(sum, hn::Div(x, members)); }
+  HWY_INLINE floats operator()(floats bits, floats x) const { return add_entropy(bits, hn::Div(x, members)); }
 };
 
 struct add_root_of_mean {
@@ -154,6 +221,11 @@ struct add_root_of_mean {
     return hn::Add(sum, hn::Sqrt(hn::Div(x, members)));
   }
 };
+
+/// The entropy, in nats, of the mean of the `members` values that each column sums.
+HWY_INLINE floats entropy_of_mean(const tile_column* columns, index_t cols, int row, floats members) {
+  return hn::Mul(all(ln2), total_over(columns, cols, row, add_entropy_of_mean{members}));
+}
 
 /// 1 - the largest count's share of the members.
 HWY_INLINE floats missing_votes(const tile_column* votes, index_t cols, int row, floats members) {
@@ -174,14 +246,14 @@ void finish_tile(const tile& t, index_t cols, index_t members, std::span<const d
     for (std::size_t d = 0; d < which.size(); ++d) {
       switch (which[d]) {
         case disagreement::bald:
-          s = hn::Sub(total_over(t.sum, cols, row, add_entropy_of_mean{e}), mean_entropy);
+          s = hn::Sub(entropy_of_mean(t.sum, cols, row, e), mean_entropy);
           s = hn::Max(s, all(0));
           break;
         case disagreement::consensus_entropy:
-          s = total_over(t.sum, cols, row, add_entropy_of_mean{e});
+          s = entropy_of_mean(t.sum, cols, row, e);
           break;
         case disagreement::vote_entropy:
-          s = total_over(t.votes, cols, row, add_entropy_of_mean{e});
+          s = entropy_of_mean(t.votes, cols, row, e);
           break;
         case disagreement::variation_ratio:
           s = missing_votes(t.votes, cols, row, e);
@@ -201,31 +273,30 @@ void finish_tile(const tile& t, index_t cols, index_t members, std::span<const d
 /// ln of the mean distribution; 0 where the mean is 0, for there every member's probability is 0.
 HWY_INLINE floats log_of_mean(floats sum, floats members) {
   const floats mean = hn::Div(sum, members);
-  return hn::IfThenElseZero(hn::Ge(mean, all(smallest_normal)), log_normal(mean));
+  return hn::IfThenElseZero(hn::Ge(mean, all(smallest_normal)), hn::Mul(all(ln2), log2_normal(mean)));
 }
 
-/// Sums p ln pbar over a chunk.
+/// Sums p ln pbar over a chunk of columns from `begin` on.
 template <outputs Kind>
 struct crossing {
-  const chunk& x;
   normaliser<Kind> probability;
   const chunk& logs;
+  index_t begin;
   column_sum sum;
 
-  HWY_INLINE crossing(const chunk& columns, const normaliser<Kind>& p, const chunk& l)
-      : x(columns), probability(p), logs(l) {}
+  HWY_INLINE crossing(const normaliser<Kind>& p, const chunk& l, index_t b)
+      : probability(p), logs(l), begin(b) {}
 
   template <int Part>
-  HWY_INLINE void step(index_t c) {
-    sum.part[Part] = fma(probability(x.load(c)), logs.load(c), sum.part[Part]);
+  HWY_INLINE void see(index_t c, floats x) {
+    sum.part[Part] = fma(probability(x), logs.load(c - begin), sum.part[Part]);
   }
 };
 
 /// max_e KL(p^e || pbar), where KL = -H[p^e] - sum_c p_c ln pbar_c and the records begin at -H[p^e].
 template <outputs Kind, class T>
 void find_max_kl(const cube_view<const T>& x, index_t first, const tile& t, std::span<member_record> records,
-                 chunk& room, tile_column& max_kl) {
-  chunk logs;
+                 chunk& logs, tile_column& max_kl) {
   for (int row = 0; row < tile_rows && first + row < x.rows; row += lanes) {
     for (index_t begin = 0; begin < x.cols; begin += chunk_columns) {
       const index_t end = std::min(x.cols, begin + chunk_columns);
@@ -234,9 +305,8 @@ void find_max_kl(const cube_view<const T>& x, index_t first, const tile& t, std:
       for (index_t k = 0; k < x.members; ++k) {
         auto& record = records[std::size_t(k)];
         const row_window<T> window(x.member(k), first + row);
-        read_chunk(window, begin, end, room, unseen());
-        crossing<Kind> cross(room, {load_rows(record.largest, row), load_rows(record.scale, row)}, logs);
-        each_column(end - begin, cross);
+        crossing<Kind> cross({load_rows(record.largest, row), load_rows(record.scale, row)}, logs, begin);
+        read_columns(window, begin, end, cross);
         const floats divergence = hn::Sub(load_rows(record.divergence, row), cross.sum.total());
         store_rows(divergence, record.divergence, row);
       }

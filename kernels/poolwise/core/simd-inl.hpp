@@ -1,4 +1,4 @@
-// Vectors of floats, one pool row a lane: multiply-add, exp, log, log1p, and the load that turns rows into
+// Vectors of floats, one pool row a lane: multiply-add, exp, log2, log1p, and the load that turns rows into
 // lanes. A lane never looks at its neighbours, so a row's numbers have the same bits whatever the vector is
 // wide. Compiled once a target: include after hwy/foreach_target.h, with the same toggle as highway.h.
 #if defined(POOLWISE_CORE_SIMD_INL_HPP) == defined(HWY_TARGET_TOGGLE)
@@ -41,6 +41,15 @@ HWY_INLINE floats fma(floats a, floats b, floats c) {
 #endif
 }
 
+/// c - a * b, rounded once.
+HWY_INLINE floats fnma(floats a, floats b, floats c) {
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
+  return fma(hn::Neg(a), b, c);
+#else
+  return hn::NegMulAdd(a, b, c);
+#endif
+}
+
 /// The lower end of what `exp_clamped` takes: e^-88 is below every normal float and comes out as 0.
 inline constexpr float exp_floor = -88.0f;
 
@@ -62,50 +71,83 @@ HWY_INLINE floats lesser(floats a, floats b) {
 #endif
 }
 
-/// e^x for x in [exp_floor, 0] or NaN; e^0 is 1 to the bit. Relative error below 2.5e-7 + 1.4e-8 |x|.
-/// e^x = 2^n 2^f with n + f = x log2(e), |f| <= 1/2; 2^f by a minimax polynomial of degree 5 (relative
-/// error 1.1e-7). f is rounded once; the second term of the error is that of log2(e) in fp32.
-HWY_INLINE floats exp_clamped(floats x) {
-  // Adding 1.5 * 2^23 rounds to an integer, in the low bits; adding the exponent bias as well leaves there
-  // the very exponent field of 2^n. At n = -127 the field is 0 and so is 2^n.
-  const floats magic = all(0x1.8p23f + 127.0f), log2_e = all(0x1.715476p+0f);
-  const floats biased = fma(x, log2_e, magic);
-  const floats f = fma(x, log2_e, hn::Sub(magic, biased));
-  floats y = fma(all(0x1.5ca84ep-10f), f, all(0x1.3cdbdp-7f));
-  y = fma(y, f, all(0x1.c6b3bp-5f));
-  y = fma(y, f, all(0x1.ebf9fp-3f));
-  y = fma(y, f, all(0x1.62e43p-1f));
-  y = fma(y, f, all(1.0f));
-  const floats power = hn::BitCast(floats_tag(), hn::ShiftLeft<23>(hn::BitCast(ints_tag(), biased)));
-  return hn::Mul(y, power);
+/// max(a, b), and NaN where b is NaN.
+HWY_INLINE floats greater(floats a, floats b) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  return hn::Max(a, b);  // as above
+#else
+  return hn::IfThenElse(hn::Gt(a, b), a, b);
+#endif
 }
 
-/// ln x for normal, positive, finite x; relative error below 2e-7.
-/// x = 2^n (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2); ln(1+f) = f - f^2/2 + f^3 Q(f), Q minimax (3e-8).
-HWY_INLINE floats log_normal(floats x) {
+/// N vectors whose operations take turns, so that the latency of one hides behind the others.
+template <int N>
+using vectors = floats[N];
+
+/// y = e^x for x in [exp_floor, 0] or NaN; e^0 is 1 to the bit. Relative error below 2.5e-7 + 1.4e-8 |x|.
+/// e^x = 2^n 2^f with n + f = x log2(e), |f| <= 1/2; 2^f by a minimax polynomial of degree 5 (relative
+/// error 1.1e-7). f is rounded once; the second term of the error is that of log2(e) in fp32.
+template <int N>
+HWY_INLINE void exp_clamped(const vectors<N>& x, vectors<N>& y) {
+  // Adding 1.5 * 2^23 rounds to an integer, in the low bits; adding the exponent bias as well leaves there
+  // the very exponent field of 2^n. At n = -127 the field is 0 and so is 2^n.
+  constexpr float magic = 0x1.8p23f + 127.0f, log2_e = 0x1.715476p+0f;
+  constexpr float coefficients[] = {0x1.3cdbdp-7f, 0x1.c6b3bp-5f, 0x1.ebf9fp-3f, 0x1.62e43p-1f, 1.0f};
+  vectors<N> biased, f;
+  for (int i = 0; i < N; ++i) biased[i] = fma(x[i], all(log2_e), all(magic));
+  for (int i = 0; i < N; ++i) f[i] = hn::Sub(all(magic), biased[i]);
+  for (int i = 0; i < N; ++i) f[i] = fma(x[i], all(log2_e), f[i]);
+  for (int i = 0; i < N; ++i) y[i] = all(0x1.5ca84ep-10f);
+  for (const float c : coefficients)
+    for (int i = 0; i < N; ++i) y[i] = fma(y[i], f[i], all(c));
+  for (int i = 0; i < N; ++i) {
+    const floats power = hn::BitCast(floats_tag(), hn::ShiftLeft<23>(hn::BitCast(ints_tag(), biased[i])));
+    y[i] = hn::Mul(y[i], power);
+  }
+}
+
+HWY_INLINE floats exp_clamped(floats x) {
+  const vectors<1> in{x};
+  vectors<1> out;
+  exp_clamped<1>(in, out);
+  return out[0];
+}
+
+inline constexpr float ln2 = 0x1.62e43p-1f;
+
+/// y = log2 x for normal, positive, finite x, exactly 0 at 1; relative error below 1.5e-7.
+/// x = 2^n (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2); log2(1+f) = f P(f), P minimax of degree 8 (3e-8).
+template <int N>
+HWY_INLINE void log2_normal(const vectors<N>& x, vectors<N>& y) {
+  constexpr float coefficients[] = {-0x1.a87cfap-3f, 0x1.b9c92p-3f,  -0x1.e95beap-3f, 0x1.26d384p-2f,
+                                    -0x1.715c4ep-2f, 0x1.ec73d6p-2f, -0x1.71547p-1f,  0x1.715476p+0f};
   const ints_tag i32;
   const ints half_root = hn::Set(i32, 0x3f3504f3);  // the bits of sqrt(1/2)
-  const ints above = hn::Sub(hn::BitCast(i32, x), half_root);
-  const floats n = hn::ConvertTo(floats_tag(), hn::ShiftRight<23>(above));
-  const ints fraction = hn::And(above, hn::Set(i32, 0x007fffff));
-  const floats f = hn::Sub(hn::BitCast(floats_tag(), hn::Add(fraction, half_root)), all(1.0f));
-  floats q = fma(all(0.08700437843799591f), f, all(-0.14267486333847046f));
-  q = fma(q, f, all(0.14914767444133759f));
-  q = fma(q, f, all(-0.1657758504152298f));
-  q = fma(q, f, all(0.19963063299655914f));
-  q = fma(q, f, all(-0.2500133812427521f));
-  q = fma(q, f, all(0.3333390951156616f));
-  const floats square = hn::Mul(f, f);
-  floats tail = fma(hn::Mul(square, f), q, hn::Mul(n, all(-0x1.05c61p-29f)));
-  tail = fma(square, all(-0.5f), tail);
-  return fma(n, all(0x1.62e43p-1f), hn::Add(f, tail));
+  vectors<N> n, f;
+  for (int i = 0; i < N; ++i) {
+    const ints above = hn::Sub(hn::BitCast(i32, x[i]), half_root);
+    const ints fraction = hn::And(above, hn::Set(i32, 0x007fffff));
+    n[i] = hn::ConvertTo(floats_tag(), hn::ShiftRight<23>(above));
+    f[i] = hn::Sub(hn::BitCast(floats_tag(), hn::Add(fraction, half_root)), all(1.0f));
+  }
+  for (int i = 0; i < N; ++i) y[i] = all(0x1.01b6b6p-3f);
+  for (const float c : coefficients)
+    for (int i = 0; i < N; ++i) y[i] = fma(y[i], f[i], all(c));
+  for (int i = 0; i < N; ++i) y[i] = fma(y[i], f[i], n[i]);
+}
+
+HWY_INLINE floats log2_normal(floats x) {
+  const vectors<1> in{x};
+  vectors<1> out;
+  log2_normal<1>(in, out);
+  return out[0];
 }
 
 /// ln(1 + s) for s in [0, 2^100], accurate relative to itself however small s is; below 3e-7.
-HWY_INLINE floats log1p_positive(floats s) {
-  const floats u = hn::Add(all(1.0f), s);
+/// `u` is 1 + s as it rounds, and `inverse` 1 / u.
+HWY_INLINE floats log1p_positive(floats s, floats u, floats inverse) {
   const floats lost = hn::Sub(s, hn::Sub(u, all(1.0f)));
-  return hn::Add(log_normal(u), hn::Div(lost, u));
+  return fma(lost, inverse, hn::Mul(all(ln2), log2_normal(u)));
 }
 
 /// `lanes` rows as the addresses of their first column. Rows may repeat, lie apart or be unaligned.

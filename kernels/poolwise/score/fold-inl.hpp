@@ -96,34 +96,52 @@ class prefetcher {
   index_t ahead_, columns_;
 };
 
-/// A transposed chunk: column c of `lanes` rows is one vector.
+/// A transposed chunk: a column of `lanes` rows is one vector. Place -1 is for what a first column displaces.
 class chunk {
  public:
-  HWY_INLINE floats load(index_t c) const { return hn::Load(floats_tag(), values_ + (spare + c) * lanes); }
-  HWY_INLINE void store(index_t c, floats x) { hn::Store(x, floats_tag(), values_ + (spare + c) * lanes); }
+  HWY_INLINE floats load(index_t place) const {
+    return hn::Load(floats_tag(), values_ + (spare + place) * lanes);
+  }
+  HWY_INLINE void store(index_t place, floats x) {
+    hn::Store(x, floats_tag(), values_ + (spare + place) * lanes);
+  }
 
  private:
-  // A row's last columns are read together with up to three before them, and those land here.
-  static constexpr index_t spare = 3;
+  static constexpr index_t spare = 1;
   alignas(64) float values_[(spare + chunk_columns) * lanes];
 };
 
-/// Reads the columns [begin, end) of `window` into `x` and shows each to `fold.see(c, column)` in order.
-template <class Fold, class T>
-HWY_INLINE void read_chunk(const row_window<T>& window, index_t begin, index_t end, chunk& x, Fold&& fold) {
+struct no_prefetch {
+  HWY_INLINE void operator()(index_t) const {}
+};
+
+/// Shows the columns [begin, end) of `window` to body.see<(c - begin) % 4>(c, column) in order, or four at a
+/// time to body.see_four where it has that; the template argument chooses the partial sum.
+template <class Body, class T, class Prefetch = no_prefetch>
+HWY_INLINE void read_columns(const row_window<T>& window, index_t begin, index_t end, Body& body,
+                             const Prefetch& prefetch = {}) {
   index_t c = begin;
   for (; c + 4 <= end; c += 4) {
+    prefetch(c - begin);
     const four_columns four = load_columns(window.rows(), c);
-    for (int j = 0; j < 4; ++j) {
-      x.store(c - begin + j, four.column[j]);
-      fold.see(c + j, four.column[j]);
+    if constexpr (requires { body.see_four(c, four.column); }) {
+      body.see_four(c, four.column);
+    } else {
+      body.template see<0>(c, four.column[0]);
+      body.template see<1>(c + 1, four.column[1]);
+      body.template see<2>(c + 2, four.column[2]);
+      body.template see<3>(c + 3, four.column[3]);
     }
   }
   if (c == end) return;
+  // The last columns are read together with up to three before them.
+  prefetch(c - begin);
   const index_t from = std::max<index_t>(end - 4, 0);
   const four_columns four = load_columns(window.rows(), from);
-  for (int j = 0; j < 4; ++j) x.store(from - begin + j, four.column[j]);
-  for (; c < end; ++c) fold.see(c, x.load(c - begin));
+  const floats* last = four.column + (c - from);
+  body.template see<0>(c, last[0]);
+  if (c + 1 < end) body.template see<1>(c + 1, last[1]);
+  if (c + 2 < end) body.template see<2>(c + 2, last[2]);
 }
 
 // ---- Scores out
@@ -166,56 +184,52 @@ struct chunk_sum {
   }
 };
 
-struct no_prefetch {
-  HWY_INLINE void operator()(index_t) const {}
-};
-
-/// Calls body.step<c % 4>(c) for c = 0 .. n-1; the template argument chooses the partial sum.
+/// Calls body.step<c % 4>(c) for c = 0 .. n-1, or body.step_two<c % 4>(c) for c and c + 1 where it has that;
+/// the template argument chooses the partial sum.
 template <class Body, class Prefetch = no_prefetch>
 HWY_INLINE void each_column(index_t n, Body& body, const Prefetch& prefetch = {}) {
   index_t c = 0;
   for (; c + 4 <= n; c += 4) {
     prefetch(c);
-    body.template step<0>(c);
-    body.template step<1>(c + 1);
-    body.template step<2>(c + 2);
-    body.template step<3>(c + 3);
+    if constexpr (requires { body.template step_two<0>(c); }) {
+      body.template step_two<0>(c);
+      body.template step_two<2>(c + 2);
+    } else {
+      body.template step<0>(c);
+      body.template step<1>(c + 1);
+      body.template step<2>(c + 2);
+      body.template step<3>(c + 3);
+    }
   }
   if (c < n) body.template step<0>(c);
   if (c + 1 < n) body.template step<1>(c + 1);
   if (c + 2 < n) body.template step<2>(c + 2);
 }
 
-/// sum + -p ln p, with 0 ln 0 = 0. Below the normal floats everything is 0: it is worth less than 2e-36.
+/// sum + -p log2 p, with 0 log2 0 = 0. Below the normal floats it is worth less than 2e-36.
+template <int N>
+HWY_INLINE void add_entropies(const vectors<N>& p, vectors<N>& sum) {
+  vectors<N> normal, log;
+  for (int i = 0; i < N; ++i) normal[i] = hn::Max(p[i], all(smallest_normal));
+  log2_normal<N>(normal, log);
+  for (int i = 0; i < N; ++i) sum[i] = fnma(p[i], log[i], sum[i]);
+}
+
 HWY_INLINE floats add_entropy(floats sum, floats p) {
-  const floats weight = hn::IfThenElseZero(hn::Ge(p, all(smallest_normal)), p);
-  return fma(hn::Neg(weight), log_normal(p), sum);
+  const vectors<1> in{p};
+  vectors<1> out{sum};
+  add_entropies<1>(in, out);
+  return out[0];
 }
 
 // ---- Folds
 
-/// What a fold notes of a row's largest values besides the largest one.
+/// What a fold notes of a row beside whether it has a distribution.
 struct tracking {
-  bool second = false;  ///< the second largest value: for margin and ratio
-  bool argmax = false;  ///< the lowest class with the largest value: for votes and gradients
-  bool terms = false;   ///< leave p, but for the row's scale, in the chunk: for the committee
-};
-
-template <tracking Track>
-struct leaders {
-  floats largest, second;
-  ints argmax;
-
-  HWY_INLINE leaders() : largest(all(-infinity)), second(largest), argmax(hn::Zero(ints_tag())) {}
-
-  HWY_INLINE void see(index_t c, floats x) {
-    if constexpr (Track.argmax) {
-      const auto leads = hn::RebindMask(ints_tag(), hn::Gt(x, largest));
-      argmax = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax);
-    }
-    if constexpr (Track.second) second = hn::Max(second, hn::Min(largest, x));
-    largest = hn::Max(largest, x);
-  }
+  bool entropy = false;  ///< the entropy of probabilities; logits give it always, and their largest value
+  bool second = false;   ///< the second largest value, of which the largest is part: for margin and ratio
+  bool argmax = false;   ///< the lowest class with the largest value, which is part: for votes and gradients
+  bool terms = false;    ///< leave e^(z - max) of logits in the chunk: for the committee, rows of one chunk
 };
 
 /// How a row's outputs become its class probabilities. `scale` is NaN for a row without a distribution.
@@ -229,150 +243,242 @@ struct normaliser {
   }
 };
 
-/// Logits z: with d = z - max z, `rest` S' = sum of e^d without one largest element, `weighted` T = sum d e^d.
-/// A NaN or +Inf anywhere makes S' NaN, through d.
-template <tracking Track>
-struct logit_fold : leaders<Track> {
-  chunk_sum rest, weighted;
+/// Rows of logits z once they have been read, one a lane: with d = z - max z, `rest` S' is the sum of e^d
+/// without one largest element and `weighted` T the sum of d e^d. A NaN anywhere makes S' NaN, through d.
+struct logit_rows {
+  floats largest, second, rest, weighted, whole, inverse;
 
-  HWY_INLINE logit_fold() {}
-
-  /// Adds the n columns of `x`, all of which `see` has seen; `before` is the largest value before
-  /// them, if they are not the first.
-  template <class Prefetch>
-  HWY_INLINE void add(chunk& x, index_t n, bool first, floats before, const Prefetch& prefetch) {
-    // Where all is -Inf so far any finite reference makes every e^d 0.
-    const floats reference = hn::Max(this->largest, all(std::numeric_limits<float>::lowest()));
-    const float_mask risen = hn::Gt(this->largest, before);
-    sums s(x, reference, risen);
-    each_column(n, s, prefetch);
-    if (!first) rescale(clamp_exponent(hn::Sub(before, reference)), risen);
-    weighted.add(s.weighted.total());
-    rest.add(s.rest.total());
+  /// To be called once the first four are there.
+  HWY_INLINE void finish() {
+    whole = hn::Add(all(1), rest);
+    inverse = hn::Div(all(1), whole);
   }
 
   HWY_INLINE float_mask valid() const {
-    return hn::And(hn::Eq(rest.value, rest.value), hn::Gt(this->largest, all(-infinity)));
+    return hn::And(hn::Eq(rest, rest), hn::Lt(hn::Abs(largest), all(infinity)));
   }
-  HWY_INLINE floats whole() const { return hn::Add(all(1), rest.value); }
-  HWY_INLINE floats entropy() const {
-    return hn::Sub(log1p_positive(rest.value), hn::Div(weighted.value, whole()));
-  }
-  HWY_INLINE floats least_confidence() const { return hn::Div(rest.value, whole()); }
-  HWY_INLINE floats ratio() const { return exp_clamped(clamp_exponent(hn::Sub(this->second, this->largest))); }
-  HWY_INLINE floats margin() const { return hn::Div(hn::Add(rest.value, ratio()), whole()); }
-  HWY_INLINE floats energy() const { return hn::Neg(hn::Add(this->largest, log1p_positive(rest.value))); }
+  HWY_INLINE floats entropy() const { return fnma(weighted, inverse, log_whole()); }
+  HWY_INLINE floats least_confidence() const { return hn::Mul(rest, inverse); }
+  HWY_INLINE floats ratio() const { return exp_clamped(clamp_exponent(hn::Sub(second, largest))); }
+  HWY_INLINE floats margin() const { return hn::Mul(hn::Add(rest, ratio()), inverse); }
+  HWY_INLINE floats energy() const { return hn::Neg(hn::Add(largest, log_whole())); }
   HWY_INLINE normaliser<outputs::logits> to_probabilities() const {
-    return {this->largest, only_where(valid(), hn::Div(all(1), whole()))};
+    return {largest, only_where(valid(), inverse)};
   }
 
  private:
-  /// Refers the sums to a largest element that has risen by -shift. The old one re-enters as an ordinary term.
-  HWY_INLINE void rescale(floats shift, float_mask risen) {
-    const floats shrink = exp_clamped(shift);
-    weighted.value = hn::Mul(shrink, fma(shift, whole(), weighted.value));
-    weighted.lost = hn::Mul(shrink, weighted.lost);
-    rest.value = hn::IfThenElse(risen, hn::Mul(shrink, whole()), rest.value);
-    rest.lost = hn::Mul(shrink, rest.lost);
-  }
-
-  struct sums {
-    chunk& x;
-    floats reference;
-    column_sum rest, weighted;
-    floats leader;  // the largest term so far, which the sum of the rest leaves out
-
-    /// Where the row's largest element is not among these columns, 1 stands for it.
-    HWY_INLINE sums(chunk& columns, floats r, float_mask largest_is_here)
-        : x(columns), reference(r), leader(hn::IfThenElse(largest_is_here, all(0), all(1))) {}
-
-    template <int Part>
-    HWY_INLINE void step(index_t c) {
-      const floats exponent = clamp_exponent(hn::Sub(x.load(c), reference));
-      const floats term = exp_clamped(exponent);
-      if constexpr (Track.terms) x.store(c, term);
-      // Of the leader and the newcomer the smaller joins the rest. No comparison, no mask, and ties need no
-      // count.
-      rest.part[Part] = hn::Add(rest.part[Part], lesser(leader, term));
-      leader = hn::Max(leader, term);
-      weighted.part[Part] = fma(exponent, term, weighted.part[Part]);
-    }
-  };
+  HWY_INLINE floats log_whole() const { return log1p_positive(rest, whole, inverse); }
 };
 
-/// Probabilities p: their sum, their smallest, and -sum p ln p.
-template <class T, tracking Track>
-struct probability_fold : leaders<Track> {
-  chunk_sum total, uncertainty;
-  floats lowest;
+/// Rows of probabilities p once they have been read: `bits` is -sum p log2 p.
+template <class T>
+struct probability_rows {
+  floats total, bits, lowest, largest, second;
 
-  HWY_INLINE probability_fold() : lowest(all(0)) {}
-
-  HWY_INLINE void see(index_t c, floats p) {
-    leaders<Track>::see(c, p);
-    lowest = hn::Min(lowest, p);
-  }
-
-  template <class Prefetch>
-  HWY_INLINE void add(chunk& x, index_t n, bool, floats, const Prefetch& prefetch) {
-    sums s(x);
-    each_column(n, s, prefetch);
-    total.add(s.total.total());
-    uncertainty.add(s.uncertainty.total());
-  }
+  HWY_INLINE void finish() {}
 
   /// A NaN or an infinity is in the total, a negative entry is the lowest.
   HWY_INLINE float_mask valid() const {
     constexpr float tolerance = sizeof(T) == 4 ? probability_tolerance_fp32 : probability_tolerance_16bit;
-    const floats excess = hn::Abs(hn::Sub(total.value, all(1)));
+    const floats excess = hn::Abs(hn::Sub(total, all(1)));
     return hn::And(hn::Le(excess, all(tolerance)), hn::Ge(lowest, all(0)));
   }
-  HWY_INLINE floats entropy() const { return uncertainty.value; }
-  HWY_INLINE floats least_confidence() const { return hn::Sub(all(1), this->largest); }
-  HWY_INLINE floats ratio() const { return hn::Div(second_probability(), this->largest); }
-  HWY_INLINE floats margin() const { return hn::Add(least_confidence(), second_probability()); }
+  HWY_INLINE floats entropy() const { return hn::Mul(all(ln2), bits); }
+  HWY_INLINE floats least_confidence() const { return hn::Sub(all(1), largest); }
+  HWY_INLINE floats ratio() const { return hn::Div(second, largest); }
+  HWY_INLINE floats margin() const { return hn::Add(least_confidence(), second); }
   /// Probabilities do not have it; the callers refuse.
   HWY_INLINE floats energy() const { return all(std::numeric_limits<float>::quiet_NaN()); }
   HWY_INLINE normaliser<outputs::probabilities> to_probabilities() const {
-    return {this->largest, only_where(valid(), all(1))};
+    return {largest, only_where(valid(), all(1))};
+  }
+};
+
+template <outputs Kind, class T>
+using rows_of_kind = std::conditional_t<Kind == outputs::logits, logit_rows, probability_rows<T>>;
+
+/// Refers S' and T to a largest element that has risen by -shift.
+HWY_INLINE void rescale(floats shift, chunk_sum& rest, chunk_sum& weighted) {
+  const floats shrink = exp_clamped(shift);
+  weighted.value = hn::Mul(shrink, fma(shift, rest.value, weighted.value));
+  weighted.lost = hn::Mul(shrink, weighted.lost);
+  rest.value = hn::Mul(shrink, rest.value);
+  rest.lost = hn::Mul(shrink, rest.lost);
+}
+
+/// Logits.
+///
+/// The largest element so far stays out of the chunk and takes the place of the one that displaces it: what
+/// the chunk holds when it is full is all elements but the largest. No sum has to leave that one out, and ties
+/// need no count.
+template <tracking Track>
+struct logit_fold : logit_rows {
+  ints argmax;
+
+  HWY_INLINE explicit logit_fold(chunk& room) : argmax(hn::Zero(ints_tag())), room_(room) {
+    largest = second = all(-infinity);
+  }
+
+  /// The columns from `begin` on follow, a chunk of them at most.
+  HWY_INLINE void open(index_t begin) {
+    before_ = largest;
+    // Column 0 displaces nothing.
+    begin_ = begin == 0 && !Track.terms ? 1 : begin;
+  }
+
+  template <int>
+  HWY_INLINE void see(index_t c, floats x) {
+    if constexpr (Track.argmax) {
+      const auto leads = hn::RebindMask(ints_tag(), hn::Gt(x, largest));
+      argmax = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax);
+    }
+    const floats displaced = lesser(largest, x);
+    if constexpr (Track.second) second = hn::Max(second, displaced);
+    largest = hn::Max(largest, x);
+    room_.store(c - begin_, Track.terms ? x : displaced);
+  }
+
+  /// Adds what has been seen, up to column `end`.
+  template <class Prefetch>
+  HWY_INLINE void close(index_t end, const Prefetch& prefetch) {
+    // Where all is -Inf so far any finite reference makes every e^d 0.
+    const floats reference = hn::Max(largest, all(std::numeric_limits<float>::lowest()));
+    sums s(room_, reference);
+    each_column(end - begin_, s, prefetch);
+    if (begin_ > 1) rescale(clamp_exponent(hn::Sub(before_, reference)), rest_, weighted_);
+    if (begin_ == 1) {  // place -1 holds -Inf, or the NaN of column 0
+      const floats clamped = clamp_exponent(room_.load(-1));
+      rest_.add(hn::Sub(clamped, clamped));
+    }
+    weighted_.add(s.weighted.total());
+    rest_.add(s.rest.total());
+  }
+
+  /// The rows have been seen whole.
+  HWY_INLINE void finish() {
+    rest = rest_.value;
+    weighted = weighted_.value;
+    logit_rows::finish();
   }
 
  private:
-  // A row of one class has no second: its probability is 0.
-  HWY_INLINE floats second_probability() const { return hn::Max(this->second, all(0)); }
-
   struct sums {
-    const chunk& x;
-    column_sum total, uncertainty;
+    chunk& x;
+    floats reference;
+    column_sum rest, weighted;
+    floats leader = all(0);  // where terms stay: the largest so far, which the sum of the rest leaves out
 
-    HWY_INLINE explicit sums(const chunk& columns) : x(columns) {}
+    HWY_INLINE sums(chunk& columns, floats r) : x(columns), reference(r) {}
 
     template <int Part>
     HWY_INLINE void step(index_t c) {
-      const floats p = x.load(c);
-      total.part[Part] = hn::Add(total.part[Part], p);
-      uncertainty.part[Part] = add_entropy(uncertainty.part[Part], p);
+      add<Part, 1>(c);
+    }
+    template <int Part>
+    HWY_INLINE void step_two(index_t c) {
+      add<Part, 2>(c);
+    }
+
+   private:
+    template <int Part, int N>
+    HWY_INLINE void add(index_t c) {
+      vectors<N> exponent, term;
+      for (int i = 0; i < N; ++i) exponent[i] = clamp_exponent(hn::Sub(x.load(c + i), reference));
+      exp_clamped<N>(exponent, term);
+      for (int i = 0; i < N; ++i) weighted.part[Part + i] = fma(exponent[i], term[i], weighted.part[Part + i]);
+      for (int i = 0; i < N; ++i) {
+        floats joins = term[i];
+        if constexpr (Track.terms) {
+          x.store(c + i, term[i]);
+          joins = lesser(leader, term[i]);
+          leader = hn::Max(leader, term[i]);
+        }
+        rest.part[Part + i] = hn::Add(rest.part[Part + i], joins);
+      }
     }
   };
+
+  chunk& room_;
+  index_t begin_ = 0;
+  floats before_;
+  chunk_sum rest_, weighted_;
+};
+
+/// Probabilities.
+template <class T, tracking Track>
+struct probability_fold : probability_rows<T> {
+  ints argmax;
+
+  HWY_INLINE explicit probability_fold(chunk&) : argmax(hn::Zero(ints_tag())) {
+    this->lowest = this->largest = this->second = all(0);
+  }
+
+  HWY_INLINE void open(index_t) { chunk_total_ = chunk_bits_ = column_sum(); }
+
+  template <int Part>
+  HWY_INLINE void see(index_t c, floats p) {
+    note<Part>(c, p);
+    if constexpr (Track.entropy) chunk_bits_.part[Part] = add_entropy(chunk_bits_.part[Part], p);
+  }
+
+  HWY_INLINE void see_four(index_t c, const floats (&p)[4]) {
+    note<0>(c, p[0]);
+    note<1>(c + 1, p[1]);
+    note<2>(c + 2, p[2]);
+    note<3>(c + 3, p[3]);
+    if constexpr (Track.entropy) add_entropies<4>(p, chunk_bits_.part);
+  }
+
+  template <class Prefetch>
+  HWY_INLINE void close(index_t, const Prefetch&) {
+    total_.add(chunk_total_.total());
+    if constexpr (Track.entropy) bits_.add(chunk_bits_.total());
+  }
+
+  HWY_INLINE void finish() {
+    this->total = total_.value;
+    this->bits = bits_.value;
+  }
+
+ private:
+  template <int Part>
+  HWY_INLINE void note(index_t c, floats p) {
+    if constexpr (Track.argmax) {
+      const auto leads = hn::RebindMask(ints_tag(), hn::Gt(p, this->largest));
+      argmax = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax);
+    }
+    if constexpr (Track.second) this->second = hn::Max(this->second, hn::Min(this->largest, p));
+    if constexpr (Track.second || Track.argmax) this->largest = hn::Max(this->largest, p);
+    this->lowest = hn::Min(this->lowest, p);
+    chunk_total_.part[Part] = hn::Add(chunk_total_.part[Part], p);
+  }
+
+  column_sum chunk_total_, chunk_bits_;
+  chunk_sum total_, bits_;
 };
 
 template <outputs Kind, class T, tracking Track>
 using fold_of = std::conditional_t<Kind == outputs::logits, logit_fold<Track>, probability_fold<T, Track>>;
 
-/// Folds whole rows; `x` is room to work in and holds the last chunk afterwards. The rows read next lie
-/// `to_next` elements after these; 0 if there are none.
-template <class Fold, class T>
-HWY_INLINE Fold fold_rows(const row_window<T>& window, index_t to_next, chunk& x) {
-  Fold fold;
+/// Shows the whole rows of `window` to `fold`. The rows read next lie `to_next` elements after these; 0 if
+/// there are none.
+template <outputs Kind, class Fold, class T>
+HWY_INLINE void fold_rows(const row_window<T>& window, index_t to_next, Fold& fold) {
   for (index_t begin = 0; begin < window.cols(); begin += chunk_columns) {
     const index_t end = std::min(window.cols(), begin + chunk_columns);
-    const floats before = fold.largest;
-    read_chunk(window, begin, end, x, fold);
     const bool last = end == window.cols();
     const index_t next_columns = std::min(chunk_columns, window.cols() - (last ? 0 : end));
-    fold.add(x, end - begin, begin == 0, before, prefetcher<T>(window, last ? to_next : end, next_columns));
+    const prefetcher<T> prefetch(window, last ? to_next : end, next_columns);
+    fold.open(begin);
+    if constexpr (Kind == outputs::logits) {  // the work is in closing the chunk
+      read_columns(window, begin, end, fold);
+      fold.close(end, prefetch);
+    } else {
+      read_columns(window, begin, end, fold, prefetch);
+      fold.close(end, no_prefetch());
+    }
   }
-  return fold;
+  fold.finish();
 }
 
 /// How far the next `lanes` rows of the same matrix lie from those at `first`; 0 if there are not as many.

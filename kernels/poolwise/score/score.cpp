@@ -21,50 +21,77 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "poolwise/score/fold-inl.hpp"
+#include "poolwise/score/wide-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace poolwise {
 namespace HWY_NAMESPACE {
 
-template <class Fold>
-HWY_INLINE floats score_of(const Fold& fold, acquisition which) {
+template <class Rows>
+HWY_INLINE floats score_of(const Rows& rows, acquisition which) {
   switch (which) {
     case acquisition::least_confidence:
-      return fold.least_confidence();
+      return rows.least_confidence();
     case acquisition::margin:
-      return fold.margin();
+      return rows.margin();
     case acquisition::ratio:
-      return fold.ratio();
+      return rows.ratio();
     case acquisition::entropy:
-      return fold.entropy();
+      return rows.entropy();
     case acquisition::energy:
       break;
   }
-  return fold.energy();
+  return rows.energy();
+}
+
+/// Writes what `rows`, of which the first is row `first`, score.
+template <class Rows>
+HWY_INLINE void write_scores(const Rows& rows, std::span<const acquisition> which, index_t first,
+                             const matrix_view<float>& scores) {
+  const float_mask valid = rows.valid();
+  for (std::size_t a = 0; a < which.size(); ++a)
+    write_column(only_where(valid, score_of(rows, which[a])), first, index_t(a), scores);
 }
 
 template <outputs Kind, tracking Track, class T>
 void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std::span<const acquisition> which,
                  const matrix_view<float>& scores) {
+  if (x.cols >= least_wide_columns) {
+    wide_rows<Kind, T, Track> wide;
+    for (index_t first = begin; first < end; first += tile_rows) {
+      wide.read(x, first);
+      for (int row = 0; row < tile_rows && first + row < end; row += lanes)
+        write_scores(wide.rows(row), which, first + row, scores);
+    }
+    return;
+  }
   chunk room;
   for (index_t first = begin; first < end; first += lanes) {
     const row_window<T> window(x, first);
-    const auto fold = fold_rows<fold_of<Kind, T, Track>>(window, next_rows(x, first), room);
-    const float_mask valid = fold.valid();
-    for (std::size_t a = 0; a < which.size(); ++a)
-      write_column(only_where(valid, score_of(fold, which[a])), first, index_t(a), scores);
+    fold_of<Kind, T, Track> fold(room);
+    fold_rows<Kind>(window, next_rows(x, first), fold);
+    write_scores(fold, which, first, scores);
   }
 }
 
 template <outputs Kind, class T>
 void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std::span<const acquisition> which,
                  const matrix_view<float>& scores) {
-  const bool second = std::count(which.begin(), which.end(), acquisition::margin) != 0 ||
-                      std::count(which.begin(), which.end(), acquisition::ratio) != 0;
-  if (second)
-    score_block<Kind, tracking{.second = true}>(x, begin, end, which, scores);
-  else
-    score_block<Kind, tracking{}>(x, begin, end, which, scores);
+  const auto asked = [&](acquisition a) { return std::count(which.begin(), which.end(), a) != 0; };
+  const bool second = asked(acquisition::margin) || asked(acquisition::ratio);
+  if constexpr (Kind == outputs::logits) {
+    if (second)
+      score_block<Kind, tracking{.second = true}>(x, begin, end, which, scores);
+    else
+      score_block<Kind, tracking{}>(x, begin, end, which, scores);
+  } else {
+    if (!asked(acquisition::entropy))
+      score_block<Kind, tracking{.second = true}>(x, begin, end, which, scores);
+    else if (second || asked(acquisition::least_confidence))
+      score_block<Kind, tracking{.entropy = true, .second = true}>(x, begin, end, which, scores);
+    else
+      score_block<Kind, tracking{.entropy = true}>(x, begin, end, which, scores);
+  }
 }
 
 /// Scores the rows [begin, end); both are multiples of `lanes`, unless `end` is the end of the matrix.
@@ -98,7 +125,8 @@ void gradient_block(const matrix_view<const T>& x, index_t begin, index_t end, c
   chunk room;
   for (index_t first = begin; first < end; first += lanes) {
     const row_window<T> window(x, first);
-    const auto fold = fold_rows<fold_of<Kind, T, tracking{.argmax = true}>>(window, next_rows(x, first), room);
+    fold_of<Kind, T, tracking{.argmax = true}> fold(room);
+    fold_rows<Kind>(window, next_rows(x, first), fold);
     const auto p = fold.to_probabilities();
     alignas(64) float largest[lanes], scale[lanes], missing[lanes];
     alignas(64) std::int32_t argmax[lanes];

@@ -41,10 +41,9 @@ nan_rows keep_best_rows(cpu on, const real_matrix& x, outputs kind, acquisition 
     const vector_view<float> scores{mine.scores.data(), end - begin};
     const auto bars = part_of(barred, begin, end);
     score(cpu{1}, rows_between(x, begin, end), kind, which, scores);
-    nan_rows invalid = find_nan(cpu{1}, scores, bars);
+    nan_rows invalid = mine.state.add(cpu{1}, scores, begin, bars);
     if (invalid.count > 0) invalid.first += begin;
     mine.invalid += invalid;
-    mine.state.add(cpu{1}, scores, begin, bars);
   });
   nan_rows invalid;
   for (const part& p : parts) {

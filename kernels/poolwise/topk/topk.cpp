@@ -3,12 +3,14 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "poolwise/core/detail/has_cuda.hpp"
@@ -35,11 +37,11 @@ using ints_tag = hn::RebindToSigned<floats_tag>;
 using floats = hn::Vec<floats_tag>;
 
 template <bool Ties>
-HWY_INLINE hn::Mask<floats_tag> pass(floats score, floats threshold) {
-  return Ties ? hn::Ge(score, threshold) : hn::Gt(score, threshold);
+HWY_INLINE hn::Mask<floats_tag> fails(floats score, floats threshold) {
+  return Ties ? hn::Lt(score, threshold) : hn::Le(score, threshold);
 }
 
-/// Writes the places of the scores above the threshold, or level with it if Ties; returns how many.
+/// Writes the places of the scores above the threshold, or level with it if Ties, and of NaN; returns how many.
 /// `places` has room for a whole vector beyond them.
 template <bool Ties>
 HWY_INLINE index_t passing_places(const float* scores, index_t size, float threshold, std::int32_t* places) {
@@ -50,20 +52,20 @@ HWY_INLINE index_t passing_places(const float* scores, index_t size, float thres
   const floats t = hn::Set(d, threshold);
   index_t count = 0, i = 0;
   for (; i + unroll * lanes <= size; i += unroll * lanes) {
-    const auto m0 = pass<Ties>(hn::LoadU(d, scores + i), t);
-    const auto m1 = pass<Ties>(hn::LoadU(d, scores + i + lanes), t);
-    const auto m2 = pass<Ties>(hn::LoadU(d, scores + i + 2 * lanes), t);
-    const auto m3 = pass<Ties>(hn::LoadU(d, scores + i + 3 * lanes), t);
-    if (hn::AllFalse(d, hn::Or(hn::Or(m0, m1), hn::Or(m2, m3)))) continue;
+    const auto m0 = fails<Ties>(hn::LoadU(d, scores + i), t);
+    const auto m1 = fails<Ties>(hn::LoadU(d, scores + i + lanes), t);
+    const auto m2 = fails<Ties>(hn::LoadU(d, scores + i + 2 * lanes), t);
+    const auto m3 = fails<Ties>(hn::LoadU(d, scores + i + 3 * lanes), t);
+    if (hn::AllTrue(d, hn::And(hn::And(m0, m1), hn::And(m2, m3)))) continue;
     index_t place = i;
     for (const auto m : {m0, m1, m2, m3}) {
       const auto here = hn::Iota(i32, std::int32_t(place));
-      count += index_t(hn::CompressStore(here, hn::RebindMask(i32, m), i32, places + count));
+      count += index_t(hn::CompressStore(here, hn::RebindMask(i32, hn::Not(m)), i32, places + count));
       place += lanes;
     }
   }
   for (; i < size; ++i)
-    if (Ties ? scores[i] >= threshold : scores[i] > threshold) places[count++] = std::int32_t(i);
+    if (Ties ? !(scores[i] < threshold) : !(scores[i] <= threshold)) places[count++] = std::int32_t(i);
   return count;
 }
 
@@ -150,24 +152,35 @@ std::optional<candidate> sampled_threshold(vector_view<const float> scores, inde
   return best.back();
 }
 
-/// Shows all scores to `state`, wherever `on` is, and counts the NaN.
-nan_rows keep_best(const where& on, vector_view<const float> scores, top_k_state& state) {
-  if constexpr (has_cuda) {
-    if (const auto* device = std::get_if<cuda>(&on))
-      return keep_best_cuda(*device, "top_k", scores, 0, {}, state);
-    if (const auto* devices = std::get_if<offload>(&on))
-      return keep_best_cuda(*devices, "top_k", scores, 0, {}, state);
+/// The order as a number: what comes before has the smaller one, ties have the same.
+std::uint32_t rank_of(float score) {
+  const auto bits = std::bit_cast<std::uint32_t>(score + 0.0f);  // -0 ties with 0
+  return bits >> 31 != 0 ? bits : ~bits & 0x7fffffffu;
+}
+
+/// Sorts by the order: a stable radix sort of the scores, then those that tie by row.
+void sort_by_order(std::vector<candidate>& c) {
+  constexpr std::size_t worth_it = 2048;
+  if (c.size() < worth_it) return std::sort(c.begin(), c.end(), by_order);
+  constexpr int digit_bits = 11, digits = 3;
+  constexpr std::uint32_t digit_mask = (1u << digit_bits) - 1;
+  const auto digit = [](const candidate& x, int d) { return rank_of(x.score) >> d * digit_bits & digit_mask; };
+  std::vector<std::array<std::size_t, digits>> places(std::size_t{1} << digit_bits);
+  for (const candidate& x : c)
+    for (int d = 0; d < digits; ++d) ++places[digit(x, d)][std::size_t(d)];
+  std::array<std::size_t, digits> next{};
+  for (auto& place : places)
+    for (std::size_t d = 0; d < digits; ++d) next[d] += std::exchange(place[d], next[d]);
+  std::vector<candidate> other(c.size());
+  for (int d = 0; d < digits; ++d) {
+    for (const candidate& x : c) other[places[digit(x, d)][std::size_t(d)]++] = x;
+    c.swap(other);
   }
-  const cpu host = require_cpu(on, "top_k");
-  std::vector<top_k_state> states(team(host, scores.size), state);
-  std::vector<nan_rows> nans(states.size());
-  parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
-    const auto thread = std::size_t(omp_get_thread_num());
-    nans[thread] += nan_among(between(scores, begin, end), begin, nullptr);
-    states[thread].add(cpu{1}, between(scores, begin, end), begin);
-  });
-  for (const top_k_state& part : states) state.merge(part);
-  return sum(nans);
+  for (auto first = c.begin(); first != c.end();) {
+    const auto last = std::find_if(first, c.end(), [&](const candidate& x) { return x.score != first->score; });
+    if (last - first > 1) std::sort(first, last, by_order);
+    first = last;
+  }
 }
 
 void refuse_nan(const nan_rows& nan) {
@@ -228,15 +241,15 @@ top_k_state::top_k_state(index_t k) : k_(k) {
   if (k < 0) throw value_error("top_k: k is " + std::to_string(k) + "; ask for 0 rows or more");
 }
 
-void top_k_state::add(const where& on, vector_view<const float> scores, index_t first_row,
-                      vector_view<const std::uint8_t> barred) {
+nan_rows top_k_state::add(const where& on, vector_view<const float> scores, index_t first_row,
+                          vector_view<const std::uint8_t> barred) {
   require_build_for(on, "top_k_state::add");
   require_entries("top_k_state::add", barred, scores.size);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on))
-      return void(keep_best_cuda(*device, "top_k_state::add", scores, first_row, barred, *this));
+      return keep_best_cuda(*device, "top_k_state::add", scores, first_row, barred, *this);
     if (const auto* devices = std::get_if<offload>(&on))
-      return void(keep_best_cuda(*devices, "top_k_state::add", scores, first_row, barred, *this));
+      return keep_best_cuda(*devices, "top_k_state::add", scores, first_row, barred, *this);
   }
   const cpu host = require_cpu(on, "top_k_state::add");
   const std::size_t threads = team(host, scores.size);
@@ -244,15 +257,20 @@ void top_k_state::add(const where& on, vector_view<const float> scores, index_t 
   top_k_state empty(k_);  // what this state has already ruled out, its parts need not keep either
   if (full_) empty.keep_only_before(worst_);
   std::vector<top_k_state> parts(threads, empty);
+  std::vector<nan_rows> nans(threads);
   parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
-    parts[std::size_t(omp_get_thread_num())].add_rows(between(scores, begin, end), first_row + begin,
-                                                      from(barred, begin));
+    const auto thread = std::size_t(omp_get_thread_num());
+    nan_rows nan = parts[thread].add_rows(between(scores, begin, end), first_row + begin, from(barred, begin));
+    if (nan.count > 0) nan.first += begin;
+    nans[thread] += nan;
   });
   for (const top_k_state& part : parts) merge(part);
+  return sum(nans);
 }
 
-void top_k_state::add_rows(vector_view<const float> scores, index_t first_row, const std::uint8_t* barred) {
-  if (k_ == 0) return;
+nan_rows top_k_state::add_rows(vector_view<const float> scores, index_t first_row, const std::uint8_t* barred) {
+  if (k_ == 0) return nan_among(scores, 0, barred);
+  nan_rows nan;
   std::int32_t places[chunk + most_lanes];
   for (index_t begin = 0; begin < scores.size; begin += chunk) {
     const index_t size = std::min(chunk, scores.size - begin);
@@ -263,9 +281,16 @@ void top_k_state::add_rows(vector_view<const float> scores, index_t first_row, c
     const float threshold = full_ ? worst_.score : -std::numeric_limits<float>::infinity();
     const index_t count = ties ? HWY_DYNAMIC_DISPATCH(places_from)(here, size, threshold, places)
                                : HWY_DYNAMIC_DISPATCH(places_above)(here, size, threshold, places);
-    for (index_t p = 0; p < count; ++p)
-      if (barred == nullptr || barred[begin + places[p]] == 0) add({row + places[p], here[places[p]]});
+    for (index_t p = 0; p < count; ++p) {
+      if (barred != nullptr && barred[begin + places[p]] != 0) continue;
+      const candidate c{row + places[p], here[places[p]]};
+      if (std::isnan(c.score))
+        nan += {begin + places[p], 1};
+      else
+        add(c);
+    }
   }
+  return nan;
 }
 
 void top_k_state::add(candidate c) {
@@ -297,10 +322,8 @@ std::optional<candidate> top_k_state::threshold() const { return full_ ? std::op
 
 std::vector<candidate> top_k_state::best() const {
   std::vector<candidate> best = kept_;
-  const auto end = best.begin() + std::min(k_, index_t(best.size()));
-  if (end != best.end()) std::nth_element(best.begin(), end, best.end(), by_order);
-  if (!std::is_sorted(best.begin(), end, by_order)) std::sort(best.begin(), end, by_order);
-  best.erase(end, best.end());
+  if (!std::is_sorted(best.begin(), best.end(), by_order)) sort_by_order(best);
+  if (index_t(best.size()) > k_) best.resize(std::size_t(k_));
   for (candidate& c : best) c.score += 0.0f;
   return best;
 }
@@ -357,7 +380,7 @@ std::vector<candidate> top_k(const where& on, vector_view<const float> scores, i
   const auto sweep = [&](const std::optional<candidate>& limit) {
     top_k_state best(k);
     if (limit) best.keep_only_before(*limit);
-    refuse_nan(keep_best(on, scores, best));
+    refuse_nan(best.add(on, scores));
     return best.best();
   };
   // In device memory the sample is taken where the scores are.

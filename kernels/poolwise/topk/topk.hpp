@@ -37,11 +37,11 @@ class top_k_state {
   explicit top_k_state(index_t k);
 
   /// Shows rows first_row, first_row + 1, ... with their scores. A NaN score is never kept, nor is a row whose
-  /// entry in `barred`, [rows] or empty, is not 0. On a device it waits: what is kept is kept on the host.
-  /// There the rows that pass gather as 64-bit keys, 16 B each in device memory for some 1.5 k of them at
-  /// least.
-  void add(const where& on, vector_view<const float> scores, index_t first_row = 0,
-           vector_view<const std::uint8_t> barred = {});
+  /// entry in `barred`, [rows] or empty, is not 0. Returns the NaN among the others, the first by its place in
+  /// `scores`. On a device it waits: what is kept is kept on the host. There the rows that pass gather as
+  /// 64-bit keys, 16 B each in device memory for some 1.5 k of them at least.
+  nan_rows add(const where& on, vector_view<const float> scores, index_t first_row = 0,
+               vector_view<const std::uint8_t> barred = {});
   void add(candidate c);
 
   /// Shows what `other` keeps. throws value_error unless both keep the same number.
@@ -56,7 +56,8 @@ class top_k_state {
   /// How many it keeps.
   index_t k() const { return k_; }
 
-  /// The best min(k, shown) candidates, best first. A score of -0 is given as 0, with which it ties.
+  /// The best min(k, shown) candidates, best first, in a copy of what is kept. A score of -0 is given as 0,
+  /// with which it ties.
   std::vector<candidate> best() const;
 
   /// What the state keeps, in a form that outlives the process and travels between machines: version 1, the
@@ -67,7 +68,7 @@ class top_k_state {
   static top_k_state from_bytes(std::span<const std::byte> bytes);
 
  private:
-  void add_rows(vector_view<const float> scores, index_t first_row, const std::uint8_t* barred);
+  nan_rows add_rows(vector_view<const float> scores, index_t first_row, const std::uint8_t* barred);
   void compact();
 
   index_t k_;

@@ -22,6 +22,7 @@ struct tile {
   tile_column* deviations;  ///< of the members' squared deviations from their mean
   tile_column* votes;       ///< members voting for a class
   tile_column* entropy;     ///< one element: of the members' entropies; NaN where one has no distribution
+  bool entropies_matter;    ///< or else `entropy` need only tell NaN
 };
 
 /// The accumulators of `rows` rows, at zero.
@@ -30,6 +31,7 @@ class tiles {
   tiles(index_t rows, index_t cols, std::span<const disagreement> which)
       : cols_(cols), sum_(columns(rows)), entropy_(std::size_t(blocks_of(rows, tile_rows))) {
     const auto asked = [&](disagreement d) { return std::find(which.begin(), which.end(), d) != which.end(); };
+    entropies_matter_ = asked(disagreement::bald) || asked(disagreement::max_kl);
     if (asked(disagreement::mean_std)) deviations_.resize(columns(rows));
     if (asked(disagreement::vote_entropy) || asked(disagreement::variation_ratio)) votes_.resize(columns(rows));
   }
@@ -40,7 +42,7 @@ class tiles {
     const auto place = [&](std::vector<tile_column>& array) {
       return array.empty() ? nullptr : array.data() + t * cols_;
     };
-    return {place(sum_), place(deviations_), place(votes_), entropy_.data() + t};
+    return {place(sum_), place(deviations_), place(votes_), entropy_.data() + t, entropies_matter_};
   }
 
   void clear() {
@@ -52,6 +54,7 @@ class tiles {
   std::size_t columns(index_t rows) const { return std::size_t(blocks_of(rows, tile_rows) * cols_); }
 
   index_t cols_;
+  bool entropies_matter_;
   std::vector<tile_column> sum_, deviations_, votes_, entropy_;
 };
 
