@@ -14,6 +14,7 @@
 #include "huge_array.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/dpp.hpp"
 #include "poolwise/pool/idx.hpp"
 
 extern "C" void sgemv_(const char* trans, const int* rows, const int* cols, const float* alpha, const float* a,
@@ -68,11 +69,11 @@ pool fashion_features() {
   return x;
 }
 
-/// products[i] = x.row(i) . y on all threads.
+/// products[i] = the first y.size columns of x.row(i) . y on all threads.
 void products_with(const pool& x, vector_view<const float> y, std::vector<float>& products) {
-  const int rows = int(x.rows), cols = int(x.cols), step = 1;
+  const int rows = int(x.rows), cols = int(y.size), stride = int(x.cols), step = 1;
   const float one = 1, zero = 0;
-  sgemv_("T", &cols, &rows, &one, x.values.get(), &cols, y.data, &step, &zero, products.data(), &step);
+  sgemv_("T", &cols, &rows, &one, x.values.get(), &stride, y.data, &step, &zero, products.data(), &step);
 }
 
 std::vector<float> norms_of(const pool& x) {
@@ -100,6 +101,36 @@ double plain_kcenter_seconds(const pool& x) {
     latest = std::max_element(nearest.begin(), nearest.end()) - nearest.begin();
   }
   return seconds_since(start) / plain_picks;
+}
+
+/// Of one pick, on average over `picks`, of which the first and the last are timed: pick t costs a product with
+/// the factor's first t columns.
+double plain_dpp_seconds(const pool& x, index_t picks) {
+  const auto norms = norms_of(x);
+  const float scale = -0.5f / float(x.cols);
+  std::vector<float> products(norms), variance(norms.size(), 1.0f);
+  pool factor{x.rows, picks};
+  index_t latest = 0;
+  double seconds = 0;
+  const auto step = [&](index_t t) {
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<float> explained(norms.size());
+    products_with(x, x.row(latest), products);
+    products_with(factor, {factor.row(latest).data, t}, explained);
+    const float inverse = 1 / std::sqrt(variance[std::size_t(latest)]);
+#pragma omp parallel for simd
+    for (std::size_t i = 0; i < norms.size(); ++i) {
+      const float similar = std::exp(scale * (norms[i] + norms[std::size_t(latest)] - 2 * products[i]));
+      const float element = (similar - explained[i]) * inverse;
+      factor.row(index_t(i))[t] = element;
+      variance[i] = std::max(0.0f, variance[i] - element * element);
+    }
+    latest = std::max_element(variance.begin(), variance.end()) - variance.begin();
+    seconds += seconds_since(start);
+  };
+  for (index_t t = 0; t < plain_picks / 2; ++t) step(t);
+  for (index_t t = picks - plain_picks / 2; t < picks; ++t) step(t);
+  return seconds / plain_picks;
 }
 
 double plain_badge_seconds(const pool& a, const pool& h) {
@@ -165,6 +196,22 @@ BENCHMARK(kcenter_normal)
     ->Iterations(1)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
+
+void run_dpp(benchmark::State& state, const pool& x, index_t picks) {
+  run_beside(state, plain_dpp_seconds(x, picks),
+             [&](batch_counts& counts) { return dpp(cpu{}, x, {.picks = picks}, {}, {}, &counts); });
+}
+
+void dpp_normal(benchmark::State& state) {
+  run_dpp(state, normal_pool(state.range(0), state.range(1)), state.range(2));
+}
+void dpp_fashion_features(benchmark::State& state) { run_dpp(state, fashion_features(), state.range(0)); }
+BENCHMARK(dpp_normal)
+    ->ArgNames({"rows", "cols", "picks"})
+    ->Args({60'000, 64, 500})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(dpp_fashion_features)->Arg(500)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 void badge_normal(benchmark::State& state) {
   const pool a = normal_pool(state.range(0), state.range(1)), h = normal_pool(state.range(0), state.range(2));

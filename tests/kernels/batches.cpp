@@ -13,6 +13,7 @@
 #include "poolwise/diverse/detail/pools.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/greedy.hpp"
+#include "reference/narrow.hpp"
 
 namespace poolwise {
 namespace {
@@ -20,27 +21,11 @@ namespace {
 using picks = std::vector<candidate>;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-/// Another pool with shortlists as long as the test wants them.
-class narrow : public gain_pool {
- public:
-  narrow(gain_pool& pool, width shortlist) : pool_(pool), width_(shortlist) {}
-  void sweep(const picks& latest, const remaining& left) override { pool_.sweep(latest, left); }
-  picks best(index_t count) override { return pool_.best(count); }
-  picks chain(const picks& shortlist, candidate rival, remaining& left) override {
-    return pool_.chain(shortlist, rival, left);
-  }
-  width shortlist_width() const override { return width_; }
-
- private:
-  gain_pool& pool_;
-  width width_;
-};
-
 picks kcenter_in_batches(matrix_view<const float> points, const allowance& limit, gain_pool::width width,
                          vector_view<const float> covered = {}, vector_view<const float> weights = {},
                          batch_counts* counts = nullptr) {
   const auto pool = kcenter_pool(cpu{1}, points, covered, weights);
-  narrow shortlists(*pool, width);
+  reference::narrow shortlists(*pool, width);
   return threshold_batches(shortlists, limit, counts);
 }
 

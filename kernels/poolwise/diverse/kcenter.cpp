@@ -1,15 +1,14 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "poolwise/core/detail/has_cuda.hpp"
-#include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/row_values.hpp"
 #include "poolwise/diverse/diverse.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -115,30 +114,6 @@ class farthest_first : public gain_pool {
   std::vector<float> fresh_;
 };
 
-/// The first of values that is not a number from 0 to `most`.
-outside_value first_outside(const where& on, vector_view<const float> values, float most) {
-  if constexpr (has_cuda)
-    if (const auto* device = std::get_if<cuda>(&on))
-      return first_outside_cuda(*device, "kcenter", values, most);
-  for (index_t i = 0; i < values.size; ++i)
-    if (!(values[i] >= 0 && values[i] <= most)) return {i, values[i]};
-  return {};
-}
-
-void check_values(const where& on, const char* name, vector_view<const float> values, index_t rows,
-                  bool infinity_allowed) {
-  const std::string call = std::string("kcenter: ") + name;
-  if (values.empty()) return;
-  if (values.size != rows)
-    throw shape_error(call + " has " + std::to_string(values.size) + " places but points has " +
-                      std::to_string(rows) + " rows; pass one per row, or none");
-  using limits = std::numeric_limits<float>;
-  const auto [row, value] = first_outside(on, values, infinity_allowed ? limits::infinity() : limits::max());
-  if (row >= 0)
-    throw value_error(call + " of row " + std::to_string(row) + " is " + std::to_string(value) +
-                      (infinity_allowed ? "; it needs 0 or more" : "; it needs a finite number, 0 or more"));
-}
-
 std::unique_ptr<gain_pool> pool_of(const where& on, const kcenter_problem& problem, const allowance& limit) {
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kcenter_pool(*device, problem, limit);
@@ -158,8 +133,8 @@ std::vector<candidate> kcenter(const where& on, matrix_view<const float> points,
                                vector_view<const float> covered, vector_view<const float> weights,
                                batch_counts* counts) {
   require_build_for(on, "kcenter");
-  check_values(on, "covered", covered, points.rows, true);
-  check_values(on, "weights", weights, points.rows, false);
+  check_row_values(on, "kcenter", "covered", covered, points.rows, true);
+  check_row_values(on, "kcenter", "weights", weights, points.rows);
   require_finite(on, "kcenter", "points", points);
   check_allowance("kcenter", limit, points.rows);
   return threshold_batches(*pool_of(on, {points, covered, weights}, limit), limit, counts);

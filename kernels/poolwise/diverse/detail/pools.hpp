@@ -6,6 +6,7 @@
 #include "poolwise/diverse/detail/stale_rejection.hpp"
 #include "poolwise/diverse/detail/threshold_batch.hpp"
 #include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/dpp.hpp"
 
 namespace poolwise {
 
@@ -13,6 +14,12 @@ namespace poolwise {
 /// `kcenter` takes them, checked by it; they must outlive the pool.
 std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
                                         vector_view<const float> covered, vector_view<const float> weights);
+
+/// The gain of a row is its variance given the picks, times its squared quality. Views as `dpp` takes them,
+/// checked by it; they must outlive the pool.
+/// throws value_error where gains leave the range of fp32.
+std::unique_ptr<gain_pool> dpp_pool(cpu on, matrix_view<const float> points, vector_view<const float> quality,
+                                    dpp_kernel kernel);
 
 /// Weights are squared distances to the nearest pick: of rows wherever `on` says, though what is `offload`
 /// keeps its weights on the host. Views as `kmeans_pp` takes them, checked by it; they must outlive the pool.
