@@ -69,11 +69,11 @@ pool fashion_features() {
   return x;
 }
 
-/// products[i] = the first y.size columns of x.row(i) . y on all threads.
+/// products[i] = x.row(i) . y on all threads.
 void products_with(const pool& x, vector_view<const float> y, std::vector<float>& products) {
-  const int rows = int(x.rows), cols = int(y.size), stride = int(x.cols), step = 1;
+  const int rows = int(x.rows), cols = int(x.cols), step = 1;
   const float one = 1, zero = 0;
-  sgemv_("T", &cols, &rows, &one, x.values.get(), &stride, y.data, &step, &zero, products.data(), &step);
+  sgemv_("T", &cols, &rows, &one, x.values.get(), &cols, y.data, &step, &zero, products.data(), &step);
 }
 
 std::vector<float> norms_of(const pool& x) {
@@ -104,31 +104,35 @@ double plain_kcenter_seconds(const pool& x) {
 }
 
 /// Of one pick, on average over `picks`, of which the first and the last are timed: pick t costs a product with
-/// the factor's first t columns.
+/// the first t columns of the factor, each of which lies in one piece.
 double plain_dpp_seconds(const pool& x, index_t picks) {
   const auto norms = norms_of(x);
-  const float scale = -0.5f / float(x.cols);
-  std::vector<float> products(norms), variance(norms.size(), 1.0f);
-  pool factor{x.rows, picks};
+  const float scale = -0.5f / float(x.cols), one = 1, zero = 0;
+  const int rows = int(x.rows), unit = 1;
+  std::vector<float> products(norms), explained(norms), variance(norms.size(), 1.0f);
+  pool factor = normal_pool(picks, x.rows);
   index_t latest = 0;
   double seconds = 0;
   const auto step = [&](index_t t) {
     const auto start = std::chrono::steady_clock::now();
-    std::vector<float> explained(norms.size());
     products_with(x, x.row(latest), products);
-    products_with(factor, {factor.row(latest).data, t}, explained);
-    const float inverse = 1 / std::sqrt(variance[std::size_t(latest)]);
+    std::vector<float> of_latest;
+    for (index_t s = 0; s < t; ++s) of_latest.push_back(factor.row(s)[latest]);
+    const int columns = int(t);
+    sgemv_("N", &rows, &columns, &one, factor.values.get(), &rows, of_latest.data(), &unit, &zero,
+           explained.data(), &unit);
+    const float inverse = 1 / std::sqrt(std::max(variance[std::size_t(latest)], 1e-3f));
+    float* const column = factor.row(t).data;
 #pragma omp parallel for simd
     for (std::size_t i = 0; i < norms.size(); ++i) {
       const float similar = std::exp(scale * (norms[i] + norms[std::size_t(latest)] - 2 * products[i]));
-      const float element = (similar - explained[i]) * inverse;
-      factor.row(index_t(i))[t] = element;
-      variance[i] = std::max(0.0f, variance[i] - element * element);
+      column[i] = (similar - explained[i]) * inverse;
+      variance[i] = std::max(0.0f, variance[i] - column[i] * column[i]);
     }
     latest = std::max_element(variance.begin(), variance.end()) - variance.begin();
     seconds += seconds_since(start);
   };
-  for (index_t t = 0; t < plain_picks / 2; ++t) step(t);
+  for (index_t t = 1; t <= plain_picks / 2; ++t) step(t);
   for (index_t t = picks - plain_picks / 2; t < picks; ++t) step(t);
   return seconds / plain_picks;
 }
