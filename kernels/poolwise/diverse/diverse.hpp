@@ -16,6 +16,8 @@ namespace poolwise {
 struct batch_counts {
   index_t sweeps = 0;     ///< passes over the pool for the picks of a batch
   index_t proposals = 0;  ///< of kmeans_pp: rows drawn, accepted or not
+  index_t gains = 0;      ///< of batch_bald: gains computed, those of its sweeps among them
+  index_t exact = 0;      ///< of batch_bald: the first so many picks count every joint configuration
 };
 
 /// k-center greedy: again and again the row farthest from everything labelled or picked.

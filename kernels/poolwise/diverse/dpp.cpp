@@ -8,47 +8,17 @@
 #include <string>
 #include <vector>
 
-#include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
 #include "poolwise/diverse/detail/dot_tiles.hpp"
+#include "poolwise/diverse/detail/exponentials.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
 #include "poolwise/topk/topk.hpp"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "poolwise/diverse/dpp.cpp"
-#include "hwy/foreach_target.h"
-#include "hwy/highway.h"
-#include "poolwise/core/simd-inl.hpp"
-
-HWY_BEFORE_NAMESPACE();
-namespace poolwise {
-namespace HWY_NAMESPACE {
-
-/// x[i] = exp(scale * x[i]) where scale * x[i] is at most 0.
-void exp_all(float scale, float* x, index_t size) {
-  const floats_tag d;
-  index_t i = 0;
-  for (; i + lanes <= size; i += lanes)
-    hn::StoreU(exp_clamped(clamp_exponent(hn::Mul(all(scale), hn::LoadU(d, x + i)))), d, x + i);
-  if (i == size) return;
-  float last[lanes] = {};
-  std::copy(x + i, x + size, last);
-  hn::StoreU(exp_clamped(clamp_exponent(hn::Mul(all(scale), hn::LoadU(d, last)))), d, last);
-  std::copy_n(last, size - i, x + i);
-}
-
-}  // namespace HWY_NAMESPACE
-}  // namespace poolwise
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace poolwise {
 namespace {
-
-HWY_EXPORT(exp_all);
 
 // A row that may not be picked any more: below every variance.
 constexpr double retired = -1.0;
@@ -81,14 +51,14 @@ class kernel_of_rows {
     const auto rows = rows_between(points_, begin, end);
     if (kind_ == similarity::linear) return canonical_dots(rows, points_.row(other), k);
     canonical_squared_distances(rows, points_.row(other), k);
-    HWY_DYNAMIC_DISPATCH(exp_all)(scale_, k, end - begin);
+    exponentials(scale_, k, end - begin);
   }
 
   /// k[j] = K(x_row, others[j]), of others that are rows.
   void row(index_t row, vector_view<const float* const> others, float* k) const {
     if (kind_ == similarity::linear) return canonical_dots(points_.row(row), others, points_.cols, k);
     canonical_squared_distances(points_.row(row), others, points_.cols, k);
-    HWY_DYNAMIC_DISPATCH(exp_all)(scale_, k, others.size);
+    exponentials(scale_, k, others.size);
   }
 
   /// self[i - begin] = K(x_i, x_i)
@@ -387,4 +357,3 @@ std::vector<candidate> dpp(const where& on, matrix_view<const float> points, con
 }
 
 }  // namespace poolwise
-#endif

@@ -22,8 +22,8 @@ std::vector<candidate> threshold_batches(gain_pool& pool, const allowance& limit
     const candidate rival = all ? no_rival : shortlist.back();
     if (!all) shortlist.pop_back();
     latest = pool.chain(shortlist, rival, left);
+    if (latest.empty()) break;  // no row is left that may be picked
     picks.insert(picks.end(), latest.begin(), latest.end());
-    if (all) break;  // the chain went on until no row was left that may be picked
     if (index_t(latest.size()) < short_chain) width = std::min(2 * width, most);
   }
   return picks;

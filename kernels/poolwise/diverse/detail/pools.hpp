@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/diverse/detail/stale_rejection.hpp"
 #include "poolwise/diverse/detail/threshold_batch.hpp"
 #include "poolwise/diverse/diverse.hpp"
@@ -20,6 +21,11 @@ std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
 /// throws value_error where gains leave the range of fp32.
 std::unique_ptr<gain_pool> dpp_pool(cpu on, matrix_view<const float> points, vector_view<const float> quality,
                                     dpp_kernel kernel);
+
+/// The gain of a row is what its label says about the members of a committee beside those of the picks. `x` as
+/// `batch_bald` takes it, checked by it; it must outlive the pool.
+std::unique_ptr<gain_pool> batch_bald_pool(cpu on, const real_cube& x, outputs kind,
+                                           joint_configurations configurations);
 
 /// Weights are squared distances to the nearest pick: of rows wherever `on` says, though what is `offload`
 /// keeps its weights on the host. Views as `kmeans_pp` takes them, checked by it; they must outlive the pool.

@@ -1,0 +1,482 @@
+#include "poolwise/diverse/batch_bald.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "poolwise/committee/committee.hpp"
+#include "poolwise/core/detail/simd_targets.hpp"
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/philox.hpp"
+#include "poolwise/distance/detail/dot_table.hpp"
+#include "poolwise/diverse/detail/exponentials.hpp"
+#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/topk/topk.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "poolwise/diverse/batch_bald.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+#ifndef POOLWISE_DIVERSE_BATCH_BALD_LANES
+#define POOLWISE_DIVERSE_BATCH_BALD_LANES
+namespace poolwise {
+namespace {
+
+// Sums over configurations are kept as so many partial sums, on every target.
+constexpr index_t sum_lanes = 8;
+
+}  // namespace
+}  // namespace poolwise
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace poolwise {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using doubles_tag = hn::CappedTag<double, sum_lanes>;
+using doubles = hn::Vec<doubles_tag>;
+inline constexpr int lanes = int(hn::MaxLanes(doubles_tag()));
+inline constexpr int parts = sum_lanes / lanes;
+
+HWY_INLINE doubles all(double x) { return hn::Set(doubles_tag(), x); }
+
+/// a * b + c, rounded once.
+HWY_INLINE doubles fma(doubles a, doubles b, doubles c) {
+#if HWY_TARGET == HWY_SCALAR
+  return doubles(std::fma(a.raw, b.raw, c.raw));
+#elif HWY_TARGET == HWY_EMU128
+  for (int i = 0; i < lanes; ++i) c.raw[i] = std::fma(a.raw[i], b.raw[i], c.raw[i]);
+  return c;
+#else
+  return hn::MulAdd(a, b, c);
+#endif
+}
+
+/// ln x for normal, positive, finite x, within 3 * 2^-53 of it relatively.
+/// x = 2^n (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), and ln(1 + f) = 2 artanh s for s = f / (2 + f): what is
+/// left out of its series is below s^22 / 23 < 2^-60 of it.
+HWY_INLINE doubles log_normal(doubles x) {
+  const hn::RebindToSigned<doubles_tag> i64;
+  const auto half_root = hn::Set(i64, 0x3fe6a09e667f3bcd);  // the bits of sqrt(1/2)
+  const auto above = hn::Sub(hn::BitCast(i64, x), half_root);
+  const doubles n = hn::ConvertTo(doubles_tag(), hn::ShiftRight<52>(above));
+  const auto fraction = hn::And(above, hn::Set(i64, 0x000fffffffffffff));
+  const doubles f = hn::Sub(hn::BitCast(doubles_tag(), hn::Add(fraction, half_root)), all(1));
+  const doubles s = hn::Div(f, hn::Add(f, all(2)));
+  const doubles z = hn::Mul(s, s);
+  doubles q = all(1.0 / 21);
+  for (int k = 19; k >= 3; k -= 2) q = fma(q, z, all(1.0 / k));
+  const doubles twice = hn::Add(s, s);
+  const doubles low = fma(n, all(0x1.7f7d1cf79abcap-40), hn::Mul(hn::Mul(twice, z), q));
+  return fma(n, all(0x1.62e42fefa38p-1), hn::Add(twice, low));
+}
+
+/// sum_m weight[m] H[sum_e belief[e][m] p[.][e]] over a multiple of `sum_lanes` configurations m.
+double mean_entropy(const double* weight, const double* const* belief, index_t configurations, const double* p,
+                    index_t classes, index_t members) {
+  const doubles_tag d;
+  doubles sum[parts];
+  for (int part = 0; part < parts; ++part) sum[part] = hn::Zero(d);
+  for (index_t first = 0; first < configurations; first += sum_lanes)
+    for (int part = 0; part < parts; ++part) {
+      const index_t m = first + part * lanes;
+      doubles negative_entropy = hn::Zero(d);
+      for (index_t c = 0; c < classes; ++c) {
+        doubles q = hn::Mul(hn::Load(d, belief[0] + m), all(p[c * members]));
+        for (index_t e = 1; e < members; ++e) q = fma(hn::Load(d, belief[e] + m), all(p[c * members + e]), q);
+        // 0 ln 0 = 0, and next to it what is below the normal numbers.
+        const doubles log_q = log_normal(hn::Max(q, all(std::numeric_limits<double>::min())));
+        negative_entropy = fma(q, log_q, negative_entropy);
+      }
+      sum[part] = fma(hn::Load(d, weight + m), negative_entropy, sum[part]);
+    }
+  HWY_ALIGN double total[sum_lanes];
+  for (int part = 0; part < parts; ++part) hn::Store(sum[part], d, total + part * lanes);
+  for (index_t half = sum_lanes / 2; half > 0; half /= 2)
+    for (index_t j = 0; j < half; ++j) total[j] += total[j + half];
+  return -total[0];
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace poolwise
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace poolwise {
+namespace {
+
+HWY_EXPORT(mean_entropy);
+
+// A row that may not be picked any more: below every gain.
+constexpr float retired = -1.0f;
+
+// Rows whose gains are computed at a time, on all threads, where those before the first of them were stale.
+constexpr std::size_t rows_at_once = 64;
+
+/// The distributions of a committee, one row at a time.
+class committee_rows {
+ public:
+  committee_rows(const real_cube& x, outputs kind) : x_(x), kind_(kind) {
+    std::visit(
+        [this](auto view) {
+          rows_ = view.rows;
+          members_ = view.members;
+          classes_ = view.cols;
+        },
+        x);
+  }
+
+  index_t rows() const { return rows_; }
+  index_t members() const { return members_; }
+  index_t classes() const { return classes_; }
+
+  /// p [classes, members] = the distributions of row i, scaled to sum to 1.
+  void read(index_t i, std::vector<double>& p) const {
+    std::vector<float> values(std::size_t(members_ * classes_));
+    std::visit(
+        [&](auto view) {
+          float* to = values.data();
+          for (index_t e = 0; e < members_; ++e) {
+            const auto* const from = view.member(e).row(i);
+            for (index_t c = 0; c < classes_; ++c) *to++ = to_float(from[c]);
+          }
+        },
+        x_);
+    if (kind_ == outputs::logits) {
+      for (float* row = values.data(); row != values.data() + values.size(); row += classes_) {
+        const float largest = *std::max_element(row, row + classes_);
+        for (index_t c = 0; c < classes_; ++c) row[c] -= largest;
+      }
+      exponentials(1, values.data(), index_t(values.size()));
+    }
+    p.resize(values.size());
+    for (index_t e = 0; e < members_; ++e) {
+      const float* const row = values.data() + e * classes_;
+      double sum = 0;
+      for (index_t c = 0; c < classes_; ++c) sum += double(row[c]);
+      for (index_t c = 0; c < classes_; ++c) p[std::size_t(c * members_ + e)] = double(row[c]) / sum;
+    }
+  }
+
+ private:
+  real_cube x_;
+  outputs kind_;
+  index_t rows_ = 0, members_ = 0, classes_ = 0;
+};
+
+/// Configurations of the picks: how likely each is, and what is believed of the members once it is seen.
+class configuration_list {
+ public:
+  using column = std::vector<double, line_allocator<double>>;
+
+  /// No pick: one configuration, and every member is as likely.
+  static configuration_list before_any(index_t members) {
+    configuration_list one(members);
+    one.add(1, std::vector<double>(std::size_t(members), 1 / double(members)));
+    one.pad();
+    return one;
+  }
+
+  /// One configuration a member, each of which gives that member away.
+  static configuration_list one_a_member(index_t members) {
+    configuration_list list(members);
+    for (index_t e = 0; e < members; ++e) {
+      std::vector<double> belief(static_cast<std::size_t>(members));
+      belief[std::size_t(e)] = 1;
+      list.add(1 / double(members), belief);
+    }
+    list.pad();
+    return list;
+  }
+
+  index_t size() const { return size_; }
+
+  /// E H[sum_e p(e | configuration) p^e], of p [classes, members].
+  double mean_entropy(const std::vector<double>& p) const {
+    std::vector<const double*> belief;
+    for (const column& of_member : belief_) belief.push_back(of_member.data());
+    const auto members = index_t(belief.size());
+    return HWY_DYNAMIC_DISPATCH(mean_entropy)(weight_.data(), belief.data(), index_t(weight_.size()), p.data(),
+                                              index_t(p.size()) / members, members);
+  }
+
+  /// Every configuration with every label of one more pick, of probability above 0.
+  configuration_list with_pick(const std::vector<double>& p) const {
+    const std::size_t members = belief_.size();
+    configuration_list list{index_t(members)};
+    std::vector<double> belief(members);
+    for (std::size_t m = 0; m < std::size_t(size_); ++m)
+      for (std::size_t c = 0; c < p.size() / members; ++c) {
+        double q = 0;
+        for (std::size_t e = 0; e < members; ++e) q += belief[e] = belief_[e][m] * p[c * members + e];
+        if (weight_[m] * q < std::numeric_limits<double>::min()) continue;
+        for (double& b : belief) b /= q;
+        list.add(weight_[m] * q, belief);
+      }
+    list.pad();
+    return list;
+  }
+
+  /// Draws `count` of them by systematic sampling; `unit` in [0, 1) is where it begins.
+  configuration_list sampled(index_t count, double unit) const {
+    configuration_list list{index_t(belief_.size())};
+    std::vector<double> belief(belief_.size());
+    const double whole = total(), step = whole / double(count);
+    double reached = 0;
+    index_t drawn = 0;
+    for (std::size_t m = 0; m < std::size_t(size_); ++m) {
+      reached += weight_[m];
+      index_t times = 0;
+      while (drawn < count && std::min((double(drawn) + unit) * step, whole) <= reached) ++drawn, ++times;
+      if (times == 0) continue;
+      for (std::size_t e = 0; e < belief.size(); ++e) belief[e] = belief_[e][m];
+      list.add(double(times) / double(count), belief);
+    }
+    list.pad();
+    return list;
+  }
+
+ private:
+  explicit configuration_list(index_t members) : belief_(std::size_t(members)) {}
+
+  void add(double weight, const std::vector<double>& belief) {
+    weight_.push_back(weight);
+    for (std::size_t e = 0; e < belief.size(); ++e) belief_[e].push_back(belief[e]);
+    ++size_;
+  }
+
+  void pad() {
+    const auto padded = std::size_t(blocks_of(size_, sum_lanes) * sum_lanes);
+    weight_.resize(padded);
+    for (column& of_member : belief_) of_member.resize(padded);
+  }
+
+  double total() const {
+    double sum = 0;
+    for (const double w : weight_) sum += w;
+    return sum;
+  }
+
+  index_t size_ = 0;
+  column weight_;               // [configurations], then zeros
+  std::vector<column> belief_;  // [members][configurations]: p(member | configuration)
+};
+
+/// The gain of a row is what its label says about the members beside the labels of the picks.
+class joint_information : public gain_pool {
+ public:
+  joint_information(cpu on, const real_cube& x, outputs kind, joint_configurations configurations)
+      : on_(on),
+        rows_(x, kind),
+        most_(std::max<index_t>(1, configurations.most / rows_.classes())),
+        samples_(std::min(most_, configurations.samples)),
+        seed_(configurations.seed),
+        known_member_(configuration_list::one_a_member(rows_.members())),
+        configurations_(configuration_list::before_any(rows_.members())),
+        noise_(std::size_t(rows_.rows())),
+        gain_(noise_.size()),
+        score_(noise_.size()) {
+    for_all_rows([this](index_t i, const std::vector<double>& p) {
+      noise_[std::size_t(i)] = known_member_.mean_entropy(p);
+    });
+  }
+
+  void sweep(const std::vector<candidate>& latest, const remaining& left) override {
+    if (configurations_.size() > most_) draw();
+    for (const candidate& pick : latest) score_[std::size_t(pick.row)] = retired;
+    if (latest.empty() || left.dwindles())
+      for (index_t i = 0; i < rows_.rows(); ++i)
+        if (!left.eligible(i)) score_[std::size_t(i)] = retired;
+    for_all_rows([this](index_t i, const std::vector<double>& p) { compute(i, p); });
+    computed_ += index_t(std::count_if(score_.begin(), score_.end(), [](float s) { return s != retired; }));
+  }
+
+  std::vector<candidate> best(index_t count) override {
+    top_k_state top(count);
+    top.add(on_, {score_.data(), rows_.rows()});
+    std::vector<candidate> rows = top.best();
+    while (!rows.empty() && rows.back().score < 0) rows.pop_back();
+    return rows;
+  }
+
+  std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
+                               remaining& left) override {
+    const auto later = [](const candidate& a, const candidate& b) { return before(b, a); };
+    std::vector<candidate> picks, bounds, fresh;
+    // Before the first pick all gains are fresh, and in order.
+    fresh.assign(shortlist.begin(), shortlist.begin() + (shortlist.empty() ? 0 : 1));
+    for (std::size_t j = 1; j < shortlist.size(); ++j) bounds.push_back(bound(shortlist[j].row));
+    std::make_heap(bounds.begin(), bounds.end(), later);
+    if (rival.row >= 0) rival = bound(rival.row);
+    while (!fresh.empty()) {
+      const auto best = std::min_element(fresh.begin(), fresh.end(), before);
+      if (!picks.empty() && !before(*best, rival)) break;
+      picks.push_back(*best);
+      fresh.erase(best);
+      take(picks.back().row, left);
+      if (left.picks() == 0 || configurations_.size() > most_) break;
+      for (const candidate& c : fresh) {
+        bounds.push_back(bound(c.row));
+        std::push_heap(bounds.begin(), bounds.end(), later);
+      }
+      fresh.clear();
+      candidate leader = no_rival;
+      while (!bounds.empty() && (leader.row < 0 || before(bounds.front(), leader))) {
+        std::vector<index_t> stale;
+        while (!bounds.empty() && stale.size() < rows_at_once &&
+               (leader.row < 0 || before(bounds.front(), leader))) {
+          std::pop_heap(bounds.begin(), bounds.end(), later);
+          if (left.eligible(bounds.back().row)) stale.push_back(bounds.back().row);
+          bounds.pop_back();
+        }
+        compute_all(stale);
+        for (const index_t i : stale) {
+          fresh.push_back({i, score_[std::size_t(i)]});
+          if (leader.row < 0 || before(fresh.back(), leader)) leader = fresh.back();
+        }
+      }
+    }
+    return picks;
+  }
+
+  /// The whole pool: a row that need not be computed again costs nothing.
+  width shortlist_width() const override { return {rows_.rows(), rows_.rows()}; }
+
+  index_t computed() const { return computed_; }
+  index_t exact() const { return exact_; }
+
+ private:
+  template <class Body>
+  void for_all_rows(Body&& body) {
+    parallel_blocks(on_, rows_.rows(), 64, [&](index_t, index_t begin, index_t end) {
+      std::vector<double> p;
+      for (index_t i = begin; i < end; ++i) {
+        if (score_[std::size_t(i)] == retired) continue;
+        rows_.read(i, p);
+        body(i, p);
+      }
+    });
+  }
+
+  void compute(index_t i, const std::vector<double>& p) {
+    gain_[std::size_t(i)] = std::max(0.0, configurations_.mean_entropy(p) - noise_[std::size_t(i)]);
+    score_[std::size_t(i)] = float(gain_[std::size_t(i)]);
+  }
+
+  void compute_all(const std::vector<index_t>& rows) {
+    parallel_blocks(on_, index_t(rows.size()), 1, [&](index_t, index_t begin, index_t) {
+      std::vector<double> p;
+      rows_.read(rows[std::size_t(begin)], p);
+      compute(rows[std::size_t(begin)], p);
+    });
+    computed_ += index_t(rows.size());
+  }
+
+  void take(index_t row, remaining& left) {
+    left.take(row);
+    exact_ += draws_ == 0;
+    if (left.picks() == 0) return;
+    std::vector<double> p;
+    rows_.read(row, p);
+    configurations_ = configurations_.with_pick(p);
+  }
+
+  void draw() {
+    configurations_ = configurations_.sampled(samples_, random_unit(seed_, stream::batch_bald, draws_));
+    ++draws_;
+  }
+
+  /// What the gain of a row, computed again after more picks, cannot exceed.
+  ///
+  /// Exactly computed gains never rise: a label says less beside more labels. With u = 2^-53, E members, C
+  /// classes, M = most_ configurations and n = log2 M + 1 >= picks that multiply them, every weight and belief
+  /// has n factors and sums of E terms behind it, q one sum of E more: they err by k = n (E + 4) + 2 E + C + 4
+  /// roundings at most, the distributions' own sums, which are 1 but for C u, among them. A term q ln q errs by
+  /// (k + 4) u (q |ln q| + q), and an entropy, H <= ln C, by (k + 4 + C) u (1 + ln C); its mean over
+  /// configurations by (k + M / 8 + 8) u (1 + ln C) more. A gain is the difference of two such means, and stale
+  /// and fresh may err to either side: 4 times that.
+  candidate bound(index_t i) const {
+    const double members = double(rows_.members()), classes = double(rows_.classes());
+    const double picks = std::log2(double(most_)) + 1;
+    const double k = picks * (members + 4) + 2 * members + classes + 4;
+    const double roundings = 2 * k + classes + double(most_) / double(sum_lanes) + 12;
+    const double slack = 4 * roundings * 0x1p-53 * (1 + std::log(classes));
+    return {i, float(gain_[std::size_t(i)] + slack)};
+  }
+
+  cpu on_;
+  committee_rows rows_;
+  index_t most_, samples_;  // configurations of the picks
+  std::uint64_t seed_;
+  configuration_list known_member_, configurations_;
+  std::vector<double> noise_;  // the entropy of a row's label once the member is known
+  std::vector<double> gain_;   // when it was last computed
+  std::vector<float> score_;   // as fp32, or retired
+  index_t computed_ = 0, exact_ = 0;
+  std::uint64_t draws_ = 0;
+};
+
+std::array<index_t, 3> shape_of(const real_cube& x) {
+  return std::visit([](auto view) { return std::array<index_t, 3>{view.members, view.rows, view.cols}; }, x);
+}
+
+void require_distributions(cpu on, const real_cube& x, outputs kind) {
+  const auto [members, rows, classes] = shape_of(x);
+  if (members < 1) throw shape_error("batch_bald: x has 0 members; pass the outputs of at least one");
+  if (classes < 1) throw shape_error("batch_bald: x has 0 classes; pass at least one");
+  std::vector<float> scores(static_cast<std::size_t>(rows));
+  const disagreement bald[] = {disagreement::bald};
+  score_committee(on, x, kind, bald, {scores.data(), rows, 1});
+  const nan_rows invalid = find_nan(on, {scores.data(), rows});
+  if (invalid.count == 0) return;
+  for (index_t e = 0; e < members; ++e) {
+    const auto member = std::visit([e = e](auto view) { return real_matrix(view.member(e)); }, x);
+    const std::string why = why_invalid(member, kind, invalid.first);
+    if (!why.empty())
+      throw value_error("batch_bald: row " + std::to_string(invalid.first) + " of member " + std::to_string(e) +
+                        " " + why + " (" + std::to_string(invalid.count) + " such rows); leave these rows out");
+  }
+}
+
+void check_positive(const char* what, index_t value) {
+  if (value < 1)
+    throw value_error("batch_bald: got " + std::to_string(value) + " " + what + "; pass at least 1");
+}
+
+}  // namespace
+
+std::unique_ptr<gain_pool> batch_bald_pool(cpu on, const real_cube& x, outputs kind,
+                                           joint_configurations configurations) {
+  return std::make_unique<joint_information>(on, x, kind, configurations);
+}
+
+std::vector<candidate> batch_bald(const where& on, const real_cube& x, outputs kind, const allowance& limit,
+                                  joint_configurations configurations, batch_counts* counts) {
+  const cpu host = require_cpu(on, "batch_bald");
+  check_positive("configurations", configurations.most);
+  check_positive("samples", configurations.samples);
+  require_distributions(host, x, kind);
+  check_allowance("batch_bald", limit, shape_of(x)[1]);
+  joint_information pool(host, x, kind, configurations);
+  std::vector<candidate> picks = threshold_batches(pool, limit, counts);
+  if (counts != nullptr) {
+    counts->gains += pool.computed();
+    counts->exact += pool.exact();
+  }
+  return picks;
+}
+
+}  // namespace poolwise
+#endif
