@@ -13,9 +13,11 @@
 
 #include "huge_array.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/diverse/diverse.hpp"
 #include "poolwise/diverse/dpp.hpp"
 #include "poolwise/pool/idx.hpp"
+#include "resident.hpp"
 
 extern "C" void sgemv_(const char* trans, const int* rows, const int* cols, const float* alpha, const float* a,
                        const int* stride, const float* x, const int* step_x, const float* beta, float* y,
@@ -216,6 +218,46 @@ BENCHMARK(dpp_normal)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 BENCHMARK(dpp_fashion_features)->Arg(500)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+/// Logits of a committee whose members agree on some rows and not on others.
+bench::huge_array<float> committee_logits(index_t members, index_t rows, index_t classes) {
+  auto x = bench::make_huge<float>(std::size_t(members * rows * classes));
+  parallel_blocks(cpu{}, rows, 1024, [&](index_t block, index_t begin, index_t end) {
+    std::mt19937 next(unsigned(block) + 11);
+    std::normal_distribution<float> normal;
+    for (index_t i = begin; i < end; ++i) {
+      const float apart = std::exp(0.5f * normal(next) - 1);
+      for (index_t c = 0; c < classes; ++c) {
+        const float centre = 2 * normal(next);
+        for (index_t e = 0; e < members; ++e)
+          x[std::size_t((e * rows + i) * classes + c)] = centre + apart * normal(next);
+      }
+    }
+  });
+  return x;
+}
+
+void batch_bald_normal(benchmark::State& state) {
+  const index_t members = state.range(0), rows = state.range(1), classes = state.range(2),
+                count = state.range(3);
+  const auto logits = committee_logits(members, rows, classes);
+  const cube_view<const float> x{logits.get(), members, rows, classes};
+  const joint_configurations configurations;
+  batch_counts counts;
+  const bench::resident_peak memory;
+  for (auto _ : state) {
+    counts = {};
+    benchmark::DoNotOptimize(batch_bald(cpu{}, x, outputs::logits, {.picks = count}, configurations, &counts));
+  }
+  state.counters["exact"] = double(counts.exact);
+  state.counters["gains/pick"] = double(counts.gains - rows * (1 + counts.sweeps)) / double(count - 1);
+  state.counters["MB"] = memory.grown_megabytes();
+}
+BENCHMARK(batch_bald_normal)
+    ->ArgNames({"members", "rows", "classes", "picks"})
+    ->Args({10, 100'000, 10, 5})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 void badge_normal(benchmark::State& state) {
   const pool a = normal_pool(state.range(0), state.range(1)), h = normal_pool(state.range(0), state.range(2));

@@ -122,8 +122,10 @@ HWY_EXPORT(mean_entropy);
 // A row that may not be picked any more: below every gain.
 constexpr float retired = -1.0f;
 
-// Rows whose gains are computed at a time, on all threads, where those before the first of them were stale.
-constexpr std::size_t rows_at_once = 64;
+// Stale rows are computed again some at a time, on all threads: by far more logarithms than it takes to hand a
+// block of rows to a thread, and by no more rows than chance that the first of them is the pick.
+constexpr index_t block_logarithms = 1 << 14;
+constexpr index_t fewest_at_once = 32, most_at_once = 512;
 
 /// The distributions of a committee, one row at a time.
 class committee_rows {
@@ -335,7 +337,7 @@ class joint_information : public gain_pool {
       candidate leader = no_rival;
       while (!bounds.empty() && (leader.row < 0 || before(bounds.front(), leader))) {
         std::vector<index_t> stale;
-        while (!bounds.empty() && stale.size() < rows_at_once &&
+        while (!bounds.empty() && index_t(stale.size()) < rows_at_once() &&
                (leader.row < 0 || before(bounds.front(), leader))) {
           std::pop_heap(bounds.begin(), bounds.end(), later);
           if (left.eligible(bounds.back().row)) stale.push_back(bounds.back().row);
@@ -375,11 +377,20 @@ class joint_information : public gain_pool {
     score_[std::size_t(i)] = float(gain_[std::size_t(i)]);
   }
 
+  /// Rows that take block_logarithms.
+  index_t rows_of_block() const {
+    return std::max<index_t>(1, block_logarithms / (configurations_.size() * rows_.classes()));
+  }
+
+  index_t rows_at_once() const { return std::clamp(4 * rows_of_block(), fewest_at_once, most_at_once); }
+
   void compute_all(const std::vector<index_t>& rows) {
-    parallel_blocks(on_, index_t(rows.size()), 1, [&](index_t, index_t begin, index_t) {
+    parallel_blocks(on_, index_t(rows.size()), rows_of_block(), [&](index_t, index_t begin, index_t end) {
       std::vector<double> p;
-      rows_.read(rows[std::size_t(begin)], p);
-      compute(rows[std::size_t(begin)], p);
+      for (index_t j = begin; j < end; ++j) {
+        rows_.read(rows[std::size_t(j)], p);
+        compute(rows[std::size_t(j)], p);
+      }
     });
     computed_ += index_t(rows.size());
   }
