@@ -125,7 +125,7 @@ constexpr float retired = -1.0f;
 // Stale rows are computed again some at a time, on all threads: by far more logarithms than it takes to hand a
 // block of rows to a thread, and by no more rows than chance that the first of them is the pick.
 constexpr index_t block_logarithms = 1 << 14;
-constexpr index_t fewest_at_once = 32, most_at_once = 512;
+constexpr index_t blocks_at_once = 4, fewest_at_once = 32, most_at_once = 512;
 
 /// The distributions of a committee, one row at a time.
 class committee_rows {
@@ -277,6 +277,10 @@ class configuration_list {
 };
 
 /// The gain of a row is what its label says about the members beside the labels of the picks.
+///
+/// A gain after some of the picks bounds the gain after all of them, and costs less: a row whose gain is stale
+/// is computed after one more pick at a time, as long as its bound comes first, so that most never meet all
+/// configurations.
 class joint_information : public gain_pool {
  public:
   joint_information(cpu on, const real_cube& x, outputs kind, joint_configurations configurations)
@@ -286,22 +290,23 @@ class joint_information : public gain_pool {
         samples_(std::min(most_, configurations.samples)),
         seed_(configurations.seed),
         known_member_(configuration_list::one_a_member(rows_.members())),
-        configurations_(configuration_list::before_any(rows_.members())),
         noise_(std::size_t(rows_.rows())),
         gain_(noise_.size()),
-        score_(noise_.size()) {
+        score_(noise_.size()),
+        level_(noise_.size()) {
+    levels_.push_back(configuration_list::before_any(rows_.members()));
     for_all_rows([this](index_t i, const std::vector<double>& p) {
       noise_[std::size_t(i)] = known_member_.mean_entropy(p);
     });
   }
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
-    if (configurations_.size() > most_) draw();
+    if (too_many()) draw();
     for (const candidate& pick : latest) score_[std::size_t(pick.row)] = retired;
     if (latest.empty() || left.dwindles())
       for (index_t i = 0; i < rows_.rows(); ++i)
         if (!left.eligible(i)) score_[std::size_t(i)] = retired;
-    for_all_rows([this](index_t i, const std::vector<double>& p) { compute(i, p); });
+    for_all_rows([this](index_t i, const std::vector<double>& p) { compute(i, levels_.size() - 1, p); });
     computed_ += index_t(std::count_if(score_.begin(), score_.end(), [](float s) { return s != retired; }));
   }
 
@@ -328,23 +333,31 @@ class joint_information : public gain_pool {
       picks.push_back(*best);
       fresh.erase(best);
       take(picks.back().row, left);
-      if (left.picks() == 0 || configurations_.size() > most_) break;
+      if (left.picks() == 0 || too_many()) break;
       for (const candidate& c : fresh) {
         bounds.push_back(bound(c.row));
         std::push_heap(bounds.begin(), bounds.end(), later);
       }
       fresh.clear();
       candidate leader = no_rival;
-      while (!bounds.empty() && (leader.row < 0 || before(bounds.front(), leader))) {
-        std::vector<index_t> stale;
-        while (!bounds.empty() && index_t(stale.size()) < rows_at_once() &&
-               (leader.row < 0 || before(bounds.front(), leader))) {
+      const auto may_lead = [&] {
+        return !bounds.empty() && (leader.row < 0 || before(bounds.front(), leader));
+      };
+      while (may_lead()) {
+        stale_rows stale;
+        for (; may_lead() && !stale.enough(); bounds.pop_back()) {
           std::pop_heap(bounds.begin(), bounds.end(), later);
-          if (left.eligible(bounds.back().row)) stale.push_back(bounds.back().row);
-          bounds.pop_back();
+          const index_t i = bounds.back().row;
+          if (left.eligible(i)) stale.add(i, levels_[level_[std::size_t(i)] + 1].size() * rows_.classes());
         }
-        compute_all(stale);
-        for (const index_t i : stale) {
+        compute_next(stale);
+        for (const index_t i : stale.rows) {
+          if (level_[std::size_t(i)] + 1 < levels_.size()) {
+            bounds.push_back(bound(i));
+            std::push_heap(bounds.begin(), bounds.end(), later);
+            continue;
+          }
+          ++computed_;
           fresh.push_back({i, score_[std::size_t(i)]});
           if (leader.row < 0 || before(fresh.back(), leader)) leader = fresh.back();
         }
@@ -372,28 +385,46 @@ class joint_information : public gain_pool {
     });
   }
 
-  void compute(index_t i, const std::vector<double>& p) {
-    gain_[std::size_t(i)] = std::max(0.0, configurations_.mean_entropy(p) - noise_[std::size_t(i)]);
+  /// The gain of row i after the picks of a level.
+  void compute(index_t i, std::size_t level, const std::vector<double>& p) {
+    gain_[std::size_t(i)] = std::max(0.0, levels_[level].mean_entropy(p) - noise_[std::size_t(i)]);
     score_[std::size_t(i)] = float(gain_[std::size_t(i)]);
+    level_[std::size_t(i)] = std::uint32_t(level);
   }
 
-  /// Rows that take block_logarithms.
-  index_t rows_of_block() const {
-    return std::max<index_t>(1, block_logarithms / (configurations_.size() * rows_.classes()));
-  }
+  /// Rows to be computed together, and how many logarithms they take.
+  struct stale_rows {
+    std::vector<index_t> rows;
+    index_t logarithms = 0;
 
-  index_t rows_at_once() const { return std::clamp(4 * rows_of_block(), fewest_at_once, most_at_once); }
+    void add(index_t row, index_t takes) {
+      rows.push_back(row);
+      logarithms += takes;
+    }
+    bool enough() const {
+      const auto count = index_t(rows.size());
+      return count >= most_at_once ||
+             (count >= fewest_at_once && logarithms >= blocks_at_once * block_logarithms);
+    }
+  };
 
-  void compute_all(const std::vector<index_t>& rows) {
-    parallel_blocks(on_, index_t(rows.size()), rows_of_block(), [&](index_t, index_t begin, index_t end) {
+  /// Computes each row after one more pick than before.
+  void compute_next(const stale_rows& stale) {
+    const auto count = index_t(stale.rows.size());
+    const index_t block =
+        std::max<index_t>(1, count * block_logarithms / std::max<index_t>(1, stale.logarithms));
+    parallel_blocks(on_, count, block, [&](index_t, index_t begin, index_t end) {
       std::vector<double> p;
       for (index_t j = begin; j < end; ++j) {
-        rows_.read(rows[std::size_t(j)], p);
-        compute(rows[std::size_t(j)], p);
+        const index_t i = stale.rows[std::size_t(j)];
+        rows_.read(i, p);
+        compute(i, level_[std::size_t(i)] + 1, p);
       }
     });
-    computed_ += index_t(rows.size());
   }
+
+  /// Whether there are more configurations of the picks than gains are computed from.
+  bool too_many() const { return levels_.back().size() > most_; }
 
   void take(index_t row, remaining& left) {
     left.take(row);
@@ -401,11 +432,13 @@ class joint_information : public gain_pool {
     if (left.picks() == 0) return;
     std::vector<double> p;
     rows_.read(row, p);
-    configurations_ = configurations_.with_pick(p);
+    levels_.push_back(levels_.back().with_pick(p));
   }
 
   void draw() {
-    configurations_ = configurations_.sampled(samples_, random_unit(seed_, stream::batch_bald, draws_));
+    auto drawn = levels_.back().sampled(samples_, random_unit(seed_, stream::batch_bald, draws_));
+    levels_.clear();
+    levels_.push_back(std::move(drawn));
     ++draws_;
   }
 
@@ -431,10 +464,12 @@ class joint_information : public gain_pool {
   committee_rows rows_;
   index_t most_, samples_;  // configurations of the picks
   std::uint64_t seed_;
-  configuration_list known_member_, configurations_;
-  std::vector<double> noise_;  // the entropy of a row's label once the member is known
-  std::vector<double> gain_;   // when it was last computed
-  std::vector<float> score_;   // as fp32, or retired
+  configuration_list known_member_;
+  std::vector<configuration_list> levels_;  // after each of the picks since the first, or the last draw
+  std::vector<double> noise_;               // the entropy of a row's label once the member is known
+  std::vector<double> gain_;                // when it was last computed
+  std::vector<float> score_;                // as fp32, or retired
+  std::vector<std::uint32_t> level_;        // which of levels_ it was computed from
   index_t computed_ = 0, exact_ = 0;
   std::uint64_t draws_ = 0;
 };

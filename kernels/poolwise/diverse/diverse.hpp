@@ -16,7 +16,7 @@ namespace poolwise {
 struct batch_counts {
   index_t sweeps = 0;     ///< passes over the pool for the picks of a batch
   index_t proposals = 0;  ///< of kmeans_pp: rows drawn, accepted or not
-  index_t gains = 0;      ///< of batch_bald: gains computed, those of its sweeps among them
+  index_t gains = 0;      ///< of batch_bald: gains computed after all picks so far, in sweeps or one by one
   index_t exact = 0;      ///< of batch_bald: the first so many picks count every joint configuration
 };
 
