@@ -59,7 +59,7 @@ template <class Score>
 Score parse_score(const char* call, const std::string& word) {
   const strategy what = parse_strategy(word);
   const auto* score = std::get_if<Score>(&what.rank_by);
-  if (score && what.diversify == diversifier::none) return *score;
+  if (score && what.diversify == nullptr) return *score;
   std::string known;
   for (const strategy_entry& entry : strategy_entries())
     if (std::holds_alternative<Score>(entry.rank_by))

@@ -11,7 +11,7 @@ namespace {
 void print_table() {
   std::printf("%-18s %-13s %-44s %-20s %s\n", "name", "kind", "formula, larger = sooner", "needs", "source");
   for (const strategy_entry& entry : strategy_entries())
-    std::printf("%-18s %-13s %-44s %-20s %s\n", entry.name, entry.kind, entry.formula, entry.needs,
+    std::printf("%-18s %-13s %-44s %-20s %s\n", entry.name, entry.kind, entry.formula, entry.needs.c_str(),
                 entry.source);
   std::printf(
       "\nAn acquisition or disagreement can be followed by a diversity strategy among its best rows:\n"

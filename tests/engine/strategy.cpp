@@ -26,7 +26,8 @@ TEST(Strategy, ComposedOfThreeParts) {
   const strategy s = parse_strategy("margin/1000/kcenter");
   EXPECT_EQ(std::get<acquisition>(s.rank_by), acquisition::margin);
   EXPECT_EQ(s.keep.rows, 1000);
-  EXPECT_EQ(s.diversify, diversifier::kcenter);
+  ASSERT_NE(s.diversify, nullptr);
+  EXPECT_STREQ(s.diversify->name, "kcenter");
   EXPECT_TRUE(s.needs_outputs());
   EXPECT_TRUE(s.needs_embeddings());
   EXPECT_FALSE(s.needs_committee());

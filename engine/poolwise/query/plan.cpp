@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/query/detail/gather.hpp"
 
 namespace poolwise {
 namespace {
@@ -58,22 +60,30 @@ plan_step top_step(const pool_inputs& pool, const selection_request& request, in
 index_t expected_sweeps(index_t picks) { return std::min(picks, 4 + picks / 500); }
 
 plan_step diverse_step(const pool_inputs& pool, const selection_request& request, index_t picks) {
+  const diversity& what = *request.what.diversify;
   const bool kept = !std::holds_alternative<std::monostate>(request.what.rank_by);
-  const std::uint64_t rows = std::uint64_t(kept ? request.what.keep.count(picks, pool.rows) : pool.rows);
-  const std::uint64_t features = std::uint64_t(pool.embeddings->cols);
-  plan_step step{request.what.name, batch_bytes(picks), expected_sweeps(picks), 0};
+  diversity_size size;
+  size.rows = std::uint64_t(kept ? request.what.keep.count(picks, pool.rows) : pool.rows);
+  size.picks = std::uint64_t(picks);
+  if (what.needs_embeddings) size.features = std::uint64_t(pool.embeddings->cols);
+  if (what.needs_outputs) size.classes = std::uint64_t(cols_of(*pool.model));
+  if (what.needs_committee)
+    std::visit(
+        [&](auto c) {
+          size.members = std::uint64_t(c.members);
+          size.classes = std::uint64_t(c.cols);
+        },
+        *pool.committee);
+  plan_step step{request.what.name, batch_bytes(picks) + what.bytes(size), expected_sweeps(picks), 0};
   // The picks of a sweep are copied for it; none is longer than a chain of 4096.
-  step.bytes += std::uint64_t(std::min<index_t>(picks, 4096)) * features * 4;
-  if (kept) step.bytes += rows * (features * 4 + 8 + 8 + 8 + 4 * sizeof(candidate));
-  if (request.what.diversify == diversifier::kcenter) {
-    step.bytes += rows * (4 + 4 + 1);
-    if (!request.labelled.empty()) {
-      step.bytes += std::uint64_t(request.labelled.size()) * features * 4 + nearest_bytes;
-      step.sweeps += 1;
-    }
-  } else {
-    const std::uint64_t classes = std::uint64_t(cols_of(*pool.model));
-    step.bytes += rows * (2 * classes * 4 + 4 + 8 + 1);
+  step.bytes += std::min<std::uint64_t>(size.picks, 4096) * size.features * 4;
+  if (kept) {
+    const std::uint64_t outputs = size.classes * std::max<std::uint64_t>(1, size.members);
+    step.bytes += size.rows * (4 * (size.features + outputs) + 8 + 8 + 8 + 4 + 4 * sizeof(candidate));
+  }
+  if (what.begins_with_labelled && !request.labelled.empty()) {
+    step.bytes += std::uint64_t(request.labelled.size()) * size.features * 4 + nearest_bytes;
+    step.sweeps += 1;
   }
   return step;
 }
@@ -131,9 +141,16 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   small.limit.picks = std::min<index_t>({request.limit.picks, 64, rows});
   probe_times times{0, 0, rows, std::max<index_t>(1, small.limit.picks)};
   pool_inputs part = first_rows(pool, rows);
-  if (request.what.needs_committee()) {
+  gathered_outputs copies;
+  if (std::holds_alternative<disagreement>(request.what.rank_by)) {
     times.rank = committee_seconds(on, pool, rows);
     small.what.rank_by = random_score{};
+  }
+  part.committee.reset();
+  if (small.what.needs_committee()) {
+    std::vector<index_t> first(static_cast<std::size_t>(rows));
+    std::iota(first.begin(), first.end(), index_t{0});
+    part.committee = copies.rows_of(*pool.committee, first);
   }
   const batch result = select(on, part, small);
   times.rank += result.rank_seconds;
@@ -148,8 +165,8 @@ query_plan plan_memory(const where&, const pool_inputs& pool, const selection_re
   query_plan result;
   result.input_bytes = bytes_of(pool);
   result.steps.push_back(rank_step(pool, request));
-  result.steps.push_back(request.what.diversify == diversifier::none ? top_step(pool, request, picks)
-                                                                     : diverse_step(pool, request, picks));
+  result.steps.push_back(request.what.diversify == nullptr ? top_step(pool, request, picks)
+                                                           : diverse_step(pool, request, picks));
   result.bytes = process_bytes + thread_bytes * std::uint64_t(threads_of(cpu{}));
   for (const plan_step& step : result.steps) {
     result.bytes += step.bytes;
@@ -168,7 +185,7 @@ query_plan plan(const where& on, const pool_inputs& pool, const selection_reques
   }
   const double rows_scale = double(pool.rows) / double(times.rows);
   const double picks_scale = double(expected_picks(pool, request)) / double(times.picks);
-  const bool diverse = request.what.diversify != diversifier::none;
+  const bool diverse = request.what.diversify != nullptr;
   result.steps[0].seconds = times.rank * rows_scale;
   result.steps[1].seconds = times.diversify * rows_scale * (diverse ? picks_scale : 1);
   for (const plan_step& step : result.steps) result.seconds += step.seconds;

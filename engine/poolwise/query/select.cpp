@@ -10,8 +10,8 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/core/philox.hpp"
-#include "poolwise/distance/distance.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/query/detail/gather.hpp"
+#include "poolwise/query/diversity.hpp"
 #include "poolwise/schedule/spend.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -146,109 +146,74 @@ void settle_invalid(const pool_inputs& pool, const selection_request& request,
                     " rows are like that; mend them, or leave them out (--on-nan skip)");
 }
 
-template <class T>
-std::vector<T> gather(vector_view<const T> values, std::span<const index_t> rows) {
-  std::vector<T> out;
-  if (values.empty()) return out;
-  out.reserve(rows.size());
-  for (const index_t row : rows) out.push_back(values[row]);
-  return out;
-}
-
-template <class T>
-std::vector<T> gather(matrix_view<const T> x, std::span<const index_t> rows) {
-  std::vector<T> out(rows.size() * std::size_t(x.cols));
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    std::copy_n(x.row(rows[i]), x.cols, out.data() + i * std::size_t(x.cols));
-  return out;
-}
-
-// The candidates of a diversifier: the whole pool where it lies, or the best-ranked rows in copies.
+// The candidates of a diversity strategy: the whole pool where it lies, or some of its rows in copies.
 class candidate_rows {
  public:
-  candidate_rows(const pool_inputs& pool, const allowance& limit) : pool_(pool), limit_(limit) {}
+  candidate_rows(const where& on, const pool_inputs& pool, const selection_request& request,
+                 const allowance& limit) {
+    problem_.on = on;
+    problem_.rows = pool.rows;
+    const diversity& what = *request.what.diversify;
+    if (what.needs_outputs) problem_.model = pool.model;
+    if (what.needs_committee) problem_.committee = pool.committee;
+    if (what.needs_embeddings) problem_.embeddings = *pool.embeddings;
+    problem_.model_kind = pool.model_kind;
+    problem_.committee_kind = pool.committee_kind;
+    problem_.limit = limit;
+    // Every round draws afresh, whatever the seed of the campaign.
+    problem_.seed = random_bits(request.seed, stream::query_round, request.round);
+    if (what.begins_with_labelled && !request.labelled.empty()) begin_with(request.labelled, *pool.embeddings);
+  }
 
-  void keep(std::vector<index_t> rows) {
+  /// Of all rows these, in ascending order; `scores` [rows of the pool] are what they were kept by, or empty.
+  void keep(std::vector<index_t> rows, vector_view<const float> scores) {
     rows_ = std::move(rows);
-    cost_ = gather(limit_.cost, rows_);
-    group_ = gather(limit_.group, rows_);
-    embeddings_ = gather(*pool_.embeddings, rows_);
-    limit_.cost = {cost_.data(), index_t(cost_.size())};
-    limit_.group = {group_.data(), index_t(group_.size())};
-    limit_.barred = {};  // barred rows were never kept
-    kept_ = true;
+    problem_.rows = index_t(rows_.size());
+    allowance& limit = problem_.limit;
+    limit.cost = kept(limit.cost, cost_);
+    limit.group = kept(limit.group, group_);
+    limit.barred = {};  // barred rows were never kept
+    problem_.scores = kept(scores, scores_);
+    if (problem_.embeddings.rows > 0) problem_.embeddings = kept(problem_.embeddings, embeddings_);
+    if (problem_.model) problem_.model = model_.rows_of(*problem_.model, rows_);
+    if (problem_.committee) problem_.committee = committee_.rows_of(*problem_.committee, rows_);
   }
 
-  const allowance& limit() const { return limit_; }
-
-  matrix_view<const float> embeddings() const {
-    if (!kept_) return *pool_.embeddings;
-    return {embeddings_.data(), index_t(rows_.size()), pool_.embeddings->cols};
-  }
-
-  std::vector<float> gradient(const where& on) const {
-    const index_t rows = kept_ ? index_t(rows_.size()) : pool_.rows;
-    std::vector<float> a(std::size_t(rows * cols_of(*pool_.model)));
-    const matrix_view<float> out{a.data(), rows, cols_of(*pool_.model)};
-    if (!kept_) {
-      output_gradient(on, *pool_.model, pool_.model_kind, out);
-    } else {
-      std::visit(
-          [&](auto x) {
-            const auto copy = gather(x, rows_);
-            output_gradient(on, decltype(x){copy.data(), rows, x.cols}, pool_.model_kind, out);
-          },
-          *pool_.model);
-    }
-    return a;
-  }
+  const diversity_problem& problem() const { return problem_; }
 
   index_t pool_row(index_t candidate_row) const {
-    return kept_ ? rows_[std::size_t(candidate_row)] : candidate_row;
+    return rows_.empty() ? candidate_row : rows_[std::size_t(candidate_row)];
   }
 
  private:
-  const pool_inputs& pool_;
-  allowance limit_;
-  bool kept_ = false;
+  void begin_with(std::span<const index_t> labelled, matrix_view<const float> embeddings) {
+    for (const index_t row : labelled)
+      if (!finite(embeddings.row(row), embeddings.cols))
+        throw value_error(
+            "select: labelled row " + std::to_string(row) +
+            " has an embedding that is not finite, so no distance to it exists; mend it, or exclude it "
+            "instead (--exclude)");
+    labelled_ = gather(embeddings, labelled);
+    problem_.labelled = {labelled_.data(), index_t(labelled.size()), embeddings.cols};
+  }
+
+  template <class T>
+  vector_view<const T> kept(vector_view<const T> values, std::vector<T>& into) {
+    into = gather(values, rows_);
+    return {into.data(), index_t(into.size())};
+  }
+  template <class T>
+  matrix_view<const T> kept(matrix_view<const T> x, std::vector<T>& into) {
+    into = gather(x, rows_);
+    return {into.data(), problem_.rows, x.cols};
+  }
+  diversity_problem problem_;
   std::vector<index_t> rows_;
   std::vector<std::int64_t> cost_;
   std::vector<index_t> group_;
-  std::vector<float> embeddings_;
+  std::vector<float> scores_, embeddings_, labelled_;
+  gathered_outputs model_, committee_;
 };
-
-std::vector<float> distance_to_labelled(const where& on, const pool_inputs& pool,
-                                        const candidate_rows& candidates, std::span<const index_t> labelled) {
-  if (labelled.empty()) return {};
-  for (const index_t row : labelled)
-    if (!finite(pool.embeddings->row(row), pool.embeddings->cols))
-      throw value_error(
-          "select: labelled row " + std::to_string(row) +
-          " has an embedding that is not finite, so no distance to it exists; mend it, or exclude it "
-          "instead (--exclude)");
-  const auto centres = gather(*pool.embeddings, labelled);
-  const auto points = candidates.embeddings();
-  std::vector<float> d2(static_cast<std::size_t>(points.rows));
-  nearest(on, points, {centres.data(), index_t(labelled.size()), points.cols}, {d2.data(), points.rows});
-  return d2;
-}
-
-std::vector<candidate> diversify(const where& on, const pool_inputs& pool, const selection_request& request,
-                                 const candidate_rows& candidates) {
-  std::vector<candidate> picks;
-  if (request.what.diversify == diversifier::kcenter) {
-    const auto covered = distance_to_labelled(on, pool, candidates, request.labelled);
-    picks = kcenter(on, candidates.embeddings(), candidates.limit(), {covered.data(), index_t(covered.size())});
-  } else {
-    const auto a = candidates.gradient(on);
-    const auto h = candidates.embeddings();
-    const factored_rows g{{a.data(), h.rows, cols_of(*pool.model)}, h, /*bias=*/true};
-    // Every round draws afresh, whatever the seed of the campaign.
-    picks = kmeans_pp(on, g, candidates.limit(), random_bits(request.seed, stream::query_round, request.round));
-  }
-  for (candidate& c : picks) c.row = candidates.pool_row(c.row);
-  return picks;
-}
 
 std::vector<float> masked(std::vector<float> scores, const availability& rows) {
   for (index_t i = 0; i < rows.size(); ++i)
@@ -261,7 +226,7 @@ std::vector<index_t> best_ranked(const where& on, vector_view<const float> score
   state.add(on, scores);
   std::vector<index_t> rows;
   for (const candidate& c : state.best()) rows.push_back(c.row);
-  // Ascending, so that ties in the diversifier go to the lower row of the pool.
+  // Ascending, so that ties in the diversity go to the lower row of the pool.
   std::sort(rows.begin(), rows.end());
   return rows;
 }
@@ -280,20 +245,11 @@ std::string first_word(const std::string& strategy_name) {
 std::string reason_of(const selection_request& request, index_t kept) {
   const std::string word = first_word(request.what.name);
   const bool priced = request.limit.budget != std::numeric_limits<std::int64_t>::max();
-  std::string reason;
-  switch (request.what.diversify) {
-    case diversifier::none:
-      if (word == "random") return "random draw";
-      return "highest " + word + (priced ? " for its cost" : "");
-    case diversifier::kcenter:
-      reason = "farthest from labelled and picked rows";
-      break;
-    case diversifier::badge:
-      reason = "drawn by squared gradient distance";
-      break;
-  }
-  if (kept > 0) reason += " among the " + std::to_string(kept) + " rows of highest " + word;
-  return reason;
+  const diversity* spread = request.what.diversify;
+  if (spread == nullptr)
+    return word == "random" ? "random draw" : "highest " + word + (priced ? " for its cost" : "");
+  const std::string reason = spread->reason;
+  return kept == 0 ? reason : reason + " among the " + std::to_string(kept) + " rows of highest " + word;
 }
 
 void check_needs(const pool_inputs& pool, const strategy& what) {
@@ -357,19 +313,20 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   limit.barred = rows.view();
   std::vector<candidate> picks;
   index_t kept = 0;
-  if (request.what.diversify == diversifier::none) {
+  if (request.what.diversify == nullptr) {
     const auto ranked = masked(std::move(scores), rows);
     picks = best_affordable(host_of(on), {ranked.data(), pool.rows}, limit);
   } else {
-    candidate_rows candidates(pool, limit);
+    candidate_rows candidates(on, pool, request, limit);
     if (!scores.empty()) {
       const auto ranked = masked(std::move(scores), rows);
       kept = request.what.keep.count(limit.picks, rows.left());
-      candidates.keep(best_ranked(host_of(on), {ranked.data(), pool.rows}, kept));
+      candidates.keep(best_ranked(host_of(on), {ranked.data(), pool.rows}, kept), {ranked.data(), pool.rows});
     } else if (std::find(invalid.begin(), invalid.end(), 1) != invalid.end()) {
-      candidates.keep(available_rows(rows));  // the diversifier sees finite rows only
+      candidates.keep(available_rows(rows), {});  // a diversity strategy sees valid rows only
     }
-    picks = diversify(on, pool, request, candidates);
+    picks = request.what.diversify->pick(candidates.problem());
+    for (candidate& c : picks) c.row = candidates.pool_row(c.row);
   }
   result.diversify_seconds = seconds_since(chosen);
 

@@ -41,7 +41,7 @@ struct selection_request {
 
 struct pick {
   index_t row = 0;
-  float score = 0;  ///< of the acquisition; the gain where a diversifier ordered the picks
+  float score = 0;  ///< of the acquisition; the gain where a diversity strategy ordered the picks
   std::int64_t cost = 0;
   std::string reason;
 };

@@ -11,36 +11,46 @@
 namespace poolwise {
 namespace {
 
-constexpr std::monostate unranked{};
-constexpr auto as_ranked = diversifier::none;
-
-const strategy_entry entries[] = {
-    {"random", "acquisition", "uniform by (seed, row)", "nothing", "-", random_score{}, as_ranked},
-    {"least_confidence", "acquisition", "1 - p1", "outputs", "Lewis & Gale 1994", acquisition::least_confidence,
-     as_ranked},
-    {"margin", "acquisition", "1 - (p1 - p2)", "outputs", "Scheffer et al. 2001", acquisition::margin,
-     as_ranked},
-    {"ratio", "acquisition", "p2 / p1", "outputs", "Settles 2009", acquisition::ratio, as_ranked},
-    {"entropy", "acquisition", "-sum p ln p", "outputs", "Shannon 1948; Dagan & Engelson 1995",
-     acquisition::entropy, as_ranked},
-    {"energy", "acquisition", "-ln sum exp z", "logits", "Liu et al. 2020", acquisition::energy, as_ranked},
-    {"bald", "disagreement", "H[mean p] - mean H[p]", "committee", "Houlsby et al. 2011", disagreement::bald,
-     as_ranked},
-    {"consensus_entropy", "disagreement", "H[mean p]", "committee", "Settles 2009",
-     disagreement::consensus_entropy, as_ranked},
-    {"vote_entropy", "disagreement", "H[votes / members]", "committee", "Dagan & Engelson 1995",
-     disagreement::vote_entropy, as_ranked},
-    {"variation_ratio", "disagreement", "1 - max votes / members", "committee", "Freeman 1965",
-     disagreement::variation_ratio, as_ranked},
-    {"max_kl", "disagreement", "max KL(p, mean p)", "committee", "McCallum & Nigam 1998", disagreement::max_kl,
-     as_ranked},
-    {"mean_std", "disagreement", "mean over classes of the sd of p", "committee", "Kampffmeyer et al. 2016",
-     disagreement::mean_std, as_ranked},
-    {"kcenter", "diversity", "farthest from everything labelled or picked", "embeddings",
-     "Gonzalez 1985; Sener & Savarese 2018", unranked, diversifier::kcenter},
-    {"badge", "diversity", "k-means++ on (p - onehot) (x) [h; 1]", "outputs, embeddings", "Ash et al. 2020",
-     unranked, diversifier::badge},
+struct score_entry {
+  const char* name;
+  const char* kind;
+  const char* formula;
+  const char* needs;
+  const char* source;
+  ranking rank_by;
 };
+
+const score_entry scores[] = {
+    {"random", "acquisition", "uniform by (seed, row)", "nothing", "-", random_score{}},
+    {"least_confidence", "acquisition", "1 - p1", "outputs", "Lewis & Gale 1994",
+     acquisition::least_confidence},
+    {"margin", "acquisition", "1 - (p1 - p2)", "outputs", "Scheffer et al. 2001", acquisition::margin},
+    {"ratio", "acquisition", "p2 / p1", "outputs", "Settles 2009", acquisition::ratio},
+    {"entropy", "acquisition", "-sum p ln p", "outputs", "Shannon 1948; Dagan & Engelson 1995",
+     acquisition::entropy},
+    {"energy", "acquisition", "-ln sum exp z", "logits", "Liu et al. 2020", acquisition::energy},
+    {"bald", "disagreement", "H[mean p] - mean H[p]", "committee", "Houlsby et al. 2011", disagreement::bald},
+    {"consensus_entropy", "disagreement", "H[mean p]", "committee", "Settles 2009",
+     disagreement::consensus_entropy},
+    {"vote_entropy", "disagreement", "H[votes / members]", "committee", "Dagan & Engelson 1995",
+     disagreement::vote_entropy},
+    {"variation_ratio", "disagreement", "1 - max votes / members", "committee", "Freeman 1965",
+     disagreement::variation_ratio},
+    {"max_kl", "disagreement", "max KL(p, mean p)", "committee", "McCallum & Nigam 1998", disagreement::max_kl},
+    {"mean_std", "disagreement", "mean over classes of the sd of p", "committee", "Kampffmeyer et al. 2016",
+     disagreement::mean_std},
+};
+
+std::string needs_of(const diversity& d) {
+  std::string needs;
+  const auto add = [&](bool needed, const char* part) {
+    if (needed) needs += (needs.empty() ? "" : ", ") + std::string(part);
+  };
+  add(d.needs_outputs, "outputs");
+  add(d.needs_committee, "committee");
+  add(d.needs_embeddings, "embeddings");
+  return needs;
+}
 
 std::size_t edits(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -59,8 +69,8 @@ std::size_t edits(const std::string& a, const std::string& b) {
 
 const strategy_entry& find_entry(const std::string& word, const std::string& text, bool only_diversity) {
   std::vector<std::string> known;
-  for (const auto& entry : entries) {
-    if (only_diversity && entry.diversify == diversifier::none) continue;
+  for (const auto& entry : strategy_entries()) {
+    if (only_diversity && entry.diversify == nullptr) continue;
     if (entry.name == word) return entry;
     known.emplace_back(entry.name);
   }
@@ -89,10 +99,12 @@ index_t keep_rule::count(index_t picks, index_t pool) const {
 }
 
 bool strategy::needs_outputs() const {
-  return std::holds_alternative<acquisition>(rank_by) || diversify == diversifier::badge;
+  return std::holds_alternative<acquisition>(rank_by) || (diversify && diversify->needs_outputs);
 }
-bool strategy::needs_committee() const { return std::holds_alternative<disagreement>(rank_by); }
-bool strategy::needs_embeddings() const { return diversify != diversifier::none; }
+bool strategy::needs_committee() const {
+  return std::holds_alternative<disagreement>(rank_by) || (diversify && diversify->needs_committee);
+}
+bool strategy::needs_embeddings() const { return diversify && diversify->needs_embeddings; }
 
 strategy parse_strategy(const std::string& text) {
   std::vector<std::string> words(1);
@@ -107,7 +119,7 @@ strategy parse_strategy(const std::string& text) {
   const strategy_entry& first = find_entry(words[0], text, false);
   strategy s{text, first.rank_by, {}, first.diversify};
   if (words.size() == 1) return s;
-  if (s.diversify != diversifier::none)
+  if (s.diversify != nullptr)
     throw value_error("strategy \"" + text + "\" begins with \"" + words[0] +
                       "\", which ranks no rows; begin with an acquisition such as margin");
   s.keep = parse_keep(words[1], text);
@@ -115,7 +127,17 @@ strategy parse_strategy(const std::string& text) {
   return s;
 }
 
-std::span<const strategy_entry> strategy_entries() { return entries; }
+std::span<const strategy_entry> strategy_entries() {
+  static const std::vector<strategy_entry> entries = [] {
+    std::vector<strategy_entry> list;
+    for (const score_entry& s : scores)
+      list.push_back({s.name, s.kind, s.formula, s.needs, s.source, s.rank_by, nullptr});
+    for (const diversity& d : diversities())
+      list.push_back({d.name, "diversity", d.formula, needs_of(d), d.source, std::monostate{}, &d});
+    return list;
+  }();
+  return entries;
+}
 
 std::string nearest_word(const std::string& text, std::span<const std::string> words) {
   const std::string* nearest = nullptr;

@@ -7,6 +7,7 @@
 
 #include "poolwise/committee/committee.hpp"
 #include "poolwise/core/types.hpp"
+#include "poolwise/query/diversity.hpp"
 #include "poolwise/score/score.hpp"
 
 namespace poolwise {
@@ -24,17 +25,11 @@ struct keep_rule {
   index_t count(index_t picks, index_t pool) const;
 };
 
-enum class diversifier {
-  none,     ///< the best-ranked
-  kcenter,  ///< greedy k-center over the embeddings
-  badge,    ///< k-means++ over output gradient (x) [embedding; 1]
-};
-
 struct strategy {
   std::string name;
   ranking rank_by;
   keep_rule keep;
-  diversifier diversify = diversifier::none;
+  const diversity* diversify = nullptr;  ///< none: the batch is the best-ranked rows
 
   bool needs_outputs() const;     ///< logits or probabilities, [rows, classes]
   bool needs_committee() const;   ///< [members, rows, classes]
@@ -51,10 +46,10 @@ struct strategy_entry {
   const char* name;
   const char* kind;  ///< "acquisition", "disagreement" or "diversity"
   const char* formula;
-  const char* needs;
+  std::string needs;
   const char* source;
   ranking rank_by;
-  diversifier diversify;
+  const diversity* diversify;
 };
 std::span<const strategy_entry> strategy_entries();
 

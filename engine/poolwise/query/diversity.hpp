@@ -1,0 +1,54 @@
+// Diversity strategies: how a batch is spread over its candidates. A new one is an entry in diversity.cpp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "poolwise/core/order.hpp"
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+#include "poolwise/diverse/allowance.hpp"
+#include "poolwise/score/score.hpp"
+
+namespace poolwise {
+
+/// What a batch is picked from: candidates, in the order of their pool rows. A part is there where the strategy
+/// says that it needs it.
+struct diversity_problem {
+  where on;
+  index_t rows = 0;
+  std::optional<real_matrix> model;  ///< [rows, classes]
+  outputs model_kind = outputs::logits;
+  std::optional<real_cube> committee;  ///< [members, rows, classes]
+  outputs committee_kind = outputs::logits;
+  matrix_view<const float> embeddings;  ///< [rows, features], finite
+  matrix_view<const float> labelled;    ///< [labelled, features], finite: what has a label already
+  vector_view<const float> scores;      ///< [rows], by which the candidates were kept; empty: they are all rows
+  allowance limit;
+  std::uint64_t seed = 0;  ///< of this query alone
+};
+
+/// By what the memory of a strategy grows.
+struct diversity_size {
+  std::uint64_t rows = 0, features = 0, classes = 0, members = 0, picks = 0;
+};
+
+struct diversity {
+  const char* name;
+  const char* formula;
+  const char* source;
+  bool needs_outputs, needs_committee, needs_embeddings;
+  bool begins_with_labelled;  ///< whether `labelled` counts as picked
+  const char* reason;         ///< why a row was picked, for people
+
+  /// Picks in order, rows counting from the first candidate.
+  std::vector<candidate> (*pick)(const diversity_problem& problem);
+  /// An upper bound on what `pick` allocates, beside what grows with the picks alone.
+  std::uint64_t (*bytes)(const diversity_size& size);
+};
+
+std::span<const diversity> diversities();
+
+}  // namespace poolwise
