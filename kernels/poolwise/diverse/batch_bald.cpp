@@ -209,15 +209,54 @@ class configuration_list {
   double mean_entropy(const std::vector<double>& p) const {
     std::vector<const double*> belief;
     for (const column& of_member : belief_) belief.push_back(of_member.data());
-    const auto members = index_t(belief.size());
     return HWY_DYNAMIC_DISPATCH(mean_entropy)(weight_.data(), belief.data(), index_t(weight_.size()), p.data(),
-                                              index_t(p.size()) / members, members);
+                                              index_t(p.size()) / members(), members());
   }
 
-  /// Every configuration with every label of one more pick, of probability above 0.
-  configuration_list with_pick(const std::vector<double>& p) const {
+  /// How many configurations of one more pick have a probability above 0; p [classes, members] is its own.
+  index_t count_with(const std::vector<double>& p) const {
+    index_t count = 0;
+    for_each_with(p, [&](double, const std::vector<double>&) { ++count; });
+    return count;
+  }
+
+  /// All of these.
+  configuration_list with(const std::vector<double>& p) const {
+    configuration_list list{members()};
+    list.reserve(count_with(p));
+    for_each_with(p, [&](double weight, const std::vector<double>& belief) { list.add(weight, belief); });
+    list.pad();
+    return list;
+  }
+
+  /// `count` of these by systematic sampling; `unit` in [0, 1) is where it begins.
+  configuration_list sampled_with(const std::vector<double>& p, index_t count, double unit) const {
+    double whole = 0, reached = 0;
+    for_each_with(p, [&](double weight, const std::vector<double>&) { whole += weight; });
+    index_t drawn = 0;
+    configuration_list list{members()};
+    list.reserve(count);
+    for_each_with(p, [&](double weight, const std::vector<double>& belief) {
+      reached += weight;
+      index_t times = 0;
+      while (drawn < count && std::min((double(drawn) + unit) / double(count) * whole, whole) <= reached)
+        ++drawn, ++times;
+      if (times > 0) list.add(double(times) / double(count), belief);
+    });
+    list.pad();
+    return list;
+  }
+
+ private:
+  explicit configuration_list(index_t members) : belief_(std::size_t(members)) {}
+
+  index_t members() const { return index_t(belief_.size()); }
+
+  /// Shows every configuration with every label of one more pick, in order: its probability and what is
+  /// believed of the members then.
+  template <class Body>
+  void for_each_with(const std::vector<double>& p, Body&& body) const {
     const std::size_t members = belief_.size();
-    configuration_list list{index_t(members)};
     std::vector<double> belief(members);
     for (std::size_t m = 0; m < std::size_t(size_); ++m)
       for (std::size_t c = 0; c < p.size() / members; ++c) {
@@ -225,33 +264,15 @@ class configuration_list {
         for (std::size_t e = 0; e < members; ++e) q += belief[e] = belief_[e][m] * p[c * members + e];
         if (weight_[m] * q < std::numeric_limits<double>::min()) continue;
         for (double& b : belief) b /= q;
-        list.add(weight_[m] * q, belief);
+        body(weight_[m] * q, std::as_const(belief));
       }
-    list.pad();
-    return list;
   }
 
-  /// Draws `count` of them by systematic sampling; `unit` in [0, 1) is where it begins.
-  configuration_list sampled(index_t count, double unit) const {
-    configuration_list list{index_t(belief_.size())};
-    std::vector<double> belief(belief_.size());
-    const double whole = total(), step = whole / double(count);
-    double reached = 0;
-    index_t drawn = 0;
-    for (std::size_t m = 0; m < std::size_t(size_); ++m) {
-      reached += weight_[m];
-      index_t times = 0;
-      while (drawn < count && std::min((double(drawn) + unit) * step, whole) <= reached) ++drawn, ++times;
-      if (times == 0) continue;
-      for (std::size_t e = 0; e < belief.size(); ++e) belief[e] = belief_[e][m];
-      list.add(double(times) / double(count), belief);
-    }
-    list.pad();
-    return list;
+  void reserve(index_t size) {
+    const auto padded = std::size_t(blocks_of(size, sum_lanes) * sum_lanes);
+    weight_.reserve(padded);
+    for (column& of_member : belief_) of_member.reserve(padded);
   }
-
- private:
-  explicit configuration_list(index_t members) : belief_(std::size_t(members)) {}
 
   void add(double weight, const std::vector<double>& belief) {
     weight_.push_back(weight);
@@ -263,12 +284,6 @@ class configuration_list {
     const auto padded = std::size_t(blocks_of(size_, sum_lanes) * sum_lanes);
     weight_.resize(padded);
     for (column& of_member : belief_) of_member.resize(padded);
-  }
-
-  double total() const {
-    double sum = 0;
-    for (const double w : weight_) sum += w;
-    return sum;
   }
 
   index_t size_ = 0;
@@ -301,7 +316,7 @@ class joint_information : public gain_pool {
   }
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
-    if (too_many()) draw();
+    if (!undrawn_.empty()) draw();
     for (const candidate& pick : latest) score_[std::size_t(pick.row)] = retired;
     if (latest.empty() || left.dwindles())
       for (index_t i = 0; i < rows_.rows(); ++i)
@@ -324,6 +339,7 @@ class joint_information : public gain_pool {
     std::vector<candidate> picks, bounds, fresh;
     // Before the first pick all gains are fresh, and in order.
     fresh.assign(shortlist.begin(), shortlist.begin() + (shortlist.empty() ? 0 : 1));
+    bounds.reserve(shortlist.size());
     for (std::size_t j = 1; j < shortlist.size(); ++j) bounds.push_back(bound(shortlist[j].row));
     std::make_heap(bounds.begin(), bounds.end(), later);
     if (rival.row >= 0) rival = bound(rival.row);
@@ -333,7 +349,7 @@ class joint_information : public gain_pool {
       picks.push_back(*best);
       fresh.erase(best);
       take(picks.back().row, left);
-      if (left.picks() == 0 || too_many()) break;
+      if (left.picks() == 0 || !undrawn_.empty()) break;
       for (const candidate& c : fresh) {
         bounds.push_back(bound(c.row));
         std::push_heap(bounds.begin(), bounds.end(), later);
@@ -423,22 +439,22 @@ class joint_information : public gain_pool {
     });
   }
 
-  /// Whether there are more configurations of the picks than gains are computed from.
-  bool too_many() const { return levels_.back().size() > most_; }
-
   void take(index_t row, remaining& left) {
     left.take(row);
     exact_ += draws_ == 0;
     if (left.picks() == 0) return;
     std::vector<double> p;
     rows_.read(row, p);
-    levels_.push_back(levels_.back().with_pick(p));
+    if (levels_.back().count_with(p) > most_)
+      undrawn_ = std::move(p);
+    else
+      levels_.push_back(levels_.back().with(p));
   }
 
   void draw() {
-    auto drawn = levels_.back().sampled(samples_, random_unit(seed_, stream::batch_bald, draws_));
-    levels_.clear();
-    levels_.push_back(std::move(drawn));
+    const double unit = random_unit(seed_, stream::batch_bald, draws_);
+    levels_ = {levels_.back().sampled_with(undrawn_, samples_, unit)};
+    undrawn_.clear();
     ++draws_;
   }
 
@@ -470,6 +486,7 @@ class joint_information : public gain_pool {
   std::vector<double> gain_;                // when it was last computed
   std::vector<float> score_;                // as fp32, or retired
   std::vector<std::uint32_t> level_;        // which of levels_ it was computed from
+  std::vector<double> undrawn_;             // of the last pick, where there would be more than most_ with it
   index_t computed_ = 0, exact_ = 0;
   std::uint64_t draws_ = 0;
 };
