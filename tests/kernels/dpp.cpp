@@ -206,7 +206,7 @@ TEST(Dpp, PickForPickAsAPlainLoopWhateverTheShortlist) {
     expect_distinct_and_falling(expected);
     for (const gain_pool::width width : {gain_pool::width{1, 1}, {1, 64}, {7, 7}, {1000, 1000}}) {
       SCOPED_TRACE(width.first);
-      ASSERT_EQ(in_batches(cpu{1}, x, limit, quality, {similarity::linear}, width), expected);
+      ASSERT_EQ(in_batches(cpu{1}, x, limit, quality, {dpp_similarity::linear}, width), expected);
     }
   }
 }
@@ -252,7 +252,7 @@ TEST(Dpp, AnExhaustedRankGoesOnByRowAtNoGain) {
   for (std::size_t p = 0; p < 6; ++p) EXPECT_GT(got[p].score, 0.01f);
   for (std::size_t p = 6; p < 24; ++p) EXPECT_EQ(got[p], (candidate{index_t(p), 0.0f}));
 
-  const picks flat = dpp(cpu{}, normal_matrix(300, 40, 9), {.picks = 60}, {}, {similarity::linear});
+  const picks flat = dpp(cpu{}, normal_matrix(300, 40, 9), {.picks = 60}, {}, {dpp_similarity::linear});
   ASSERT_EQ(flat.size(), 60u);
   expect_distinct_and_falling(flat);
   EXPECT_GT(flat[39].score, 0.0f);
@@ -316,7 +316,7 @@ TEST(Dpp, WrongUsesAreRefused) {
             "dpp: the bandwidth is inf; it needs a positive number, or 0 for the median distance");
   EXPECT_EQ(with(pool, great),
             "dpp: the gain of row 1 leaves the range of fp32; scale the rows or their quality down");
-  EXPECT_EQ(with(huge, {}, {similarity::linear}),
+  EXPECT_EQ(with(huge, {}, {dpp_similarity::linear}),
             "dpp: the gain of row 1 leaves the range of fp32; scale the rows or their quality down");
   EXPECT_EQ(message_of<value_error>([&] { dpp(cpu{}, pool, {.picks = -1}); }),
             "dpp: the number of picks is -1; it must be 0 or more");

@@ -291,6 +291,21 @@ class configuration_list {
   std::vector<column> belief_;  // [members][configurations]: p(member | configuration)
 };
 
+/// By how much rounding can make a gain, computed after more picks, exceed what was computed after fewer.
+///
+/// Exactly computed gains never rise: a label says less beside more labels. With u = 2^-53, E members, C
+/// classes and at most M configurations, which n = log2 M + 1 picks or less multiply, every weight and belief
+/// has n factors and n sums of E terms behind it, and q is one sum of E terms more: they err by k = n (E + 4) +
+/// 2 E + C + 4 roundings at most, among them that a distribution sums to 1 but for C of them. A term q ln q
+/// errs by (k + 4) u (q |ln q| + q), an entropy, which is at most ln C, by (k + 4 + C) u (1 + ln C), and its
+/// mean over configurations by (k + M / 8 + 8) u (1 + ln C) more. A gain is the difference of two such means,
+/// and what was computed first may err to one side and what is computed next to the other: four times that.
+double rounding_of_gains(index_t members, index_t classes, index_t configurations) {
+  const auto e = double(members), c = double(classes), m = double(configurations);
+  const double k = (std::log2(m) + 1) * (e + 4) + 2 * e + c + 4;
+  return 4 * (2 * k + c + m / double(sum_lanes) + 12) * 0x1p-53 * (1 + std::log(c));
+}
+
 /// The gain of a row is what its label says about the members beside the labels of the picks.
 ///
 /// A gain after some of the picks bounds the gain after all of them, and costs less: a row whose gain is stale
@@ -304,6 +319,7 @@ class joint_information : public gain_pool {
         most_(std::max<index_t>(1, configurations.most / rows_.classes())),
         samples_(std::min(most_, configurations.samples)),
         seed_(configurations.seed),
+        slack_(rounding_of_gains(rows_.members(), rows_.classes(), most_)),
         known_member_(configuration_list::one_a_member(rows_.members())),
         noise_(std::size_t(rows_.rows())),
         gain_(noise_.size()),
@@ -459,27 +475,13 @@ class joint_information : public gain_pool {
   }
 
   /// What the gain of a row, computed again after more picks, cannot exceed.
-  ///
-  /// Exactly computed gains never rise: a label says less beside more labels. With u = 2^-53, E members, C
-  /// classes, M = most_ configurations and n = log2 M + 1 >= picks that multiply them, every weight and belief
-  /// has n factors and sums of E terms behind it, q one sum of E more: they err by k = n (E + 4) + 2 E + C + 4
-  /// roundings at most, the distributions' own sums, which are 1 but for C u, among them. A term q ln q errs by
-  /// (k + 4) u (q |ln q| + q), and an entropy, H <= ln C, by (k + 4 + C) u (1 + ln C); its mean over
-  /// configurations by (k + M / 8 + 8) u (1 + ln C) more. A gain is the difference of two such means, and stale
-  /// and fresh may err to either side: 4 times that.
-  candidate bound(index_t i) const {
-    const double members = double(rows_.members()), classes = double(rows_.classes());
-    const double picks = std::log2(double(most_)) + 1;
-    const double k = picks * (members + 4) + 2 * members + classes + 4;
-    const double roundings = 2 * k + classes + double(most_) / double(sum_lanes) + 12;
-    const double slack = 4 * roundings * 0x1p-53 * (1 + std::log(classes));
-    return {i, float(gain_[std::size_t(i)] + slack)};
-  }
+  candidate bound(index_t i) const { return {i, float(gain_[std::size_t(i)] + slack_)}; }
 
   cpu on_;
   committee_rows rows_;
   index_t most_, samples_;  // configurations of the picks
   std::uint64_t seed_;
+  double slack_;
   configuration_list known_member_;
   std::vector<configuration_list> levels_;  // after each of the picks since the first, or the last draw
   std::vector<double> noise_;               // the entropy of a row's label once the member is known

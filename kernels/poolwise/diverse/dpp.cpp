@@ -41,7 +41,7 @@ class kernel_of_rows {
   kernel_of_rows(matrix_view<const float> points, dpp_kernel kernel) : points_(points), kind_(kernel.kind) {
     // Within fp32 and not 0: no product with a distance, 0 or infinity, is NaN.
     using limits = std::numeric_limits<float>;
-    if (kind_ == similarity::rbf)
+    if (kind_ == dpp_similarity::rbf)
       scale_ = -float(
           std::clamp(0.5 / kernel.bandwidth / kernel.bandwidth, double(limits::min()), double(limits::max())));
   }
@@ -49,21 +49,21 @@ class kernel_of_rows {
   /// k[i - begin] = K(x_i, x_other)
   void column(index_t begin, index_t end, index_t other, float* k) const {
     const auto rows = rows_between(points_, begin, end);
-    if (kind_ == similarity::linear) return canonical_dots(rows, points_.row(other), k);
+    if (kind_ == dpp_similarity::linear) return canonical_dots(rows, points_.row(other), k);
     canonical_squared_distances(rows, points_.row(other), k);
     exponentials(scale_, k, end - begin);
   }
 
   /// k[j] = K(x_row, others[j]), of others that are rows.
   void row(index_t row, vector_view<const float* const> others, float* k) const {
-    if (kind_ == similarity::linear) return canonical_dots(points_.row(row), others, points_.cols, k);
+    if (kind_ == dpp_similarity::linear) return canonical_dots(points_.row(row), others, points_.cols, k);
     canonical_squared_distances(points_.row(row), others, points_.cols, k);
     exponentials(scale_, k, others.size);
   }
 
   /// self[i - begin] = K(x_i, x_i)
   void diagonal(index_t begin, index_t end, float* self) const {
-    if (kind_ == similarity::linear)
+    if (kind_ == dpp_similarity::linear)
       canonical_squared_norms(rows_between(points_, begin, end), self);
     else
       std::fill_n(self, end - begin, 1.0f);
@@ -74,7 +74,7 @@ class kernel_of_rows {
 
  private:
   matrix_view<const float> points_;
-  similarity kind_;
+  dpp_similarity kind_;
   float scale_ = 0;
 };
 
@@ -341,7 +341,7 @@ double median_distance(const where& on, matrix_view<const float> points) {
 
 std::unique_ptr<gain_pool> dpp_pool(cpu on, matrix_view<const float> points, vector_view<const float> quality,
                                     dpp_kernel kernel) {
-  if (kernel.kind == similarity::rbf && kernel.bandwidth == 0)
+  if (kernel.kind == dpp_similarity::rbf && kernel.bandwidth == 0)
     kernel.bandwidth = sampled_median_distance(points);
   return std::make_unique<pivoted_cholesky>(on, points, quality, kernel);
 }

@@ -12,19 +12,20 @@
 namespace poolwise {
 
 /// How alike two rows x and y are:
-enum class similarity {
+enum class dpp_similarity {
   rbf,     ///< exp(-|x - y|^2 / (2 bandwidth^2)) of the canonical squared distance
   linear,  ///< the canonical dot product; on rows of norm 1 the cosine. Its rank is at most the columns.
 };
 
 struct dpp_kernel {
-  similarity kind = similarity::rbf;
+  dpp_similarity kind = dpp_similarity::rbf;
   double bandwidth = 0;  ///< of rbf, > 0; 0: `median_distance` of the points
 };
 
 /// The median distance between rows, the usual bandwidth of rbf: over all pairs of up to 512 rows, taken at
-/// even steps, that are not at distance 0; 1 if all are. throws value_error for a NaN or an infinity;
-/// no_cuda_error.   Gretton et al., JMLR 2012, sec. 8.
+/// even steps, that are not at distance 0; 1 if all are.
+/// throws value_error for a NaN or an infinity; no_cuda_error.
+/// Gretton et al., "A kernel two-sample test", JMLR 2012, sec. 8.
 double median_distance(const where& on, matrix_view<const float> points);
 
 /// Greedy MAP of the determinantal point process L_ij = quality_i K(x_i, x_j) quality_j: again and again the
@@ -34,19 +35,18 @@ double median_distance(const where& on, matrix_view<const float> points);
 /// points   [rows, cols], finite.
 /// quality  [rows] >= 0, finite, or empty for 1.
 /// returns  picks in order; score = the gain at the time of the pick, by which det L grew; it never rises.
-/// Fewer
-///          than asked when rows or budget run out. Never a row twice.
+///          Fewer than asked when rows or budget run out. Never a row twice.
 /// throws   shape_error; value_error (NaN, infinity, a negative quality, a bandwidth that is no positive
-/// number,
-///          gains beyond fp32; see check_allowance); no_cuda_error.
+///          number, gains beyond fp32; see check_allowance); no_cuda_error.
 /// A variance below 2^-16 of K(x, x) is rounding: it counts as 0. Once all gains are 0 - the rank of L is used
 /// up, or quality is 0 - the lowest rows follow, which lower no gain.
 /// Pivoted Cholesky in fp32, its products canonical and variances in double: the same picks and scores for any
-/// thread count and CPU target. Of the distances and the factor, rounding moves a gain by some 1e-6 of K(x, x).
+/// thread count and CPU target. Rounding of the distances and the factor moves a gain by some 1e-6 of K(x, x).
 /// The exact threshold batch: a sweep adds the columns of tens of picks to the factor and reads it once. The
-/// work is that of rows * picks * (picks / 2 + cols) products. Memory: 4 B * rows * picks for the factor, 12 B
-/// a row, 4 B * picks^2 / 2. Kulesza & Taskar 2012; Chen, Zhang & Zhou, "Fast greedy MAP inference for
-/// determinantal point process", NeurIPS 2018.
+/// work is that of rows * picks * (picks / 2 + cols) products. Memory: 4 B * rows * picks for the factor, 16 B
+/// a row, 4 B * picks^2 / 2, and a row of the factor for each of a shortlist.
+/// Kulesza & Taskar 2012; Chen, Zhang & Zhou, "Fast greedy MAP inference for determinantal point process to
+/// improve recommendation diversity", NeurIPS 2018.
 std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
                            vector_view<const float> quality = {}, dpp_kernel kernel = {},
                            batch_counts* counts = nullptr);
