@@ -181,9 +181,10 @@ void rows_and_one(matrix_view<const float> x, const float* y, float* result) {
       x.rows, x.cols, [=](index_t i) { return x.row(i); }, [=](index_t) { return y; }, result);
 }
 
-void squared_distance_pairs(vector_view<const float* const> x, const float* const* y, index_t cols, float* d2) {
-  canonical_rows<difference>(
-      x.size, cols, [=](index_t i) { return x[i]; }, [=](index_t i) { return y[i]; }, d2);
+template <class Step>
+void pairs(vector_view<const float* const> x, const float* const* y, index_t cols, float* result) {
+  canonical_rows<Step>(
+      x.size, cols, [=](index_t i) { return x[i]; }, [=](index_t i) { return y[i]; }, result);
 }
 
 template <class Step>
@@ -201,6 +202,14 @@ void dot_rows(matrix_view<const float> x, const float* y, float* dot) { rows_and
 void squared_norm_rows(matrix_view<const float> x, float* norm) {
   const auto row = [=](index_t i) { return x.row(i); };
   canonical_rows<product>(x.rows, x.cols, row, row, norm);
+}
+
+void squared_distance_pairs(vector_view<const float* const> x, const float* const* y, index_t cols, float* d2) {
+  pairs<difference>(x, y, cols, d2);
+}
+
+void dot_pairs(vector_view<const float* const> x, const float* const* y, index_t cols, float* dot) {
+  pairs<product>(x, y, cols, dot);
 }
 
 void squared_distance_several(const float* x, vector_view<const float* const> y, index_t cols, float* d2) {
@@ -225,6 +234,7 @@ HWY_EXPORT(squared_distance_rows);
 HWY_EXPORT(dot_rows);
 HWY_EXPORT(squared_norm_rows);
 HWY_EXPORT(squared_distance_pairs);
+HWY_EXPORT(dot_pairs);
 HWY_EXPORT(squared_distance_several);
 HWY_EXPORT(dot_several);
 HWY_EXPORT(finite);
@@ -260,6 +270,10 @@ void canonical_squared_distances(vector_view<const float* const> x, const float*
 
 void canonical_dots(const float* x, vector_view<const float* const> y, index_t cols, float* dot) {
   HWY_DYNAMIC_DISPATCH(dot_several)(x, y, cols, dot);
+}
+
+void canonical_dots(vector_view<const float* const> x, const float* const* y, index_t cols, float* dot) {
+  HWY_DYNAMIC_DISPATCH(dot_pairs)(x, y, cols, dot);
 }
 
 bool all_finite(const float* x, index_t size) { return HWY_DYNAMIC_DISPATCH(finite)(x, size); }

@@ -10,7 +10,6 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/diverse/detail/dot_tiles.hpp"
 #include "poolwise/diverse/detail/kmeans_pp_cuda.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
@@ -74,89 +73,50 @@ class plain_rows {
 class outer_products {
  public:
   outer_products(const where& on, const factored_rows& points)
-      : on_(on), a_(points.a), h_(points.h), bias_(points.bias ? 1 : 0), norm2_(std::size_t(points.a.rows)) {
-    parallel_blocks(host_of(on), a_.rows, weight_block,
+      : on_(on), points_(points), sweeper_(host_of(on), points), norm2_(std::size_t(points.a.rows)) {
+    parallel_blocks(host_of(on), count(), weight_block,
                     [&](index_t, index_t begin, index_t end) { multiply_norms(begin, end); });
   }
 
-  index_t count() const { return a_.rows; }
+  index_t count() const { return points_.a.rows; }
 
   void squared_norms(index_t begin, index_t end, float* norm2) const {
     for (index_t i = begin; i < end; ++i) norm2[i - begin] = float(norm2_[std::size_t(i)]);
   }
 
-  void lower(const std::vector<index_t>& centers, float* distance) const {
+  void lower(const std::vector<index_t>& centers, float* distance) {
     if constexpr (has_cuda)
       if (const auto* devices = std::get_if<offload>(&on_))
-        return lower_distances_offload(*devices, {a_, h_, bias_ != 0}, norm2_, centers, {distance, count()});
-    const cpu host = host_of(on_);
-    const tile_size of_a = tile_size::fitting(a_.cols), of_h = tile_size::fitting(h_.cols);
-    const tile_size size{std::min(of_a.height, of_h.height), std::min(of_a.width, of_h.width)};
-    const dot_tiles a_tiles(a_, centers, size), h_tiles(h_, centers, size);
-    std::vector<double> center_norm2;
-    for (const index_t center : centers) center_norm2.push_back(norm2_[std::size_t(center)]);
-    per_thread a_rooms(host, dot_tiles::scratch(a_tiles)), h_rooms(host, dot_tiles::scratch(h_tiles));
-    parallel_blocks(host, a_.rows, size.height, [&](index_t, index_t begin, index_t end) {
-      auto &a_room = a_rooms.mine(), &h_room = h_rooms.mine();
-      a_tiles.load(begin, end, a_room);
-      h_tiles.load(begin, end, h_room);
-      for (index_t chunk = 0; chunk < a_tiles.chunks(); ++chunk) {
-        const float* a_dot = a_tiles.products(chunk, a_room);
-        const float* h_dot = h_tiles.products(chunk, h_room);
-        const double* const of_center = center_norm2.data() + chunk * size.width;
-        const index_t count = a_tiles.count(chunk), stride = a_tiles.stride(chunk);
-        for (index_t i = begin; i < end; ++i, a_dot += stride, h_dot += stride)
-          distance[i] = std::min(distance[i], least(norm2_[std::size_t(i)], of_center, a_dot, h_dot, count));
-      }
-    });
+        return lower_distances_offload(*devices, points_, norm2_, centers, {distance, count()});
+    sweeper_.lower({norm2_.data(), count()}, centers, distance);
   }
 
   void squared_distances(index_t row, const std::vector<index_t>& others, float* d2) const {
-    const auto a_others = plain_rows::addresses_of(a_, others), h_others = plain_rows::addresses_of(h_, others);
+    const auto& [a, h, bias] = points_;
+    const auto a_others = plain_rows::addresses_of(a, others), h_others = plain_rows::addresses_of(h, others);
     std::vector<float> a_dot(others.size()), h_dot(others.size());
-    canonical_dots(a_.row(row), {a_others.data(), index_t(a_others.size())}, a_.cols, a_dot.data());
-    canonical_dots(h_.row(row), {h_others.data(), index_t(h_others.size())}, h_.cols, h_dot.data());
-    for (std::size_t j = 0; j < others.size(); ++j) {
-      const double other = norm2_[std::size_t(others[j])];
-      d2[j] = least(norm2_[std::size_t(row)], &other, &a_dot[j], &h_dot[j], 1);
-    }
+    canonical_dots(a.row(row), {a_others.data(), index_t(a_others.size())}, a.cols, a_dot.data());
+    canonical_dots(h.row(row), {h_others.data(), index_t(h_others.size())}, h.cols, h_dot.data());
+    for (std::size_t j = 0; j < others.size(); ++j)
+      d2[j] = outer_squared_distance(norm2_[std::size_t(row)], norm2_[std::size_t(others[j])], a_dot[j],
+                                     h_dot[j], bias);
   }
 
  private:
-  /// The smallest of `count` squared distances of a row, made from its squared norm, those of the others, and
-  /// the products of the factors. The three products of equal rows are the same double, so that these are at
-  /// distance 0 exactly. What rounding makes negative is raised to 0.
-  float least(double norm2, const double* others_norm2, const float* a_dot, const float* h_dot,
-              index_t count) const {
-    constexpr index_t unroll = 8;
-    double low[unroll];
-    std::fill_n(low, unroll, std::numeric_limits<double>::infinity());
-    const auto lower_one = [&](index_t j, index_t lane) {
-      const double d = norm2 + others_norm2[j] - 2 * (double(a_dot[j]) * (double(h_dot[j]) + bias_));
-      low[lane] = d < low[lane] ? d : low[lane];
-    };
-    index_t j = 0;
-    for (; j + unroll <= count; j += unroll)
-      for (index_t lane = 0; lane < unroll; ++lane) lower_one(j + lane, lane);
-    for (; j < count; ++j) lower_one(j, 0);
-    const double d = *std::min_element(low, low + unroll);
-    return float(d > 0 ? d : 0);
-  }
-
   void multiply_norms(index_t begin, index_t end) {
     float a_norm2[weight_block], h_norm2[weight_block];
-    canonical_squared_norms(rows_between(a_, begin, end), a_norm2);
-    canonical_squared_norms(rows_between(h_, begin, end), h_norm2);
+    canonical_squared_norms(rows_between(points_.a, begin, end), a_norm2);
+    canonical_squared_norms(rows_between(points_.h, begin, end), h_norm2);
     for (index_t i = begin; i < end; ++i) {
       const float a = a_norm2[i - begin], h = h_norm2[i - begin];
       if (a > largest_norm2 || h > largest_norm2) refuse_norm(i);
-      norm2_[std::size_t(i)] = double(a) * (double(h) + bias_);
+      norm2_[std::size_t(i)] = double(a) * (double(h) + double(points_.bias));
     }
   }
 
   where on_;
-  matrix_view<const float> a_, h_;
-  double bias_;                // what one more feature of 1 adds to every product of features
+  factored_rows points_;
+  outer_product_sweeper sweeper_;
   std::vector<double> norm2_;  // |a_i|^2 (|h_i|^2 + bias)
 };
 

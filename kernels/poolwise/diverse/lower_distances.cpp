@@ -6,6 +6,7 @@
 
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/distance/detail/error_bound.hpp"
 #include "poolwise/diverse/detail/dot_tiles.hpp"
 
 namespace poolwise {
@@ -13,155 +14,295 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-// Fewer centres than these share too little of a row's way through the cache to repay the products.
+// Fewer centres than these share too little of a row's way through the cache to repay its narrowing.
 constexpr index_t few_centers = 4;
 
-// Where more than this share of all pairs is left to the canonical distance and then lowers nothing, the data
-// lie too far from the origin for products to say much.
-constexpr double most_idle = 0.5;
+// A pair that is looked at takes about as long as 8 that bytes exclude and 4 that words do; a pair that is met
+// directly, where nothing is excluded, about half of that.
+constexpr double idle_of_bytes = 1.0 / 8, idle_of_words = 1.0 / 2;
 
-constexpr index_t direct_block = 256;
+// The first centres of all lower most rows, one after the other: a share of so few says nothing.
+constexpr index_t enough_centers = 48;
 
-/// When |x|^2 + |c|^2 - 2 x.c is proof that the canonical distance of x and c is not below m.
+constexpr index_t pairs_at_once = 128;
+
+/// A float not below x, and one not above it; x within their range.
+float above(double x) { return float(x) + (std::fabs(float(x)) * 0x1p-22f + 0x1p-149f); }
+float below(double x) { return -above(-x); }
+
+/// The factor before the last is short next to it, and as exact as may be.
+template <class Pairs>
+grain grain_of(const Pairs&, int factor, grain fine) {
+  return factor + 1 < Pairs::factors ? grain::words : fine;
+}
+
+/// Squared distances of rows. Products are those of rows without an origin among the centres.
 ///
-/// With u = 2^-24, n columns, s = ceil(n / 16), g_k = k u / (1 - k u) (Higham, lemma 3.1), N canonical squared
-/// norms, P the canonical dot product, d = |x - c|^2 exactly, and A = fl(C - 2 P) for a C <= N_c (1 - b):
-/// - a term of a canonical dot is rounded s + 4 times: |P - x.c| <= g_(s+4) |x||c|, and N alike; A once more:
-///       d >= N_x + (C - 2 P) + b N_c - g_(s+4) (|x| + |c|)^2 >= N_x + A + b N_c - g_(s+5) (|x| + |c|)^2
-/// - a term of the canonical distance is rounded s + 6 times: it is at least d - g_(s+6) d, d <= (|x| + |c|)^2
-/// - (|x| + |c|)^2 <= 2 (|x|^2 + |c|^2) <= 2 (N_x + N_c) / (1 - g_(s+4))
-/// - an underflow costs at most 2^-150 for each of the 5n products, 2 x.c counting twice.
-/// So with b = 4 g_(s+6) / (1 - g_(s+6)) it is at least N_x (1 - b) + A - n 2^-147: not below m where
-///       A >= m - N_x (1 - b) + n 2^-147.
-/// The code takes 5 for 4, which covers its own roundings in double.
-class product_bound {
+/// With g_k = gamma_of(k), n columns, s = ceil(n/16), x and c from the origin, d = |x - c|^2 exactly and N_x,
+/// N_c their norm2 of narrow_facts:
+/// - N is within g_(n+8) of a squared norm: d >= (1 - g_(n+8)) (N_x + N_c) - 2 x.c
+/// - a term of the canonical distance is rounded s + 6 times: it is at least d - g_(s+6) d, and
+///   d <= 2 (|x|^2 + |c|^2) <= 2 (N_x + N_c) / (1 - g_(n+8))
+/// - an underflow costs at most 2^-149 for each of 3n squares.
+/// So with b = 3 g_(n+8) / (1 - g_(n+8)) it is at least (1 - b) N_x + (1 - b) N_c - 2 x.c - n 2^-147. The code
+/// takes 5 for 3, which covers what find_open_pairs rounds of the second term, and its own roundings.
+class plain_pairs {
  public:
-  explicit product_bound(index_t cols) : underflow_(double(cols) * 0x1p-147) {
-    const double k = double((cols + canonical_lanes - 1) / canonical_lanes + 6) * 0x1p-24;
-    const double g = k / (1 - k);
-    keep_ = 1 - 5 * g / (1 - g);
+  static constexpr int factors = 1;
+
+  plain_pairs(matrix_view<const float> points, const std::vector<index_t>& centers)
+      : points_(points), origin_(std::size_t(points.cols)), underflow_(double(points.cols) * 0x1p-147) {
+    const double g = gamma_of(points.cols + 8);
+    keep_ = std::isfinite(g) ? 1 - 5 * g / (1 - g) : 0;
+    for (const index_t center : centers)
+      for (index_t c = 0; c < points.cols; ++c)
+        origin_[std::size_t(c)] += points.row(center)[c] / float(centers.size());
   }
 
-  /// Whether it holds at all: no product leaves the range of fp32, nor do so many roundings leave nothing.
-  bool holds(float norm2) const { return keep_ > 0 && norm2 <= std::numeric_limits<float>::max() / 16; }
+  index_t rows() const { return points_.rows; }
+  matrix_view<const float> factor(int) const { return points_; }
+  const float* origin() const { return origin_.data(); }
+  double underflow() const { return underflow_; }
 
-  /// C
-  float of_center(float norm2) const { return std::nextafter(float(double(norm2) * keep_), -infinity); }
+  /// The part of a row, or of a centre, in the least that its distances can be; infinite if there is none.
+  double part(const narrow_facts* const (&facts)[factors], index_t place, index_t) const {
+    const double norm2 = facts[0]->norm2[std::size_t(place)];
+    return keep_ > 0 ? keep_ * norm2 : double(infinity);
+  }
 
-  /// What A must reach for row x, whose distance is m.
-  float of_row(float norm2, float m) const {
-    if (m <= 0) return -infinity;
-    return std::nextafter(float(double(m) - double(norm2) * keep_ + underflow_), infinity);
+  void distances(index_t count, const index_t* rows, const index_t* centers, float* d2) const {
+    const float *one[pairs_at_once] = {}, *other[pairs_at_once] = {};
+    for (index_t p = 0; p < count; ++p) {
+      one[p] = points_.row(rows[p]);
+      other[p] = points_.row(centers[p]);
+    }
+    canonical_squared_distances(vector_view<const float* const>{one, count}, other, points_.cols, d2);
+  }
+
+  void distances_to(index_t center, index_t begin, index_t end, float* d2) const {
+    canonical_squared_distances(rows_between(points_, begin, end), points_.row(center), d2);
   }
 
  private:
-  double underflow_, keep_;
+  matrix_view<const float> points_;
+  std::vector<float> origin_;  // their mean, roughly
+  double keep_, underflow_;
 };
 
-/// Pairs on which the canonical distance decides, several at a time.
-class decider {
+/// Squared distances of outer products.
+///
+/// They are put together in double, so that with M = |a|^2 (|h|^2 + bias) of either and P of the canonical
+/// products they are at least (M_x + M_c) (1 - 2^-50) - 2 P. 2^-20 covers that, and what find_open_pairs and
+/// the code round.
+class outer_pairs {
  public:
-  decider(matrix_view<const float> points, float* distance) : points_(points), distance_(distance) {}
+  static constexpr int factors = 2;
+  const float bias;
 
-  void on(index_t row, index_t center) {
-    row_[waiting_] = row;
-    one_[waiting_] = points_.row(row);
-    other_[waiting_] = points_.row(center);
-    if (++waiting_ == room) now();
+  outer_pairs(const factored_rows& points, vector_view<const double> norm2)
+      : bias(points.bias ? 1.0f : 0.0f), points_(points), norm2_(norm2) {}
+
+  index_t rows() const { return points_.a.rows; }
+  matrix_view<const float> factor(int f) const { return f == 0 ? points_.a : points_.h; }
+  const float* origin() const { return nullptr; }
+  double underflow() const { return 0x1p-140; }
+
+  double part(const narrow_facts* const (&facts)[factors], index_t place, index_t row) const {
+    const bool fits =
+        std::max(facts[0]->norm2[std::size_t(place)], facts[1]->norm2[std::size_t(place)]) < infinity;
+    const double norm2 = norm2_[row];
+    return fits && norm2 < 0x1p120 ? norm2 * (1 - 0x1p-20) : double(infinity);
   }
 
-  void now() {
-    float fresh[room];
-    canonical_squared_distances(vector_view<const float* const>{one_, waiting_}, other_, points_.cols, fresh);
-    for (index_t p = 0; p < waiting_; ++p) {
-      float& distance = distance_[row_[p]];
-      idle_ += fresh[p] >= distance;
-      distance = std::min(distance, fresh[p]);
+  void distances(index_t count, const index_t* rows, const index_t* centers, float* d2) const {
+    float dot[factors][pairs_at_once];
+    for (int f = 0; f < factors; ++f) {
+      const auto x = factor(f);
+      const float *one[pairs_at_once] = {}, *other[pairs_at_once] = {};
+      for (index_t p = 0; p < count; ++p) {
+        one[p] = x.row(rows[p]);
+        other[p] = x.row(centers[p]);
+      }
+      canonical_dots(vector_view<const float* const>{one, count}, other, x.cols, dot[f]);
     }
-    waiting_ = 0;
+    for (index_t p = 0; p < count; ++p)
+      d2[p] = outer_squared_distance(norm2_[rows[p]], norm2_[centers[p]], dot[0][p], dot[1][p], points_.bias);
   }
 
-  /// Decisions that lowered nothing.
+  void distances_to(index_t center, index_t begin, index_t end, float* d2) const {
+    float dot[factors][pairs_at_once];
+    for (int f = 0; f < factors; ++f)
+      canonical_dots(rows_between(factor(f), begin, end), factor(f).row(center), dot[f]);
+    for (index_t i = begin; i < end; ++i)
+      d2[i - begin] =
+          outer_squared_distance(norm2_[i], norm2_[center], dot[0][i - begin], dot[1][i - begin], points_.bias);
+  }
+
+ private:
+  factored_rows points_;
+  vector_view<const double> norm2_;
+};
+
+/// Up to narrow_panel::width centres, all their factors.
+template <int Factors>
+struct center_panel {
+  const index_t* centers;
+  std::vector<narrow_panel> of_factor;
+  std::vector<float> base;  // for find_open_pairs
+};
+
+template <class Pairs>
+std::vector<center_panel<Pairs::factors>> panels_of(const Pairs& pairs, const std::vector<index_t>& centers,
+                                                    grain fine) {
+  std::vector<center_panel<Pairs::factors>> panels;
+  for (std::size_t begin = 0; begin < centers.size(); begin += narrow_panel::width) {
+    auto& panel = panels.emplace_back();
+    panel.centers = centers.data() + begin;
+    const auto count = std::min<index_t>(narrow_panel::width, index_t(centers.size() - begin));
+    const narrow_facts* facts[Pairs::factors];
+    for (int f = 0; f < Pairs::factors; ++f) {
+      narrow_rows rows(grain_of(pairs, f, fine), pairs.factor(f).cols, count);
+      for (index_t j = 0; j < count; ++j) rows.add(pairs.factor(f).row(panel.centers[j]), pairs.origin());
+      panel.of_factor.emplace_back(rows);
+    }
+    for (int f = 0; f < Pairs::factors; ++f) facts[f] = &panel.of_factor[std::size_t(f)].facts();
+    // Beyond the last centre nothing is ever close.
+    panel.base.assign(std::size_t(panel.of_factor[0].places()), infinity);
+    for (index_t j = 0; j < count; ++j) {
+      const double part = pairs.part(facts, j, panel.centers[j]);
+      panel.base[std::size_t(j)] = part < infinity ? below(part) : -infinity;
+    }
+  }
+  return panels;
+}
+
+/// A thread's tile of rows, and the pairs that it has found open.
+template <class Pairs>
+class tile {
+ public:
+  tile(const Pairs& pairs, grain fine, index_t height, float* distance)
+      : pairs_(&pairs), distance_(distance), open_(std::size_t(height * narrow_panel::width)) {
+    for (int f = 0; f < Pairs::factors; ++f) {
+      rows_.emplace_back(grain_of(pairs, f, fine), pairs.factor(f).cols, height);
+      tables_.emplace_back(std::size_t(narrow_height(height) * narrow_panel::width));
+    }
+  }
+
+  void load(index_t begin, index_t end) {
+    begin_ = begin;
+    for (int f = 0; f < Pairs::factors; ++f) {
+      auto& rows = rows_[std::size_t(f)];
+      rows.clear();
+      for (index_t i = begin; i < end; ++i) rows.add(pairs_->factor(f).row(i), pairs_->origin());
+      facts_[f] = &rows.facts();
+    }
+    for (index_t i = begin; i < end; ++i) part_[i - begin] = pairs_->part(facts_, i - begin, i);
+  }
+
+  /// Lowers the distances of its rows by a panel.
+  void meet(const center_panel<Pairs::factors>& panel) {
+    float limit[tile_size::tallest];
+    const index_t count = rows_[0].rows();
+    for (index_t i = 0; i < count; ++i) limit[i] = limit_of(part_[i], distance_[begin_ + i]);
+    narrow_factor factor[Pairs::factors];
+    for (std::size_t f = 0; f < Pairs::factors; ++f) {
+      factor[f] = {&rows_[f], &panel.of_factor[f], tables_[f].data()};
+      narrow_products(rows_[f], panel.of_factor[f], tables_[f].data());
+    }
+    index_t open;
+    if constexpr (Pairs::factors == 1)
+      open = find_open_pairs(factor[0], panel.base.data(), limit, open_.data());
+    else
+      open = find_open_pairs(factor[0], factor[1], pairs_->bias, panel.base.data(), limit, open_.data());
+    for (index_t first = 0; first < open; first += pairs_at_once)
+      settle(panel.centers, open_.data() + first, std::min(open - first, pairs_at_once));
+  }
+
+  /// Distances that lowered nothing.
   index_t idle() const { return idle_; }
 
  private:
-  static constexpr index_t room = 256;
-  matrix_view<const float> points_;
+  /// What a sum with a centre's part must reach to say that the pair lowers nothing.
+  float limit_of(double part, float distance) const {
+    if (distance <= 0) return -infinity;
+    return part < infinity ? above(double(distance) - part + pairs_->underflow()) : infinity;
+  }
+
+  void settle(const index_t* centers, const narrow_pair* pairs, index_t count) {
+    index_t row[pairs_at_once], center[pairs_at_once];
+    float fresh[pairs_at_once];
+    for (index_t p = 0; p < count; ++p) {
+      row[p] = begin_ + pairs[p].row;
+      center[p] = centers[pairs[p].place];
+    }
+    pairs_->distances(count, row, center, fresh);
+    for (index_t p = 0; p < count; ++p) {
+      float& distance = distance_[row[p]];
+      idle_ += fresh[p] >= distance;
+      distance = std::min(distance, fresh[p]);
+    }
+  }
+
+  const Pairs* pairs_;
   float* distance_;
-  index_t row_[room];
-  const float* one_[room];
-  const float* other_[room];
-  index_t waiting_ = 0, idle_ = 0;
+  std::vector<narrow_rows> rows_;
+  std::vector<std::vector<float, line_allocator<float>>> tables_;
+  std::vector<narrow_pair> open_;
+  const narrow_facts* facts_[Pairs::factors] = {};
+  double part_[tile_size::tallest] = {};
+  index_t begin_ = 0, idle_ = 0;
 };
 
-}  // namespace
-
-void distance_sweeper::lower(const std::vector<index_t>& centers, float* distance) {
-  if (products_pay_ && index_t(centers.size()) > few_centers)
-    lower_by_products(centers, distance);
-  else
-    lower_directly(centers, distance);
-}
-
-void distance_sweeper::lower_directly(const std::vector<index_t>& centers, float* distance) {
-  parallel_blocks(on_, points_.rows, direct_block, [&](index_t, index_t begin, index_t end) {
-    float fresh[direct_block];
+template <class Pairs>
+void lower_directly(cpu on, const Pairs& pairs, const std::vector<index_t>& centers, float* distance) {
+  parallel_blocks(on, pairs.rows(), pairs_at_once, [&](index_t, index_t begin, index_t end) {
+    float fresh[pairs_at_once];
     for (const index_t center : centers) {
-      canonical_squared_distances(rows_between(points_, begin, end), points_.row(center), fresh);
+      pairs.distances_to(center, begin, end, fresh);
       for (index_t i = begin; i < end; ++i) distance[i] = std::min(distance[i], fresh[i - begin]);
     }
   });
 }
 
-void distance_sweeper::lower_by_products(const std::vector<index_t>& centers, float* distance) {
-  const product_bound bound(points_.cols);
-  const tile_size size = tile_size::fitting(points_.cols);
-  const dot_tiles tiles(points_, centers, size);
-  // Beyond the last centre nothing is ever close.
-  std::vector<float> of_center(std::size_t(tiles.chunks() * size.width), infinity);
-  for (std::size_t j = 0; j < centers.size(); ++j) {
-    float norm2 = 0;
-    canonical_squared_norms(rows_between(points_, centers[j], centers[j] + 1), &norm2);
-    if (!bound.holds(norm2)) {
-      products_pay_ = false;
-      return lower_directly(centers, distance);
-    }
-    of_center[j] = bound.of_center(norm2);
-  }
-
-  per_thread rooms(on_, dot_tiles::scratch(tiles));
-  per_thread deciders(on_, decider(points_, distance));
-  parallel_blocks(on_, points_.rows, size.height, [&](index_t, index_t begin, index_t end) {
-    float norm2[tile_size::tallest];
-    canonical_squared_norms(rows_between(points_, begin, end), norm2);
-    auto& room = rooms.mine();
-    decider& decide = deciders.mine();
-    tiles.load(begin, end, room);
-    for (index_t chunk = 0; chunk < tiles.chunks(); ++chunk) {
-      const index_t* const center = centers.data() + chunk * size.width;
-      const float* const of = of_center.data() + chunk * size.width;
-      const float* product = tiles.products(chunk, room);
-      const index_t stride = tiles.stride(chunk);
-      for (index_t i = begin; i < end; ++i, product += stride) {
-        if (!bound.holds(norm2[i - begin])) {
-          for (index_t j = 0; j < tiles.count(chunk); ++j) decide.on(i, center[j]);
-          continue;
-        }
-        const float reach = bound.of_row(norm2[i - begin], distance[i]);
-        for (index_t j = 0; j < stride; j += tile_size::step) {
-          unsigned any = 0;
-          for (index_t k = j; k < j + tile_size::step; ++k) any |= unsigned(of[k] - 2 * product[k] < reach);
-          if (any == 0) continue;
-          for (index_t k = j; k < j + tile_size::step; ++k)
-            if (of[k] - 2 * product[k] < reach) decide.on(i, center[k]);
-        }
-      }
-      decide.now();
-    }
+template <class Pairs>
+void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, const std::vector<index_t>& centers,
+              float* distance) {
+  if (index_t(centers.size()) <= few_centers || filter.direct())
+    return lower_directly(on, pairs, centers, distance);
+  const grain fine = filter.fine();
+  const auto panels = panels_of(pairs, centers, fine);
+  const index_t height = tile_size::height_for(pairs.factor(Pairs::factors - 1).cols);
+  per_thread tiles(on, tile<Pairs>(pairs, fine, height, distance));
+  parallel_blocks(on, pairs.rows(), height, [&](index_t, index_t begin, index_t end) {
+    auto& mine = tiles.mine();
+    mine.load(begin, end);
+    for (const auto& panel : panels) mine.meet(panel);
   });
   index_t idle = 0;
-  for (const decider& of_thread : deciders.all()) idle += of_thread.idle();
-  products_pay_ = double(idle) <= most_idle * double(points_.rows) * double(centers.size());
+  for (const auto& of_thread : tiles.all()) idle += of_thread.idle();
+  filter.count(fine, pairs.rows(), index_t(centers.size()), idle);
+}
+
+}  // namespace
+
+void pair_filter::count(grain fine, index_t rows, index_t centers, index_t idle) {
+  met_ += double(rows) * double(centers);
+  idle_ += double(idle);
+  if (met_ < double(rows) * double(enough_centers)) return;
+  if (fine == grain::bytes && idle_ > idle_of_bytes * met_)
+    step_ = steps::words;
+  else if (fine == grain::words && idle_ > idle_of_words * met_)
+    step_ = steps::none;
+  met_ = idle_ = 0;
+}
+
+void distance_sweeper::lower(const std::vector<index_t>& centers, float* distance) {
+  lower_by(on_, plain_pairs(points_, centers), filter_, centers, distance);
+}
+
+void outer_product_sweeper::lower(vector_view<const double> norm2, const std::vector<index_t>& centers,
+                                  float* distance) {
+  lower_by(on_, outer_pairs(points_, norm2), filter_, centers, distance);
 }
 
 }  // namespace poolwise

@@ -25,6 +25,9 @@ void canonical_squared_distances(vector_view<const float* const> x, const float*
 /// dot[j] = canonical_dot(x, y[j], cols).
 void canonical_dots(const float* x, vector_view<const float* const> y, index_t cols, float* dot);
 
+/// dot[i] = canonical_dot(x[i], y[i], cols).
+void canonical_dots(vector_view<const float* const> x, const float* const* y, index_t cols, float* dot);
+
 /// Rows begin, ..., end - 1 of x.
 inline matrix_view<const float> rows_between(matrix_view<const float> x, index_t begin, index_t end) {
   return {x.row(begin), end - begin, x.cols, x.stride};

@@ -5,15 +5,32 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/detail/narrow.hpp"
+#include "poolwise/diverse/diverse.hpp"
 
 namespace poolwise {
 
+/// How the pairs are found whose distance has to be looked at: by products of bytes, of words, or all of them.
+/// Every pass counts what its choice left open in vain; where that costs more than a finer grain would, the
+/// next pass takes that.
+class pair_filter {
+ public:
+  bool direct() const { return step_ == steps::none; }
+  grain fine() const { return step_ == steps::bytes && has_byte_products() ? grain::bytes : grain::words; }
+
+  /// So many rows met so many centres, and `idle` of the distances looked at lowered nothing.
+  void count(grain fine, index_t rows, index_t centers, index_t idle);
+
+ private:
+  enum class steps { bytes, words, none } step_ = steps::bytes;
+  double met_ = 0, idle_ = 0;  // pairs since the last choice
+};
+
 /// Lowers distances of the rows of one matrix, pass after pass.
 ///
-/// A tile of rows meets all centres while it is in the cache. The products x.c of a pair, made by dot_table,
-/// say by how much |x|^2 + |c|^2 - 2 x.c can lie from the canonical distance; where that leaves open whether
-/// the pair lowers the row's distance, the canonical distance decides. What is written has its bits in every
-/// case.
+/// A tile of rows meets all centres while it is in the cache. Products of narrowed rows (narrow.hpp) say how
+/// far |x|^2 + |c|^2 - 2 x.c can lie from the canonical distance; where that leaves open whether the pair
+/// lowers the row's distance, the canonical distance decides. What is written has its bits in every case.
 class distance_sweeper {
  public:
   distance_sweeper(cpu on, matrix_view<const float> points) : on_(on), points_(points) {}
@@ -23,12 +40,31 @@ class distance_sweeper {
   void lower(const std::vector<index_t>& centers, float* distance);
 
  private:
-  void lower_by_products(const std::vector<index_t>& centers, float* distance);
-  void lower_directly(const std::vector<index_t>& centers, float* distance);
-
   cpu on_;
   matrix_view<const float> points_;
-  bool products_pay_ = true;
+  pair_filter filter_;
 };
+
+/// The same for outer products.
+class outer_product_sweeper {
+ public:
+  outer_product_sweeper(cpu on, const factored_rows& points) : on_(on), points_(points) {}
+
+  /// norm2 [rows] is |a_i|^2 (|h_i|^2 + bias), of canonical squared norms up to largest_norm2.
+  void lower(vector_view<const double> norm2, const std::vector<index_t>& centers, float* distance);
+
+ private:
+  cpu on_;
+  factored_rows points_;
+  pair_filter filter_;
+};
+
+/// The squared distance of outer products from their squared norms and the canonical products of their factors.
+/// The three products of equal rows are the same double, so that these are at distance 0 exactly. What rounding
+/// makes negative is raised to 0.
+inline float outer_squared_distance(double norm2, double other_norm2, float a_dot, float h_dot, bool bias) {
+  const double d = norm2 + other_norm2 - 2 * (double(a_dot) * (double(h_dot) + double(bias)));
+  return float(d > 0 ? d : 0);
+}
 
 }  // namespace poolwise

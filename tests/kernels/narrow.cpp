@@ -1,0 +1,262 @@
+// Rows as small integers: their products, the bound of what they miss, and sweeps that stand on it.
+#include "poolwise/distance/detail/narrow.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "poolwise/distance/distance.hpp"
+#include "poolwise/diverse/detail/lower_distances.hpp"
+#include "reference/cpu_targets.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+struct matrix {
+  index_t rows, cols;
+  std::vector<float> values;
+  operator matrix_view<const float>() const { return {values.data(), rows, cols}; }
+  float* row(index_t i) { return values.data() + i * cols; }
+  const float* row(index_t i) const { return values.data() + i * cols; }
+};
+
+matrix normal(index_t rows, index_t cols, std::uint32_t seed, float scale = 1, float offset = 0) {
+  std::mt19937 next(seed);
+  std::normal_distribution<float> value;
+  matrix x{rows, cols, std::vector<float>(std::size_t(rows * cols))};
+  for (float& v : x.values) v = offset + scale * value(next);
+  return x;
+}
+
+struct named {
+  std::string name;
+  matrix x;
+};
+
+/// Rows that are hard on small integers, on norms, or on the range of fp32.
+std::vector<named> hard_rows(index_t rows, index_t cols) {
+  std::vector<named> all{{"normal", normal(rows, cols, 1)},
+                         {"far from the origin", normal(rows, cols, 2, 1, 1e4f)},
+                         {"hardly apart, far from the origin", normal(rows, cols, 3, 1e-4f, 100)},
+                         {"tiny", normal(rows, cols, 4, 1e-25f)},
+                         {"denormal", normal(rows, cols, 5, 1e-41f)},
+                         {"huge", normal(rows, cols, 6, 1e17f)},
+                         {"beyond the range", normal(rows, cols, 7, 1e25f)}};
+  matrix dominated = normal(rows, cols, 8);
+  for (index_t i = 0; i < rows; ++i) dominated.row(i)[i % 2] *= 1e6f;
+  all.push_back({"one coordinate dominates", dominated});
+  matrix heavy = normal(rows, cols, 9);
+  for (float& v : heavy.values) v = std::exp(6 * v);
+  all.push_back({"heavy tails", heavy});
+  matrix repeated = normal(rows, cols, 10);
+  for (index_t i = 3; i < rows; ++i)
+    if (i % 3 != 0) std::copy_n(repeated.row(i % 3), cols, repeated.row(i));
+  all.push_back({"duplicates", repeated});
+  matrix near = normal(rows, cols, 11);
+  for (index_t i = 1; i < rows; ++i)
+    for (index_t c = 0; c < cols; ++c) near.row(i)[c] = std::nextafter(near.row(i - 1)[c], infinity);
+  all.push_back({"an ulp apart", near});
+  matrix mixed = normal(rows, cols, 12);
+  for (index_t i = 0; i < rows; ++i)
+    for (index_t c = 0; c < cols; ++c) mixed.row(i)[c] *= std::pow(10.0f, float(i % 30) - 15);
+  all.push_back({"of every size", mixed});
+  all.push_back({"zeros", {rows, cols, std::vector<float>(std::size_t(rows * cols), 0.0f)}});
+  return all;
+}
+
+template <class Integer>
+Integer integer_of(const std::int32_t* units, index_t c) {
+  Integer value;
+  std::memcpy(&value, reinterpret_cast<const char*>(units) + c * index_t(sizeof value), sizeof value);
+  return value;
+}
+
+double integer_product(const narrow_rows& x, index_t i, const narrow_rows& y, index_t j, index_t cols) {
+  double sum = 0;
+  for (index_t c = 0; c < cols; ++c)
+    sum += x.fine() == grain::bytes
+               ? double(integer_of<std::int8_t>(x.row(i), c)) * double(integer_of<std::int8_t>(y.row(j), c))
+               : double(integer_of<std::int16_t>(x.row(i), c)) * double(integer_of<std::int16_t>(y.row(j), c));
+  return sum;
+}
+
+narrow_rows narrowed(const matrix& x, grain fine, const float* origin = nullptr) {
+  narrow_rows rows(fine, x.cols, x.rows);
+  for (index_t i = 0; i < x.rows; ++i) rows.add(x.row(i), origin);
+  return rows;
+}
+
+using lines = std::vector<float, line_allocator<float>>;
+
+TEST(NarrowProducts, AreThoseOfTheIntegersOnEveryTarget) {
+  for (const index_t cols : {1, 3, 4, 5, 16, 17, 33, 200})
+    for (const auto& shape :
+         std::vector<std::pair<index_t, index_t>>{{1, 1}, {7, 16}, {8, 17}, {9, 47}, {20, 48}}) {
+      const matrix x = normal(shape.first, cols, 21), y = normal(shape.second, cols, 22, 40);
+      SCOPED_TRACE(testing::Message() << cols << " columns, " << x.rows << " rows with " << y.rows);
+      reference::for_each_cpu_target([&] {
+        for (const grain fine : {grain::bytes, grain::words}) {
+          const narrow_rows rows = narrowed(x, fine), others = narrowed(y, fine);
+          const narrow_panel panel(others);
+          lines table(std::size_t(narrow_height(x.rows) * panel.places()));
+          narrow_products(rows, panel, table.data());
+          for (index_t i = 0; i < x.rows; ++i)
+            for (index_t j = 0; j < y.rows; ++j)
+              ASSERT_EQ(table[std::size_t(i * panel.places() + j)],
+                        float(integer_product(rows, i, others, j, cols)));
+        }
+      });
+    }
+}
+
+// So many columns that the integers have to be smaller than their type allows.
+TEST(NarrowProducts, SumsOfManyColumnsFit) {
+  matrix x{2, 200'000, std::vector<float>(400'000, 1.0f)};
+  std::fill_n(x.row(1), x.cols, -1.0f);
+  for (const grain fine : {grain::bytes, grain::words}) {
+    const narrow_rows rows = narrowed(x, fine);
+    const narrow_panel panel(rows);
+    lines table(std::size_t(narrow_height(2) * panel.places()));
+    narrow_products(rows, panel, table.data());
+    const double square = integer_product(rows, 0, rows, 0, x.cols);
+    EXPECT_GT(square, 1e9);
+    EXPECT_EQ(table[0], float(square));
+    EXPECT_EQ(table[1], float(-square));
+  }
+}
+
+TEST(NarrowFacts, BoundWhatTheIntegersMiss) {
+  for (const index_t cols : {3, 100})
+    for (const auto& [name, x] : hard_rows(20, cols)) {
+      SCOPED_TRACE(testing::Message() << name << ", " << cols << " columns");
+      reference::for_each_cpu_target([&, &x = x] {
+        for (const bool shifted : {false, true})
+          for (const grain fine : {grain::bytes, grain::words}) {
+            const float* const origin = shifted ? x.row(0) : nullptr;
+            const narrow_rows rows = narrowed(x, fine, origin);
+            const narrow_facts& facts = rows.facts();
+            for (std::size_t i = 0; i < 20; ++i)
+              for (std::size_t j = 0; j < 20; ++j) {
+                if (std::max(facts.norm2[i], facts.norm2[j]) == infinity) continue;
+                const float* const one = x.row(index_t(i));
+                const float* const other = x.row(index_t(j));
+                long double exact = 0;
+                for (index_t c = 0; c < cols; ++c) {
+                  const long double o = shifted ? origin[c] : 0;
+                  exact += (one[c] - o) * (other[c] - o);
+                }
+                const auto product = float(integer_product(rows, index_t(i), rows, index_t(j), cols));
+                const float got = facts.scale[i] * (facts.scale[j] * product);
+                const float bound = facts.loss[i] * facts.reach[j] + facts.reach[i] * facts.loss[j];
+                ASSERT_LE(std::abs(static_cast<long double>(got) - exact), static_cast<long double>(bound));
+                if (shifted) continue;
+                ASSERT_LE(std::abs(got - canonical_dot(one, other, cols)), bound);
+              }
+          }
+      });
+    }
+}
+
+TEST(NarrowFacts, LeaveFewPairsOfOrdinaryRowsOpen) {
+  const matrix x = normal(96, 128, 31), y = normal(48, 128, 32);
+  for (const grain fine : {grain::bytes, grain::words}) {
+    const narrow_rows rows = narrowed(x, fine), others = narrowed(y, fine);
+    const narrow_panel panel(others);
+    lines table(std::size_t(96 * panel.places()));
+    narrow_products(rows, panel, table.data());
+    // |x|^2 + |y|^2 - 2 x.y < 256 - 80, a distance 3.5 standard deviations below the mean.
+    std::vector<float> limit;
+    for (const float norm2 : rows.facts().norm2) limit.push_back(256 - 80 - norm2);
+    std::vector<narrow_pair> pairs(96 * 48);
+    const narrow_factor factor{&rows, &panel, table.data()};
+    const index_t open = find_open_pairs(factor, panel.facts().norm2.data(), limit.data(), pairs.data());
+    EXPECT_LT(open, fine == grain::bytes ? 60 : 20);
+  }
+}
+
+std::vector<index_t> some_rows(index_t count, index_t rows, std::uint32_t seed) {
+  std::mt19937 next(seed);
+  std::vector<index_t> centers;
+  for (index_t j = 0; j < count; ++j) centers.push_back(index_t(next() % unsigned(rows)));
+  return centers;
+}
+
+// A pair that was closed though its distance is lower would show here: every bit is that of all distances.
+TEST(DistanceSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
+  const index_t rows = 150;
+  for (const index_t cols : {2, 67})
+    for (const auto& [name, x] : hard_rows(rows, cols)) {
+      SCOPED_TRACE(testing::Message() << name << ", " << cols << " columns");
+      std::vector<std::vector<float>> expected;
+      const std::vector<std::vector<index_t>> passes{some_rows(6, rows, 41), some_rows(70, rows, 42),
+                                                     some_rows(1, rows, 43), some_rows(60, rows, 44)};
+      std::vector<float> least(std::size_t(rows), infinity);
+      for (std::size_t i = 0; i < std::size_t(rows); i += 7) least[i] = -1;
+      const std::vector<float> first = least;
+      for (const auto& centers : passes) {
+        for (index_t i = 0; i < rows; ++i)
+          for (const index_t center : centers)
+            least[std::size_t(i)] =
+                std::min(least[std::size_t(i)], canonical_squared_distance(x.row(i), x.row(center), cols));
+        expected.push_back(least);
+      }
+      reference::for_each_cpu_target([&, &x = x] {
+        for (const int threads : {1, 3}) {
+          distance_sweeper sweeper(cpu{threads}, x);
+          std::vector<float> got = first;
+          for (std::size_t pass = 0; pass < passes.size(); ++pass) {
+            sweeper.lower(passes[pass], got.data());
+            ASSERT_EQ(got, expected[pass]) << "pass " << pass;
+          }
+        }
+      });
+    }
+}
+
+TEST(OuterProductSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
+  const index_t rows = 110, classes = 5, features = 33;
+  const auto all_a = hard_rows(rows, classes), all_h = hard_rows(rows, features);
+  for (std::size_t n = 0; n < all_a.size(); ++n)
+    for (const std::size_t shift : {std::size_t(0), std::size_t(3)})
+      for (const bool bias : {false, true}) {
+        const auto& [a_name, a] = all_a[n];
+        const auto& [h_name, h] = all_h[(n + shift) % all_h.size()];
+        SCOPED_TRACE(a_name + " (x) " + h_name);
+        std::vector<double> norm2;
+        bool fits = true;
+        for (index_t i = 0; i < rows; ++i) {
+          const float a2 = canonical_dot(a.row(i), a.row(i), classes),
+                      h2 = canonical_dot(h.row(i), h.row(i), features);
+          fits = fits && a2 < 1e38f && h2 < 1e38f;
+          norm2.push_back(double(a2) * (double(h2) + double(bias)));
+        }
+        if (!fits) continue;  // refused by kmeans_pp
+        const auto passes = {some_rows(5, rows, 51), some_rows(90, rows, 52), some_rows(50, rows, 53)};
+        std::vector<float> expected(std::size_t(rows), infinity);
+        for (const auto& centers : passes)
+          for (index_t i = 0; i < rows; ++i)
+            for (const index_t center : centers)
+              expected[std::size_t(i)] =
+                  std::min(expected[std::size_t(i)],
+                           outer_squared_distance(norm2[std::size_t(i)], norm2[std::size_t(center)],
+                                                  canonical_dot(a.row(i), a.row(center), classes),
+                                                  canonical_dot(h.row(i), h.row(center), features), bias));
+        reference::for_each_cpu_target([&, &a = a, &h = h] {
+          outer_product_sweeper sweeper(cpu{2}, factored_rows{a, h, bias});
+          std::vector<float> got(std::size_t(rows), infinity);
+          for (const auto& centers : passes) sweeper.lower({norm2.data(), rows}, centers, got.data());
+          ASSERT_EQ(got, expected);
+        });
+      }
+}
+
+}  // namespace
+}  // namespace poolwise
