@@ -1,14 +1,19 @@
-// Diverse batches against the plain greedy loop that they replace, written by hand on OpenBLAS: one product of
-// the pool with the latest pick (sgemv), one pass of minima, one arg-max or draw. The loop is linear in the
-// picks, so 50 of them are timed beside each case and `ratio` says how many times longer the whole would take.
+// Diverse batches against the plain greedy loops that they replace. `gemv` is written on OpenBLAS: one product
+// of the pool with the latest pick (sgemv), one pass of minima, one arg-max or draw; for BADGE that is the
+// factored form of its authors. `fused` is k-center in one pass a pick that reads every row once, by hand. Both
+// are linear in the picks, so 50 of them are timed beside each case, and the counters say how many times longer
+// the whole would take. `memory` is the peak resident size as a multiple of the inputs.
 #include <benchmark/benchmark.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fstream>
 #include <limits>
 #include <numeric>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "huge_array.hpp"
@@ -22,6 +27,10 @@
 extern "C" void sgemv_(const char* trans, const int* rows, const int* cols, const float* alpha, const float* a,
                        const int* stride, const float* x, const int* step_x, const float* beta, float* y,
                        const int* step_y);
+
+extern "C" void sgemm_(const char* trans_a, const char* trans_b, const int* m, const int* n, const int* k,
+                       const float* alpha, const float* a, const int* stride_a, const float* b,
+                       const int* stride_b, const float* beta, float* c, const int* stride_c);
 
 namespace poolwise {
 namespace {
@@ -56,18 +65,15 @@ pool fashion_pixels() {
   return x;
 }
 
-/// What a layer of 512 units makes of them before it is trained.
-pool fashion_features() {
-  const pool pixels = fashion_pixels(), weights = normal_pool(512, 784);
-  pool x{pixels.rows, weights.rows};
-  parallel_blocks(cpu{}, x.rows, 256, [&](index_t, index_t begin, index_t end) {
-    for (index_t i = begin; i < end; ++i)
-      for (index_t f = 0; f < x.cols; ++f) {
-        float sum = 0;
-        for (index_t c = 0; c < pixels.cols; ++c) sum += pixels.row(i)[c] * weights.row(f)[c];
-        x.row(i)[f] = std::max(sum, 0.0f) / 28;
-      }
-  });
+/// What a layer of so many units makes of them before it is trained.
+pool fashion_features(index_t units) {
+  const pool pixels = fashion_pixels(), weights = normal_pool(units, pixels.cols);
+  pool x{pixels.rows, units};
+  const int m = int(units), n = int(x.rows), k = int(pixels.cols);
+  const float scale = 1.0f / 28, zero = 0;
+  sgemm_("T", "N", &m, &n, &k, &scale, weights.values.get(), &k, pixels.values.get(), &k, &zero, x.values.get(),
+         &m);
+  for (float* v = x.values.get(); v != x.values.get() + x.rows * x.cols; ++v) *v = std::max(*v, 0.0f);
   return x;
 }
 
@@ -89,8 +95,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Of one pick.
-double plain_kcenter_seconds(const pool& x) {
+/// Of one pick, by sgemv.
+double gemv_kcenter_seconds(const pool& x) {
   const auto norms = norms_of(x);
   std::vector<float> products(norms), nearest(norms.size(), std::numeric_limits<float>::infinity());
   index_t latest = 0;
@@ -105,6 +111,7 @@ double plain_kcenter_seconds(const pool& x) {
   return seconds_since(start) / plain_picks;
 }
 
+<<<<<<< HEAD
 /// Of one pick, on average over `picks`, of which the first and the last are timed: pick t costs a product with
 /// the first t columns of the factor, each of which lies in one piece.
 double plain_dpp_seconds(const pool& x, index_t picks) {
@@ -140,6 +147,48 @@ double plain_dpp_seconds(const pool& x, index_t picks) {
 }
 
 double plain_badge_seconds(const pool& a, const pool& h) {
+=======
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+float
+squared_distance(const float* x, const float* y, index_t cols) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (index_t c = 0; c < cols; ++c) sum += (x[c] - y[c]) * (x[c] - y[c]);
+  return sum;
+}
+
+/// Of one pick, by one pass that makes distances and minima and finds the largest.
+double fused_kcenter_seconds(const pool& x) {
+  std::vector<float> nearest(std::size_t(x.rows), std::numeric_limits<float>::infinity());
+  index_t latest = 0;
+  const auto start = std::chrono::steady_clock::now();
+  for (int pick = 0; pick < plain_picks; ++pick) {
+    const float* const center = x.row(latest).data;
+    float largest = -1;
+    index_t farthest = 0;
+#pragma omp parallel
+    {
+      float my_largest = -1;
+      index_t my_farthest = 0;
+#pragma omp for schedule(static) nowait
+      for (index_t i = 0; i < x.rows; ++i) {
+        float& least = nearest[std::size_t(i)];
+        least = std::min(least, squared_distance(x.row(i).data, center, x.cols));
+        if (least > my_largest) my_largest = least, my_farthest = i;
+      }
+#pragma omp critical(farthest)
+      if (my_largest > largest) largest = my_largest, farthest = my_farthest;
+    }
+    latest = farthest;
+  }
+  return seconds_since(start) / plain_picks;
+}
+
+/// Of one pick, by sgemv.
+double gemv_badge_seconds(const pool& a, const pool& h) {
+>>>>>>> main
   const auto a_norms = norms_of(a), h_norms = norms_of(h);
   std::vector<float> norms(a_norms), of_a(norms), of_h(norms);
   for (std::size_t i = 0; i < norms.size(); ++i) norms[i] *= h_norms[i];
@@ -162,40 +211,63 @@ double plain_badge_seconds(const pool& a, const pool& h) {
   return seconds_since(start) / plain_picks;
 }
 
-/// Runs `select(counts)` and compares it with a plain loop that takes so long for one pick.
+/// Kilobytes of this process.
+double resident_kilobytes(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind(field + ":", 0) == 0) return std::stod(line.substr(field.size() + 1));
+  return 0;
+}
+
+/// Runs `select(counts)`, beside inputs of so many bytes. Returns the seconds of one run.
 template <class Select>
-void run_beside(benchmark::State& state, double plain_pick_seconds, Select&& select) {
+double run(benchmark::State& state, index_t input_bytes, Select&& select) {
   batch_counts counts;
   double seconds = 0, picks = 0;
+  malloc_trim(0);
+  std::ofstream("/proc/self/clear_refs") << 5;  // the peak from here on
+  const double before = resident_kilobytes("VmRSS");
   for (auto _ : state) {
     counts = {};
     const auto start = std::chrono::steady_clock::now();
-    const auto picked = select(counts);
+    picks = double(select(counts).size());
     seconds += seconds_since(start);
-    picks += double(picked.size());
   }
-  state.counters["plain_s"] = plain_pick_seconds * picks / double(state.iterations());
-  state.counters["ratio"] = plain_pick_seconds * picks / seconds;
+  const double grown = resident_kilobytes("VmHWM") - before;
+  state.counters["memory"] = 1 + 1024 * std::max(0.0, grown) / double(input_bytes);
   state.counters["sweeps"] = double(counts.sweeps);
-  state.counters["picks/sweep"] = picks / double(state.iterations()) / double(counts.sweeps);
+  state.counters["picks/sweep"] = picks / double(counts.sweeps);
+  return seconds / double(state.iterations());
 }
 
+index_t bytes_of(const pool& x) { return x.rows * x.cols * index_t(sizeof(float)); }
+
 void run_kcenter(benchmark::State& state, const pool& x, index_t picks) {
-  run_beside(state, plain_kcenter_seconds(x),
-             [&](batch_counts& counts) { return kcenter(cpu{}, x, {.picks = picks}, {}, {}, &counts); });
+  const double fused = fused_kcenter_seconds(x), gemv = gemv_kcenter_seconds(x);
+  const double seconds = run(state, bytes_of(x), [&](batch_counts& counts) {
+    return kcenter(cpu{}, x, {.picks = picks}, {}, {}, &counts);
+  });
+  state.counters["gemv"] = gemv * double(picks) / seconds;
+  state.counters["fused"] = fused * double(picks) / seconds;
 }
 
 void kcenter_fashion_pixels(benchmark::State& state) { run_kcenter(state, fashion_pixels(), 1000); }
 void kcenter_fashion_features(benchmark::State& state) {
-  run_kcenter(state, fashion_features(), state.range(0));
+  run_kcenter(state, fashion_features(state.range(0)), 1000);
 }
 void kcenter_normal(benchmark::State& state) {
   run_kcenter(state, normal_pool(state.range(0), state.range(1)), state.range(2));
 }
 BENCHMARK(kcenter_fashion_pixels)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(kcenter_fashion_features)->Arg(1'000)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(kcenter_fashion_features)
+    ->ArgName("cols")
+    ->Arg(64)
+    ->Arg(512)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(kcenter_normal)
     ->ArgNames({"rows", "cols", "picks"})
+    ->Args({60'000, 64, 1'000})
     ->Args({60'000, 512, 1'000})
     ->Args({1'000'000, 128, 1'000})
     ->Args({1'000'000, 128, 10'000})
@@ -203,6 +275,7 @@ BENCHMARK(kcenter_normal)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
+<<<<<<< HEAD
 void run_dpp(benchmark::State& state, const pool& x, index_t picks) {
   run_beside(state, plain_dpp_seconds(x, picks),
              [&](batch_counts& counts) { return dpp(cpu{}, x, {.picks = picks}, {}, {}, &counts); });
@@ -264,13 +337,56 @@ void badge_normal(benchmark::State& state) {
   run_beside(state, plain_badge_seconds(a, h), [&](batch_counts& counts) {
     return kmeans_pp(cpu{}, factored_rows{a, h}, {.picks = state.range(3)}, 7, first_center::largest_norm,
                      &counts);
+=======
+void run_badge(benchmark::State& state, const pool& a, const pool& h, index_t picks) {
+  const double gemv = gemv_badge_seconds(a, h);
+  const double seconds = run(state, bytes_of(a) + bytes_of(h), [&](batch_counts& counts) {
+    return kmeans_pp(cpu{}, factored_rows{a, h}, {.picks = picks}, 7, first_center::largest_norm, &counts);
+>>>>>>> main
   });
+  state.counters["gemv"] = gemv * double(picks) / seconds;
+}
+
+/// Gradients at random logits: p less the indicator of its largest entry.
+pool random_gradients(index_t rows, index_t classes) {
+  pool a = normal_pool(rows, classes);
+  parallel_blocks(cpu{}, rows, 1024, [&](index_t, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) {
+      const auto row = a.row(i);
+      float sum = 0;
+      for (float& v : row) sum += v = std::exp(2 * v);
+      for (float& v : row) v /= sum;
+      *std::max_element(row.begin(), row.end()) -= 1;
+    }
+  });
+  return a;
+}
+
+void badge_normal(benchmark::State& state) {
+  run_badge(state, normal_pool(state.range(0), state.range(1)), normal_pool(state.range(0), state.range(2)),
+            state.range(3));
+}
+void badge_gradients(benchmark::State& state) {
+  run_badge(state, random_gradients(state.range(0), state.range(1)),
+            normal_pool(state.range(0), state.range(2)), state.range(3));
+}
+void badge_gradients_fashion(benchmark::State& state) {
+  const pool h = fashion_features(512);
+  run_badge(state, random_gradients(h.rows, 10), h, 1000);
 }
 BENCHMARK(badge_normal)
     ->ArgNames({"rows", "classes", "features", "picks"})
     ->Args({50'000, 10, 512, 1'000})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
+BENCHMARK(badge_gradients)
+    ->ArgNames({"rows", "classes", "features", "picks"})
+    ->Args({50'000, 10, 512, 1'000})
+    ->Args({100'000, 1'000, 2'048, 1'000})
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(badge_gradients_fashion)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace poolwise

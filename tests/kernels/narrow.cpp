@@ -182,6 +182,25 @@ TEST(NarrowFacts, LeaveFewPairsOfOrdinaryRowsOpen) {
   }
 }
 
+TEST(PairFilter, TakesTheNextGrainWhereTooManyPairsAreOpenInVain) {
+  reference::for_each_cpu_target([] {
+    pair_filter filter;
+    if (has_byte_products()) {
+      EXPECT_EQ(filter.fine(), grain::bytes);
+      filter.count(filter.fine(), 100, 40, 4000);  // of so few centres it says nothing yet
+      EXPECT_EQ(filter.fine(), grain::bytes);
+      filter.count(filter.fine(), 100, 40'000, 400'000);  // a tenth
+      EXPECT_EQ(filter.fine(), grain::bytes);
+      filter.count(filter.fine(), 100, 100, 2000);  // a fifth
+    }
+    EXPECT_EQ(filter.fine(), grain::words);
+    filter.count(filter.fine(), 100, 100, 2000);
+    EXPECT_FALSE(filter.direct());
+    filter.count(filter.fine(), 100, 100, 6000);
+    EXPECT_TRUE(filter.direct());
+  });
+}
+
 std::vector<index_t> some_rows(index_t count, index_t rows, std::uint32_t seed) {
   std::mt19937 next(seed);
   std::vector<index_t> centers;
@@ -219,6 +238,21 @@ TEST(DistanceSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
         }
       });
     }
+}
+
+TEST(DistanceSweeper, LowersSomeRowsAlone) {
+  const index_t rows = 130;
+  const matrix x = normal(rows, 40, 61);
+  std::vector<index_t> some;
+  for (index_t i = rows - 1; i >= 0; i -= 2) some.push_back(i);
+  for (const index_t count : {3, 60}) {
+    const std::vector<index_t> centers = some_rows(count, rows, 62);
+    std::vector<float> all(std::size_t(rows), infinity), got = all;
+    distance_sweeper(cpu{1}, x).lower(centers, all.data());
+    distance_sweeper(cpu{2}, x).lower_some(some, centers, got.data());
+    for (index_t i = 0; i < rows; ++i)
+      EXPECT_EQ(got[std::size_t(i)], i % 2 != 0 ? all[std::size_t(i)] : infinity) << i;
+  }
 }
 
 TEST(OuterProductSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {

@@ -56,7 +56,7 @@ plan_step top_step(const pool_inputs& pool, const selection_request& request, in
   return step;
 }
 
-// Passes over the rows that the picks of a batch share (bench/kernels/diverse.cpp: 5 for 1,000, 13 for 10,000).
+// Passes over the rows that the picks of a batch share: at most so many, on bench/kernels/diverse.cpp's data.
 index_t expected_sweeps(index_t picks) { return std::min(picks, 4 + picks / 500); }
 
 plan_step diverse_step(const pool_inputs& pool, const selection_request& request, index_t picks) {
@@ -75,8 +75,8 @@ plan_step diverse_step(const pool_inputs& pool, const selection_request& request
         },
         *pool.committee);
   plan_step step{request.what.name, batch_bytes(picks) + what.bytes(size), expected_sweeps(picks), 0};
-  // The picks of a sweep are copied for it; none is longer than a chain of 4096.
-  step.bytes += std::min<std::uint64_t>(size.picks, 4096) * size.features * 4;
+  // The picks of a sweep are copied for it, as words or bytes; none is longer than a chain of 16384.
+  step.bytes += std::min<std::uint64_t>(size.picks, 16384) * size.features * 2;
   if (kept) {
     const std::uint64_t outputs = size.classes * std::max<std::uint64_t>(1, size.members);
     step.bytes += size.rows * (4 * (size.features + outputs) + 8 + 8 + 8 + 4 + 4 * sizeof(candidate));

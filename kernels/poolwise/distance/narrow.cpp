@@ -150,8 +150,8 @@ void word_products(const product_job& job) { plain_products<std::int16_t, std::i
 #else
 
 /// Rows whose sums are in registers together with those of some places: a load serves several of them.
-inline constexpr int rows_at_once = HWY_TARGET == HWY_AVX3 ? 8 : 4;
-inline constexpr int places_at_once = HWY_TARGET == HWY_AVX3 ? 48 : HWY_TARGET == HWY_AVX2 ? 16 : 8;
+inline constexpr int rows_at_once = lanes == 16 ? 8 : 4;
+inline constexpr int places_at_once = lanes == 16 ? 48 : 2 * lanes;
 static_assert(narrow_step % rows_at_once == 0 && narrow_panel::width % places_at_once == 0);
 
 struct words_step {
@@ -202,7 +202,7 @@ void word_products(const product_job& job) { all_products<words_step>(job); }
 
 #endif
 
-#if HWY_TARGET == HWY_AVX3
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3  // or better
 
 /// Four products of bytes a lane, those of the panel without sign. No target of Highway has the instruction by
 /// itself, and an intrinsic would need one that does.

@@ -399,7 +399,7 @@ class joint_information : public gain_pool {
   }
 
   /// The whole pool: a row that need not be computed again costs nothing.
-  width shortlist_width() const override { return {rows_.rows(), rows_.rows()}; }
+  width shortlist_width() const override { return {.first = rows_.rows(), .most = rows_.rows()}; }
 
   index_t computed() const { return computed_; }
   index_t exact() const { return exact_; }

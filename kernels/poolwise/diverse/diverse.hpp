@@ -31,9 +31,10 @@ struct batch_counts {
 /// throws   shape_error; value_error (NaN, infinity, a negative weight; see check_allowance); no_cuda_error.
 /// The same picks and scores for any thread count, CPU target, device, number of devices and memory ceiling.
 /// A 2-approximation of the k-center optimum. Gonzalez 1985; Sener & Savarese, ICLR 2018.
-/// The exact threshold batch: reads rows*cols a sweep, of which a thousand picks take about ten; the work is
-/// that of a product of the rows with the picks. Memory: 4 B a row, 8 B with weights.
-/// On devices limits stay in host memory, and the call waits twice a sweep: for the best rows and for the picks
+/// The exact threshold batch: reads rows*cols a sweep, of which a thousand picks take about five; the work is
+/// that of a product of the rows with the picks, in bytes where the CPU multiplies those (AVX-512 VNNI), else
+/// in words of 16 bits. Memory: 4 B a row, 8 B with weights, and up to 2 B an element of 16,384 picks. On
+/// devices limits stay in host memory, and the call waits twice a sweep: for the best rows and for the picks
 /// among them. Memory there: 4 B a row, what limits and weights take, up to a quarter of it for the best 4096
 /// rows and, where it suffices, bf16 copies of the rows (2 B an element, 16 B a row). Offloaded, a device holds
 /// its share of the rows, or has it sent again for every sweep.

@@ -18,6 +18,9 @@ namespace {
 // A row that may not be picked any more: below every distance, so that taking minima leaves it alone.
 constexpr float retired = -1.0f;
 
+// A row of a shortlist that has missed as many picks catches up with them together with all others that have.
+constexpr std::size_t far_behind = narrow_panel::width;
+
 /// The gain of a row is its squared distance to the nearest labelled or picked row, times its weight.
 class farthest_first : public gain_pool {
  public:
@@ -27,6 +30,7 @@ class farthest_first : public gain_pool {
         points_(points),
         weights_(weights),
         sweeper_(on, points),
+        shortlist_sweeper_(on, points),
         distance_(std::size_t(points.rows), std::numeric_limits<float>::infinity()),
         gain_(std::size_t(weights.size)) {
     if (!covered.empty()) std::copy(covered.begin(), covered.end(), distance_.begin());
@@ -56,30 +60,24 @@ class farthest_first : public gain_pool {
   /// what it would be.
   std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                remaining& left) override {
-    struct entry {
-      candidate row;
-      float distance;
-      std::size_t seen;  // picks that have lowered it
-    };
-    const auto later = [](const entry& a, const entry& b) { return before(b.row, a.row); };
     std::vector<entry> waiting;  // a heap
-    for (const candidate& c : shortlist) waiting.push_back({c, distance_[std::size_t(c.row)], 0});
+    for (const candidate& c : shortlist) waiting.push_back({c, 0});
     std::vector<candidate> picks;
-    std::vector<const float*> centers;
     while (left.picks() > 0 && !waiting.empty() && before(waiting.front().row, rival)) {
+      if (picks.size() - waiting.front().seen >= far_behind) {
+        catch_up(waiting, picks, rival);
+        continue;
+      }
       std::pop_heap(waiting.begin(), waiting.end(), later);
       entry first = waiting.back();
       waiting.pop_back();
       if (!left.eligible(first.row.row)) continue;
-      if (first.seen == centers.size()) {
+      if (first.seen == picks.size()) {
         picks.push_back(first.row);
-        centers.push_back(points_.row(first.row.row));
         left.take(first.row.row);
         continue;
       }
-      first.distance = std::min(first.distance, nearest(first.row.row, centers, first.seen));
-      first.row.score = gain(first.row.row, first.distance);
-      first.seen = centers.size();
+      lower(first, picks);
       if (!before(first.row, rival)) continue;
       waiting.push_back(first);
       std::push_heap(waiting.begin(), waiting.end(), later);
@@ -87,7 +85,44 @@ class farthest_first : public gain_pool {
     return picks;
   }
 
+  /// A row of a shortlist costs little more than one of a sweep.
+  width shortlist_width() const override { return {.first = 1024, .most = 16384, .sweeps = 5}; }
+
  private:
+  struct entry {
+    candidate row;
+    std::size_t seen;  // picks that have lowered its gain
+  };
+  static bool later(const entry& a, const entry& b) { return before(b.row, a.row); }
+
+  /// Lowers the gains of all that are far behind, and leaves out those that then come after the rival.
+  void catch_up(std::vector<entry>& waiting, const std::vector<candidate>& picks, candidate rival) {
+    const auto is_behind = [&](const entry& e) { return picks.size() - e.seen >= far_behind; };
+    std::vector<index_t> rows;
+    std::size_t from = picks.size();
+    for (const entry& e : waiting)
+      if (is_behind(e)) {
+        rows.push_back(e.row.row);
+        from = std::min(from, e.seen);
+      }
+    shortlist_sweeper_.lower_some(rows, rows_of({picks.begin() + std::ptrdiff_t(from), picks.end()}),
+                                  distance_.data());
+    for (entry& e : waiting)
+      if (is_behind(e)) {
+        e.row.score = gain(e.row.row, distance_[std::size_t(e.row.row)]);
+        e.seen = picks.size();
+      }
+    std::erase_if(waiting, [&](const entry& e) { return !before(e.row, rival); });
+    std::make_heap(waiting.begin(), waiting.end(), later);
+  }
+
+  void lower(entry& one, const std::vector<candidate>& picks) {
+    float& distance = distance_[std::size_t(one.row.row)];
+    distance = std::min(distance, nearest(one.row.row, picks, one.seen));
+    one.row.score = gain(one.row.row, distance);
+    one.seen = picks.size();
+  }
+
   static std::vector<index_t> rows_of(const std::vector<candidate>& picks) {
     std::vector<index_t> rows;
     for (const candidate& pick : picks) rows.push_back(pick.row);
@@ -98,9 +133,11 @@ class farthest_first : public gain_pool {
     return distance < 0 || weights_.empty() ? distance : weights_[row] * distance;
   }
 
-  float nearest(index_t row, const std::vector<const float*>& centers, std::size_t from) {
-    fresh_.resize(centers.size() - from);
-    canonical_squared_distances(points_.row(row), {centers.data() + from, index_t(fresh_.size())}, points_.cols,
+  float nearest(index_t row, const std::vector<candidate>& picks, std::size_t from) {
+    centers_.clear();
+    for (std::size_t p = from; p < picks.size(); ++p) centers_.push_back(points_.row(picks[p].row));
+    fresh_.resize(centers_.size());
+    canonical_squared_distances(points_.row(row), {centers_.data(), index_t(centers_.size())}, points_.cols,
                                 fresh_.data());
     return *std::min_element(fresh_.begin(), fresh_.end());
   }
@@ -108,9 +145,10 @@ class farthest_first : public gain_pool {
   cpu on_;
   matrix_view<const float> points_;
   vector_view<const float> weights_;
-  distance_sweeper sweeper_;
+  distance_sweeper sweeper_, shortlist_sweeper_;
   std::vector<float> distance_;  // to the nearest labelled or picked row
   std::vector<float> gain_;      // where there are weights
+  std::vector<const float*> centers_;
   std::vector<float> fresh_;
 };
 

@@ -30,6 +30,13 @@ constexpr index_t pairs_at_once = 128;
 float above(double x) { return float(x) + (std::fabs(float(x)) * 0x1p-22f + 0x1p-149f); }
 float below(double x) { return -above(-x); }
 
+/// Rows of a pool: the first `count`, or some.
+struct row_set {
+  index_t count;
+  const index_t* some = nullptr;
+  index_t operator[](index_t i) const { return some == nullptr ? i : some[i]; }
+};
+
 /// The factor before the last is short next to it, and as exact as may be.
 template <class Pairs>
 grain grain_of(const Pairs&, int factor, grain fine) {
@@ -59,7 +66,6 @@ class plain_pairs {
         origin_[std::size_t(c)] += points.row(center)[c] / float(centers.size());
   }
 
-  index_t rows() const { return points_.rows; }
   matrix_view<const float> factor(int) const { return points_; }
   const float* origin() const { return origin_.data(); }
   double underflow() const { return underflow_; }
@@ -77,10 +83,6 @@ class plain_pairs {
       other[p] = points_.row(centers[p]);
     }
     canonical_squared_distances(vector_view<const float* const>{one, count}, other, points_.cols, d2);
-  }
-
-  void distances_to(index_t center, index_t begin, index_t end, float* d2) const {
-    canonical_squared_distances(rows_between(points_, begin, end), points_.row(center), d2);
   }
 
  private:
@@ -102,7 +104,6 @@ class outer_pairs {
   outer_pairs(const factored_rows& points, vector_view<const double> norm2)
       : bias(points.bias ? 1.0f : 0.0f), points_(points), norm2_(norm2) {}
 
-  index_t rows() const { return points_.a.rows; }
   matrix_view<const float> factor(int f) const { return f == 0 ? points_.a : points_.h; }
   const float* origin() const { return nullptr; }
   double underflow() const { return 0x1p-140; }
@@ -127,15 +128,6 @@ class outer_pairs {
     }
     for (index_t p = 0; p < count; ++p)
       d2[p] = outer_squared_distance(norm2_[rows[p]], norm2_[centers[p]], dot[0][p], dot[1][p], points_.bias);
-  }
-
-  void distances_to(index_t center, index_t begin, index_t end, float* d2) const {
-    float dot[factors][pairs_at_once];
-    for (int f = 0; f < factors; ++f)
-      canonical_dots(rows_between(factor(f), begin, end), factor(f).row(center), dot[f]);
-    for (index_t i = begin; i < end; ++i)
-      d2[i - begin] =
-          outer_squared_distance(norm2_[i], norm2_[center], dot[0][i - begin], dot[1][i - begin], points_.bias);
   }
 
  private:
@@ -180,8 +172,8 @@ std::vector<center_panel<Pairs::factors>> panels_of(const Pairs& pairs, const st
 template <class Pairs>
 class tile {
  public:
-  tile(const Pairs& pairs, grain fine, index_t height, float* distance)
-      : pairs_(&pairs), distance_(distance), open_(std::size_t(height * narrow_panel::width)) {
+  tile(const Pairs& pairs, row_set rows, grain fine, index_t height, float* distance)
+      : pairs_(&pairs), row_(rows), distance_(distance), open_(std::size_t(height * narrow_panel::width)) {
     for (int f = 0; f < Pairs::factors; ++f) {
       rows_.emplace_back(grain_of(pairs, f, fine), pairs.factor(f).cols, height);
       tables_.emplace_back(std::size_t(narrow_height(height) * narrow_panel::width));
@@ -193,17 +185,17 @@ class tile {
     for (int f = 0; f < Pairs::factors; ++f) {
       auto& rows = rows_[std::size_t(f)];
       rows.clear();
-      for (index_t i = begin; i < end; ++i) rows.add(pairs_->factor(f).row(i), pairs_->origin());
+      for (index_t i = begin; i < end; ++i) rows.add(pairs_->factor(f).row(row_[i]), pairs_->origin());
       facts_[f] = &rows.facts();
     }
-    for (index_t i = begin; i < end; ++i) part_[i - begin] = pairs_->part(facts_, i - begin, i);
+    for (index_t i = begin; i < end; ++i) part_[i - begin] = pairs_->part(facts_, i - begin, row_[i]);
   }
 
   /// Lowers the distances of its rows by a panel.
   void meet(const center_panel<Pairs::factors>& panel) {
     float limit[tile_size::tallest];
     const index_t count = rows_[0].rows();
-    for (index_t i = 0; i < count; ++i) limit[i] = limit_of(part_[i], distance_[begin_ + i]);
+    for (index_t i = 0; i < count; ++i) limit[i] = limit_of(part_[i], distance_[row_[begin_ + i]]);
     narrow_factor factor[Pairs::factors];
     for (std::size_t f = 0; f < Pairs::factors; ++f) {
       factor[f] = {&rows_[f], &panel.of_factor[f], tables_[f].data()};
@@ -232,7 +224,7 @@ class tile {
     index_t row[pairs_at_once], center[pairs_at_once];
     float fresh[pairs_at_once];
     for (index_t p = 0; p < count; ++p) {
-      row[p] = begin_ + pairs[p].row;
+      row[p] = row_[begin_ + pairs[p].row];
       center[p] = centers[pairs[p].place];
     }
     pairs_->distances(count, row, center, fresh);
@@ -244,6 +236,7 @@ class tile {
   }
 
   const Pairs* pairs_;
+  row_set row_;
   float* distance_;
   std::vector<narrow_rows> rows_;
   std::vector<std::vector<float, line_allocator<float>>> tables_;
@@ -254,33 +247,38 @@ class tile {
 };
 
 template <class Pairs>
-void lower_directly(cpu on, const Pairs& pairs, const std::vector<index_t>& centers, float* distance) {
-  parallel_blocks(on, pairs.rows(), pairs_at_once, [&](index_t, index_t begin, index_t end) {
+void lower_directly(cpu on, const Pairs& pairs, row_set rows, const std::vector<index_t>& centers,
+                    float* distance) {
+  parallel_blocks(on, rows.count, pairs_at_once, [&](index_t, index_t begin, index_t end) {
+    index_t row[pairs_at_once] = {}, other[pairs_at_once] = {};
     float fresh[pairs_at_once];
+    const index_t count = end - begin;
+    for (index_t i = 0; i < count; ++i) row[i] = rows[begin + i];
     for (const index_t center : centers) {
-      pairs.distances_to(center, begin, end, fresh);
-      for (index_t i = begin; i < end; ++i) distance[i] = std::min(distance[i], fresh[i - begin]);
+      std::fill_n(other, count, center);
+      pairs.distances(count, row, other, fresh);
+      for (index_t i = 0; i < count; ++i) distance[row[i]] = std::min(distance[row[i]], fresh[i]);
     }
   });
 }
 
 template <class Pairs>
-void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, const std::vector<index_t>& centers,
-              float* distance) {
+void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, row_set rows,
+              const std::vector<index_t>& centers, float* distance) {
   if (index_t(centers.size()) <= few_centers || filter.direct())
-    return lower_directly(on, pairs, centers, distance);
+    return lower_directly(on, pairs, rows, centers, distance);
   const grain fine = filter.fine();
   const auto panels = panels_of(pairs, centers, fine);
   const index_t height = tile_size::height_for(pairs.factor(Pairs::factors - 1).cols);
-  per_thread tiles(on, tile<Pairs>(pairs, fine, height, distance));
-  parallel_blocks(on, pairs.rows(), height, [&](index_t, index_t begin, index_t end) {
+  per_thread tiles(on, tile<Pairs>(pairs, rows, fine, height, distance));
+  parallel_blocks(on, rows.count, height, [&](index_t, index_t begin, index_t end) {
     auto& mine = tiles.mine();
     mine.load(begin, end);
     for (const auto& panel : panels) mine.meet(panel);
   });
   index_t idle = 0;
   for (const auto& of_thread : tiles.all()) idle += of_thread.idle();
-  filter.count(fine, pairs.rows(), index_t(centers.size()), idle);
+  filter.count(fine, rows.count, index_t(centers.size()), idle);
 }
 
 }  // namespace
@@ -297,12 +295,18 @@ void pair_filter::count(grain fine, index_t rows, index_t centers, index_t idle)
 }
 
 void distance_sweeper::lower(const std::vector<index_t>& centers, float* distance) {
-  lower_by(on_, plain_pairs(points_, centers), filter_, centers, distance);
+  lower_by(on_, plain_pairs(points_, centers), filter_, {points_.rows}, centers, distance);
+}
+
+void distance_sweeper::lower_some(const std::vector<index_t>& rows, const std::vector<index_t>& centers,
+                                  float* distance) {
+  const row_set some{index_t(rows.size()), rows.data()};
+  lower_by(on_, plain_pairs(points_, centers), filter_, some, centers, distance);
 }
 
 void outer_product_sweeper::lower(vector_view<const double> norm2, const std::vector<index_t>& centers,
                                   float* distance) {
-  lower_by(on_, outer_pairs(points_, norm2), filter_, centers, distance);
+  lower_by(on_, outer_pairs(points_, norm2), filter_, {points_.a.rows}, centers, distance);
 }
 
 }  // namespace poolwise

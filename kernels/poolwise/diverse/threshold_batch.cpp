@@ -13,7 +13,7 @@ constexpr index_t short_chain = 8;
 std::vector<candidate> threshold_batches(gain_pool& pool, const allowance& limit, batch_counts* counts) {
   remaining left(limit);
   std::vector<candidate> picks, latest;
-  auto [width, most] = pool.shortlist_width();
+  auto [width, most, sweeps] = pool.shortlist_width();
   while (left.picks() > 0) {
     pool.sweep(latest, left);
     if (counts != nullptr && !latest.empty()) ++counts->sweeps;
@@ -24,7 +24,8 @@ std::vector<candidate> threshold_batches(gain_pool& pool, const allowance& limit
     latest = pool.chain(shortlist, rival, left);
     if (latest.empty()) break;  // no row is left that may be picked
     picks.insert(picks.end(), latest.begin(), latest.end());
-    if (index_t(latest.size()) < short_chain) width = std::min(2 * width, most);
+    const auto chain = index_t(latest.size());
+    if (chain < short_chain || left.picks() / chain >= sweeps) width = std::min(2 * width, most);
   }
   return picks;
 }

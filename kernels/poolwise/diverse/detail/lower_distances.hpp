@@ -39,6 +39,9 @@ class distance_sweeper {
   /// negative distance[i] stays.
   void lower(const std::vector<index_t>& centers, float* distance);
 
+  /// As lower, for these rows i alone, each of which stands there once.
+  void lower_some(const std::vector<index_t>& rows, const std::vector<index_t>& centers, float* distance);
+
  private:
   cpu on_;
   matrix_view<const float> points_;

@@ -44,9 +44,10 @@ class gain_pool {
   virtual std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                        remaining& left) = 0;
 
-  /// How long a shortlist begins, and how long it may grow where chains are short.
+  /// How long a shortlist begins, and how long it may grow: twice as long after a chain so short that `sweeps`
+  /// more like it would be needed, and after one too short to be worth its sweep.
   struct width {
-    index_t first = 1024, most = 4096;
+    index_t first = 1024, most = 4096, sweeps = std::numeric_limits<index_t>::max();
   };
   virtual width shortlist_width() const { return {}; }
 };
