@@ -22,7 +22,6 @@
 #include "poolwise/diverse/diverse.hpp"
 #include "poolwise/diverse/dpp.hpp"
 #include "poolwise/pool/idx.hpp"
-#include "resident.hpp"
 
 extern "C" void sgemv_(const char* trans, const int* rows, const int* cols, const float* alpha, const float* a,
                        const int* stride, const float* x, const int* step_x, const float* beta, float* y,
@@ -111,10 +110,9 @@ double gemv_kcenter_seconds(const pool& x) {
   return seconds_since(start) / plain_picks;
 }
 
-<<<<<<< HEAD
-/// Of one pick, on average over `picks`, of which the first and the last are timed: pick t costs a product with
-/// the first t columns of the factor, each of which lies in one piece.
-double plain_dpp_seconds(const pool& x, index_t picks) {
+/// Of one pick by sgemv, on average over `picks`, of which the first and the last are timed: pick t costs a
+/// product with the first t columns of the factor, each of which lies in one piece.
+double gemv_dpp_seconds(const pool& x, index_t picks) {
   const auto norms = norms_of(x);
   const float scale = -0.5f / float(x.cols), one = 1, zero = 0;
   const int rows = int(x.rows), unit = 1;
@@ -146,8 +144,6 @@ double plain_dpp_seconds(const pool& x, index_t picks) {
   return seconds / plain_picks;
 }
 
-double plain_badge_seconds(const pool& a, const pool& h) {
-=======
 #if defined(__x86_64__)
 __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
@@ -188,7 +184,6 @@ double fused_kcenter_seconds(const pool& x) {
 
 /// Of one pick, by sgemv.
 double gemv_badge_seconds(const pool& a, const pool& h) {
->>>>>>> main
   const auto a_norms = norms_of(a), h_norms = norms_of(h);
   std::vector<float> norms(a_norms), of_a(norms), of_h(norms);
   for (std::size_t i = 0; i < norms.size(); ++i) norms[i] *= h_norms[i];
@@ -275,16 +270,18 @@ BENCHMARK(kcenter_normal)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-<<<<<<< HEAD
 void run_dpp(benchmark::State& state, const pool& x, index_t picks) {
-  run_beside(state, plain_dpp_seconds(x, picks),
-             [&](batch_counts& counts) { return dpp(cpu{}, x, {.picks = picks}, {}, {}, &counts); });
+  const double gemv = gemv_dpp_seconds(x, picks);
+  const double seconds = run(state, bytes_of(x), [&](batch_counts& counts) {
+    return dpp(cpu{}, x, {.picks = picks}, {}, {}, &counts);
+  });
+  state.counters["gemv"] = gemv * double(picks) / seconds;
 }
 
 void dpp_normal(benchmark::State& state) {
   run_dpp(state, normal_pool(state.range(0), state.range(1)), state.range(2));
 }
-void dpp_fashion_features(benchmark::State& state) { run_dpp(state, fashion_features(), state.range(0)); }
+void dpp_fashion_features(benchmark::State& state) { run_dpp(state, fashion_features(512), state.range(0)); }
 BENCHMARK(dpp_normal)
     ->ArgNames({"rows", "cols", "picks"})
     ->Args({60'000, 64, 500})
@@ -315,16 +312,14 @@ void batch_bald_normal(benchmark::State& state) {
                 count = state.range(3);
   const auto logits = committee_logits(members, rows, classes);
   const cube_view<const float> x{logits.get(), members, rows, classes};
-  const joint_configurations configurations;
-  batch_counts counts;
-  const bench::resident_peak memory;
-  for (auto _ : state) {
-    counts = {};
-    benchmark::DoNotOptimize(batch_bald(cpu{}, x, outputs::logits, {.picks = count}, configurations, &counts));
-  }
-  state.counters["exact"] = double(counts.exact);
-  state.counters["gains/pick"] = double(counts.gains - rows * (1 + counts.sweeps)) / double(count - 1);
-  state.counters["MB"] = memory.grown_megabytes();
+  batch_counts last;
+  run(state, members * rows * classes * index_t(sizeof(float)), [&](batch_counts& counts) {
+    auto picks = batch_bald(cpu{}, x, outputs::logits, {.picks = count}, {}, &counts);
+    last = counts;
+    return picks;
+  });
+  state.counters["exact"] = double(last.exact);
+  state.counters["gains/pick"] = double(last.gains - rows * (1 + last.sweeps)) / double(count - 1);
 }
 BENCHMARK(batch_bald_normal)
     ->ArgNames({"members", "rows", "classes", "picks"})
@@ -332,17 +327,10 @@ BENCHMARK(batch_bald_normal)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-void badge_normal(benchmark::State& state) {
-  const pool a = normal_pool(state.range(0), state.range(1)), h = normal_pool(state.range(0), state.range(2));
-  run_beside(state, plain_badge_seconds(a, h), [&](batch_counts& counts) {
-    return kmeans_pp(cpu{}, factored_rows{a, h}, {.picks = state.range(3)}, 7, first_center::largest_norm,
-                     &counts);
-=======
 void run_badge(benchmark::State& state, const pool& a, const pool& h, index_t picks) {
   const double gemv = gemv_badge_seconds(a, h);
   const double seconds = run(state, bytes_of(a) + bytes_of(h), [&](batch_counts& counts) {
     return kmeans_pp(cpu{}, factored_rows{a, h}, {.picks = picks}, 7, first_center::largest_norm, &counts);
->>>>>>> main
   });
   state.counters["gemv"] = gemv * double(picks) / seconds;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <set>
 #include <string>
@@ -77,12 +78,18 @@ const char* const every_strategy[] = {"random",
                                       "weighted_kcenter",
                                       "dpp",
                                       "batchbald",
+                                      "facility_location",
+                                      "probcover",
+                                      "graph_cut",
                                       "margin/50/kcenter",
                                       "margin/50/dpp",
                                       "bald/3x/weighted_kcenter",
                                       "bald/3x/badge",
                                       "entropy/100/badge",
-                                      "random/10x/kcenter"};
+                                      "random/10x/kcenter",
+                                      "margin/50/facility_location",
+                                      "bald/3x/probcover",
+                                      "entropy/100/graph_cut"};
 
 class EveryStrategy : public testing::TestWithParam<const char*> {};
 
@@ -188,17 +195,17 @@ TEST(Select, RandomIsUniform) {
 TEST(Select, KeepRestrictsTheDiversifierToTheBestRanked) {
   const pool_fixture pool;
   const auto best = rows_of(select(cpu{}, pool.inputs, ask("margin", 50)));
-  for (const char* name : {"margin/50/kcenter", "margin/50/badge"})
+  for (const char* name : {"margin/50/kcenter", "margin/50/badge", "margin/50/facility_location",
+                           "margin/50/probcover", "margin/50/graph_cut"})
     for (const index_t row : rows_of(select(cpu{}, pool.inputs, ask(name, 10))))
       EXPECT_EQ(std::count(best.begin(), best.end(), row), 1) << name;
 }
 
 TEST(Select, KeepingEverythingIsNoRestriction) {
   const pool_fixture pool;
-  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("margin/500/kcenter", 30))),
-            rows_of(select(cpu{}, pool.inputs, ask("kcenter", 30))));
-  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("margin/500/badge", 30))),
-            rows_of(select(cpu{}, pool.inputs, ask("badge", 30))));
+  for (const std::string name : {"kcenter", "badge", "facility_location", "probcover", "graph_cut"})
+    EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("margin/500/" + name, 30))),
+              rows_of(select(cpu{}, pool.inputs, ask(name, 30))));
 }
 
 TEST(Select, ScoresWeighDppAndWeightedKcenter) {
@@ -251,10 +258,70 @@ TEST(Select, KcenterStartsFarthestFromTheLabelled) {
   EXPECT_EQ(b.picks[1].score, 121.0f);
 }
 
+// Three heaps of 10, 20 and 30 rows far from each other, in that order.
+pool_fixture three_heaps() {
+  pool_fixture pool(3, 60);
+  const auto place = [](index_t row) { return row < 10 ? 0.0f : row < 30 ? 100.0f : 200.0f; };
+  for (index_t i = 0; i < 60; ++i) pool.embeddings[std::size_t(i * features)] += place(i);
+  return pool;
+}
+
+index_t heap_of(index_t row) { return row < 10 ? 0 : row < 30 ? 1 : 2; }
+
+TEST(Select, GraphStrategiesTakeTheLargestHeapsThatNothingLabelledLiesIn) {
+  const pool_fixture pool = three_heaps();
+  for (const char* name : {"facility_location", "probcover", "graph_cut"}) {
+    SCOPED_TRACE(name);
+    auto request = ask(name, 3);
+    std::vector<index_t> labelled(25);
+    std::iota(labelled.begin(), labelled.end(), index_t{35});
+    const auto heaps = [&] {
+      std::vector<index_t> list;
+      for (const index_t row : rows_of(select(cpu{}, pool.inputs, request))) list.push_back(heap_of(row));
+      return list;
+    };
+    EXPECT_EQ(heaps()[0], 2);
+    request.labelled = labelled;
+    EXPECT_EQ(heaps()[0], 1);
+  }
+}
+
+// Rows that must not be picked are not there, for the others to be like.
+TEST(Select, GraphStrategiesLeaveExcludedRowsOut) {
+  const pool_fixture pool = three_heaps(), larger = [] {
+    pool_fixture more(3, 65);
+    const pool_fixture same = three_heaps();
+    std::copy(same.embeddings.begin(), same.embeddings.end(), more.embeddings.begin() + 5 * features);
+    return more;
+  }();
+  const std::vector<index_t> excluded = {0, 1, 2, 3, 4}, labelled = {12, 59};
+  std::vector<index_t> labelled_later;
+  for (const index_t row : labelled) labelled_later.push_back(row + 5);
+  for (const char* name : {"facility_location", "probcover", "graph_cut"}) {
+    auto request = ask(name, 20), request_larger = request;
+    request.labelled = labelled;
+    request_larger.labelled = labelled_later;
+    request_larger.excluded = excluded;
+    auto rows = rows_of(select(cpu{}, larger.inputs, request_larger));
+    for (index_t& row : rows) row -= 5;
+    EXPECT_EQ(rows, rows_of(select(cpu{}, pool.inputs, request))) << name;
+  }
+}
+
+TEST(Select, ProbcoverHalvesTheRadiusOfDenseBallsAndRefusesEqualRows) {
+  pool_fixture pool(4, 1200);
+  // One heap: half a percent of the rows far away keep 95 % of the balls pure at any radius of the heap.
+  for (index_t i = 0; i < 6; ++i) pool.embeddings[std::size_t(i * features)] += 1000.0f;
+  EXPECT_EQ(select(cpu{}, pool.inputs, ask("probcover", 2)).picks.size(), 2u);
+  std::fill(pool.embeddings.begin(), pool.embeddings.end(), 1.0f);
+  EXPECT_NE(refusal(pool.inputs, ask("probcover", 2)).find("leave repeated rows out"), std::string::npos);
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("facility_location", 2))), (std::vector<index_t>{0, 1}));
+}
+
 TEST(Select, InvalidRowsAreRefusedByNameOrSkipped) {
   const float inf = std::numeric_limits<float>::infinity();
   for (const float bad : {std::nanf(""), inf})
-    for (const char* name : {"entropy", "badge", "margin/50/kcenter"}) {
+    for (const char* name : {"entropy", "badge", "margin/50/kcenter", "margin/50/graph_cut"}) {
       pool_fixture pool;
       pool.logits[20 * classes + 2] = bad;
       pool.logits[30 * classes] = bad;
@@ -324,8 +391,9 @@ TEST(Select, WrongUses) {
   EXPECT_EQ(refusal(bare, ask("random", 3)), "");
   EXPECT_NE(refusal(bare, ask("entropy", 3)).find("needs model outputs"), std::string::npos);
   EXPECT_NE(refusal(bare, ask("bald", 3)).find("needs committee outputs"), std::string::npos);
-  EXPECT_NE(refusal(bare, ask("kcenter", 3)).find("needs embeddings"), std::string::npos);
   EXPECT_NE(refusal(bare, ask("batchbald", 3)).find("needs committee outputs"), std::string::npos);
+  for (const char* name : {"kcenter", "dpp", "facility_location", "probcover", "graph_cut"})
+    EXPECT_NE(refusal(bare, ask(name, 3)).find("needs embeddings"), std::string::npos);
 
   EXPECT_NE(refusal(pool.inputs, ask("entropy", 501)).find("a batch of 501 was asked of 500"),
             std::string::npos);

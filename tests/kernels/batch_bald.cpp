@@ -16,7 +16,7 @@
 #include "reference/batch_bald.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/errors.hpp"
-#include "reference/shortlists.hpp"
+#include "reference/narrow.hpp"
 
 namespace poolwise {
 namespace {

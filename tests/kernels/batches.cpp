@@ -13,7 +13,7 @@
 #include "poolwise/diverse/detail/pools.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/greedy.hpp"
-#include "reference/shortlists.hpp"
+#include "reference/narrow.hpp"
 
 namespace poolwise {
 namespace {

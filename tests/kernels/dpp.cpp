@@ -16,7 +16,7 @@
 #include "reference/distance.hpp"
 #include "reference/dpp.hpp"
 #include "reference/errors.hpp"
-#include "reference/shortlists.hpp"
+#include "reference/narrow.hpp"
 
 namespace poolwise {
 namespace {

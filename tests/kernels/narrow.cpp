@@ -255,6 +255,13 @@ TEST(DistanceSweeper, LowersSomeRowsAlone) {
   }
 }
 
+TEST(DistanceSweeper, RowsWithoutColumnsAreAtDistanceZero) {
+  const matrix x{40, 0, {}};
+  std::vector<float> distance(40, infinity);
+  distance_sweeper(cpu{2}, x).lower(some_rows(10, 40, 63), distance.data());
+  EXPECT_EQ(distance, std::vector<float>(40, 0.0f));
+}
+
 TEST(OuterProductSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
   const index_t rows = 110, classes = 5, features = 33;
   const auto all_a = hard_rows(rows, classes), all_h = hard_rows(rows, features);

@@ -39,30 +39,99 @@ struct kcenter_problem {
   std::vector<std::uint8_t> barred = {};            // one a row, or none
 };
 
-inline std::vector<pick> kcenter(const kcenter_problem& problem) {
+/// Again and again the row of the highest gain(row), ties to the lower, that `limits` allow; taken(row) after
+/// each.
+template <class Limits, class Gain, class Taken>
+std::vector<pick> greedy(const Limits& limits, std::size_t rows, Gain gain, Taken taken) {
   std::vector<pick> picked;
-  points centers = problem.labelled;
-  std::int64_t left = problem.budget;
-  std::vector<bool> gone(problem.pool.size(), false);
-  for (std::size_t i = 0; i < problem.barred.size(); ++i) gone[i] = problem.barred[i] != 0;
-  std::vector<std::size_t> quota = problem.quota;
-  while (picked.size() < problem.picks) {
+  std::int64_t left = limits.budget;
+  std::vector<bool> gone(rows, false);
+  for (std::size_t i = 0; i < limits.barred.size(); ++i) gone[i] = limits.barred[i] != 0;
+  std::vector<std::size_t> quota = limits.quota;
+  while (picked.size() < limits.picks) {
     pick best{-1, 0};
-    for (std::size_t i = 0; i < problem.pool.size(); ++i) {
-      if (gone[i] || problem.cost[i] > left) continue;
-      if (!problem.group.empty() && quota[problem.group[i]] == 0) continue;
-      const double weight = problem.weights[i];
-      const double gain = weight == 0 ? 0 : weight * squared_distance_to_nearest(problem.pool[i], centers);
-      if (best.row < 0 || gain > best.gain) best = {std::int64_t(i), gain};
+    for (std::size_t i = 0; i < rows; ++i) {
+      if (gone[i] || limits.cost[i] > left) continue;
+      if (!limits.group.empty() && quota[limits.group[i]] == 0) continue;
+      if (const double worth = gain(i); best.row < 0 || worth > best.gain) best = {std::int64_t(i), worth};
     }
     if (best.row < 0) break;
+    const auto row = std::size_t(best.row);
     picked.push_back(best);
-    gone[std::size_t(best.row)] = true;
-    left -= problem.cost[std::size_t(best.row)];
-    if (!problem.group.empty()) --quota[problem.group[std::size_t(best.row)]];
-    centers.push_back(problem.pool[std::size_t(best.row)]);
+    gone[row] = true;
+    left -= limits.cost[row];
+    if (!limits.group.empty()) --quota[limits.group[row]];
+    taken(row);
   }
   return picked;
+}
+
+inline std::vector<pick> kcenter(const kcenter_problem& problem) {
+  points centers = problem.labelled;
+  const auto gain = [&](std::size_t i) {
+    const double weight = problem.weights[i];
+    return weight == 0 ? 0 : weight * squared_distance_to_nearest(problem.pool[i], centers);
+  };
+  return greedy(problem, problem.pool.size(), gain, [&](std::size_t i) { centers.push_back(problem.pool[i]); });
+}
+
+/// Over a dense matrix of similarities.
+struct graph_problem {
+  std::vector<std::vector<double>> similarity;  // [rows, rows], symmetric
+  std::vector<std::size_t> labelled;
+  std::vector<double> weights;     // one a row
+  std::vector<std::int64_t> cost;  // one a row
+  std::int64_t budget = 0;
+  std::size_t picks = 0;
+  std::vector<std::size_t> group = {}, quota = {};  // one a row, one a group; or none
+  std::vector<std::uint8_t> barred = {};            // one a row, or none
+};
+
+inline double facility_location_of(const graph_problem& problem, const std::vector<std::size_t>& chosen) {
+  double sum = 0;
+  for (std::size_t i = 0; i < problem.similarity.size(); ++i) {
+    double most = 0;
+    for (const std::size_t j : chosen) most = std::max(most, problem.similarity[i][j]);
+    sum += problem.weights[i] * most;
+  }
+  return sum;
+}
+
+inline double graph_cut_of(const graph_problem& problem, double lambda,
+                           const std::vector<std::size_t>& chosen) {
+  double sum = 0;
+  for (const std::size_t j : chosen) {
+    for (const auto& row : problem.similarity) sum += lambda * row[j];
+    for (const std::size_t i : chosen) sum -= problem.similarity[i][j];
+  }
+  return sum;
+}
+
+/// Greedy for a function of the rows chosen, labelled ones among them; none of those is picked.
+template <class Value>
+std::vector<pick> greedy_for(graph_problem problem, Value value) {
+  std::vector<std::size_t> chosen = problem.labelled;
+  problem.barred.resize(problem.similarity.size());
+  for (const std::size_t row : problem.labelled) problem.barred[row] = 1;
+  double before = value(chosen);
+  const auto gain = [&](std::size_t i) {
+    chosen.push_back(i);
+    const double with = value(chosen);
+    chosen.pop_back();
+    return with - before;
+  };
+  return greedy(problem, problem.similarity.size(), gain, [&](std::size_t i) {
+    chosen.push_back(i);
+    before = value(chosen);
+  });
+}
+
+inline std::vector<pick> facility_location(const graph_problem& problem) {
+  return greedy_for(problem, [&](const auto& chosen) { return facility_location_of(problem, chosen); });
+}
+
+inline std::vector<pick> graph_cut(const graph_problem& problem, double lambda) {
+  return greedy_for(problem, [&](const auto& chosen) { return graph_cut_of(problem, lambda, chosen); });
 }
 
 /// The probability of each row to be the next of k-means++ after `picked`; rows not eligible have none.

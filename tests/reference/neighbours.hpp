@@ -16,10 +16,10 @@ namespace reference {
 
 /// The neighbours of every row and their distances.
 struct lists {
-  lists(poolwise::index_t points, poolwise::index_t each)
-      : rows(points),
+  lists(poolwise::index_t queries, poolwise::index_t each)
+      : rows(queries),
         neighbours(each),
-        which(static_cast<std::size_t>(points * each), -2),
+        which(static_cast<std::size_t>(queries * each), -2),
         d2(which.size(), -2) {}
 
   poolwise::matrix_view<poolwise::index_t> which_view() { return {which.data(), rows, neighbours}; }
@@ -43,18 +43,18 @@ inline std::vector<float> normal_rows(poolwise::index_t rows, poolwise::index_t 
   return values;
 }
 
-/// Row i of points is reference self + i, which is left out, unless `self` is negative.
-inline lists neighbours_of(const std::vector<float>& points, const std::vector<float>& references,
+/// Row i of queries is reference self + i, which is left out, unless `self` is negative.
+inline lists neighbours_of(const std::vector<float>& queries, const std::vector<float>& references,
                            poolwise::index_t cols, poolwise::index_t neighbours, poolwise::index_t self = -1) {
   const auto width = std::size_t(cols), each = std::size_t(neighbours);
-  const std::size_t rows = points.size() / width, others = references.size() / width;
+  const std::size_t rows = queries.size() / width, others = references.size() / width;
   lists found(poolwise::index_t(rows), neighbours);
   for (std::size_t i = 0; i < rows; ++i) {
     std::vector<std::pair<float, std::size_t>> all;
     for (std::size_t j = 0; j < others; ++j)
       if (self < 0 || j != std::size_t(self) + i)
         all.emplace_back(
-            canonical_squared_distance(points.data() + i * width, references.data() + j * width, width), j);
+            canonical_squared_distance(queries.data() + i * width, references.data() + j * width, width), j);
     std::sort(all.begin(), all.end());
     for (std::size_t n = 0; n < each; ++n) {
       found.which[i * each + n] = poolwise::index_t(all.at(n).second);

@@ -1,13 +1,18 @@
 #include "poolwise/query/diversity.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
+#include "poolwise/distance/neighbours.hpp"
+#include "poolwise/distance/similarity.hpp"
 #include "poolwise/diverse/batch_bald.hpp"
+#include "poolwise/diverse/coverage.hpp"
 #include "poolwise/diverse/diverse.hpp"
 #include "poolwise/diverse/dpp.hpp"
+#include "poolwise/query/detail/gather.hpp"
 
 namespace poolwise {
 namespace {
@@ -87,6 +92,134 @@ std::uint64_t batchbald_bytes(const diversity_size& size) {
          size.rows * 110;
 }
 
+/// What a graph is made of: the candidates that may be picked, then the labelled rows, which count as picked.
+class graph_rows {
+ public:
+  explicit graph_rows(const diversity_problem& problem)
+      : limit_(problem.limit), cols_(problem.embeddings.cols) {
+    for (index_t i = 0; i < problem.rows; ++i)
+      if (limit_.barred.empty() || limit_.barred[i] == 0) rows_.push_back(i);
+    points_ = gather(problem.embeddings, rows_);
+    for (index_t i = 0; i < problem.labelled.rows; ++i) {
+      labelled_.push_back(index_t(rows_.size()) + i);
+      points_.insert(points_.end(), problem.labelled.row(i), problem.labelled.row(i) + cols_);
+    }
+    limit_.barred = {};
+    limit_.cost = extended(limit_.cost, cost_);
+    limit_.group = extended(limit_.group, group_);
+  }
+
+  index_t count() const { return index_t(rows_.size() + labelled_.size()); }
+  matrix_view<const float> points() const { return {points_.data(), count(), cols_}; }
+  const std::vector<index_t>& labelled() const { return labelled_; }
+  const allowance& limit() const { return limit_; }
+
+  /// Picks by their rows in the graph become picks by their candidates.
+  std::vector<candidate> candidates(std::vector<candidate> picks) const {
+    for (candidate& c : picks) c.row = rows_[std::size_t(c.row)];
+    return picks;
+  }
+
+ private:
+  template <class T>
+  vector_view<const T> extended(vector_view<const T> values, std::vector<T>& into) const {
+    if (values.empty()) return {};
+    into = gather(values, rows_);
+    into.resize(std::size_t(count()), T(0));
+    return {into.data(), count()};
+  }
+
+  allowance limit_;
+  index_t cols_;
+  std::vector<index_t> rows_, labelled_, group_;
+  std::vector<std::int64_t> cost_;
+  std::vector<float> points_;
+};
+
+// What is made of lists in host memory needs no device.
+cpu host_of(const where& on) {
+  const auto* const host = std::get_if<cpu>(&on);
+  return host != nullptr ? *host : cpu{};
+}
+
+constexpr std::uint64_t faiss_bytes = std::uint64_t{64} << 20;
+
+std::uint64_t graph_rows_bytes(const diversity_size& size) {
+  return (size.rows + size.labelled) * (2 * 4 * size.features + 4 * 8);
+}
+
+// Most of a row's similarity is to its nearest; the picks change little beyond.
+constexpr index_t graph_neighbours = 32;
+
+std::vector<diverse_pick> pick_facility_location(const diversity_problem& problem) {
+  const graph_rows rows(problem);
+  const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
+  return because("most like rows that nothing labelled or picked is like",
+                 rows.candidates(facility_location(host_of(problem.on), graph, rows.limit(), rows.labelled())));
+}
+
+// The monotone graph cut nearest to what libraries take, 1/lambda = 0.4.
+constexpr double cut_lambda = 2.5;
+
+std::vector<diverse_pick> pick_graph_cut(const diversity_problem& problem) {
+  const graph_rows rows(problem);
+  const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
+  return because(
+      "like many rows, unlike those labelled or picked",
+      rows.candidates(graph_cut(host_of(problem.on), graph, cut_lambda, rows.limit(), rows.labelled())));
+}
+
+std::uint64_t knn_graph_bytes(const diversity_size& size) {
+  // The lists, twice the graph while it shrinks to what it holds, and what the picks take.
+  const std::uint64_t row = graph_neighbours * (8 + 4) + 2 * 8 * (2 * graph_neighbours + 1) + 3 * 8 + 21;
+  return graph_rows_bytes(size) + faiss_bytes + (size.rows + size.labelled) * row;
+}
+
+// The published purity. Balls so dense that there are more pairs are halved in squared radius until they are
+// not.
+constexpr double ball_purity = 0.95;
+constexpr index_t most_clusters = 500, most_pairs_a_row = 256;
+
+/// Clusters stand for classes, as many as there will be labels.
+std::vector<index_t> clusters_of(const diversity_problem& problem, const graph_rows& rows) {
+  const index_t labels = problem.labelled.rows + problem.limit.picks;
+  const index_t count = std::min({std::max<index_t>(2, labels), most_clusters, rows.count()});
+  const auto points = rows.points();
+  std::vector<float> centroids(std::size_t(count * points.cols)), d2(std::size_t(points.rows));
+  std::vector<index_t> cluster(d2.size());
+  kmeans(problem.on, points, {centroids.data(), count, points.cols}, {.seed = problem.seed});
+  nearest(problem.on, points, {centroids.data(), count, points.cols}, {d2.data(), points.rows},
+          {cluster.data(), points.rows});
+  return cluster;
+}
+
+std::vector<diverse_pick> pick_probcover(const diversity_problem& problem) {
+  if (problem.limit.picks == 0) return {};
+  const graph_rows rows(problem);
+  const std::vector<index_t> cluster = clusters_of(problem, rows);
+  float radius_d2 = pure_radius_d2(problem.on, rows.points(), {cluster.data(), rows.count()}, ball_purity);
+  // No radius is pure where equal rows are in different clusters; every radius is where all are in one.
+  if (radius_d2 < 0 || radius_d2 == std::numeric_limits<float>::max()) radius_d2 = 0;
+  const cpu host = host_of(problem.on);
+  auto graph = radius_graph(host, rows.points(), radius_d2, most_pairs_a_row * rows.count());
+  while (!graph) {
+    if (radius_d2 == 0)
+      throw value_error("probcover: more than " + std::to_string(most_pairs_a_row) +
+                        " pairs a row are of equal embeddings; leave repeated rows out");
+    radius_d2 /= 2;
+    graph = radius_graph(host, rows.points(), radius_d2, most_pairs_a_row * rows.count());
+  }
+  return because("near most rows that nothing labelled or picked is near",
+                 rows.candidates(facility_location(host, *graph, rows.limit(), rows.labelled())));
+}
+
+std::uint64_t ball_graph_bytes(const diversity_size& size) {
+  // What k-means and the search for the radius hold, and the graph while it is built.
+  const std::uint64_t row = 4 * size.features + 5 * 8 + most_pairs_a_row * 48 + 3 * 8 + 9;
+  return graph_rows_bytes(size) + faiss_bytes + (size.rows + size.labelled) * row +
+         4 * most_clusters * size.features * sizeof(float);
+}
+
 const diversity all[] = {
     {.name = "kcenter",
      .formula = "farthest from everything labelled or picked",
@@ -95,6 +228,7 @@ const diversity all[] = {
      .needs_committee = false,
      .needs_embeddings = true,
      .begins_with_labelled = true,
+     .compares_all_pairs = false,
      .pick = pick_kcenter,
      .bytes = kcenter_bytes},
     {.name = "weighted_kcenter",
@@ -104,6 +238,7 @@ const diversity all[] = {
      .needs_committee = false,
      .needs_embeddings = true,
      .begins_with_labelled = true,
+     .compares_all_pairs = false,
      .pick = pick_weighted_kcenter,
      .bytes = kcenter_bytes},
     {.name = "badge",
@@ -113,6 +248,7 @@ const diversity all[] = {
      .needs_committee = false,
      .needs_embeddings = true,
      .begins_with_labelled = false,
+     .compares_all_pairs = false,
      .pick = pick_badge,
      .bytes = badge_bytes},
     {.name = "dpp",
@@ -122,6 +258,7 @@ const diversity all[] = {
      .needs_committee = false,
      .needs_embeddings = true,
      .begins_with_labelled = false,
+     .compares_all_pairs = false,
      .pick = pick_dpp,
      .bytes = dpp_bytes},
     {.name = "batchbald",
@@ -131,8 +268,39 @@ const diversity all[] = {
      .needs_committee = true,
      .needs_embeddings = false,
      .begins_with_labelled = false,
+     .compares_all_pairs = false,
      .pick = pick_batchbald,
      .bytes = batchbald_bytes},
+    {.name = "facility_location",
+     .formula = "max sum_i max_{picked or labelled j} s_ij; s = 1 / (1 + d^2 / h), 0 beyond the 32 nearest",
+     .source = "Cornuejols et al. 1977; Nemhauser et al. 1978",
+     .needs_outputs = false,
+     .needs_committee = false,
+     .needs_embeddings = true,
+     .begins_with_labelled = true,
+     .compares_all_pairs = true,
+     .pick = pick_facility_location,
+     .bytes = knn_graph_bytes},
+    {.name = "probcover",
+     .formula = "most rows covered within delta; delta: the largest at which 95 % of balls keep to one cluster",
+     .source = "Yehuda et al. 2022",
+     .needs_outputs = false,
+     .needs_committee = false,
+     .needs_embeddings = true,
+     .begins_with_labelled = true,
+     .compares_all_pairs = true,
+     .pick = pick_probcover,
+     .bytes = ball_graph_bytes},
+    {.name = "graph_cut",
+     .formula = "max 2.5 sum_ij s_ij (j picked) - sum_ij s_ij (both picked); s as for facility_location",
+     .source = "Iyer & Bilmes 2013",
+     .needs_outputs = false,
+     .needs_committee = false,
+     .needs_embeddings = true,
+     .begins_with_labelled = true,
+     .compares_all_pairs = true,
+     .pick = pick_graph_cut,
+     .bytes = knn_graph_bytes},
 };
 
 }  // namespace

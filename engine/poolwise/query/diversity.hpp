@@ -33,7 +33,7 @@ struct diversity_problem {
 
 /// By what the memory of a strategy grows.
 struct diversity_size {
-  std::uint64_t rows = 0, features = 0, classes = 0, members = 0, picks = 0;
+  std::uint64_t rows = 0, features = 0, classes = 0, members = 0, picks = 0, labelled = 0;
 };
 
 /// A candidate and why it was picked, for people.
@@ -48,6 +48,7 @@ struct diversity {
   const char* source;
   bool needs_outputs, needs_committee, needs_embeddings;
   bool begins_with_labelled;  ///< whether `labelled` counts as picked
+  bool compares_all_pairs;    ///< whether its time grows with rows^2, not with rows and picks
 
   /// Picks in order, rows counting from the first candidate.
   std::vector<diverse_pick> (*pick)(const diversity_problem& problem);

@@ -65,6 +65,7 @@ plan_step diverse_step(const pool_inputs& pool, const selection_request& request
   diversity_size size;
   size.rows = std::uint64_t(kept ? request.what.keep.count(picks, pool.rows) : pool.rows);
   size.picks = std::uint64_t(picks);
+  if (what.begins_with_labelled) size.labelled = std::uint64_t(request.labelled.size());
   if (what.needs_embeddings) size.features = std::uint64_t(pool.embeddings->cols);
   if (what.needs_outputs) size.classes = std::uint64_t(cols_of(*pool.model));
   if (what.needs_committee)
@@ -185,9 +186,12 @@ query_plan plan(const where& on, const pool_inputs& pool, const selection_reques
   }
   const double rows_scale = double(pool.rows) / double(times.rows);
   const double picks_scale = double(expected_picks(pool, request)) / double(times.picks);
-  const bool diverse = request.what.diversify != nullptr;
+  const diversity* const diverse = request.what.diversify;
   result.steps[0].seconds = times.rank * rows_scale;
-  result.steps[1].seconds = times.diversify * rows_scale * (diverse ? picks_scale : 1);
+  result.steps[1].seconds = times.diversify * rows_scale *
+                            (!diverse                      ? 1
+                             : diverse->compares_all_pairs ? rows_scale
+                                                           : picks_scale);
   for (const plan_step& step : result.steps) result.seconds += step.seconds;
   return result;
 }

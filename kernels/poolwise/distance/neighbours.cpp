@@ -1,10 +1,9 @@
-// Neighbour lists: FAISS proposes by GEMM or by an inverted file, the canonical distance decides.
+// Neighbour lists: products exclude pairs, or FAISS proposes some by an inverted file, and the canonical
+// distance decides.
 #include "poolwise/distance/neighbours.hpp"
 
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexIVFFlat.h>
-#include <faiss/utils/Heap.h>
-#include <faiss/utils/distances.h>
 
 #include <algorithm>
 #include <limits>
@@ -16,7 +15,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/distance/detail/error_bound.hpp"
+#include "poolwise/distance/detail/distance_tiles.hpp"
 #include "poolwise/distance/detail/faiss_cpu.hpp"
 #include "poolwise/distance/detail/neighbours_cuda.hpp"
 #include "poolwise/distance/distance.hpp"
@@ -26,7 +25,6 @@ namespace {
 
 constexpr index_t tile_rows = 1024;  // points a call to FAISS, its own block for a GEMM
 constexpr index_t point_block = 16;  // points a thread settles at a time
-constexpr index_t scan_step = 256;   // references a scan takes at a time
 
 /// Orders as the lists are ordered: nearer first, ties to the lower reference.
 using neighbour = std::pair<float, index_t>;
@@ -90,84 +88,21 @@ class proposals {
   std::vector<std::int64_t> id_;
 };
 
-class exact_search {
- public:
-  exact_search(cpu on, matrix_view<const float> points, matrix_view<const float> references,
-               bool leave_out_self, const lists& to)
-      : on_(on),
-        points_(points),
-        references_(references),
-        leave_out_self_(leave_out_self),
-        to_(to),
-        bound_(references.cols, largest_norm2(on, references)) {}
-
-  void run() const {
-    std::vector<float> reference_copy, point_copy;
-    const float* const packed = dense(references_, reference_copy);
-    proposals named(std::min(references_.rows, with_spare(to_.which.cols + leave_out_self_)));
-    for (index_t begin = 0; begin < points_.rows; begin += tile_rows) {
-      const auto tile = rows_between(points_, begin, std::min(points_.rows, begin + tile_rows));
-      propose(dense(tile, point_copy), tile.rows, packed, named);
-      parallel_blocks(on_, tile.rows, point_block, [&](index_t, index_t first, index_t last) {
-        nearest_kept kept(to_.which.cols);
-        for (index_t i = first; i < last; ++i) {
-          settle(begin + i, named.d2(i), named.id(i), named.each(), kept);
-          to_.write(begin + i, kept);
-          kept.clear();
-        }
-      });
-    }
-  }
-
- private:
-  static float largest_norm2(cpu on, matrix_view<const float> references) {
-    std::vector<float> norm2(std::size_t(references.rows));
-    squared_norms(on, references, {norm2.data(), references.rows});
-    return *std::max_element(norm2.begin(), norm2.end());
-  }
-
-  void propose(const float* points, index_t rows, const float* packed, proposals& named) const {
-    const openmp_threads scope(threads_of(on_));
-    faiss::float_maxheap_array_t heaps{std::size_t(rows), std::size_t(named.each()), named.id(0), named.d2(0)};
-    faiss::knn_L2sqr(points, packed, std::size_t(references_.cols), std::size_t(rows),
-                     std::size_t(references_.rows), &heaps);
-  }
-
-  void offer(index_t row, index_t reference, float d2, nearest_kept& kept) const {
-    if (!leave_out_self_ || reference != row) kept.offer({d2, reference});
-  }
-
-  /// FAISS's distance of each pair is within the bound of the canonical one, so what it did not name, being no
-  /// nearer than its last proposal, is farther than all that were kept if that proposal is by more than the
-  /// bound.
-  void settle(index_t row, const float* proposed_d2, const std::int64_t* proposed, index_t each,
-              nearest_kept& kept) const {
-    const float* const point = points_.row(row);
-    for (index_t p = 0; p < each; ++p)
-      offer(row, proposed[p], canonical_squared_distance(point, references_.row(proposed[p]), points_.cols),
-            kept);
-    if (each == references_.rows) return;
-    const double bound = bound_.of(canonical_dot(point, point, points_.cols));
-    if (kept.full() && double(proposed_d2[each - 1]) > double(kept.farthest_d2()) + bound) return;
-    kept.clear();
-    scan(row, kept);
-  }
-
-  void scan(index_t row, nearest_kept& kept) const {
-    float d2[scan_step];
-    for (index_t begin = 0; begin < references_.rows; begin += scan_step) {
-      const auto some = rows_between(references_, begin, std::min(references_.rows, begin + scan_step));
-      canonical_squared_distances(some, points_.row(row), d2);
-      for (index_t j = 0; j < some.rows; ++j) offer(row, begin + j, d2[j], kept);
-    }
-  }
-
-  cpu on_;
-  matrix_view<const float> points_, references_;
-  bool leave_out_self_;
-  lists to_;
-  error_bound bound_;
-};
+void exact_search(cpu on, matrix_view<const float> points, matrix_view<const float> references,
+                  bool leave_out_self, const lists& to) {
+  const distance_tiles tiles(on, points, references);
+  parallel_blocks(on, points.rows, tiles.block(), [&](index_t, index_t begin, index_t end) {
+    std::vector<nearest_kept> kept(std::size_t(end - begin), nearest_kept(to.which.cols));
+    const auto reach = [&](index_t i) {
+      const nearest_kept& of_point = kept[std::size_t(i - begin)];
+      return of_point.full() ? of_point.farthest_d2() : std::numeric_limits<float>::infinity();
+    };
+    tiles.settle(begin, end, 0, reach, [&](index_t i, index_t j, float d2) {
+      if (!leave_out_self || j != i) kept[std::size_t(i - begin)].offer({d2, j});
+    });
+    for (index_t i = begin; i < end; ++i) to.write(i, kept[std::size_t(i - begin)]);
+  });
+}
 
 void graph_by_cells(cpu on, matrix_view<const float> points, matrix_view<const float> centroids, index_t probes,
                     const lists& to) {
@@ -267,7 +202,7 @@ void search(const where& on, const char* call, matrix_view<const float> points,
     if (const auto* devices = std::get_if<offload>(&on))
       return neighbours_offload(*devices, call, points, references, self, to.which, to.d2);
   }
-  exact_search(require_cpu(on, call), points, references, leave_out_self, to).run();
+  exact_search(require_cpu(on, call), points, references, leave_out_self, to);
 }
 
 }  // namespace

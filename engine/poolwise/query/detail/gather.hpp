@@ -41,6 +41,14 @@ std::vector<T> gather(cube_view<const T> x, std::span<const index_t> rows) {
 
 /// Some rows of model outputs, in the precision that these have.
 class gathered_outputs {
+ private:
+  template <class T>
+  const T* keep(std::vector<T> copy) {
+    return (std::get<std::vector<T>>(values_) = std::move(copy)).data();
+  }
+
+  std::tuple<std::vector<float>, std::vector<float16>, std::vector<bfloat16>> values_;
+
  public:
   real_matrix rows_of(const real_matrix& x, std::span<const index_t> rows) {
     return std::visit(
@@ -62,14 +70,6 @@ class gathered_outputs {
         },
         x);
   }
-
- private:
-  template <class T>
-  const T* keep(std::vector<T> copy) {
-    return (std::get<std::vector<T>>(values_) = std::move(copy)).data();
-  }
-
-  std::tuple<std::vector<float>, std::vector<float16>, std::vector<bfloat16>> values_;
 };
 
 }  // namespace poolwise

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
+#include "poolwise/distance/similarity.hpp"
 #include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/diverse/detail/stale_rejection.hpp"
 #include "poolwise/diverse/detail/threshold_batch.hpp"
@@ -26,6 +28,14 @@ std::unique_ptr<gain_pool> dpp_pool(cpu on, matrix_view<const float> points, vec
 /// `batch_bald` takes it, checked by it; it must outlive the pool.
 std::unique_ptr<gain_pool> batch_bald_pool(cpu on, const real_cube& x, outputs kind,
                                            joint_configurations configurations);
+
+/// Gains over a graph. Views as `facility_location` and `graph_cut` take them, checked by them; they and the
+/// graph must outlive the pool.
+std::unique_ptr<gain_pool> facility_location_pool(cpu on, const similarity_graph& graph,
+                                                  std::span<const index_t> labelled,
+                                                  vector_view<const float> weights);
+std::unique_ptr<gain_pool> graph_cut_pool(cpu on, const similarity_graph& graph, double lambda,
+                                          std::span<const index_t> labelled);
 
 /// Weights are squared distances to the nearest pick: of rows wherever `on` says, though what is `offload`
 /// keeps its weights on the host. Views as `kmeans_pp` takes them, checked by it; they must outlive the pool.

@@ -1,0 +1,127 @@
+// Batches over graphs: the graph and the picks timed apart, beside what the graph takes and what a dense matrix
+// of similarities in fp32, which libraries make for the same batch, would.
+#include <benchmark/benchmark.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <random>
+#include <vector>
+
+#include "huge_array.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/distance/distance.hpp"
+#include "poolwise/distance/neighbours.hpp"
+#include "poolwise/distance/similarity.hpp"
+#include "poolwise/diverse/coverage.hpp"
+
+namespace poolwise {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Rows around a thousand centres, as those of a trained model lie around its concepts: [rows, cols].
+class pool {
+ public:
+  pool(index_t rows, index_t cols) : rows_(rows), cols_(cols) {
+    constexpr index_t centers = 1000;
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal;
+    std::vector<float> center(std::size_t(centers * cols));
+    for (float& v : center) v = normal(random);
+    parallel_blocks(cpu{}, rows, 1024, [&](index_t block, index_t begin, index_t end) {
+      std::mt19937 next(unsigned(block) + 7);
+      std::normal_distribution<float> around(0, 0.5f);
+      for (index_t i = begin; i < end; ++i) {
+        const float* const from = center.data() + index_t(next() % centers) * cols;
+        for (index_t c = 0; c < cols; ++c) values_[std::size_t(i * cols + c)] = from[c] + around(next);
+      }
+    });
+  }
+  operator matrix_view<const float>() const { return {values_.get(), rows_, cols_}; }
+
+ private:
+  index_t rows_, cols_;
+  bench::huge_array<float> values_ = bench::make_huge<float>(std::size_t(rows_ * cols_));
+};
+
+double peak_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return double(usage.ru_maxrss) / 1024;
+}
+
+/// Times make_graph() and pick(graph, counts).
+template <class MakeGraph, class Pick>
+void run(benchmark::State& state, index_t rows, MakeGraph&& make_graph, Pick&& pick) {
+  const double before = peak_mib();
+  double graph_s = 0, picks_s = 0;
+  batch_counts counts;
+  index_t edges = 0;
+  for (auto _ : state) {
+    counts = {};
+    auto start = std::chrono::steady_clock::now();
+    const similarity_graph graph = make_graph();
+    graph_s += seconds_since(start);
+    start = std::chrono::steady_clock::now();
+    benchmark::DoNotOptimize(pick(graph, counts));
+    picks_s += seconds_since(start);
+    edges = graph.edges();
+  }
+  const double runs = double(state.iterations()), mib = 1 << 20;
+  state.counters["graph_s"] = graph_s / runs;
+  state.counters["picks_s"] = picks_s / runs;
+  state.counters["sweeps"] = double(counts.sweeps);
+  state.counters["edges/row"] = double(edges) / double(rows);
+  state.counters["graph_MiB"] = double(edges) * sizeof(similarity_graph::edge) / mib;
+  state.counters["peak_MiB_more"] = peak_mib() - before;
+  state.counters["dense_MiB"] = double(rows) * double(rows) * sizeof(float) / mib;
+}
+
+void facility_location(benchmark::State& state) {
+  const pool x(state.range(0), state.range(1));
+  run(
+      state, state.range(0), [&] { return knn_similarities(cpu{}, x, 32); },
+      [&](const similarity_graph& graph, batch_counts& counts) {
+        return facility_location(cpu{}, graph, {.picks = state.range(2)}, {}, {}, &counts);
+      });
+}
+
+void graph_cut(benchmark::State& state) {
+  const pool x(state.range(0), state.range(1));
+  run(
+      state, state.range(0), [&] { return knn_similarities(cpu{}, x, 32); },
+      [&](const similarity_graph& graph, batch_counts& counts) {
+        return graph_cut(cpu{}, graph, 2.5, {.picks = state.range(2)}, {}, &counts);
+      });
+}
+
+/// With a hundred clusters for classes; k-means and the radius are in the graph's time.
+void probcover(benchmark::State& state) {
+  const pool x(state.range(0), state.range(1));
+  const matrix_view<const float> points = x;
+  const auto make_graph = [&] {
+    std::vector<float> centroids(std::size_t(100 * points.cols)), d2(std::size_t(points.rows));
+    std::vector<index_t> cluster(d2.size());
+    kmeans(cpu{}, points, {centroids.data(), 100, points.cols});
+    nearest(cpu{}, points, {centroids.data(), 100, points.cols}, {d2.data(), points.rows},
+            {cluster.data(), points.rows});
+    const float radius_d2 = pure_radius_d2(cpu{}, points, {cluster.data(), points.rows}, 0.95);
+    return radius_graph(cpu{}, points, radius_d2, 512 * points.rows).value();
+  };
+  run(state, points.rows, make_graph, [&](const similarity_graph& graph, batch_counts& counts) {
+    return facility_location(cpu{}, graph, {.picks = state.range(2)}, {}, {}, &counts);
+  });
+}
+
+void shapes(benchmark::internal::Benchmark* to) {
+  to->ArgNames({"rows", "cols", "picks"})->Iterations(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+  to->Args({10'000, 64, 100})->Args({100'000, 64, 100})->Args({100'000, 64, 5'000});
+}
+BENCHMARK(facility_location)->Apply(shapes);
+BENCHMARK(graph_cut)->Apply(shapes);
+BENCHMARK(probcover)->Apply(shapes);
+
+}  // namespace
+}  // namespace poolwise

@@ -1,0 +1,217 @@
+#include "poolwise/diverse/coverage.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/row_values.hpp"
+#include "poolwise/topk/topk.hpp"
+
+namespace poolwise {
+namespace {
+
+// A row that may not be picked any more: below every gain.
+constexpr float retired = -1.0f;
+
+constexpr index_t row_block = 256;
+
+/// f(A) = sum_i weight_i max_{j in A} s_ij.
+class coverage {
+ public:
+  coverage(const similarity_graph& graph, vector_view<const float> weights)
+      : graph_(graph), weights_(weights), covered_(std::size_t(graph.rows()), 0.0f) {}
+
+  /// Adds `row` to A; calls lowered(j) for every row whose gain may fall.
+  template <class Lowered>
+  void take(index_t row, Lowered&& lowered) {
+    for (const auto& to : graph_.of(row)) {
+      const float before = std::exchange(covered_[to.row], std::max(covered_[to.row], to.similarity));
+      if (covered_[to.row] == before) continue;
+      for (const auto& other : graph_.of(to.row))
+        if (other.similarity > before) lowered(index_t(other.row));
+    }
+  }
+
+  /// No term ever rises, nor then a sum of them in the order of the list.
+  double gain(index_t row) const {
+    double sum = 0;
+    for (const auto& to : graph_.of(row))
+      if (const double more = double(to.similarity) - double(covered_[to.row]); more > 0)
+        sum += weights_.empty() ? more : double(weights_[to.row]) * more;
+    return sum;
+  }
+
+ private:
+  const similarity_graph& graph_;
+  vector_view<const float> weights_;
+  std::vector<float> covered_;  // by what is most alike in A
+};
+
+/// f(A) = lambda sum_i sum_{j in A} s_ij - sum_{i in A, j in A} s_ij.
+class cut {
+ public:
+  cut(cpu on, const similarity_graph& graph, double lambda)
+      : graph_(graph), alone_(std::size_t(graph.rows())), shared_(alone_.size(), 0.0) {
+    parallel_blocks(on, graph.rows(), row_block, [&](index_t, index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i) {
+        double sum = 0;
+        for (const auto& to : graph_.of(i)) sum += double(to.similarity);
+        alone_[std::size_t(i)] = lambda * sum - 1;  // s_ii
+      }
+    });
+  }
+
+  template <class Lowered>
+  void take(index_t row, Lowered&& lowered) {
+    for (const auto& to : graph_.of(row)) {
+      shared_[to.row] += double(to.similarity);
+      lowered(index_t(to.row));
+    }
+  }
+
+  double gain(index_t row) const { return alone_[std::size_t(row)] - 2 * shared_[std::size_t(row)]; }
+
+ private:
+  const similarity_graph& graph_;
+  std::vector<double> alone_;   // the gain were A empty
+  std::vector<double> shared_;  // with A
+};
+
+/// The gains of an objective over a graph. What a pick lowers is known at once, by the lists: such gains are
+/// stale, bound what they would be, and are computed anew for the rows that come first, and by a sweep.
+template <class Objective>
+class graph_pool : public gain_pool {
+ public:
+  graph_pool(cpu on, index_t rows, Objective objective, std::span<const index_t> labelled)
+      : on_(on),
+        objective_(std::move(objective)),
+        gain_(std::size_t(rows), 0.0f),
+        stale_(std::size_t(rows), 1) {
+    for (const index_t row : labelled) {
+      if (gain_[std::size_t(row)] == retired) continue;  // given twice
+      take(row);
+      retire(row);
+    }
+  }
+
+  void sweep(const std::vector<candidate>& latest, const remaining& left) override {
+    for (const candidate& pick : latest) retire(pick.row);
+    const bool fewer = latest.empty() || left.dwindles();
+    parallel_blocks(on_, rows(), row_block, [&](index_t, index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i) {
+        if (fewer && !left.eligible(i)) retire(i);
+        if (gain_[std::size_t(i)] != retired) gain(i);
+      }
+    });
+  }
+
+  std::vector<candidate> best(index_t count) override {
+    top_k_state top(count);
+    top.add(on_, {gain_.data(), rows()});
+    std::vector<candidate> rows = top.best();
+    while (!rows.empty() && rows.back().score == retired) rows.pop_back();
+    return rows;
+  }
+
+  std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
+                               remaining& left) override {
+    const auto later = [](const candidate& a, const candidate& b) { return before(b, a); };
+    std::vector<candidate> waiting = shortlist, picks;  // a heap
+    std::make_heap(waiting.begin(), waiting.end(), later);
+    while (left.picks() > 0 && !waiting.empty() && before(waiting.front(), rival)) {
+      std::pop_heap(waiting.begin(), waiting.end(), later);
+      const candidate first = waiting.back();
+      waiting.pop_back();
+      if (!left.eligible(first.row)) continue;
+      const candidate now{first.row, gain(first.row)};
+      if (now == first) {
+        picks.push_back(first);
+        left.take(first.row);
+        take(first.row);
+      } else if (before(now, rival)) {
+        waiting.push_back(now);
+        std::push_heap(waiting.begin(), waiting.end(), later);
+      }
+    }
+    return picks;
+  }
+
+ private:
+  index_t rows() const { return index_t(gain_.size()); }
+  void retire(index_t row) { gain_[std::size_t(row)] = retired; }
+
+  float gain(index_t row) {
+    if (std::exchange(stale_[std::size_t(row)], 0)) gain_[std::size_t(row)] = float(objective_.gain(row));
+    return gain_[std::size_t(row)];
+  }
+
+  void take(index_t row) {
+    objective_.take(row, [&](index_t lowered) { stale_[std::size_t(lowered)] = 1; });
+  }
+
+  cpu on_;
+  Objective objective_;
+  std::vector<float> gain_;
+  std::vector<std::uint8_t> stale_;
+};
+
+[[noreturn]] void refuse(const char* call, const std::string& what) {
+  throw value_error(std::string(call) + ": " + what);
+}
+
+void check_labelled(const char* call, const similarity_graph& graph, std::span<const index_t> labelled) {
+  for (const index_t row : labelled)
+    if (row < 0 || row >= graph.rows())
+      refuse(call, "labelled row " + std::to_string(row) + " is not in the graph, which has rows 0 to " +
+                       std::to_string(graph.rows() - 1));
+}
+
+void check_weights(cpu on, const char* call, vector_view<const float> weights, index_t rows) {
+  check_row_values(on, call, "weights", weights, rows);
+  if (std::accumulate(weights.begin(), weights.end(), 0.0) > double(std::numeric_limits<float>::max()))
+    refuse(call, "the weights together leave the range of fp32; scale them down");
+}
+
+}  // namespace
+
+std::unique_ptr<gain_pool> facility_location_pool(cpu on, const similarity_graph& graph,
+                                                  std::span<const index_t> labelled,
+                                                  vector_view<const float> weights) {
+  return std::make_unique<graph_pool<coverage>>(on, graph.rows(), coverage(graph, weights), labelled);
+}
+
+std::unique_ptr<gain_pool> graph_cut_pool(cpu on, const similarity_graph& graph, double lambda,
+                                          std::span<const index_t> labelled) {
+  return std::make_unique<graph_pool<cut>>(on, graph.rows(), cut(on, graph, lambda), labelled);
+}
+
+std::vector<candidate> facility_location(const where& on, const similarity_graph& graph, const allowance& limit,
+                                         std::span<const index_t> labelled, vector_view<const float> weights,
+                                         batch_counts* counts) {
+  const char* const call = "facility_location";
+  const cpu host = require_cpu(on, call);
+  check_labelled(call, graph, labelled);
+  check_weights(host, call, weights, graph.rows());
+  check_allowance(call, limit, graph.rows());
+  return threshold_batches(*facility_location_pool(host, graph, labelled, weights), limit, counts);
+}
+
+std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph, double lambda,
+                                 const allowance& limit, std::span<const index_t> labelled,
+                                 batch_counts* counts) {
+  const char* const call = "graph_cut";
+  const cpu host = require_cpu(on, call);
+  if (!(lambda >= 2 && lambda * double(graph.rows()) <= double(std::numeric_limits<float>::max())))
+    refuse(call, "lambda is " + std::to_string(lambda) + "; it needs a number from 2 on, far within fp32");
+  check_labelled(call, graph, labelled);
+  check_allowance(call, limit, graph.rows());
+  return threshold_batches(*graph_cut_pool(host, graph, lambda, labelled), limit, counts);
+}
+
+}  // namespace poolwise

@@ -1,0 +1,50 @@
+// Batches that stand for the pool: greedy selections over a graph of who resembles whom, in place of all pairs.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "poolwise/core/order.hpp"
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+#include "poolwise/distance/similarity.hpp"
+#include "poolwise/diverse/allowance.hpp"
+#include "poolwise/diverse/diverse.hpp"
+
+namespace poolwise {
+
+/// Facility location: f(A) = sum_i weight_i max_{j in A} s_ij, i over all rows of the graph. Over radius_graph,
+/// where s_ij is 1 within the radius, it is the number of rows covered: maximum coverage, as in ProbCover.
+///
+/// labelled  rows of the graph that belong to A from the start; none of them is picked
+/// weights   [rows] >= 0, what each row counts for, or empty for 1
+/// returns   picks in order; score = what f gained by the pick, never rising. Fewer than asked when rows or
+///           budget run out. Never a row twice, even when all gains are 0.
+/// throws    shape_error; value_error (a labelled row out of range; a NaN or negative weight, weights whose sum
+///           leaves the range of fp32; see check_allowance); no_cuda_error.
+/// A gain is the sum of weight_i max(0, s_ij - max_{l in A} s_il), in double over the row's list, rounded to
+/// fp32; rows that then tie go to the lower. The picks are those of a loop that tries every row every time, for
+/// any number of threads. At least 1 - 1/e of the best f of as many picks, where there are no costs and quotas.
+/// The exact threshold batch: a sweep reads the lists of the rows whose gains picks may have lowered. Memory
+/// beside the graph: 9 B a row.
+/// Cornuejols et al. 1977; Nemhauser et al. 1978; ProbCover: Yehuda et al., NeurIPS 2022.
+std::vector<candidate> facility_location(const where& on, const similarity_graph& graph, const allowance& limit,
+                                         std::span<const index_t> labelled = {},
+                                         vector_view<const float> weights = {}, batch_counts* counts = nullptr);
+
+/// Graph cut: f(A) = lambda sum_i sum_{j in A} s_ij - sum_{i in A, j in A} s_ij, the first i over all rows of
+/// the graph: picks resemble much of the pool, and little of each other.
+///
+/// lambda    >= 2, for which f never falls by a pick: then a gain, lambda sum_i s_ij - s_jj - 2 sum_{l in A}
+/// s_lj,
+///           is at least s_jj. (Others divide f by lambda, and ask for at most 1/2.)
+/// labelled  rows of the graph that belong to A from the start; none of them is picked
+/// returns, throws  as facility_location; value_error for another lambda.
+/// Sums are in double, over the row's list and in the order of the picks, and gains are rounded to fp32. Memory
+/// beside the graph: 21 B a row.
+/// Iyer & Bilmes 2013; Iyer et al., ALT 2021.
+std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph, double lambda,
+                                 const allowance& limit, std::span<const index_t> labelled = {},
+                                 batch_counts* counts = nullptr);
+
+}  // namespace poolwise
