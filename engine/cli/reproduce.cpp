@@ -67,12 +67,26 @@ std::vector<std::uint64_t> seeds_for(const reproduce_options& options, const ben
   return seeds;
 }
 
+/// All of them, the one of that name, or the family whose names begin with it and a dash.
 std::vector<const benchmark_entry*> chosen(const std::string& what) {
-  if (what != "all") return {&find_benchmark(what)};
   std::vector<const benchmark_entry*> entries;
-  for (const benchmark_entry& entry : benchmark_entries())
-    if (entry.in_all) entries.push_back(&entry);
-  return entries;
+  for (const benchmark_entry& entry : benchmark_entries()) {
+    const std::string name = entry.name;
+    if (name == what) return {&entry};
+    if (what == "all" ? entry.in_all : name.rfind(what + "-", 0) == 0) entries.push_back(&entry);
+  }
+  return entries.empty() ? std::vector{&find_benchmark(what)} : entries;
+}
+
+void require_settings(const std::vector<const benchmark_entry*>& entries, const benchmark_settings& settings) {
+  if (entries.size() > 1 && !settings.data.empty())
+    throw value_error("reproduce: --data belongs to one benchmark; name it instead of several");
+  const bool published =
+      settings.models.query == lu2023_models().query && settings.models.task == lu2023_models().task;
+  for (const benchmark_entry* entry : entries)
+    if (!published && !entry->takes_models)
+      throw value_error("reproduce: " + std::string(entry->name) +
+                        " has a model of its own; --query-model and --task-model are for lu2023");
 }
 
 void list(bool json) {
@@ -135,7 +149,9 @@ void write_report(const reproduce_options& options, const outcome& result,
                         {"Compiler", POOLWISE_COMPILER},
                         {"Processor", cpu_name()},
                         {"Threads", std::to_string(omp_get_max_threads())},
-                        {"Seeds", std::to_string(result.runs.seeds.size())},
+                        {"Seeds", std::to_string(result.runs.seeds.size()) + ", from " +
+                                      std::to_string(result.runs.seeds.front()) + " to " +
+                                      std::to_string(result.runs.seeds.back())},
                         {"Time in all", human_seconds(result.seconds)}};
   const auto file = std::filesystem::path(options.out) / result.what.name / "report.html";
   write_text(file, render_html(report, plotly));
@@ -208,8 +224,7 @@ void run(const reproduce_options& options) {
   if (options.what == "list") return list(options.common.json);
   const auto entries = chosen(options.what);
   const cpu host = require_cpu(options.common.on(), "reproduce");
-  if (options.what == "all" && !options.settings.data.empty())
-    throw value_error("reproduce: --data belongs to one benchmark; name it instead of all");
+  require_settings(entries, options.settings);
   if (options.common.dry_run) {
     for (const benchmark_entry* entry : entries)
       say("would run " + std::string(entry->name) +
@@ -246,7 +261,8 @@ void add_reproduce(CLI::App& app) {
   auto options = std::make_shared<reproduce_options>();
   CLI::App* command =
       app.add_subcommand("reproduce", "Run published experiments again and hold them against their figures");
-  command->add_option("what", options->what, "list, all, or the name of one")->required();
+  command->add_option("what", options->what, "list, all, the name of one, or of a family, such as tabular-lr")
+      ->required();
   command
       ->add_option("--seeds", options->seeds,
                    "Such as 0-9 or 1,4,7-9 (default: as many as --quick runs, from --seed on)")
@@ -255,8 +271,10 @@ void add_reproduce(CLI::App& app) {
   command->add_flag("--full", options->full, "As many seeds as were published")->excludes(quick);
   command->add_option("--out", options->out,
                       "Folder for reports and the curve of each run; runs found there are not repeated");
-  command->add_option("--data", options->settings.data,
-                      "Another data set for lu2023: .csv (header line, class last) or LIBSVM's format");
+  command->add_option(
+      "--data", options->settings.data,
+      "Another data set for lu2023: .csv (header line, class last) or LIBSVM's format, also .gz; for "
+      "others, where their data lie");
   command->add_option("--query-model", options->settings.models.query, "Model that lu2023 queries by")
       ->check(CLI::IsMember({"svm", "lr"}))
       ->capture_default_str();

@@ -8,11 +8,13 @@
 
 #include "poolwise/core/error.hpp"
 #include "reference/errors.hpp"
+#include "reference/gzip.hpp"
 #include "reference/scratch.hpp"
 
 namespace poolwise {
 namespace {
 
+using reference::gzip;
 using reference::message_of;
 using reference::scratch_folder;
 using reference::write_file;
@@ -25,24 +27,6 @@ std::string idx(const std::vector<std::uint32_t>& shape, const std::string& valu
   std::string bytes{'\0', '\0', char(type), char(shape.size())};
   for (const std::uint32_t extent : shape) bytes += big_endian(extent);
   return bytes + values;
-}
-
-// CRC-32 bit by bit (RFC 1952, section 8).
-std::uint32_t crc32_of(const std::string& bytes) {
-  std::uint32_t crc = 0xffffffffu;
-  for (const char c : bytes) {
-    crc ^= static_cast<unsigned char>(c);
-    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0u);
-  }
-  return ~crc;
-}
-
-// RFC 1952 around one stored block of RFC 1951: gzip that compresses nothing.
-std::string gzip(const std::string& bytes) {
-  const auto size = std::uint16_t(bytes.size());
-  std::string packed("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x01", 11);
-  packed += reference::bytes_of(size) + reference::bytes_of(std::uint16_t(~size)) + bytes;
-  return packed + reference::bytes_of(crc32_of(bytes)) + reference::bytes_of(std::uint32_t(bytes.size()));
 }
 
 class Idx : public ::testing::Test {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 #include <set>
 #include <string>
@@ -65,6 +66,42 @@ TEST(InitialRows, AscendingDistinctAndUniform) {
   double chi2 = 0;
   for (const int n : counts) chi2 += (n - 1000.0) * (n - 1000.0) / 750;
   EXPECT_LT(chi2, 52);  // about chi-square of 19; P(> 52) < 1e-4
+}
+
+TEST(InitialRows, OfEachClassAlike) {
+  std::vector<std::int32_t> labels;
+  for (int i = 0; i < 30; ++i) labels.push_back(i < 4 ? 0 : i < 10 ? 2 : 1);
+  const vector_view<const std::int32_t> view{labels.data(), 30};
+  std::vector<int> counts(30);
+  for (std::uint64_t seed = 0; seed < 3000; ++seed) {
+    const auto rows = initial_rows_by_class(view, 3, 2, seed);
+    ASSERT_EQ(rows.size(), 6u);
+    EXPECT_TRUE(std::is_sorted(rows.begin(), rows.end()));
+    std::vector<int> by_class(3);
+    for (const index_t row : rows)
+      ++counts[std::size_t(row)], ++by_class[std::size_t(labels[std::size_t(row)])];
+    EXPECT_EQ(by_class, (std::vector<int>{2, 2, 2}));
+  }
+  // Rows of class 0 (4 of them), 2 (6) and 1 (20); six standard deviations of a binomial of 3,000.
+  for (std::size_t i = 0; i < 30; ++i) {
+    const double p = 2.0 / (i < 4 ? 4 : i < 10 ? 6 : 20);
+    EXPECT_NEAR(counts[i], 3000 * p, 6 * std::sqrt(3000 * p * (1 - p))) << i;
+  }
+  EXPECT_EQ(initial_rows_by_class(view, 3, 4, 1), initial_rows_by_class(view, 3, 4, 1));
+  EXPECT_THROW(initial_rows_by_class(view, 3, 5, 1), value_error);  // class 0 has 4
+  EXPECT_THROW(initial_rows_by_class(view, 4, 1, 1), value_error);  // class 3 has none
+  EXPECT_THROW(initial_rows_by_class(view, 2, 1, 1), value_error);  // label 2
+}
+
+TEST(Loop, MayStartFromEachClass) {
+  const toy_pool data(200);
+  softmax_regression model(classes);
+  const loop_run r = run_loop(cpu{1}, data.view(), model, parse_strategy("margin"), {1, 2, 3, true}, 5);
+  EXPECT_EQ(r.rounds[0].labels, classes);
+  EXPECT_EQ(r.rounds[3].labels, classes + 6);
+  EXPECT_THROW(
+      run_loop(cpu{1}, data.view(), model, parse_strategy("margin"), {198 / classes + 1, 1, 3, true}, 5),
+      value_error);
 }
 
 TEST(Loop, LabelsGrowByABatchARoundAndNoRowIsPickedTwice) {

@@ -51,6 +51,10 @@ TEST(Aubc, IsTheTrapezoidOverTheRange) {
   EXPECT_DOUBLE_EQ(aubc({{100, 200, 500}, {0.5, 0.7, 0.9}}), 0.75);
   EXPECT_DOUBLE_EQ(aubc({{100, 200}, {0.5, 0.7}}), 0.6);
   EXPECT_EQ(aubc({{100}, {0.5}}), 0.5);
+  // scipy.integrate.trapezoid(accuracy, labels) / (labels[-1] - labels[0]), scipy 1.17.1
+  EXPECT_NEAR(
+      aubc({{20, 21, 25, 40, 41, 60, 100, 101, 150, 333}, {.5, .52, .61, .7, .69, .75, .801, .8, .83, .9125}}),
+      0.8248059105431309, 1e-14);
 }
 
 TEST(Aubc, WrongUses) {

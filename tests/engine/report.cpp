@@ -326,6 +326,16 @@ TEST_F(Report, SummaryHasTheNumbersWithSensibleDigits) {
   EXPECT_EQ(cells_of(render(report), "margin")[2], "0.00");
 }
 
+TEST_F(Report, RunsThatNobodyTimedHaveNoSeconds) {
+  auto report = small_report();
+  for (auto& s : report.strategies) s.score_seconds = s.select_seconds = s.train_seconds = 0;
+  EXPECT_EQ(cells_of(render(report), "margin").size(), 5u);
+  EXPECT_EQ(render(report).find("Seconds"), std::string::npos);
+  report.strategies[1].train_seconds = 2;
+  EXPECT_EQ(cells_of(render(report), "random").back(), "0");
+  EXPECT_NE(render(report).find("Seconds a round"), std::string::npos);
+}
+
 TEST_F(Report, ATargetNotReachedIsMoreThanTheBudget) {
   const auto page = render(small_report());
   EXPECT_EQ(cells_of(page, "random")[4], "&gt; 40");

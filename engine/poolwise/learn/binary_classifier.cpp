@@ -2,7 +2,6 @@
 
 #include <libsvm/svm.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <memory>
@@ -14,35 +13,43 @@
 namespace poolwise {
 namespace {
 
-void require_two_classes(const char* call, matrix_view<const double> x, vector_view<const std::int32_t> y) {
-  if (x.rows < 1 || x.cols < 1 || y.size != x.rows)
+void require_features(const char* call, matrix_view<const double> x) {
+  if (x.rows < 1 || x.cols < 1)
     throw shape_error(std::string(call) + ": x is [" + std::to_string(x.rows) + ", " + std::to_string(x.cols) +
-                      "] but there are " + std::to_string(y.size) +
-                      " labels; pass at least one row and feature, and one label a row");
-  std::array<bool, 2> seen{};
-  for (index_t i = 0; i < x.rows; ++i) {
-    if (y[i] != 0 && y[i] != 1)
-      throw value_error(std::string(call) + ": label " + std::to_string(y[i]) + " at row " + std::to_string(i) +
-                        " is neither 0 nor 1; a binary classifier knows two classes");
-    seen[std::size_t(y[i])] = true;
+                      "]; pass at least one row and feature");
+  for (index_t i = 0; i < x.rows; ++i)
     for (index_t j = 0; j < x.cols; ++j)
       if (!std::isfinite(x(i, j)))
         throw value_error(std::string(call) + ": x is " + std::to_string(x(i, j)) + " at row " +
                           std::to_string(i) + ", column " + std::to_string(j) +
                           "; pass finite values, or leave the row out");
+}
+
+void require_two_classes(const char* call, index_t rows_of_x, std::span<const index_t> rows,
+                         std::span<const std::int32_t> labels) {
+  if (rows.empty() || rows.size() != labels.size())
+    throw shape_error(std::string(call) + ": got " + std::to_string(rows.size()) + " rows and " +
+                      std::to_string(labels.size()) + " labels; pass one label a row, and at least one");
+  std::array<bool, 2> seen{};
+  for (std::size_t k = 0; k < rows.size(); ++k) {
+    if (rows[k] < 0 || rows[k] >= rows_of_x)
+      throw value_error(std::string(call) + ": there is no row " + std::to_string(rows[k]) + "; x has " +
+                        std::to_string(rows_of_x));
+    if (labels[k] != 0 && labels[k] != 1)
+      throw value_error(std::string(call) + ": label " + std::to_string(labels[k]) + " of row " +
+                        std::to_string(rows[k]) + " is neither 0 nor 1; a binary classifier knows two classes");
+    seen[std::size_t(labels[k])] = true;
   }
   if (!seen[0] || !seen[1])
-    throw value_error(std::string(call) + ": all labels are " + std::to_string(y[0]) +
+    throw value_error(std::string(call) + ": all labels are " + std::to_string(labels[0]) +
                       "; pass rows of both classes");
 }
 
-void require_query(const char* call, matrix_view<const double> x, index_t features,
-                   vector_view<double> values) {
-  if (features == 0) throw error(std::string(call) + ": nothing has been fitted yet; call fit first");
-  if (x.cols != features || values.size != x.rows)
-    throw shape_error(std::string(call) + ": x is [" + std::to_string(x.rows) + ", " + std::to_string(x.cols) +
-                      "] with " + std::to_string(values.size) + " places for values; pass the " +
-                      std::to_string(features) + " features of the fit and one place a row");
+void require_decidable(const char* call, bool fitted, index_t rows_of_x, index_t first, index_t count) {
+  if (!fitted) throw error(std::string(call) + ": nothing has been fitted yet; call fit first");
+  if (first < 0 || first > rows_of_x - count)
+    throw shape_error(std::string(call) + ": got places for " + std::to_string(count) + " rows from " +
+                      std::to_string(first) + " on, but x has " + std::to_string(rows_of_x) + " rows");
 }
 
 struct free_model {
@@ -51,132 +58,166 @@ struct free_model {
 
 class rbf_svm : public binary_classifier {
  public:
-  explicit rbf_svm(svm_options options) : options_(options) {
+  rbf_svm(matrix_view<const double> x, const svm_options& options)
+      : x_(x), c_(options.c), gamma_(options.gamma > 0 ? options.gamma : 1 / double(x.cols)) {
     if (!(options.c > 0) || !(options.gamma >= 0) || !std::isfinite(options.c + options.gamma))
       throw value_error("make_rbf_svm: c is " + std::to_string(options.c) + " and gamma " +
                         std::to_string(options.gamma) + "; pass a finite c > 0 and gamma >= 0");
+    require_features("make_rbf_svm", x);
     // LIBSVM talks on standard output unless it is told not to.
     static const bool silenced = (svm_set_print_string_function([](const char*) {}), true);
     (void)silenced;
+    constexpr index_t bytes_a_pair = sizeof(svm_node) + sizeof(double);
+    tabled_ = x.rows <= options.table_bytes / bytes_a_pair / x.rows;
+    if (tabled_)
+      tabulate();
+    else
+      copy_features();
   }
 
-  void fit(matrix_view<const double> x, vector_view<const std::int32_t> y) override {
-    require_two_classes("rbf_svm::fit", x, y);
-    const index_t width = x.cols + 1;
-    std::vector<svm_node> nodes(std::size_t(x.rows * width));
-    std::vector<svm_node*> rows;
+  void fit(std::span<const index_t> rows, std::span<const std::int32_t> labels) override {
+    require_two_classes("rbf_svm::fit", x_.rows, rows, labels);
+    std::vector<svm_node*> nodes;
     std::vector<double> targets;
-    for (index_t i = 0; i < x.rows; ++i) {
-      svm_node* row = nodes.data() + i * width;
-      for (index_t j = 0; j < x.cols; ++j) row[j] = {int(j + 1), x(i, j)};
-      row[x.cols] = {-1, 0};
-      rows.push_back(row);
-      targets.push_back(y[i] == 0 ? 1 : -1);  // +1 comes first in LIBSVM, whatever the first row is
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      nodes.push_back(nodes_.data() + rows[k] * width_);
+      targets.push_back(labels[k] == 0 ? 1 : -1);  // +1 comes first in LIBSVM, whatever the first row is
     }
-    svm_problem problem{int(x.rows), targets.data(), rows.data()};
+    svm_problem problem{int(rows.size()), targets.data(), nodes.data()};
     svm_parameter parameters{};
     parameters.svm_type = C_SVC;
-    parameters.kernel_type = RBF;
-    parameters.gamma = gamma(x.cols);
+    parameters.kernel_type = tabled_ ? PRECOMPUTED : RBF;
+    parameters.gamma = gamma_;
     parameters.cache_size = 100;
     parameters.eps = 1e-3;
-    parameters.C = options_.c;
+    parameters.C = c_;
     parameters.shrinking = 1;
     const std::unique_ptr<svm_model, free_model> model(svm_train(&problem, &parameters));
-    keep(*model, x.cols);
+    weights_.clear();
+    supports_.clear();
+    for (int s = 0; s < model->l; ++s) {
+      weights_.push_back(-model->sv_coef[0][s]);  // LIBSVM's decision is positive for class 0
+      supports_.push_back(rows[std::size_t(model->sv_indices[s] - 1)]);
+    }
+    bias_ = model->rho[0];
   }
 
-  void decide(matrix_view<const double> x, vector_view<double> values) const override {
-    require_query("rbf_svm::decide", x, features_, values);
-    const double g = gamma(features_);
-    const index_t supports = index_t(weights_.size());
-    for (index_t i = 0; i < x.rows; ++i) {
+  void decide(index_t first, vector_view<double> values) const override {
+    require_decidable("rbf_svm::decide", !supports_.empty(), x_.rows, first, values.size);
+    for (index_t i = 0; i < values.size; ++i) {
       double value = bias_;
-      for (index_t s = 0; s < supports; ++s)
-        value += weights_[std::size_t(s)] *
-                 std::exp(-g * squared_distance(x.row(i), supports_.data() + s * features_));
+      for (std::size_t s = 0; s < supports_.size(); ++s)
+        value += weights_[s] * (tabled_ ? kernel_[std::size_t((first + i) * x_.rows + supports_[s])]
+                                        : kernel(first + i, supports_[s]));
       values[i] = value;
     }
   }
 
  private:
-  double gamma(index_t features) const { return options_.gamma > 0 ? options_.gamma : 1 / double(features); }
-
-  double squared_distance(const double* a, const double* b) const {
+  double kernel(index_t a, index_t b) const {
     double sum = 0;
-    for (index_t j = 0; j < features_; ++j) sum += (a[j] - b[j]) * (a[j] - b[j]);
+    for (index_t j = 0; j < x_.cols; ++j) sum += (x_(a, j) - x_(b, j)) * (x_(a, j) - x_(b, j));
+    return std::exp(-gamma_ * sum);
+  }
+
+  double dot(index_t a, index_t b) const {
+    double sum = 0;
+    for (index_t j = 0; j < x_.cols; ++j) sum += x_(a, j) * x_(b, j);
     return sum;
   }
 
-  /// The model's support vectors lie in the training set: copies outlive it. Its decision is positive for class
-  /// 0.
-  void keep(const svm_model& model, index_t features) {
-    features_ = features;
-    weights_.clear();
-    supports_.clear();
-    for (int s = 0; s < model.l; ++s) {
-      weights_.push_back(-model.sv_coef[0][s]);
-      for (index_t j = 0; j < features; ++j) supports_.push_back(model.SV[s][j].value);
+  /// LIBSVM's rows of a precomputed kernel: the row's number from 1 on, then the row. It trains on |a|^2 +
+  /// |b|^2 - 2ab, summed in the order of the features, and the table holds that to the bit; decisions are made
+  /// on |a - b|^2.
+  void tabulate() {
+    width_ = x_.rows + 1;
+    nodes_.resize(std::size_t(x_.rows * width_));
+    kernel_.resize(std::size_t(x_.rows * x_.rows));
+    std::vector<double> squares;
+    for (index_t i = 0; i < x_.rows; ++i) squares.push_back(dot(i, i));
+    for (index_t i = 0; i < x_.rows; ++i) {
+      svm_node* row = nodes_.data() + i * width_;
+      row[0] = {0, double(i + 1)};
+      for (index_t j = 0; j < x_.rows; ++j) {
+        const double apart = squares[std::size_t(i)] + squares[std::size_t(j)] - 2 * dot(i, j);
+        row[j + 1] = {int(j + 1), std::exp(-gamma_ * apart)};
+        kernel_[std::size_t(i * x_.rows + j)] = kernel(i, j);
+      }
     }
-    bias_ = model.rho[0];
   }
 
-  svm_options options_;
-  index_t features_ = 0;
-  std::vector<double> weights_, supports_;  // [supports], [supports, features]
+  void copy_features() {
+    width_ = x_.cols + 1;
+    nodes_.resize(std::size_t(x_.rows * width_));
+    for (index_t i = 0; i < x_.rows; ++i) {
+      svm_node* row = nodes_.data() + i * width_;
+      for (index_t j = 0; j < x_.cols; ++j) row[j] = {int(j + 1), x_(i, j)};
+      row[x_.cols] = {-1, 0};
+    }
+  }
+
+  matrix_view<const double> x_;
+  double c_, gamma_;
+  bool tabled_ = false;
+  index_t width_ = 0;              // nodes a row
+  std::vector<svm_node> nodes_;    // [rows, width]: what LIBSVM reads
+  std::vector<double> kernel_;     // [rows, rows], where it is tabled
+  std::vector<double> weights_;    // [supports]
+  std::vector<index_t> supports_;  // rows of x
   double bias_ = 0;
 };
 
 class logistic_regression : public binary_classifier {
  public:
-  explicit logistic_regression(double c) : c_(c) {
+  logistic_regression(matrix_view<const double> x, double c) : rows_(x.rows), cols_(x.cols), c_(c) {
     if (!(c > 0) || !std::isfinite(c))
       throw value_error("make_logistic_regression: c is " + std::to_string(c) +
                         "; pass a finite number above 0");
-  }
-
-  void fit(matrix_view<const double> x, vector_view<const std::int32_t> y) override {
-    require_two_classes("logistic_regression::fit", x, y);
-    // Two classes of the softmax share w as w/2 and -w/2, and its loss is a mean: hence the 2 and the rows.
-    model_ = std::make_unique<softmax_regression>(2, softmax_options{2 / (c_ * double(x.rows)), 1000, 1e-7});
-    const auto rounded = as_float(x);
-    model_->fit({rounded.data(), x.rows, x.cols}, y);
-  }
-
-  void decide(matrix_view<const double> x, vector_view<double> values) const override {
-    require_query("logistic_regression::decide", x, model_ ? model_->features() : 0, values);
-    const auto rounded = as_float(x);
-    std::vector<float> logits(std::size_t(x.rows * 2));
-    model_->predict({rounded.data(), x.rows, x.cols}, {logits.data(), 1, x.rows, 2});
+    require_features("make_logistic_regression", x);
     for (index_t i = 0; i < x.rows; ++i)
+      for (index_t j = 0; j < x.cols; ++j) x_.push_back(float(x(i, j)));
+  }
+
+  void fit(std::span<const index_t> rows, std::span<const std::int32_t> labels) override {
+    require_two_classes("logistic_regression::fit", rows_, rows, labels);
+    std::vector<float> x;
+    for (const index_t row : rows) x.insert(x.end(), features(row), features(row) + cols_);
+    // Two classes of the softmax share w as w/2 and -w/2: hence the 2.
+    model_ = std::make_unique<softmax_regression>(2, softmax_options{2 / c_, true, 1000, 1e-7});
+    model_->fit({x.data(), index_t(rows.size()), cols_}, {labels.data(), index_t(labels.size())});
+  }
+
+  void decide(index_t first, vector_view<double> values) const override {
+    require_decidable("logistic_regression::decide", model_ != nullptr, rows_, first, values.size);
+    std::vector<float> logits(std::size_t(values.size * 2));
+    model_->predict({features(first), values.size, cols_}, {logits.data(), 1, values.size, 2});
+    for (index_t i = 0; i < values.size; ++i)
       values[i] = double(logits[std::size_t(2 * i + 1)]) - double(logits[std::size_t(2 * i)]);
   }
 
  private:
-  static std::vector<float> as_float(matrix_view<const double> x) {
-    std::vector<float> out;
-    for (index_t i = 0; i < x.rows; ++i)
-      for (index_t j = 0; j < x.cols; ++j) out.push_back(float(x(i, j)));
-    return out;
-  }
+  const float* features(index_t row) const { return x_.data() + row * cols_; }
 
+  index_t rows_, cols_;
   double c_;
+  std::vector<float> x_;
   std::unique_ptr<softmax_regression> model_;
 };
 
 }  // namespace
 
-std::unique_ptr<binary_classifier> make_rbf_svm(svm_options options) {
-  return std::make_unique<rbf_svm>(options);
+std::unique_ptr<binary_classifier> make_rbf_svm(matrix_view<const double> x, svm_options options) {
+  return std::make_unique<rbf_svm>(x, options);
 }
 
-std::unique_ptr<binary_classifier> make_logistic_regression(double c) {
-  return std::make_unique<logistic_regression>(c);
+std::unique_ptr<binary_classifier> make_logistic_regression(matrix_view<const double> x, double c) {
+  return std::make_unique<logistic_regression>(x, c);
 }
 
-std::unique_ptr<binary_classifier> make_binary_classifier(const std::string& name) {
-  if (name == "svm") return make_rbf_svm();
-  if (name == "lr") return make_logistic_regression();
+std::unique_ptr<binary_classifier> make_binary_classifier(const std::string& name,
+                                                          matrix_view<const double> x) {
+  if (name == "svm") return make_rbf_svm(x);
+  if (name == "lr") return make_logistic_regression(x);
   throw value_error("make_binary_classifier: \"" + name + "\" is no binary classifier; use svm or lr");
 }
 

@@ -152,7 +152,7 @@ void softmax_regression::fit(matrix_view<const float> x, vector_view<const std::
   require_finite("softmax_regression::fit", x);
   std::vector<double> parameters = parameters_;
   if (x.cols != features_) parameters.assign(std::size_t(classes_ * (x.cols + 1)), 0.0);
-  descent d{objective(x, y, classes_, options_.l2)};
+  descent d{objective(x, y, classes_, options_.of_sum ? options_.l2 / double(x.rows) : options_.l2)};
   minimise(d, parameters, options_);
   parameters_ = std::move(parameters);
   features_ = x.cols;

@@ -10,7 +10,8 @@
 namespace poolwise {
 
 struct softmax_options {
-  double l2 = 1e-4;  ///< weight of |W|^2 / 2 beside the mean negative log-likelihood; bias is free
+  double l2 = 1e-4;     ///< weight of |W|^2 / 2 beside the mean negative log-likelihood; bias is free
+  bool of_sum = false;  ///< beside the sum instead: 1 / l2 is then what others call C
   int max_iterations = 500;
   double tolerance = 1e-5;  ///< stop when |gradient| <= tolerance * max(1, |parameters|)
 };

@@ -11,6 +11,7 @@
 #include "poolwise/loop/detail/benchmarks.hpp"
 #include "poolwise/pool/detail/bytes.hpp"
 #include "poolwise/pool/output.hpp"
+#include "poolwise/pool/shared_file.hpp"
 #include "poolwise/pool/table.hpp"
 #include "poolwise/query/strategy.hpp"
 
@@ -120,6 +121,23 @@ benchmark_runs run_benchmark(cpu on, const benchmark& what, std::span<const std:
   return runs;
 }
 
+labelled_table published_table(const benchmark_settings& settings, const std::string& set,
+                               const std::string& file, const table_fingerprint& expected) {
+  const auto place = settings.data.empty()
+                         ? find_shared_file("reproduce", command_folder(), "data/" + file,
+                                            "install Poolwise with its data, or pass --data FILE")
+                         : settings.data;
+  labelled_table data = read_table(place);
+  const table_fingerprint print = fingerprint(data);
+  if (print.ordered == expected.ordered) return data;
+  throw value_error(
+      "reproduce: " + printable(place.string()) +
+      (print.rows == expected.rows
+           ? " has the rows of " + set + " in another order, which other splits come of"
+           : " is not " + set + " as it was published: a value, a row or a class differs") +
+      "; nothing is scored against it. Use the file that comes with Poolwise, or `lu2023 --data`");
+}
+
 const std::vector<learning_curve>& curves_of(const benchmark& what, const benchmark_runs& runs,
                                              const std::string& strategy) {
   const auto found = std::find(what.strategies.begin(), what.strategies.end(), strategy);
@@ -133,6 +151,12 @@ std::vector<double> measured(const std::vector<learning_curve>& curves,
   return values;
 }
 
+double mean_difference(const benchmark& what, const benchmark_runs& runs, const std::string& strategy,
+                       const std::string& from) {
+  return mean(measured(curves_of(what, runs, strategy), aubc)) -
+         mean(measured(curves_of(what, runs, from), aubc));
+}
+
 double p_of_winning(std::span<const double> a, std::span<const double> b) {
   const paired_test test = paired_t(a, b);
   return test.mean > 0 ? test.p : 1;
@@ -141,7 +165,9 @@ double p_of_winning(std::span<const double> a, std::span<const double> b) {
 std::span<const benchmark_entry> benchmark_entries() {
   static const std::vector<benchmark_entry> entries = [] {
     std::vector<benchmark_entry> all;
-    for (const auto list : {lu2023_benchmarks()}) all.insert(all.end(), list.begin(), list.end());
+    for (const auto list :
+         {lu2023_benchmarks(), tabular_benchmarks(), werner2024_benchmarks(), fmnist_benchmarks()})
+      all.insert(all.end(), list.begin(), list.end());
     return all;
   }();
   return entries;

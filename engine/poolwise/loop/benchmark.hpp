@@ -70,7 +70,8 @@ struct benchmark_entry {
   const char* name;
   const char* summary;
   const char* source;
-  bool in_all;  ///< runs under `all`: needs nothing of the user
+  bool in_all;        ///< runs under `all`: needs nothing of the user
+  bool takes_models;  ///< heeds benchmark_settings::models
   benchmark (*make)(const benchmark_entry& entry, const benchmark_settings& settings);
 };
 std::span<const benchmark_entry> benchmark_entries();

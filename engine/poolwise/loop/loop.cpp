@@ -65,7 +65,8 @@ void check(const labelled_pool& data, const learner& model, const strategy& what
     throw shape_error(
         "run_loop: pool, test and their labels disagree in rows or features; give one label for "
         "each row and the same features for both");
-  const index_t needed = schedule.initial + schedule.batch * schedule.rounds;
+  const index_t needed =
+      schedule.initial * (schedule.by_class ? model.classes() : 1) + schedule.batch * schedule.rounds;
   if (schedule.initial < 1 || schedule.batch < 1 || schedule.rounds < 0 || needed > data.pool.rows)
     throw value_error("run_loop: the schedule labels " + std::to_string(needed) + " rows but the pool has " +
                       std::to_string(data.pool.rows) + "; shorten it (initial and batch are at least 1)");
@@ -113,11 +114,28 @@ learning_curve loop_run::curve() const {
 }
 
 std::vector<index_t> initial_rows(index_t rows, index_t count, std::uint64_t seed) {
-  top_k_state lowest(count);
-  for (index_t i = 0; i < rows; ++i)
-    lowest.add({i, float(random_unit(seed, stream::initial_labels, std::uint64_t(i)))});
+  const std::vector<std::int32_t> alike(std::size_t(rows), 0);
+  return initial_rows_by_class({alike.data(), rows}, 1, std::min(count, rows), seed);
+}
+
+std::vector<index_t> initial_rows_by_class(vector_view<const std::int32_t> labels, index_t classes,
+                                           index_t count, std::uint64_t seed) {
+  std::vector<top_k_state> lowest(static_cast<std::size_t>(classes), top_k_state(count));
+  for (index_t i = 0; i < labels.size; ++i) {
+    if (labels[i] < 0 || labels[i] >= classes)
+      throw value_error("initial_rows_by_class: label " + std::to_string(labels[i]) + " at row " +
+                        std::to_string(i) + " is outside the " + std::to_string(classes) + " classes");
+    lowest[std::size_t(labels[i])].add({i, float(random_unit(seed, stream::initial_labels, std::uint64_t(i)))});
+  }
   std::vector<index_t> sample;
-  for (const candidate& c : lowest.best()) sample.push_back(c.row);
+  for (index_t c = 0; c < classes; ++c) {
+    const auto best = lowest[std::size_t(c)].best();
+    if (index_t(best.size()) < count)
+      throw value_error("initial_rows_by_class: class " + std::to_string(c) + " has " +
+                        std::to_string(best.size()) + " of the " + std::to_string(count) +
+                        " rows to start from; ask for fewer");
+    for (const candidate& one : best) sample.push_back(one.row);
+  }
   std::sort(sample.begin(), sample.end());
   return sample;
 }
@@ -126,7 +144,9 @@ loop_run run_loop(const where& on, const labelled_pool& data, learner& model, co
                   const loop_schedule& schedule, std::uint64_t seed,
                   const std::function<void(const round_record&)>& seen) {
   check(data, model, what, schedule);
-  labelled_set labelled(data, initial_rows(data.pool.rows, schedule.initial, seed));
+  labelled_set labelled(
+      data, schedule.by_class ? initial_rows_by_class(data.pool_labels, model.classes(), schedule.initial, seed)
+                              : initial_rows(data.pool.rows, schedule.initial, seed));
   loop_run run;
   for (index_t round = 0; round <= schedule.rounds; ++round) {
     round_record record;

@@ -24,6 +24,7 @@ struct loop_schedule {
   index_t initial = 100;  ///< labels before the first round, drawn uniformly
   index_t batch = 100;    ///< labels a round
   index_t rounds = 20;
+  bool by_class = false;  ///< `initial` of each class, instead of all in all
 };
 
 struct round_record {
@@ -40,6 +41,11 @@ struct loop_run {
 
 /// The uniform sample of `count` of `rows` that every strategy starts from under `seed`; ascending.
 std::vector<index_t> initial_rows(index_t rows, index_t count, std::uint64_t seed);
+
+/// Such a sample of `count` rows of each class; ascending. throws value_error where a class has fewer, or
+/// for a label outside [0, classes).
+std::vector<index_t> initial_rows_by_class(vector_view<const std::int32_t> labels, index_t classes,
+                                           index_t count, std::uint64_t seed);
 
 /// Runs: label the initial rows; then fit, test, query a batch, label it, again. `seen` is called after each
 /// round. Scoring time is the learner's prediction of the pool and the ranking of it.

@@ -7,6 +7,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/learn/binary_classifier.hpp"
+#include "poolwise/loop/detail/table_part.hpp"
 #include "poolwise/loop/numpy_random.hpp"
 #include "poolwise/query/select.hpp"
 #include "poolwise/topk/topk.hpp"
@@ -14,109 +15,63 @@
 namespace poolwise {
 namespace {
 
-/// Some rows of a table, standardised.
-struct part {
-  std::vector<double> features;
-  std::vector<std::int32_t> labels;
-  index_t cols = 0;
-
-  index_t rows() const { return index_t(labels.size()); }
-  matrix_view<const double> view() const { return {features.data(), rows(), cols}; }
-};
-
-part rows_of(const labelled_table& data, const std::vector<index_t>& rows) {
-  part p;
-  p.cols = data.cols;
-  for (const index_t row : rows) {
-    p.labels.push_back(data.labels[std::size_t(row)]);
-    p.features.insert(p.features.end(), data.view().row(row), data.view().row(row) + data.cols);
-  }
-  return p;
-}
-
-/// (x - mean) / deviation by the columns of `train`, ddof 0.
-void standardise(part& train, part& test) {
-  for (index_t j = 0; j < train.cols; ++j) {
-    double mean = 0, squares = 0, drift = 0;
-    for (index_t i = 0; i < train.rows(); ++i) mean += train.view()(i, j);
-    mean /= double(train.rows());
-    for (index_t i = 0; i < train.rows(); ++i) {
-      const double d = train.view()(i, j) - mean;
-      squares += d * d;
-      drift += d;
-    }
-    const double variance = (squares - drift * drift / double(train.rows())) / double(train.rows());
-    const double tiny = 1e-15 * mean * mean;  // what rounding leaves of a constant column
-    const double deviation = variance > tiny ? std::sqrt(variance) : 1;
-    for (part* p : {&train, &test})
-      for (index_t i = 0; i < p->rows(); ++i) {
-        double& x = p->features[std::size_t(i * p->cols + j)];
-        x = (x - mean) / deviation;
-      }
-  }
-}
-
-class labelled_places {
+/// A run's rows, the training part before the test part, and which of the former are labelled.
+class labelled_rows {
  public:
-  labelled_places(const part& train, const std::vector<index_t>& initial)
-      : train_(train), is_labelled_(std::size_t(train.rows()), false) {
-    for (const index_t place : initial) add(place);
+  labelled_rows(const table_part& part, const std::vector<index_t>& initial)
+      : part_(part), is_labelled_(std::size_t(part.trained), false) {
+    for (const index_t row : initial) add(row);
   }
 
-  void add(index_t place) { is_labelled_[std::size_t(place)] = true; }
+  void add(index_t row) { is_labelled_[std::size_t(row)] = true; }
 
   void fit(binary_classifier& model) const {
-    part p;
-    p.cols = train_.cols;
-    for (index_t i = 0; i < train_.rows(); ++i)
+    std::vector<index_t> rows;
+    std::vector<std::int32_t> labels;
+    for (index_t i = 0; i < part_.trained; ++i)
       if (is_labelled_[std::size_t(i)]) {
-        p.labels.push_back(train_.labels[std::size_t(i)]);
-        p.features.insert(p.features.end(), train_.view().row(i), train_.view().row(i) + p.cols);
+        rows.push_back(i);
+        labels.push_back(part_.labels[std::size_t(i)]);
       }
-    model.fit(p.view(), {p.labels.data(), p.rows()});
+    model.fit(rows, labels);
   }
 
-  std::vector<index_t> rest() const {
-    std::vector<index_t> places;
-    for (index_t i = 0; i < train_.rows(); ++i)
-      if (!is_labelled_[std::size_t(i)]) places.push_back(i);
-    return places;
+  double accuracy_of(const binary_classifier& model) const {
+    const auto values = decisions(model, part_.trained, part_.rows());
+    index_t right = 0;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      right += (values[i] > 0) == (part_.labels[std::size_t(part_.trained) + i] == 1);
+    return double(right) / double(values.size());
+  }
+
+  index_t least_decided(const binary_classifier& model) const {
+    const auto values = decisions(model, 0, part_.trained);
+    top_k_state best(1);
+    for (index_t i = 0; i < part_.trained; ++i)
+      if (!is_labelled_[std::size_t(i)]) best.add({i, -float(std::abs(values[std::size_t(i)]))});
+    return best.best().front().row;
   }
 
  private:
-  const part& train_;
+  static std::vector<double> decisions(const binary_classifier& model, index_t begin, index_t end) {
+    std::vector<double> values(std::size_t(end - begin));
+    model.decide(begin, {values.data(), end - begin});
+    return values;
+  }
+
+  const table_part& part_;
   std::vector<bool> is_labelled_;
 };
 
-std::vector<double> decisions(const binary_classifier& model, matrix_view<const double> x) {
-  std::vector<double> values(std::size_t(x.rows));
-  model.decide(x, {values.data(), x.rows});
-  return values;
-}
-
-double accuracy_of(const binary_classifier& model, const part& test) {
-  const auto values = decisions(model, test.view());
-  index_t right = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) right += (values[i] > 0) == (test.labels[i] == 1);
-  return double(right) / double(test.rows());
-}
-
-index_t least_decided(const binary_classifier& model, const part& train, const labelled_places& labelled) {
-  const auto values = decisions(model, train.view());
-  top_k_state best(1);
-  for (const index_t i : labelled.rest()) best.add({i, -float(std::abs(values[std::size_t(i)]))});
-  return best.best().front().row;
-}
-
 /// The order in which a strategy without a model takes the whole pool.
-std::vector<index_t> whole_pool(const part& train, const std::vector<index_t>& initial, const std::string& name,
-                                std::uint64_t seed) {
-  const std::vector<float> rounded(train.features.begin(), train.features.end());
+std::vector<index_t> whole_pool(const table_part& part, const std::vector<index_t>& initial,
+                                const std::string& name, std::uint64_t seed) {
+  const std::vector<float> rounded(part.features.begin(), part.features.end());
   pool_inputs inputs;
-  inputs.rows = train.rows();
-  inputs.embeddings = matrix_view<const float>{rounded.data(), train.rows(), train.cols};
+  inputs.rows = part.trained;
+  inputs.embeddings = matrix_view<const float>{rounded.data(), part.trained, part.cols};
   selection_request request{parse_strategy(name), initial, {}, {}, seed, 0, on_invalid::refuse};
-  request.limit.picks = train.rows() - index_t(initial.size());
+  request.limit.picks = part.trained - index_t(initial.size());
   std::vector<index_t> order;
   for (const pick& p : select(cpu{1}, inputs, request).picks) order.push_back(p.row);
   return order;
@@ -125,9 +80,7 @@ std::vector<index_t> whole_pool(const part& train, const std::vector<index_t>& i
 }  // namespace
 
 lu2023_split split_lu2023(index_t rows, std::uint64_t seed) {
-  std::vector<index_t> all(static_cast<std::size_t>(rows));
-  std::iota(all.begin(), all.end(), index_t(0));
-  numpy_random(seed).shuffle(std::span(all));
+  const auto all = shuffled_rows(rows, seed);
   const auto trained = std::ptrdiff_t(double(rows) * 0.6);
   lu2023_split split;
   split.train.assign(all.begin(), all.begin() + trained);
@@ -167,26 +120,24 @@ learning_curve run_lu2023(const labelled_table& data, const lu2023_models& model
     throw value_error("run_lu2023: strategy \"" + strategy + "\" is none of margin, random and kcenter");
   if (const auto reason = lu2023_skips(data, seed)) throw value_error("run_lu2023: " + *reason);
   const auto split = split_lu2023(data.rows, seed);
-  part train = rows_of(data, split.train), test = rows_of(data, split.test);
-  standardise(train, test);
+  const table_part part = standardised(parted(data, split.train, split.test));
 
-  const auto task = make_binary_classifier(models.task);
+  const auto task = make_binary_classifier(models.task, part.view());
   const bool asks_task_model = models.query == models.task;
-  const auto other = asks_task_model ? nullptr : make_binary_classifier(models.query);
+  const auto other = asks_task_model ? nullptr : make_binary_classifier(models.query, part.view());
   const std::vector<index_t> order =
-      strategy == "margin" ? std::vector<index_t>{} : whole_pool(train, split.initial, strategy, seed);
+      strategy == "margin" ? std::vector<index_t>{} : whole_pool(part, split.initial, strategy, seed);
 
-  labelled_places labelled(train, split.initial);
+  labelled_rows labelled(part, split.initial);
   learning_curve curve;
-  const index_t queries = train.rows() - index_t(split.initial.size());
+  const index_t queries = part.trained - index_t(split.initial.size());
   for (index_t q = 0; q <= queries; ++q) {
     labelled.fit(*task);
     curve.labels.push_back(index_t(split.initial.size()) + q);
-    curve.accuracy.push_back(accuracy_of(*task, test));
+    curve.accuracy.push_back(labelled.accuracy_of(*task));
     if (q == queries) break;
     if (strategy == "margin" && other) labelled.fit(*other);
-    labelled.add(strategy == "margin" ? least_decided(other ? *other : *task, train, labelled)
-                                      : order[std::size_t(q)]);
+    labelled.add(strategy == "margin" ? labelled.least_decided(other ? *other : *task) : order[std::size_t(q)]);
   }
   return curve;
 }

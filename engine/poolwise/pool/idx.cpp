@@ -1,16 +1,13 @@
 // The IDX format: two zero bytes, the element type, the rank, big-endian extents, the values.
 #include "poolwise/pool/idx.hpp"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <memory>
 #include <string>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/pool/detail/bytes.hpp"
+#include "poolwise/pool/detail/gzip.hpp"
 #include "poolwise/pool/detail/shape.hpp"
 
 namespace poolwise {
@@ -20,48 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* call = "read_idx";
 constexpr int fashion_classes = 10;
-
-class gzip_reader {
- public:
-  explicit gzip_reader(const fs::path& file) : path_(file) {
-    errno = 0;
-    file_.reset(::gzopen(file.c_str(), "rb"));
-    if (!file_) throw_unreadable(call, file, errno != 0 ? errno : ENOMEM);
-    constexpr unsigned buffer_bytes = 1u << 17;
-    ::gzbuffer(file_.get(), buffer_bytes);
-  }
-
-  // Fewer than `count` bytes only at the end of the file.
-  index_t read(std::uint8_t* to, index_t count) {
-    constexpr index_t most = index_t{1} << 30;  // gzread counts in int
-    index_t total = 0;
-    while (total < count) {
-      const int got = ::gzread(file_.get(), to + total, unsigned(std::min(count - total, most)));
-      require_sound(got);
-      if (got == 0) break;
-      total += got;
-    }
-    return total;
-  }
-
- private:
-  struct closer {
-    void operator()(gzFile file) const { ::gzclose(file); }
-  };
-
-  // A gzip stream that ends too soon is told by the error state alone.
-  void require_sound(int got) {
-    int code = Z_OK;
-    const char* const reason = ::gzerror(file_.get(), &code);
-    if (code == Z_ERRNO) throw_unreadable(call, path_, errno);
-    if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
-      throw format_error(std::string(call) + ": " + printable(path_.string()) + " is corrupt gzip (" +
-                         printable(reason) + "); fetch it again");
-  }
-
-  const fs::path& path_;
-  std::unique_ptr<gzFile_s, closer> file_;
-};
 
 [[noreturn]] void refuse(const fs::path& file, const std::string& what) {
   throw format_error(std::string(call) + ": " + printable(file.string()) + " " + what);
@@ -129,7 +84,7 @@ void require_matching(const char* part, const idx_array& images, const idx_array
 }  // namespace
 
 idx_array read_idx(const fs::path& file) {
-  gzip_reader reader(file);
+  gzip_reader reader(call, file);
   idx_array result;
   result.shape = read_shape(reader, file);
   const auto count = bytes_of(result.shape, 1);

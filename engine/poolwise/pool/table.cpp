@@ -11,6 +11,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/pool/detail/bytes.hpp"
 #include "poolwise/pool/detail/csv.hpp"
+#include "poolwise/pool/detail/gzip.hpp"
 
 namespace poolwise {
 namespace {
@@ -144,9 +145,10 @@ std::uint64_t mixed(std::uint64_t so_far, std::uint64_t value) {
 }  // namespace
 
 labelled_table read_table(const std::filesystem::path& file) {
-  const std::string name = printable(file.string()), bytes = read_file("read_table", file);
+  const std::string name = printable(file.string()), bytes = gzip_reader("read_table", file).rest();
   const std::string_view text = without_mark(bytes);
-  labelled_table table = file.extension() == ".csv" ? read_csv(text, name) : read_libsvm(text, name);
+  const auto unzipped = file.extension() == ".gz" ? file.stem() : file.filename();
+  labelled_table table = unzipped.extension() == ".csv" ? read_csv(text, name) : read_libsvm(text, name);
   if (table.rows < 1 || table.cols < 1)
     throw shape_error("read_table: " + name + " has " + std::to_string(table.rows) + " rows of " +
                       std::to_string(table.cols) + " features; give at least one of each");

@@ -22,8 +22,8 @@ struct labelled_table {
 
 /// Reads .csv (a header line, numbers, the class in the last column; RFC 4180, so without comments) or, by any
 /// other name, LIBSVM's format (`class index:value ...`, indices from 1 and rising, what is left out is 0, `#`
-/// begins a comment). throws io_error; format_error naming the line; shape_error for a file without rows or
-/// features.
+/// begins a comment); either also compressed by gzip, `.csv.gz`. throws io_error; format_error naming the line;
+/// shape_error for a file without rows or features.
 labelled_table read_table(const std::filesystem::path& file);
 
 /// Tells one data set from another: `ordered` changes with any value, class or the order of rows, `rows` with

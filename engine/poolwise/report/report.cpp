@@ -100,7 +100,15 @@ std::string swatch(const std::string& colour) {
   return "<span class=\"swatch\" style=\"background:" + colour + "\"></span>";
 }
 
-std::string summary_row(const strategy_summary& s, const series_style& style, const strategy_summary* random) {
+/// Whether rounds were timed: a report of runs that were read back has no times to show.
+bool is_timed(const experiment_report& report) {
+  return std::any_of(report.strategies.begin(), report.strategies.end(), [](const strategy_summary& s) {
+    return s.score_seconds + s.select_seconds + s.train_seconds > 0;
+  });
+}
+
+std::string summary_row(const strategy_summary& s, const series_style& style, const strategy_summary* random,
+                        bool timed) {
   const bool compared = random && &s != random, spread = s.curves.size() != 1;
   const auto cell = [](const std::string& text, bool first = false) {
     return element("td", first ? "class=\"first\"" : "", text);
@@ -110,34 +118,37 @@ std::string summary_row(const strategy_summary& s, const series_style& style, co
                      cell(fixed(s.aubc_mean * 100, 2), true) + cell(spread ? fixed(s.aubc_sd * 100, 2) : dash) +
                      cell(compared ? signed_points(s.minus_random) : dash, true) +
                      cell(compared && spread ? p_value(s.p) : dash) + cell(labels_needed(s), true) +
-                     cell(seconds(s.score_seconds), true) + cell(seconds(s.select_seconds)) +
-                     cell(seconds(s.train_seconds))) +
+                     (timed ? cell(seconds(s.score_seconds), true) + cell(seconds(s.select_seconds)) +
+                                  cell(seconds(s.train_seconds))
+                            : "")) +
          "\n";
 }
 
-std::string summary_caption(const std::string& target) {
+std::string summary_caption(const std::string& target, bool timed) {
   return "AUBC is the area under the curve of test accuracy against labels, divided by the range of labels: "
          "the mean accuracy over the budget. Mean and standard deviation are over seeds. Against random: the "
          "mean difference of AUBC in percentage points, paired by seed, and p of a two-sided paired t test, "
          "not corrected for the number of strategies. Labels to " +
          target + ": the median over seeds of the labels at the first round whose test accuracy is at least " +
-         target + "; &gt; means that the budget ended before. Seconds are means over rounds and seeds.";
+         target + "; &gt; means that the budget ended before." +
+         (timed ? " Seconds are means over rounds and seeds." : "");
 }
 
 std::string summary_table(const experiment_report& report, const std::vector<series_style>& styles) {
   const auto target = percent(report.target);
+  const bool timed = is_timed(report);
   std::string rows;
   for (std::size_t k = 0; k < styles.size(); ++k)
-    rows += summary_row(report.strategies[k], styles[k], find_random(report));
+    rows += summary_row(report.strategies[k], styles[k], find_random(report), timed);
   return "<section id=\"summary\">\n<h2>Summary</h2>\n<div class=\"scroll\"><table class=\"summary\">\n<thead>"
          "<tr><th rowspan=\"2\">Strategy</th><th colspan=\"2\" class=\"first group\">AUBC (%)</th>"
          "<th colspan=\"2\" class=\"first group\">Against random</th>"
          "<th rowspan=\"2\" class=\"first\">Labels to<br>" +
-         target +
-         "</th><th colspan=\"3\" class=\"first group\">Seconds a round</th></tr>\n"
-         "<tr><th class=\"first\">mean</th><th>sd</th><th class=\"first\">points</th><th>p</th>"
-         "<th class=\"first\">score</th><th>select</th><th>train</th></tr></thead>\n<tbody>\n" +
-         rows + "</tbody></table></div>\n" + caption(summary_caption(target)) + "</section>\n";
+         target + "</th>" + (timed ? "<th colspan=\"3\" class=\"first group\">Seconds a round</th>" : "") +
+         "</tr>\n<tr><th class=\"first\">mean</th><th>sd</th><th class=\"first\">points</th><th>p</th>" +
+         (timed ? "<th class=\"first\">score</th><th>select</th><th>train</th>" : "") +
+         "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div>\n" +
+         caption(summary_caption(target, timed)) + "</section>\n";
 }
 
 std::string chart_section(const std::string& section, const std::string& heading, const std::string& chart,

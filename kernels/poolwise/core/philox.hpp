@@ -18,7 +18,9 @@ enum class stream : std::uint32_t {
   bootstrap = 4,
   query_round = 5,
   kmeans_rows = 6,
-  batch_bald = 7,
+  mlp_weights = 7,
+  mlp_order = 8,
+  batch_bald = 9,
 };
 
 POOLWISE_HD inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
