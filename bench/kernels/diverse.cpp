@@ -217,7 +217,7 @@ double resident_kilobytes(const std::string& field) {
 /// Runs `select(counts)`, beside inputs of so many bytes. Returns the seconds of one run.
 template <class Select>
 double run(benchmark::State& state, index_t input_bytes, Select&& select) {
-  batch_counts counts;
+  batch_run counts;
   double seconds = 0, picks = 0;
   malloc_trim(0);
   std::ofstream("/proc/self/clear_refs") << 5;  // the peak from here on
@@ -239,7 +239,7 @@ index_t bytes_of(const pool& x) { return x.rows * x.cols * index_t(sizeof(float)
 
 void run_kcenter(benchmark::State& state, const pool& x, index_t picks) {
   const double fused = fused_kcenter_seconds(x), gemv = gemv_kcenter_seconds(x);
-  const double seconds = run(state, bytes_of(x), [&](batch_counts& counts) {
+  const double seconds = run(state, bytes_of(x), [&](batch_run& counts) {
     return kcenter(cpu{}, x, {.picks = picks}, {}, {}, &counts);
   });
   state.counters["gemv"] = gemv * double(picks) / seconds;
@@ -272,9 +272,8 @@ BENCHMARK(kcenter_normal)
 
 void run_dpp(benchmark::State& state, const pool& x, index_t picks) {
   const double gemv = gemv_dpp_seconds(x, picks);
-  const double seconds = run(state, bytes_of(x), [&](batch_counts& counts) {
-    return dpp(cpu{}, x, {.picks = picks}, {}, {}, &counts);
-  });
+  const double seconds = run(
+      state, bytes_of(x), [&](batch_run& counts) { return dpp(cpu{}, x, {.picks = picks}, {}, {}, &counts); });
   state.counters["gemv"] = gemv * double(picks) / seconds;
 }
 
@@ -312,8 +311,8 @@ void batch_bald_normal(benchmark::State& state) {
                 count = state.range(3);
   const auto logits = committee_logits(members, rows, classes);
   const cube_view<const float> x{logits.get(), members, rows, classes};
-  batch_counts last;
-  run(state, members * rows * classes * index_t(sizeof(float)), [&](batch_counts& counts) {
+  batch_run last;
+  run(state, members * rows * classes * index_t(sizeof(float)), [&](batch_run& counts) {
     auto picks = batch_bald(cpu{}, x, outputs::logits, {.picks = count}, {}, &counts);
     last = counts;
     return picks;
@@ -329,7 +328,7 @@ BENCHMARK(batch_bald_normal)
 
 void run_badge(benchmark::State& state, const pool& a, const pool& h, index_t picks) {
   const double gemv = gemv_badge_seconds(a, h);
-  const double seconds = run(state, bytes_of(a) + bytes_of(h), [&](batch_counts& counts) {
+  const double seconds = run(state, bytes_of(a) + bytes_of(h), [&](batch_run& counts) {
     return kmeans_pp(cpu{}, factored_rows{a, h}, {.picks = picks}, 7, first_center::largest_norm, &counts);
   });
   state.counters["gemv"] = gemv * double(picks) / seconds;

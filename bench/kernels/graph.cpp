@@ -57,7 +57,7 @@ template <class MakeGraph, class Pick>
 void run(benchmark::State& state, index_t rows, MakeGraph&& make_graph, Pick&& pick) {
   const double before = peak_mib();
   double graph_s = 0, picks_s = 0;
-  batch_counts counts;
+  batch_run counts;
   index_t edges = 0;
   for (auto _ : state) {
     counts = {};
@@ -83,7 +83,7 @@ void facility_location(benchmark::State& state) {
   const pool x(state.range(0), state.range(1));
   run(
       state, state.range(0), [&] { return knn_similarities(cpu{}, x, 32); },
-      [&](const similarity_graph& graph, batch_counts& counts) {
+      [&](const similarity_graph& graph, batch_run& counts) {
         return facility_location(cpu{}, graph, {.picks = state.range(2)}, {}, {}, &counts);
       });
 }
@@ -92,7 +92,7 @@ void graph_cut(benchmark::State& state) {
   const pool x(state.range(0), state.range(1));
   run(
       state, state.range(0), [&] { return knn_similarities(cpu{}, x, 32); },
-      [&](const similarity_graph& graph, batch_counts& counts) {
+      [&](const similarity_graph& graph, batch_run& counts) {
         return graph_cut(cpu{}, graph, 2.5, {.picks = state.range(2)}, {}, &counts);
       });
 }
@@ -110,7 +110,7 @@ void probcover(benchmark::State& state) {
     const float radius_d2 = pure_radius_d2(cpu{}, points, {cluster.data(), points.rows}, 0.95);
     return radius_graph(cpu{}, points, radius_d2, 512 * points.rows).value();
   };
-  run(state, points.rows, make_graph, [&](const similarity_graph& graph, batch_counts& counts) {
+  run(state, points.rows, make_graph, [&](const similarity_graph& graph, batch_run& counts) {
     return facility_location(cpu{}, graph, {.picks = state.range(2)}, {}, {}, &counts);
   });
 }

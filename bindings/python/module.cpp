@@ -213,7 +213,8 @@ Answer query(const std::string& strategy, std::optional<index_t> batch_size,
              const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
              const std::optional<integer_array>& cost, std::optional<std::int64_t> budget,
              const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-             std::uint64_t seed, std::uint32_t round, const std::string& on_nan, int threads) {
+             std::optional<float> apart, std::uint64_t seed, std::uint32_t round, const std::string& on_nan,
+             int threads) {
   const char* call = "select";
   const auto array_of = [call](const char* name, const auto& given) {
     return given ? std::optional<borrowed>(std::in_place, call, name, *given) : std::nullopt;
@@ -255,6 +256,7 @@ Answer query(const std::string& strategy, std::optional<index_t> batch_size,
   request.excluded = excluded_rows.span();
   request.seed = seed;
   request.round = round;
+  request.apart = apart;
   request.invalid = on_nan == "skip" ? on_invalid::skip : on_invalid::refuse;
   request.limit.cost = costs.view();
   request.limit.group = groups.view();
@@ -272,7 +274,7 @@ void define_query(nb::module_& m, const char* name, Query query, const char* tex
   m.def(name, query, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "outputs"_a = nb::none(),
         "committee"_a = nb::none(), "kind"_a = "logits", "embeddings"_a = nb::none(), "labelled"_a = nb::none(),
         "exclude"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(), "group"_a = nb::none(),
-        "quota"_a = nb::none(), "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse", "threads"_a = 0, text);
+        "quota"_a = nb::none(), "apart"_a = nb::none(), "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse", "threads"_a = 0, text);
 }
 
 /// One member of every pick as an array.
@@ -418,6 +420,8 @@ labelled    row numbers that have a label: never picked, and k-center's first ce
 exclude     row numbers that must not be picked.
 cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit.
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have.
+apart       no pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves out
+            duplicates alone.
 seed        with `round`, which numbers the queries of a campaign, decides every random choice.
 on_nan      rows that cannot be judged: "refuse", or "skip" them.
 returns     a Batch.

@@ -59,14 +59,14 @@ std::string check_device(const std::string& device) {
 
 }  // namespace
 
-where common_options::on() const {
+where common_options::on(mapped_pages* pages) const {
   if (threads > 0) omp_set_num_threads(threads);
-  if (device == "cpu" || (device == "auto" && !built_with_cuda)) return cpu{threads};
+  if (device == "cpu" || (device == "auto" && !built_with_cuda)) return cpu{threads, pages};
   require_build_for(offload{}, "--device");
   const cuda_status found = list_cuda_devices();
   std::vector<int> present;
   for (const cuda_device& d : found.devices) present.push_back(d.index);
-  if (device == "auto" && present.empty()) return cpu{threads};
+  if (device == "auto" && present.empty()) return cpu{threads, pages};
   const bool all = device == "auto" || device == "cuda:all";
   if (present.empty()) throw no_cuda_error("--device " + device + ": " + found.missing);
   const std::vector<int> devices = all ? present : device == "cuda" ? std::vector{0} : indices_of(device);
@@ -90,7 +90,9 @@ void add_common(CLI::App& command, common_options& common) {
   command.add_option("--threads", common.threads, "Threads on the CPU (default: OMP_NUM_THREADS, else all)")
       ->check(CLI::Range(1, 4096));
   command
-      .add_option("--memory", common.memory, "Ceiling on what is allocated, on each device too, such as 8GiB")
+      .add_option("--memory", common.memory,
+                  "Ceiling on what is allocated, on each device too, such as 8GiB; "
+                  "input files larger than it are read piece by piece")
       ->transform(CLI::AsSizeValue(false));
   command.add_option("--config", common.config, "TOML file with options by name, below POOLWISE_* and flags");
   command.get_formatter()->column_width(34);

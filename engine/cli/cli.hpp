@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "poolwise/core/mapped_pages.hpp"
 #include "poolwise/core/where.hpp"
 
 namespace poolwise::cli {
@@ -31,7 +32,8 @@ struct common_options {
   std::string config;
 
   /// Where the kernels compute; sets OpenMP's thread count on the way.
-  where on() const;
+  /// pages: of the input files, given back on the way where the CPU computes.
+  where on(mapped_pages* pages = nullptr) const;
 };
 void add_common(CLI::App& command, common_options& common);
 

@@ -1,10 +1,13 @@
 #include "inputs.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <limits>
 
+#include "cli.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/query/plan.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -48,18 +51,51 @@ std::vector<index_t> read_quota(const std::string& file) {
   return quota;
 }
 
-std::vector<index_t> integers(const std::string& spec) {
-  return spec.empty() ? std::vector<index_t>() : as_integers(open_input(spec));
+std::vector<index_t> integers(const std::string& spec, input_files& files) {
+  return spec.empty() ? std::vector<index_t>() : as_integers(files.open(spec));
 }
 
 }  // namespace
 
-array open_input(const std::string& spec) {
+input_files::input_files(std::uint64_t ceiling) : ceiling_(ceiling) {
+  // Half of what is left to every process is for the pages that are read between two looks at them.
+  if (ceiling > 0) pages_.emplace(ceiling + process_bytes / 2);
+}
+
+array input_files::open(const std::string& spec) {
   try {
-    return open_array(spec);
+    array opened = open_array(spec);
+    if (pages_ && opened.mapped) pages_->add(opened.data, opened.bytes());
+    return opened;
   } catch (const io_error& problem) {
     throw value_error(problem.what());
   }
+}
+
+template <class View>
+View input_files::converted(View (*as)(const array&, array&, cpu), const std::string& spec,
+                            std::initializer_list<dtype> kept, array& keep) {
+  const array opened = open(spec);
+  const auto bytes = std::uint64_t(opened.size()) * sizeof(float);
+  if (std::find(kept.begin(), kept.end(), opened.type) == kept.end()) {
+    copied_ += bytes;
+    if (ceiling_ > 0 && copied_ > ceiling_)
+      throw value_error(opened.name + " is " + name_of(opened.type) +
+                        " and is converted to float32, which takes " + human_bytes(double(bytes)) +
+                        ", but --memory allows " + human_bytes(double(ceiling_)) +
+                        "; save it as float32, or raise it");
+  }
+  return as(opened, keep, cpu{0, pages()});
+}
+
+real_matrix input_files::open_matrix(const std::string& spec, array& keep) {
+  return converted(&as_matrix, spec, {dtype::f2, dtype::bf16, dtype::f4}, keep);
+}
+real_cube input_files::open_cube(const std::string& spec, array& keep) {
+  return converted(&as_cube, spec, {dtype::f2, dtype::bf16, dtype::f4}, keep);
+}
+matrix_view<const float> input_files::open_floats(const std::string& spec, array& keep) {
+  return converted(&as_float_matrix, spec, {dtype::f4}, keep);
 }
 
 void model_flags::add_to(CLI::App& command) {
@@ -74,16 +110,16 @@ void model_flags::add_to(CLI::App& command) {
   committee_probs_flag->excludes(committee_flag);
 }
 
-model_arrays::model_arrays(const model_flags& flags) {
+model_arrays::model_arrays(const model_flags& flags, input_files& files) {
   const std::string& model = flags.logits.empty() ? flags.probs : flags.logits;
   const std::string& committee = flags.committee.empty() ? flags.committee_probs : flags.committee;
   if (!model.empty()) {
-    inputs.model = as_matrix(open_input(model), model_);
+    inputs.model = files.open_matrix(model, model_);
     inputs.model_kind = flags.logits.empty() ? outputs::probabilities : outputs::logits;
     inputs.rows = rows_of(*inputs.model);
   }
   if (!committee.empty()) {
-    inputs.committee = as_cube(open_input(committee), committee_);
+    inputs.committee = files.open_cube(committee, committee_);
     inputs.committee_kind = flags.committee.empty() ? outputs::probabilities : outputs::logits;
     inputs.rows = std::visit([](auto c) { return c.rows; }, *inputs.committee);
   }
@@ -108,18 +144,26 @@ void query_flags::add_to(CLI::App& command) {
       ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()));
   command.add_option("--group", group, "Group of each row, [rows], numbered from 0")->type_name("ARRAY");
   command.add_option("--quota", quota, "CSV with columns group,quota: picks allowed in each group");
+  command
+      .add_option(
+          "--apart", apart,
+          "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
+          "out duplicates alone")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("DISTANCE");
   command.add_option("--ids", ids, "CSV or JSONL with the rows' ids (default: row numbers)");
   command.add_option("--on-nan", on_nan, "Rows that cannot be scored: refuse, or skip")
       ->check(CLI::IsMember({"refuse", "skip"}))
       ->capture_default_str();
 }
 
-query::query(const query_flags& flags, std::uint64_t seed)
-    : model_(flags.model),
-      labelled_(integers(flags.labelled)),
-      excluded_(integers(flags.exclude)),
-      group_(integers(flags.group)),
-      cost_(integers(flags.cost)) {
+query::query(const query_flags& flags, std::uint64_t seed, input_files& files)
+    : files_(files),
+      model_(flags.model, files),
+      labelled_(integers(flags.labelled, files)),
+      excluded_(integers(flags.exclude, files)),
+      group_(integers(flags.group, files)),
+      cost_(integers(flags.cost, files)) {
   if (flags.budget >= 0 && flags.cost.empty())
     throw CLI::ValidationError("--budget",
                                "is in the unit of --cost; give --cost, or --batch for a number of picks");
@@ -130,7 +174,7 @@ query::query(const query_flags& flags, std::uint64_t seed)
 
   pool_inputs& pool = model_.inputs;
   if (!flags.embeddings.empty()) {
-    pool.embeddings = as_float_matrix(open_input(flags.embeddings), embeddings_);
+    pool.embeddings = files.open_floats(flags.embeddings, embeddings_);
     if (pool.rows == 0) pool.rows = pool.embeddings->rows;
   }
   if (pool.rows == 0 && !cost_.empty()) pool.rows = index_t(cost_.size());
@@ -141,6 +185,7 @@ query::query(const query_flags& flags, std::uint64_t seed)
   request.labelled = labelled_;
   request.excluded = excluded_;
   request.seed = seed;
+  request.apart = flags.apart;
   request.invalid = flags.on_nan == "skip" ? on_invalid::skip : on_invalid::refuse;
   request.limit.cost = {cost_.data(), index_t(cost_.size())};
   request.limit.group = {group_.data(), index_t(group_.size())};
@@ -151,6 +196,12 @@ query::query(const query_flags& flags, std::uint64_t seed)
   if (flags.budget >= 0) request.limit.budget = flags.budget;
   const index_t taken = index_t(labelled_.size() + excluded_.size());
   request.limit.picks = flags.batch > 0 ? flags.batch : std::max<index_t>(0, pool.rows - taken);
+}
+
+std::uint64_t query::copied_bytes() const {
+  const std::size_t numbers =
+      labelled_.size() + excluded_.size() + group_.size() + quota_.size() + cost_.size();
+  return files_.copied() + std::uint64_t(numbers) * sizeof(index_t);
 }
 
 }  // namespace poolwise::cli

@@ -1,4 +1,5 @@
 // poolwise plan: what a select with the same options would take.
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -16,19 +17,29 @@ struct plan_options {
   std::string out;  // accepted, so that the options of a `select` can be planned as they stand
 };
 
-nlohmann::ordered_json as_json(const query_plan& p) {
+// What the process will have resident, and whether a `select` under the ceiling would run at all.
+struct residence {
+  std::uint64_t peak_bytes;
+  bool fits;
+};
+
+residence residence_of(const query_plan& p, std::uint64_t copied, std::uint64_t ceiling) {
+  const std::uint64_t all = p.bytes + copied + p.input_bytes;
+  if (ceiling == 0) return {all, true};
+  return {std::min(all, ceiling + process_bytes), p.bytes - process_bytes + copied <= ceiling};
+}
+
+nlohmann::ordered_json as_json(const query_plan& p, const residence& r) {
   nlohmann::ordered_json steps = nlohmann::ordered_json::array();
   for (const plan_step& step : p.steps)
     steps.push_back(
         {{"name", step.name}, {"bytes", step.bytes}, {"sweeps", step.sweeps}, {"seconds", step.seconds}});
-  return {{"input_bytes", p.input_bytes},
-          {"bytes", p.bytes},
-          {"sweeps", p.sweeps},
-          {"seconds", p.seconds},
-          {"steps", std::move(steps)}};
+  return {
+      {"input_bytes", p.input_bytes}, {"bytes", p.bytes},     {"peak_bytes", r.peak_bytes}, {"fits", r.fits},
+      {"sweeps", p.sweeps},           {"seconds", p.seconds}, {"steps", std::move(steps)}};
 }
 
-void print_table(const query_plan& p) {
+void print_table(const query_plan& p, const residence& r) {
   std::printf("%-28s %12s %10s %10s\n", "step", "memory", "sweeps", "time");
   for (const plan_step& step : p.steps)
     std::printf("%-28s %12s %10lld %10s\n", step.name.c_str(), human_bytes(double(step.bytes)).c_str(),
@@ -37,6 +48,11 @@ void print_table(const query_plan& p) {
               static_cast<long long>(p.sweeps), human_seconds(p.seconds).c_str());
   std::printf("The inputs are %s, read where they lie; times are extrapolated from a probe.\n",
               human_bytes(double(p.input_bytes)).c_str());
+  if (r.fits)
+    std::printf("With their pages the process has no more than %s resident.\n",
+                human_bytes(double(r.peak_bytes)).c_str());
+  else
+    std::printf("--memory allows less: a select would be refused.\n");
 }
 
 }  // namespace
@@ -52,13 +68,15 @@ void add_plan(CLI::App& app) {
       "Example:\n"
       "  poolwise plan --logits logits.npy --embeddings embeddings.npy --strategy badge --batch 1000");
   command->callback([options] {
-    const where on = options->common.on();
-    const query q(options->flags, options->common.seed);
+    input_files files(options->common.memory);
+    const where on = options->common.on(files.pages());
+    const query q(options->flags, options->common.seed, files);
     const query_plan result = plan(on, q.pool(), q.request);
+    const residence resident = residence_of(result, q.copied_bytes(), options->common.memory);
     if (options->common.json)
-      print_json("plan", as_json(result));
+      print_json("plan", as_json(result, resident));
     else
-      print_table(result);
+      print_table(result, resident);
   });
 }
 

@@ -103,18 +103,20 @@ std::string describe_invalid(const pool_inputs& pool, const nan_rows& invalid, i
 }
 
 void run(const score_options& options) {
-  const where on = options.common.on();
+  input_files files(options.common.memory);
+  const where on = options.common.on(files.pages());
   const auto columns = parse_columns(options.acquisitions);
-  const model_arrays arrays(options.model);
+  const model_arrays arrays(options.model, files);
   const pool_inputs& pool = arrays.inputs;
   if (!pool.model && !pool.committee)
     throw CLI::RequiredError("--logits, --probs, --committee or --committee-probs");
   pool.check();
   const index_t width = index_t(columns.size());
   const double bytes = double(pool.rows) * double(width) * sizeof(float);
-  if (options.common.memory > 0 && bytes > double(options.common.memory))
-    throw value_error("score: the scores take " + human_bytes(bytes) + " but --memory allows " +
-                      human_bytes(double(options.common.memory)) +
+  const double needed = bytes + double(files.copied());
+  if (options.common.memory > 0 && needed > double(options.common.memory))
+    throw value_error("score: the scores, and copies of inputs in other formats, take " + human_bytes(needed) +
+                      " but --memory allows " + human_bytes(double(options.common.memory)) +
                       "; raise it or score fewer acquisitions at a time");
   if (options.common.dry_run) {
     say("would score " + std::to_string(pool.rows) + " rows by " + std::to_string(width) +

@@ -1,11 +1,14 @@
 // poolwise select: the batch to label next.
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "cli.hpp"
 #include "inputs.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/pool/output.hpp"
+#include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
 
 namespace poolwise::cli {
@@ -14,7 +17,7 @@ namespace {
 struct select_options {
   common_options common;
   query_flags flags;
-  std::string out;
+  std::string out, checkpoint;
 };
 
 // The shortest text that reads back as the same fp32.
@@ -47,6 +50,7 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& q) {
   }
   return {{"strategy", q.request.what.name},
           {"seed", q.request.seed},
+          {"apart", q.request.apart ? nlohmann::ordered_json(*q.request.apart) : nlohmann::ordered_json()},
           {"rows", q.pool().rows},
           {"cost", chosen.cost()},
           {"skipped_rows", chosen.skipped_rows},
@@ -55,9 +59,9 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& q) {
           {"picks", std::move(picks)}};
 }
 
-void check_ceiling(std::uint64_t ceiling, const query_plan& needed) {
-  if (ceiling > 0 && needed.bytes > ceiling)
-    throw value_error("select: needs " + human_bytes(double(needed.bytes)) +
+void check_ceiling(std::uint64_t ceiling, std::uint64_t needed) {
+  if (ceiling > 0 && needed > ceiling)
+    throw value_error("select: needs " + human_bytes(double(needed)) +
                       " beside the mapped inputs but --memory "
                       "allows " +
                       human_bytes(double(ceiling)) +
@@ -65,17 +69,38 @@ void check_ceiling(std::uint64_t ceiling, const query_plan& needed) {
                       "(--strategy margin/10x/kcenter)");
 }
 
+// A selection whose state is kept in a file as it goes, and which goes on from there.
+batch select_with_checkpoint(const where& on, const query& q, const checkpoint* saved) {
+  progress line("picking", double(q.request.limit.picks));
+  batch_run run;
+  if (saved != nullptr)
+    if (auto state = saved->read()) {
+      say("going on from " + std::to_string(state->picks.size()) + " picks");
+      run.begin = std::move(*state);
+    }
+  run.advanced = [&](const batch_state& state) {
+    line.at(double(state.picks.size()));
+    if (saved != nullptr) saved->write(state);
+  };
+  selection_request request = q.request;
+  request.run = &run;
+  return select(on, q.pool(), request);
+}
+
 void run(const select_options& options) {
-  const where on = options.common.on();
-  const query q(options.flags, options.common.seed);
+  input_files files(options.common.memory);
+  const where on = options.common.on(files.pages());
+  const query q(options.flags, options.common.seed, files);
   const query_plan needed = plan_memory(on, q.pool(), q.request);
-  check_ceiling(options.common.memory, needed);
+  check_ceiling(options.common.memory, needed.bytes - process_bytes + q.copied_bytes());
   if (options.common.dry_run) {
     say("would pick up to " + std::to_string(q.request.limit.picks) + " of " + std::to_string(q.pool().rows) +
         " rows by " + q.request.what.name + ", with up to " + human_bytes(double(needed.bytes)) + " of memory");
     return;
   }
-  const batch chosen = select(on, q.pool(), q.request);
+  std::optional<checkpoint> saved;
+  if (!options.checkpoint.empty()) saved.emplace(options.checkpoint, fingerprint(on, q.pool(), q.request));
+  const batch chosen = select_with_checkpoint(on, q, saved ? &*saved : nullptr);
   if (chosen.skipped_rows > 0)
     say("warning: left out " + std::to_string(chosen.skipped_rows) +
         " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));
@@ -84,6 +109,7 @@ void run(const select_options& options) {
     print_json("select", as_json(chosen, q));
   else if (options.out.empty())
     write_text("-", as_csv(chosen, q.ids));
+  if (saved) saved->remove();
 }
 
 }  // namespace
@@ -96,6 +122,10 @@ void add_select(CLI::App& app) {
       ->add_option("--out", options->out,
                    "The picks as CSV: rank,row,id,score,cost,reason (default: standard output)")
       ->type_name("FILE.csv");
+  command
+      ->add_option("--checkpoint", options->checkpoint,
+                   "Keep the picks so far in this file; a run that was ended goes on from it. Gone at the end")
+      ->type_name("FILE");
   add_common(*command, options->common);
   command->footer(
       "Example:\n"

@@ -45,7 +45,7 @@ struct both {
 };
 
 void expect_same(const both& x, const allowance& limit, std::uint64_t seed, first_center first) {
-  batch_counts counts, device_counts;
+  batch_run counts, device_counts;
   const picks expected = kmeans_pp(cpu{1}, x.on_host(), limit, seed, first, &counts);
   EXPECT_EQ(kmeans_pp(cuda{}, x.there(), limit, seed, first, &device_counts), expected);
   EXPECT_EQ(device_counts.sweeps, counts.sweeps);

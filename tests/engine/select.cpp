@@ -135,6 +135,32 @@ TEST_P(EveryStrategy, StaysWithinTheBudgetAndTheQuotas) {
   EXPECT_EQ(rows.size(), 8u);
 }
 
+TEST_P(EveryStrategy, PicksLieApartFromEachOtherAndFromLabelledRows) {
+  pool_fixture pool;
+  for (float& v : pool.embeddings) v = std::round(v);  // duplicates and neighbours at 1 abound
+  const std::vector<index_t> labelled = {0, 17, 499};
+  auto request = ask(GetParam(), 60);
+  request.labelled = labelled;
+  for (const float radius : {0.0f, 1.0f, 2.5f}) {
+    SCOPED_TRACE(radius);
+    request.apart = radius;
+    const auto rows = rows_of(select(cpu{1}, pool.inputs, request));
+    EXPECT_GT(rows.size(), 10u);
+    auto all = rows;
+    all.insert(all.end(), labelled.begin(), labelled.end());
+    for (std::size_t a = 0; a < rows.size(); ++a)
+      for (std::size_t b = a + 1; b < all.size(); ++b) {
+        double d2 = 0;
+        for (index_t f = 0; f < features; ++f)
+          d2 += std::pow(pool.embeddings[std::size_t(all[a] * features + f)] -
+                             pool.embeddings[std::size_t(all[b] * features + f)],
+                         2);
+        EXPECT_GT(d2, double(radius) * radius) << all[a] << " and " << all[b];
+      }
+    EXPECT_EQ(rows_of(select(cpu{3}, pool.inputs, request)), rows);
+  }
+}
+
 TEST_P(EveryStrategy, TakesTheWholePoolWhenAsked) {
   const pool_fixture pool(2, 30);
   const auto rows = rows_of(select(cpu{}, pool.inputs, ask(GetParam(), 30)));
@@ -146,6 +172,44 @@ INSTANTIATE_TEST_SUITE_P(Select, EveryStrategy, testing::ValuesIn(every_strategy
   std::replace(text.begin(), text.end(), '/', '_');
   return text;
 });
+
+TEST(Select, TheBestRowsThatLieApartAreThoseOfAWalkDownTheRanking) {
+  pool_fixture pool;
+  for (float& v : pool.embeddings) v = std::round(v);
+  auto request = ask("entropy", pool_rows);
+  const batch ranked = select(cpu{}, pool.inputs, request);
+  std::vector<index_t> expected;
+  for (const index_t row : rows_of(ranked)) {
+    const auto* x = &pool.embeddings[std::size_t(row * features)];
+    const bool near = std::any_of(expected.begin(), expected.end(), [&](index_t other) {
+      return std::equal(x, x + features, &pool.embeddings[std::size_t(other * features)]);
+    });
+    if (!near) expected.push_back(row);
+  }
+  EXPECT_LT(expected.size(), std::size_t(pool_rows));
+  request.apart = 0.0f;
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, request)), expected);
+}
+
+TEST(Select, LyingApartNeedsPlacesThatExist) {
+  pool_fixture pool;
+  auto request = ask("margin", 5);
+  request.apart = 1.0f;
+  pool.embeddings[9 * features] = std::nanf("");
+  EXPECT_NE(refusal(pool.inputs, request).find("row 9 has an embedding that is not finite"), std::string::npos);
+  request.invalid = on_invalid::skip;
+  EXPECT_EQ(select(cpu{}, pool.inputs, request).skipped_rows, 1);
+  const std::vector<index_t> labelled = {9};
+  request.labelled = labelled;
+  EXPECT_NE(refusal(pool.inputs, request).find("labelled row 9 has an embedding that is not finite"),
+            std::string::npos);
+  request.labelled = {};
+  request.apart = -1.0f;
+  EXPECT_NE(refusal(pool.inputs, request).find("it must be a finite distance"), std::string::npos);
+  request.apart = 1.0f;
+  pool.inputs.embeddings.reset();
+  EXPECT_NE(refusal(pool.inputs, request).find("give them (--embeddings)"), std::string::npos);
+}
 
 TEST(Select, EntropyTakesTheHighestEntropies) {
   const pool_fixture pool;

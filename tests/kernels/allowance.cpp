@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -54,6 +56,59 @@ TEST(Allowance, QuotasAndBars) {
   EXPECT_FALSE(remaining(limit).eligible(0));
 }
 
+TEST(Allowance, RowsTooNearToAPickArePassedOver) {
+  // Rows on a line, and one that lies nowhere.
+  const std::vector<float> line = {0, 3, 3, 6.5f, std::numeric_limits<float>::quiet_NaN(), 1000},
+                           others = {1000};
+  const auto spaced = [&](float radius) {
+    allowance limit{6};
+    limit.apart = spacing{{line.data(), 6, 1}, radius};
+    return limit;
+  };
+  const auto eligible = [](const remaining& left) {
+    std::vector<index_t> rows;
+    for (index_t i = 0; i < 6; ++i)
+      if (left.eligible(i)) rows.push_back(i);
+    return rows;
+  };
+  using rows = std::vector<index_t>;
+  const allowance duplicates = spaced(0), within_three = spaced(3);
+  remaining left(duplicates);
+  EXPECT_TRUE(left.dwindles());
+  EXPECT_EQ(eligible(left), (rows{0, 1, 2, 3, 4, 5}));
+  left.take(1);
+  EXPECT_FALSE(left.ruled_out(2));  // nobody has looked yet
+  EXPECT_EQ(eligible(left), (rows{0, 3, 4, 5}));
+  EXPECT_TRUE(left.ruled_out(2));
+  left.take(4);  // a NaN is near nothing, itself included
+  EXPECT_EQ(eligible(left), (rows{0, 3, 4, 5}));
+
+  remaining wide(within_three);
+  wide.take(0);
+  EXPECT_EQ(eligible(wide), (rows{3, 4, 5}));  // 3 is at the radius, and counts as within it
+
+  allowance from_others = spaced(0);
+  from_others.apart->others = {others.data(), 1, 1};
+  EXPECT_EQ(eligible(remaining(from_others)), (rows{0, 1, 2, 3, 4}));
+}
+
+TEST(Allowance, RowsAreComparedWithEveryPickOnce) {
+  std::vector<float> line;
+  for (int i = 0; i < 1500; ++i) line.push_back(float(i) / 2);
+  allowance limit{1500};
+  limit.apart = spacing{{line.data(), 1500, 1}, 0.5f};
+  remaining left(limit);
+  index_t taken = 0;
+  for (index_t i = 0; i < 1500; ++i) {
+    ASSERT_EQ(left.eligible(i), i % 2 == 0) << i;
+    if (i % 2 != 0) continue;
+    left.take(i);
+    ++taken;
+    ASSERT_FALSE(left.eligible(i / 2));
+  }
+  EXPECT_EQ(left.picks(), 1500 - taken);
+}
+
 std::string refusal(const allowance& limit, index_t rows) {
   try {
     check_allowance("call", limit, rows);
@@ -81,6 +136,19 @@ TEST(Allowance, RefusesWhatDoesNotFit) {
   EXPECT_NE(refusal(limit, 3).find("row 1 is in group 2"), std::string::npos);
   limit.quota = view(negative_quota);
   EXPECT_NE(refusal(limit, 3).find("the quota of group 1 is -1"), std::string::npos);
+
+  const std::vector<float> points = {1, 2, 3, 4};
+  allowance spaced{1};
+  spaced.apart = spacing{{points.data(), 4, 1}, 1};
+  EXPECT_EQ(refusal(spaced, 4), "");
+  EXPECT_NE(refusal(spaced, 3).find("the points to be apart have 4 rows but there are 3"), std::string::npos);
+  spaced.apart->others = {points.data(), 2, 2};
+  EXPECT_NE(refusal(spaced, 4).find("have 2 columns but the points have 1"), std::string::npos);
+  spaced.apart->others = {};
+  for (const float radius : {-1.0f, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    spaced.apart->radius = radius;
+    EXPECT_NE(refusal(spaced, 4).find("it must be a finite distance, 0 or more"), std::string::npos);
+  }
 }
 
 }  // namespace

@@ -108,7 +108,7 @@ TEST(BatchBald, GainsAreThoseOfJointEntropies) {
     SCOPED_TRACE(members);
     const cube x = random_logits(members, 25, classes, 1);
     const auto p = probabilities(x);
-    batch_counts counts;
+    batch_run counts;
     const picks got = batch_bald(cpu{1}, x.view(), outputs::logits, {.picks = count}, {}, &counts);
     ASSERT_EQ(got.size(), std::size_t(count));
     EXPECT_EQ(counts.exact, count);
@@ -198,8 +198,41 @@ TEST(BatchBald, SameBitsForAnyThreadCountAndTarget) {
   });
 }
 
+TEST(BatchBald, GoesOnFromWhereItStoodAndPicksLieApart) {
+  const cube x = random_logits(4, 90, 3, 12);
+  std::vector<float> line;
+  std::vector<index_t> group;
+  const std::vector<index_t> quota{9, 2, 9};
+  for (index_t i = 0; i < 90; ++i) {
+    line.push_back(float(i));
+    group.push_back(i % 3);
+  }
+  const joint_configurations few{.most = 200, .samples = 15, .seed = 4};
+  for (const bool limited : {false, true}) {
+    allowance limit{.picks = 14};
+    if (limited) {
+      limit.group = view(group);
+      limit.quota = view(quota);
+      limit.apart = spacing{{line.data(), 90, 1}, 2.0f};
+    }
+    batch_run whole;
+    const picks expected = batch_bald(cpu{1}, x.view(), outputs::logits, limit, few, &whole);
+    EXPECT_EQ(expected, plain(x, limit, few));
+    EXPECT_EQ(expected.size(), 14u);
+    expect_distinct(expected);
+    for (std::size_t at = 0; at <= expected.size(); ++at) {
+      batch_run resumed{.begin = {{expected.begin(), expected.begin() + index_t(at)}}};
+      EXPECT_EQ(batch_bald(cpu{2}, x.view(), outputs::logits, limit, few, &resumed), expected) << at;
+      EXPECT_EQ(resumed.exact, whole.exact) << at;
+    }
+    if (!limited) continue;
+    for (std::size_t p = 0; p < expected.size(); ++p)
+      for (std::size_t q = 0; q < p; ++q) EXPECT_GT(std::abs(expected[p].row - expected[q].row), 2);
+  }
+}
+
 TEST(BatchBald, ComputesFewGainsAgain) {
-  batch_counts counts;
+  batch_run counts;
   batch_bald(cpu{2}, random_logits(5, 5000, 4, 7).view(), outputs::logits, {.picks = 6}, {}, &counts);
   EXPECT_EQ(counts.sweeps, 0);
   EXPECT_EQ(counts.exact, 6);
@@ -211,7 +244,7 @@ TEST(BatchBald, ComputesFewGainsAgain) {
 TEST(BatchBald, SaysWhereDrawsBegin) {
   const cube x = random_logits(4, 60, 3, 8);
   for (const auto& configuration : x.values) ASSERT_FALSE(std::isnan(configuration));
-  batch_counts counts;
+  batch_run counts;
   const joint_configurations few{.most = 90, .samples = 20, .seed = 3};
   const picks got = batch_bald(cpu{1}, x.view(), outputs::logits, {.picks = 9}, few, &counts);
   EXPECT_EQ(got.size(), 9u);

@@ -257,17 +257,26 @@ TEST(Coverage, TakesFarFewerSweepsThanPicks) {
   const index_t rows = 6000;
   const auto x = normal_rows(rows, 8, 5);
   const auto graph = knn_similarities(cpu{}, {x.data(), rows, 8}, 10);
-  for (const auto& select : std::vector<std::function<picks(cpu, batch_counts*)>>{
-           [&](cpu on, batch_counts*counts) {
+  for (const auto& select : std::vector<std::function<picks(cpu, batch_run*)>>{
+           [&](cpu on, batch_run*counts) {
              return facility_location(on, graph, {.picks = 1500}, {}, {}, counts);
            },
-           [&](cpu on, batch_counts*counts) { return graph_cut(on, graph, 2, {.picks = 1500}, {}, counts); }}) {
-    batch_counts counts;
+           [&](cpu on, batch_run*counts) { return graph_cut(on, graph, 2, {.picks = 1500}, {}, counts); }}) {
+    batch_run counts;
     const picks expected = select(cpu{1}, &counts);
     EXPECT_EQ(expected.size(), 1500u);
     EXPECT_GE(counts.sweeps, 1);
     EXPECT_LE(counts.sweeps, 50);
     for (const int threads : {2, 5}) EXPECT_EQ(select(cpu{threads}, nullptr), expected);
+
+    std::vector<batch_state> states;
+    batch_run watched{.advanced = [&](const batch_state& state) { states.push_back(state); }};
+    select(cpu{2}, &watched);
+    EXPECT_GT(states.size(), 1u);
+    for (const batch_state& state : states) {
+      batch_run resumed{.begin = state};
+      EXPECT_EQ(select(cpu{2}, &resumed), expected);
+    }
   }
 }
 

@@ -288,7 +288,7 @@ TEST(KMeansPlusPlus, DrawsByD2ThroughRejectionsAndSweeps) {
   const matrix heaps{6, 2, {0, 0, 1, 0, 0, 2, 300, 0, 301, 1, 300, 3}};
   index_t sweeps = 0, proposals = 0;
   expect_d2_sampling(as_points(heaps), std::vector<bool>(6, true), -1, [&](std::uint64_t seed) {
-    batch_counts counts;
+    batch_run counts;
     const picks got = kmeans_pp(cpu{1}, heaps, {.picks = 3}, seed, first_center::random, &counts);
     sweeps += counts.sweeps;
     proposals += counts.proposals;
@@ -304,6 +304,35 @@ TEST(KMeansPlusPlus, DrawsByD2AmongRowsThatCanBePaid) {
   expect_d2_sampling(as_points(tiny_pool), eligible, -1, [&](std::uint64_t seed) {
     return kmeans_pp(cpu{1}, tiny_pool, {.picks = 3, .cost = {cost.data(), 6}, .budget = 8}, seed);
   });
+}
+
+// Of two equal rows one is drawn, though their weights may still say otherwise.
+TEST(KMeansPlusPlus, DrawsByD2AmongRowsThatLieApart) {
+  const matrix places{6, 1, {0, 1, 2, 3, 1, 4}};
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    allowance limit{.picks = 6};
+    limit.apart = spacing{places, 1};
+    const picks got = kmeans_pp(cpu{1}, tiny_pool, limit, seed);
+    expect_distinct(got);
+    for (std::size_t a = 0; a < got.size(); ++a)
+      for (std::size_t b = 0; b < a; ++b)
+        EXPECT_GT(std::abs(places.values[std::size_t(got[a].row)] - places.values[std::size_t(got[b].row)]), 1);
+    for (index_t i = 0; i < 6; ++i)  // it stopped because all others lie too near
+      EXPECT_TRUE(std::any_of(got.begin(), got.end(), [&](const candidate& c) {
+        return std::abs(places.values[std::size_t(i)] - places.values[std::size_t(c.row)]) <= 1;
+      })) << i;
+  }
+}
+
+TEST(KMeansPlusPlus, ALargePoolOfDuplicatesYieldsOneOfEach) {
+  std::mt19937 next(14);
+  const matrix pool = integer_matrix(5000, 2, 6, next);
+  allowance limit{.picks = 5000};
+  limit.apart = spacing{pool, 0};
+  for (const int threads : {1, 3}) {
+    EXPECT_EQ(kmeans_pp(cpu{threads}, pool, limit, 3).size(), 36u);
+    EXPECT_EQ(kcenter(cpu{threads}, pool, limit).size(), 36u);
+  }
 }
 
 /// Outer products of small integers, with one row that repeats another.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/distance.hpp"
@@ -228,10 +229,46 @@ TEST(Dpp, SameBitsForAnyThreadCountTargetAndShortlist) {
 }
 
 TEST(Dpp, TakesFarFewerSweepsThanPicks) {
-  batch_counts counts;
+  batch_run counts;
   EXPECT_EQ(dpp(cpu{2}, normal_matrix(5000, 24, 6), {.picks = 200}, {}, {}, &counts).size(), 200u);
   EXPECT_GE(counts.sweeps, 2);
   EXPECT_LE(counts.sweeps, 40);
+}
+
+TEST(Dpp, GoesOnFromWhereItStood) {
+  const matrix x = normal_matrix(700, 6, 11);
+  const auto quality = qualities(700, 12);
+  std::vector<std::int64_t> cost;
+  for (index_t i = 0; i < 700; ++i) cost.push_back(1 + i % 5);
+  for (const bool priced : {false, true}) {
+    allowance limit{.picks = 150};
+    if (priced) limit.cost = view(cost), limit.budget = 200;
+    std::vector<batch_state> states;
+    batch_run watched{.advanced = [&](const batch_state& state) { states.push_back(state); }};
+    const picks expected = dpp(cpu{1}, x, limit, view(quality), {}, &watched);
+    EXPECT_GT(states.size(), 2u);
+    for (std::size_t at = 0; at <= expected.size(); at += 29)
+      states.push_back({{expected.begin(), expected.begin() + index_t(at)}});
+    for (const batch_state& state : states) {
+      batch_run resumed{.begin = state};
+      EXPECT_EQ(dpp(cpu{2}, x, limit, view(quality), {}, &resumed), expected);
+    }
+  }
+  batch_run foreign{.begin = {{{3, 1.0f}, {3, 0.5f}}}};
+  EXPECT_EQ(message_of<value_error>([&] { dpp(cpu{}, x, {.picks = 9}, {}, {}, &foreign); }),
+            "dpp: cannot go on from row 3 twice; pass a state of the same selection, or begin anew");
+}
+
+TEST(Dpp, PicksLieApart) {
+  const matrix x = integer_matrix(300, 2, 8, 13);
+  allowance limit{.picks = 300};
+  limit.apart = spacing{x, 1.0f};
+  const picks got = dpp(cpu{2}, x, limit);
+  EXPECT_EQ(got, in_batches(cpu{1}, x, limit, {}, {}, {7, 7}));
+  expect_distinct_and_falling(got);
+  for (std::size_t p = 0; p < got.size(); ++p)
+    for (std::size_t q = 0; q < p; ++q)
+      EXPECT_GT(canonical_squared_distance(x.row(got[p].row), x.row(got[q].row), 2), 1);
 }
 
 TEST(Dpp, FirstPickIsTheBestRowAndTiesGoToTheLower) {

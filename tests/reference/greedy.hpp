@@ -37,12 +37,19 @@ struct kcenter_problem {
   std::size_t picks = 0;
   std::vector<std::size_t> group = {}, quota = {};  // one a row, one a group; or none
   std::vector<std::uint8_t> barred = {};            // one a row, or none
+  points apart = {}, others = {};  // where rows lie that are to be apart, or none; and from what
+  double radius = 0;
 };
 
-/// Again and again the row of the highest gain(row), ties to the lower, that `limits` allow; taken(row) after
-/// each.
-template <class Limits, class Gain, class Taken>
-std::vector<pick> greedy(const Limits& limits, std::size_t rows, Gain gain, Taken taken) {
+/// Whether any row may be picked that costs and groups allow.
+struct any_row {
+  bool operator()(std::size_t) const { return true; }
+};
+
+/// Again and again the row of the highest gain(row), ties to the lower, that `limits` and allowed(row) allow;
+/// taken(row) after each.
+template <class Limits, class Gain, class Taken, class Allowed = any_row>
+std::vector<pick> greedy(const Limits& limits, std::size_t rows, Gain gain, Taken taken, Allowed allowed = {}) {
   std::vector<pick> picked;
   std::int64_t left = limits.budget;
   std::vector<bool> gone(rows, false);
@@ -51,7 +58,7 @@ std::vector<pick> greedy(const Limits& limits, std::size_t rows, Gain gain, Take
   while (picked.size() < limits.picks) {
     pick best{-1, 0};
     for (std::size_t i = 0; i < rows; ++i) {
-      if (gone[i] || limits.cost[i] > left) continue;
+      if (gone[i] || limits.cost[i] > left || !allowed(i)) continue;
       if (!limits.group.empty() && quota[limits.group[i]] == 0) continue;
       if (const double worth = gain(i); best.row < 0 || worth > best.gain) best = {std::int64_t(i), worth};
     }
@@ -67,12 +74,19 @@ std::vector<pick> greedy(const Limits& limits, std::size_t rows, Gain gain, Take
 }
 
 inline std::vector<pick> kcenter(const kcenter_problem& problem) {
-  points centers = problem.labelled;
+  points centers = problem.labelled, near = problem.others;
   const auto gain = [&](std::size_t i) {
     const double weight = problem.weights[i];
     return weight == 0 ? 0 : weight * squared_distance_to_nearest(problem.pool[i], centers);
   };
-  return greedy(problem, problem.pool.size(), gain, [&](std::size_t i) { centers.push_back(problem.pool[i]); });
+  const auto taken = [&](std::size_t i) {
+    centers.push_back(problem.pool[i]);
+    if (!problem.apart.empty()) near.push_back(problem.apart[i]);
+  };
+  return greedy(problem, problem.pool.size(), gain, taken, [&](std::size_t i) {
+    return problem.apart.empty() ||
+           squared_distance_to_nearest(problem.apart[i], near) > problem.radius * problem.radius;
+  });
 }
 
 /// Over a dense matrix of similarities.

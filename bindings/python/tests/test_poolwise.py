@@ -238,6 +238,18 @@ def test_select_keeps_to_budget_and_quota():
         poolwise.select(strategy="entropy", outputs=LOGITS, cost=cost + 100, budget=40)
 
 
+def test_select_leaves_out_near_duplicates():
+    embeddings = np.repeat(np.arange(20, dtype=np.float32), 3)[:, None]
+    scores = np.random.default_rng(5).normal(size=(60, 4)).astype(np.float32)
+    for strategy in ("margin", "kcenter", "badge"):
+        ask = {"strategy": strategy, "batch": 60, "outputs": scores, "embeddings": embeddings}
+        assert len(poolwise.select(**ask)) == 60
+        assert sorted(embeddings[poolwise.select(**ask, apart=0).rows, 0]) == list(range(20))
+        labelled = poolwise.select(**ask | {"batch": 58}, apart=0, labelled=[0, 59])
+        assert sorted(embeddings[labelled.rows, 0]) == list(range(1, 19))
+        assert len(poolwise.select(**ask, apart=1.5)) <= 10
+
+
 def test_seed_and_round_decide_random_choices():
     def picks(**extra):
         return poolwise.select(strategy="random", batch=10, outputs=LOGITS, **extra).rows.tolist()

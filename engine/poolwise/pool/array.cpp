@@ -46,24 +46,24 @@ float fp32(Real x) {
 }
 
 template <class Real>
-void widen_or_narrow(const std::byte* from, vector_view<float> out) {
+void widen_or_narrow(cpu on, const std::byte* from, vector_view<float> out) {
   const auto* const in = reinterpret_cast<const Real*>(from);
-  parallel_blocks(cpu{}, out.size, conversion_block, [&](index_t, index_t begin, index_t end) {
+  parallel_blocks(on, out.size, conversion_block, [&](index_t, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) out[i] = fp32(in[i]);
   });
 }
 
 // In fp32, as it lies if it is.
-array to_float32(const array& a) {
+array to_float32(const array& a, cpu on) {
   if (a.type == dtype::f4) return a;
   const auto buffer = allocate_buffer(std::size_t(a.size()) * sizeof(float));
   const vector_view<float> out{reinterpret_cast<float*>(buffer.get()), a.size()};
   if (a.type == dtype::f2)
-    widen_or_narrow<float16>(a.data, out);
+    widen_or_narrow<float16>(on, a.data, out);
   else if (a.type == dtype::bf16)
-    widen_or_narrow<bfloat16>(a.data, out);
+    widen_or_narrow<bfloat16>(on, a.data, out);
   else
-    widen_or_narrow<double>(a.data, out);
+    widen_or_narrow<double>(on, a.data, out);
   return {dtype::f4, a.shape, buffer.get(), buffer, a.name};
 }
 
@@ -81,9 +81,9 @@ void copy_integers(const array& a, std::vector<index_t>& out) {
 }
 
 // What a variant of views calls for: f4, f2 and bf16 as they lie.
-array narrowed(const char* call, const array& a) {
+array narrowed(const char* call, const array& a, cpu on) {
   require_real(call, a);
-  return a.type == dtype::f8 ? to_float32(a) : a;
+  return a.type == dtype::f8 ? to_float32(a, on) : a;
 }
 
 // View is matrix_view or cube_view; `extents` are its sizes.
@@ -124,22 +124,22 @@ array open_array(const std::string& spec) {
                      "FILE.safetensors or FILE.safetensors:TENSOR");
 }
 
-real_matrix as_matrix(const array& a, array& keep) {
+real_matrix as_matrix(const array& a, array& keep, cpu on) {
   require_rank("as_matrix", a, 2, "[rows, cols]");
-  keep = narrowed("as_matrix", a);
+  keep = narrowed("as_matrix", a, on);
   return view_of<matrix_view, real_matrix>(keep, keep.shape[0], keep.shape[1]);
 }
 
-real_cube as_cube(const array& a, array& keep) {
+real_cube as_cube(const array& a, array& keep, cpu on) {
   require_rank("as_cube", a, 3, "[members, rows, classes]");
-  keep = narrowed("as_cube", a);
+  keep = narrowed("as_cube", a, on);
   return view_of<cube_view, real_cube>(keep, keep.shape[0], keep.shape[1], keep.shape[2]);
 }
 
-matrix_view<const float> as_float_matrix(const array& a, array& keep) {
+matrix_view<const float> as_float_matrix(const array& a, array& keep, cpu on) {
   require_rank("as_float_matrix", a, 2, "[rows, cols]");
   require_real("as_float_matrix", a);
-  keep = to_float32(a);
+  keep = to_float32(a, on);
   return {reinterpret_cast<const float*>(keep.data), keep.shape[0], keep.shape[1]};
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
 
 namespace poolwise {
 
@@ -22,7 +23,8 @@ struct array {
   std::vector<index_t> shape;
   const std::byte* data = nullptr;
   std::shared_ptr<const void> owner;
-  std::string name;  ///< for messages: the file, and the tensor in it
+  std::string name;     ///< for messages: the file, and the tensor in it
+  bool mapped = false;  ///< whether `data` lies in a file mapped for reading, fit for mapped_pages::add
 
   bool owned() const { return owner != nullptr; }
   index_t size() const;  ///< the product of the shape; 1 for rank 0
@@ -51,12 +53,12 @@ array open_array(const std::string& spec);
 /// others are used where they lie. `keep`, which may be `a` itself, then holds what the view looks at.
 /// Narrowing rounds as numpy's astype does: to nearest even, and to Inf beyond the range of fp32.
 /// throws format_error for integers, shape_error for another rank.
-real_matrix as_matrix(const array& a, array& keep);
-real_cube as_cube(const array& a, array& keep);
+real_matrix as_matrix(const array& a, array& keep, cpu on = {});
+real_cube as_cube(const array& a, array& keep, cpu on = {});
 
 /// The array as fp32 [rows, cols]: in place for f4, else widened or narrowed into a buffer held by `keep`.
 /// throws as as_matrix.
-matrix_view<const float> as_float_matrix(const array& a, array& keep);
+matrix_view<const float> as_float_matrix(const array& a, array& keep, cpu on = {});
 
 /// Row numbers, costs or labels: rank 1, any integer type. throws format_error for floats (says that
 /// integers are needed), shape_error for another rank, value_error for a u8 beyond 2^63 - 1.

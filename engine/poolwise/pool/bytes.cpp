@@ -68,7 +68,7 @@ file_bytes map_file(const char* call, const std::filesystem::path& file) {
   ::madvise(address, size, MADV_SEQUENTIAL);
   ::madvise(address, size, MADV_HUGEPAGE);
   return {static_cast<const std::byte*>(address), index_t(size),
-          std::shared_ptr<const void>(address, [size](void* p) { ::munmap(p, size); })};
+          std::shared_ptr<const void>(address, [size](void* p) { ::munmap(p, size); }), true};
 }
 
 std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes) {
@@ -81,7 +81,7 @@ std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes) {
 file_bytes aligned_slice(const file_bytes& from, index_t begin, index_t count, std::size_t alignment) {
   if (count == 0) return {nullptr, 0, from.owner};
   const std::byte* const data = from.data + begin;
-  if (reinterpret_cast<std::uintptr_t>(data) % alignment == 0) return {data, count, from.owner};
+  if (reinterpret_cast<std::uintptr_t>(data) % alignment == 0) return {data, count, from.owner, from.mapped};
   const auto copy = allocate_buffer(std::size_t(count));
   constexpr index_t block = index_t{1} << 22;
   parallel_blocks(cpu{}, count, block, [&](index_t, index_t first, index_t last) {

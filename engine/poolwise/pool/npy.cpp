@@ -240,6 +240,7 @@ array open_npy(const std::filesystem::path& file) {
   const file_bytes data = aligned_slice(content, begin + size, *needed, size_of(result.type));
   result.data = data.data;
   result.owner = data.owner;
+  result.mapped = data.mapped;
   return result;
 }
 

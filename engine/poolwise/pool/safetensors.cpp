@@ -162,6 +162,7 @@ array open_safetensors(const std::filesystem::path& file, const std::string& ten
   const file_bytes data = aligned_slice(content, data_at + entry.begin, *needed, size_of(result.type));
   result.data = data.data;
   result.owner = data.owner;
+  result.mapped = data.mapped;
   return result;
 }
 

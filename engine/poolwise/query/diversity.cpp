@@ -17,6 +17,12 @@
 namespace poolwise {
 namespace {
 
+// What is made of lists in host memory needs no device.
+cpu host_of(const where& on) {
+  const auto* const host = std::get_if<cpu>(&on);
+  return host != nullptr ? *host : cpu{};
+}
+
 std::vector<diverse_pick> because(const char* reason, const std::vector<candidate>& picks) {
   std::vector<diverse_pick> reasoned;
   for (const candidate& c : picks) reasoned.push_back({c, reason});
@@ -39,7 +45,7 @@ std::vector<candidate> farthest(const diversity_problem& problem, vector_view<co
     nearest(problem.on, problem.embeddings, problem.labelled, {covered.data(), problem.rows});
   }
   return kcenter(problem.on, problem.embeddings, problem.limit, {covered.data(), index_t(covered.size())},
-                 weights);
+                 weights, problem.run);
 }
 
 std::vector<diverse_pick> pick_kcenter(const diversity_problem& problem) {
@@ -58,15 +64,16 @@ std::vector<diverse_pick> pick_badge(const diversity_problem& problem) {
   std::vector<float> a(std::size_t(problem.rows * classes));
   output_gradient(problem.on, *problem.model, problem.model_kind, {a.data(), problem.rows, classes});
   const factored_rows gradient{{a.data(), problem.rows, classes}, problem.embeddings, /*bias=*/true};
-  return because("drawn by squared gradient distance",
-                 kmeans_pp(problem.on, gradient, problem.limit, problem.seed));
+  return because(
+      "drawn by squared gradient distance",
+      kmeans_pp(problem.on, gradient, problem.limit, problem.seed, first_center::largest_norm, problem.run));
 }
 
 std::uint64_t badge_bytes(const diversity_size& size) { return size.rows * (size.classes * 4 + 4 + 8 + 1); }
 
 std::vector<diverse_pick> pick_dpp(const diversity_problem& problem) {
   return because("largest variance left by the picks",
-                 dpp(problem.on, problem.embeddings, problem.limit, worth_of(problem, "dpp")));
+                 dpp(problem.on, problem.embeddings, problem.limit, worth_of(problem, "dpp"), {}, problem.run));
 }
 
 // The factor, in blocks of 16 columns, of all rows; of the picks; and of the rows of a shortlist.
@@ -77,11 +84,12 @@ std::uint64_t dpp_bytes(const diversity_size& size) {
 }
 
 std::vector<diverse_pick> pick_batchbald(const diversity_problem& problem) {
-  batch_counts counts;
+  batch_run alone;
+  batch_run& run = problem.run != nullptr ? *problem.run : alone;
   auto picks = because("most informative beside the labels of the picks",
                        batch_bald(problem.on, *problem.committee, problem.committee_kind, problem.limit,
-                                  {.seed = problem.seed}, &counts));
-  for (std::size_t p = std::size_t(counts.exact); p < picks.size(); ++p)
+                                  {.seed = problem.seed}, &run));
+  for (std::size_t p = std::size_t(run.exact); p < picks.size(); ++p)
     picks[p].reason = "most informative beside the labels of the picks, estimated from a sample of these";
   return picks;
 }
@@ -99,7 +107,7 @@ class graph_rows {
       : limit_(problem.limit), cols_(problem.embeddings.cols) {
     for (index_t i = 0; i < problem.rows; ++i)
       if (limit_.barred.empty() || limit_.barred[i] == 0) rows_.push_back(i);
-    points_ = gather(problem.embeddings, rows_);
+    points_ = gather(host_of(problem.on), problem.embeddings, rows_);
     for (index_t i = 0; i < problem.labelled.rows; ++i) {
       labelled_.push_back(index_t(rows_.size()) + i);
       points_.insert(points_.end(), problem.labelled.row(i), problem.labelled.row(i) + cols_);
@@ -107,6 +115,7 @@ class graph_rows {
     limit_.barred = {};
     limit_.cost = extended(limit_.cost, cost_);
     limit_.group = extended(limit_.group, group_);
+    if (limit_.apart) limit_.apart->points = points();
   }
 
   index_t count() const { return index_t(rows_.size() + labelled_.size()); }
@@ -136,12 +145,6 @@ class graph_rows {
   std::vector<float> points_;
 };
 
-// What is made of lists in host memory needs no device.
-cpu host_of(const where& on) {
-  const auto* const host = std::get_if<cpu>(&on);
-  return host != nullptr ? *host : cpu{};
-}
-
 constexpr std::uint64_t faiss_bytes = std::uint64_t{64} << 20;
 
 std::uint64_t graph_rows_bytes(const diversity_size& size) {
@@ -155,7 +158,8 @@ std::vector<diverse_pick> pick_facility_location(const diversity_problem& proble
   const graph_rows rows(problem);
   const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
   return because("most like rows that nothing labelled or picked is like",
-                 rows.candidates(facility_location(host_of(problem.on), graph, rows.limit(), rows.labelled())));
+                 rows.candidates(facility_location(host_of(problem.on), graph, rows.limit(), rows.labelled(),
+                                                   {}, problem.run)));
 }
 
 // The monotone graph cut nearest to what libraries take, 1/lambda = 0.4.
@@ -164,9 +168,9 @@ constexpr double cut_lambda = 2.5;
 std::vector<diverse_pick> pick_graph_cut(const diversity_problem& problem) {
   const graph_rows rows(problem);
   const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
-  return because(
-      "like many rows, unlike those labelled or picked",
-      rows.candidates(graph_cut(host_of(problem.on), graph, cut_lambda, rows.limit(), rows.labelled())));
+  return because("like many rows, unlike those labelled or picked",
+                 rows.candidates(graph_cut(host_of(problem.on), graph, cut_lambda, rows.limit(),
+                                           rows.labelled(), problem.run)));
 }
 
 std::uint64_t knn_graph_bytes(const diversity_size& size) {
@@ -209,8 +213,9 @@ std::vector<diverse_pick> pick_probcover(const diversity_problem& problem) {
     radius_d2 /= 2;
     graph = radius_graph(host, rows.points(), radius_d2, most_pairs_a_row * rows.count());
   }
-  return because("near most rows that nothing labelled or picked is near",
-                 rows.candidates(facility_location(host, *graph, rows.limit(), rows.labelled())));
+  return because(
+      "near most rows that nothing labelled or picked is near",
+      rows.candidates(facility_location(host, *graph, rows.limit(), rows.labelled(), {}, problem.run)));
 }
 
 std::uint64_t ball_graph_bytes(const diversity_size& size) {

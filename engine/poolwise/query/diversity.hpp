@@ -10,6 +10,7 @@
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/diverse/allowance.hpp"
+#include "poolwise/diverse/diverse.hpp"
 #include "poolwise/score/score.hpp"
 
 namespace poolwise {
@@ -28,7 +29,8 @@ struct diversity_problem {
   /// [rows], by which the candidates were kept; empty: they are all rows, or a random sample of them
   vector_view<const float> scores;
   allowance limit;
-  std::uint64_t seed = 0;  ///< of this query alone
+  std::uint64_t seed = 0;    ///< of this query alone
+  batch_run* run = nullptr;  ///< as selection_request has it
 };
 
 /// By what the memory of a strategy grows.

@@ -12,8 +12,6 @@
 namespace poolwise {
 namespace {
 
-// What a process takes before it holds any of the request: code, thread stacks, the libraries' own buffers.
-constexpr std::uint64_t process_bytes = std::uint64_t{64} << 20;
 // FAISS compares so many points with the labelled rows at a time; see `nearest`.
 constexpr std::uint64_t nearest_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t thread_bytes = std::uint64_t{1} << 20;
@@ -89,6 +87,13 @@ plan_step diverse_step(const pool_inputs& pool, const selection_request& request
   return step;
 }
 
+// What was compared with how many picks, the picks, and what is labelled.
+std::uint64_t apart_bytes(const pool_inputs& pool, const selection_request& request, index_t picks) {
+  if (!request.apart) return 0;
+  const auto places = std::uint64_t(picks) * 2 + request.labelled.size();
+  return std::uint64_t(pool.rows) * 4 + places * std::uint64_t(pool.embeddings->cols) * sizeof(float);
+}
+
 index_t expected_picks(const pool_inputs& pool, const selection_request& request) {
   const index_t barred = index_t(request.labelled.size() + request.excluded.size());
   return std::clamp<index_t>(request.limit.picks, 0, std::max<index_t>(0, pool.rows - barred));
@@ -136,6 +141,7 @@ struct probe_times {
 probe_times probe(const where& on, const pool_inputs& pool, const selection_request& request, index_t rows) {
   selection_request small = request;
   small.labelled = small.excluded = {};
+  small.run = nullptr;
   small.invalid = on_invalid::skip;
   small.limit.cost = first(request.limit.cost, rows);
   small.limit.group = first(request.limit.group, rows);
@@ -151,7 +157,7 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   if (small.what.needs_committee()) {
     std::vector<index_t> first(static_cast<std::size_t>(rows));
     std::iota(first.begin(), first.end(), index_t{0});
-    part.committee = copies.rows_of(*pool.committee, first);
+    part.committee = copies.rows_of(cpu{}, *pool.committee, first);
   }
   const batch result = select(on, part, small);
   times.rank += result.rank_seconds;
@@ -168,6 +174,7 @@ query_plan plan_memory(const where&, const pool_inputs& pool, const selection_re
   result.steps.push_back(rank_step(pool, request));
   result.steps.push_back(request.what.diversify == nullptr ? top_step(pool, request, picks)
                                                            : diverse_step(pool, request, picks));
+  result.steps.back().bytes += apart_bytes(pool, request, picks);
   result.bytes = process_bytes + thread_bytes * std::uint64_t(threads_of(cpu{}));
   for (const plan_step& step : result.steps) {
     result.bytes += step.bytes;

@@ -18,9 +18,13 @@ struct plan_step {
   double seconds = 0;
 };
 
+/// What a process takes before it holds any of a request: code, thread stacks, the libraries' own buffers. A
+/// ceiling is for what comes on top.
+inline constexpr std::uint64_t process_bytes = std::uint64_t{64} << 20;
+
 struct query_plan {
   std::uint64_t input_bytes = 0;  ///< of the arrays; a mapped file counts against the page cache, not the run
-  std::uint64_t bytes = 0;        ///< an upper bound on what the run allocates beside the inputs
+  std::uint64_t bytes = 0;        ///< an upper bound on what the process takes beside the inputs
   index_t sweeps = 0;
   double seconds = 0;  ///< by extrapolation from a probe
   std::vector<plan_step> steps;

@@ -101,37 +101,43 @@ bool finite(const float* x, index_t cols) {
   return sum == 0;
 }
 
-// Marks the rows that the strategy cannot judge: no distribution among its outputs, or no place among the
+bool needs_embeddings(const selection_request& request) {
+  return request.what.needs_embeddings() || request.apart;
+}
+
+// Marks the rows that the request cannot judge: no distribution among its outputs, or no place among the
 // embeddings. What ranked the rows has `scores`; what only the diversity needs is scored for that alone.
-std::vector<std::uint8_t> invalid_rows(const where& on, const pool_inputs& pool, const strategy& what,
-                                       const std::vector<float>& scores) {
+std::vector<std::uint8_t> invalid_rows(const where& on, const pool_inputs& pool,
+                                       const selection_request& request, const std::vector<float>& scores) {
+  const strategy& what = request.what;
   std::vector<std::uint8_t> invalid(static_cast<std::size_t>(pool.rows), 0);
-  const auto mark = [&](auto&& is_invalid) {
-    parallel_blocks(host_of(on), pool.rows, row_block, [&](index_t, index_t begin, index_t end) {
+  const auto mark = [&](index_t block, auto&& is_invalid) {
+    parallel_blocks(host_of(on), pool.rows, block, [&](index_t, index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) invalid[std::size_t(i)] |= std::uint8_t(is_invalid(i));
     });
   };
   const auto mark_unscored = [&](const std::vector<float>& of) {
-    mark([&](index_t i) { return std::isnan(of[std::size_t(i)]); });
+    mark(row_block, [&](index_t i) { return std::isnan(of[std::size_t(i)]); });
   };
   if (!scores.empty()) mark_unscored(scores);
-  const bool ranked_by_outputs = std::holds_alternative<acquisition>(what.rank_by);
-  const bool ranked_by_committee = std::holds_alternative<disagreement>(what.rank_by);
   std::vector<float> fresh;
-  if (what.needs_outputs() && !ranked_by_outputs) {
+  if (what.needs_outputs() && !std::holds_alternative<acquisition>(what.rank_by)) {
     fresh.resize(std::size_t(pool.rows));
     score(on, *pool.model, pool.model_kind, acquisition::least_confidence,
           vector_view<float>{fresh.data(), pool.rows});
     mark_unscored(fresh);
   }
-  if (what.needs_committee() && !ranked_by_committee) {
+  if (what.needs_committee() && !std::holds_alternative<disagreement>(what.rank_by)) {
     fresh.resize(std::size_t(pool.rows));
     const disagreement bald[] = {disagreement::bald};
     score_committee(on, *pool.committee, pool.committee_kind, bald, {fresh.data(), pool.rows, 1});
     mark_unscored(fresh);
   }
-  if (what.needs_embeddings())
-    mark([&](index_t i) { return !finite(pool.embeddings->row(i), pool.embeddings->cols); });
+  if (needs_embeddings(request)) {
+    const index_t cols = pool.embeddings->cols;
+    mark(std::clamp<index_t>((index_t{1} << 17) / std::max<index_t>(cols, 1), 16, row_block),
+         [&](index_t i) { return !finite(pool.embeddings->row(i), cols); });
+  }
   return invalid;
 }
 
@@ -166,23 +172,38 @@ void settle_invalid(const pool_inputs& pool, const selection_request& request,
                     " rows are like that; mend them, or leave them out (--on-nan skip)");
 }
 
+// Where the labelled rows lie, if the request is to know.
+std::vector<float> labelled_places(const where& on, const pool_inputs& pool, const selection_request& request) {
+  const bool counted = request.what.diversify != nullptr && request.what.diversify->begins_with_labelled;
+  if (!counted && !request.apart) return {};
+  for (const index_t row : request.labelled)
+    if (!finite(pool.embeddings->row(row), pool.embeddings->cols))
+      throw value_error(
+          "select: labelled row " + std::to_string(row) +
+          " has an embedding that is not finite, so no distance to it exists; mend it, or exclude it "
+          "instead (--exclude)");
+  return gather(host_of(on), *pool.embeddings, request.labelled);
+}
+
 // The candidates of a diversity strategy: the whole pool where it lies, or some of its rows in copies.
 class candidate_rows {
  public:
+  /// labelled: where those rows lie that have a label, if that matters.
   candidate_rows(const where& on, const pool_inputs& pool, const selection_request& request,
-                 const allowance& limit) {
+                 const allowance& limit, matrix_view<const float> labelled) {
     problem_.on = on;
     problem_.rows = pool.rows;
     const diversity& what = *request.what.diversify;
     if (what.needs_outputs) problem_.model = pool.model;
     if (what.needs_committee) problem_.committee = pool.committee;
-    if (what.needs_embeddings) problem_.embeddings = *pool.embeddings;
+    if (needs_embeddings(request)) problem_.embeddings = *pool.embeddings;
     problem_.model_kind = pool.model_kind;
     problem_.committee_kind = pool.committee_kind;
     problem_.limit = limit;
     // Every round draws afresh, whatever the seed of the campaign.
     problem_.seed = random_bits(request.seed, stream::query_round, request.round);
-    if (what.begins_with_labelled && !request.labelled.empty()) begin_with(request.labelled, *pool.embeddings);
+    if (what.begins_with_labelled) problem_.labelled = labelled;
+    problem_.run = request.run;
   }
 
   /// Of all rows these, in ascending order; `scores` [rows of the pool] are what they were kept by, or empty.
@@ -195,8 +216,10 @@ class candidate_rows {
     limit.barred = {};  // barred rows were never kept
     problem_.scores = kept(scores, scores_);
     if (problem_.embeddings.rows > 0) problem_.embeddings = kept(problem_.embeddings, embeddings_);
-    if (problem_.model) problem_.model = model_.rows_of(*problem_.model, rows_);
-    if (problem_.committee) problem_.committee = committee_.rows_of(*problem_.committee, rows_);
+    if (limit.apart) limit.apart->points = problem_.embeddings;
+    if (problem_.model) problem_.model = model_.rows_of(host_of(problem_.on), *problem_.model, rows_);
+    if (problem_.committee)
+      problem_.committee = committee_.rows_of(host_of(problem_.on), *problem_.committee, rows_);
   }
 
   const diversity_problem& problem() const { return problem_; }
@@ -206,17 +229,6 @@ class candidate_rows {
   }
 
  private:
-  void begin_with(std::span<const index_t> labelled, matrix_view<const float> embeddings) {
-    for (const index_t row : labelled)
-      if (!finite(embeddings.row(row), embeddings.cols))
-        throw value_error(
-            "select: labelled row " + std::to_string(row) +
-            " has an embedding that is not finite, so no distance to it exists; mend it, or exclude it "
-            "instead (--exclude)");
-    labelled_ = gather(embeddings, labelled);
-    problem_.labelled = {labelled_.data(), index_t(labelled.size()), embeddings.cols};
-  }
-
   template <class T>
   vector_view<const T> kept(vector_view<const T> values, std::vector<T>& into) {
     into = gather(values, rows_);
@@ -224,14 +236,14 @@ class candidate_rows {
   }
   template <class T>
   matrix_view<const T> kept(matrix_view<const T> x, std::vector<T>& into) {
-    into = gather(x, rows_);
+    into = gather(host_of(problem_.on), x, rows_);
     return {into.data(), problem_.rows, x.cols};
   }
   diversity_problem problem_;
   std::vector<index_t> rows_;
   std::vector<std::int64_t> cost_;
   std::vector<index_t> group_;
-  std::vector<float> scores_, embeddings_, labelled_;
+  std::vector<float> scores_, embeddings_;
   gathered_outputs model_, committee_;
 };
 
@@ -274,7 +286,8 @@ std::string reason_of_spread(const selection_request& request, const std::string
   return reason + " among the " + std::to_string(kept) + " rows of highest " + first_word(request.what.name);
 }
 
-void check_needs(const pool_inputs& pool, const strategy& what) {
+void check_needs(const pool_inputs& pool, const selection_request& request) {
+  const strategy& what = request.what;
   const auto refuse = [&](const char* part, const char* flag) {
     throw value_error("select: strategy \"" + what.name + "\" needs " + part + "; give them (" + flag + ")");
   };
@@ -282,6 +295,9 @@ void check_needs(const pool_inputs& pool, const strategy& what) {
   if (what.needs_committee() && !pool.committee)
     refuse("committee outputs", "--committee or --committee-probs");
   if (what.needs_embeddings() && !pool.embeddings) refuse("embeddings", "--embeddings");
+  if (request.apart && !pool.embeddings)
+    throw value_error(
+        "select: picks that are to lie apart do so by their embeddings; give them (--embeddings)");
 }
 
 }  // namespace
@@ -306,7 +322,7 @@ std::int64_t batch::cost() const {
 batch select(const where& on, const pool_inputs& pool, const selection_request& request) {
   require_host_arrays(on);
   pool.check();
-  check_needs(pool, request.what);
+  check_needs(pool, request);
   check_allowance("select", request.limit, pool.rows);
   batch result;
 
@@ -315,7 +331,7 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   rows.bar(request.labelled, "labelled");
   rows.bar(request.excluded, "excluded");
   auto scores = rank(on, pool, request);
-  const auto invalid = invalid_rows(on, pool, request.what, scores);
+  const auto invalid = invalid_rows(on, pool, request, scores);
   settle_invalid(pool, request, invalid, rows, result);
   result.rank_seconds = seconds_since(start);
 
@@ -326,6 +342,10 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   const auto chosen = std::chrono::steady_clock::now();
   allowance limit = request.limit;
   limit.barred = rows.view();
+  const auto places = labelled_places(on, pool, request);
+  matrix_view<const float> labelled;
+  if (!places.empty()) labelled = {places.data(), index_t(request.labelled.size()), pool.embeddings->cols};
+  if (request.apart) limit.apart = spacing{*pool.embeddings, *request.apart, labelled};
   const auto add = [&](index_t row, float score, const std::string& reason) {
     result.picks.push_back({row, score, request.limit.cost.empty() ? 0 : request.limit.cost[row], reason});
   };
@@ -336,7 +356,7 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
       add(c.row, c.score, reason);
   } else {
     index_t kept = 0;
-    candidate_rows candidates(on, pool, request, limit);
+    candidate_rows candidates(on, pool, request, limit, labelled);
     if (!scores.empty()) {
       const auto ranked = masked(std::move(scores), rows);
       kept = request.what.keep.count(limit.picks, rows.left());

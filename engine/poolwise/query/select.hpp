@@ -10,6 +10,7 @@
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/diverse/allowance.hpp"
+#include "poolwise/diverse/diverse.hpp"
 #include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
@@ -33,10 +34,15 @@ struct selection_request {
   strategy what;
   std::span<const index_t> labelled;  ///< rows that have a label: never picked; k-center's first centres
   std::span<const index_t> excluded;  ///< rows that must not be picked
-  allowance limit;                    ///< its `barred` is filled in by `select`
+  allowance limit;                    ///< its `barred` and `apart` are filled in by `select`
   std::uint64_t seed = 0;
   std::uint32_t round = 0;  ///< numbers the queries of a campaign; part of the random seed
   on_invalid invalid = on_invalid::refuse;
+  /// No pick lies within this distance of another, or of a labelled row, by their embeddings; 0: no duplicates.
+  std::optional<float> apart = {};
+  /// Where the strategy diversifies: what it goes on from, and who is told how far it is. The rows in its state
+  /// are numbered by the strategy. A checkpoint (checkpoint.hpp) keeps its state in a file.
+  batch_run* run = nullptr;
 };
 
 struct pick {

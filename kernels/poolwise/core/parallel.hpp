@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "poolwise/core/mapped_pages.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 
@@ -15,6 +16,11 @@ namespace poolwise {
 inline int threads_of(cpu on) { return on.threads > 0 ? on.threads : omp_get_max_threads(); }
 
 inline index_t blocks_of(index_t items, index_t block) { return (items + block - 1) / block; }
+
+/// Between reads of rows: gives back pages of mapped files where it is time.
+inline void settle_pages(cpu on) {
+  if (on.pages != nullptr) on.pages->settle();
+}
 
 /// Calls `body(b, begin, end)` for every block b of `block` items in [0, items), on the threads of `on`.
 /// An exception from `body` is rethrown here, from the lowest block that threw.
@@ -28,6 +34,7 @@ void parallel_blocks(cpu on, index_t items, index_t block, Body&& body) {
   for (index_t b = 0; b < blocks; ++b) {
     try {
       body(b, b * block, std::min(items, (b + 1) * block));
+      settle_pages(on);
     } catch (...) {
 #pragma omp critical(poolwise_parallel_blocks)
       if (b < failed_block) {

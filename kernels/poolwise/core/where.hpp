@@ -9,9 +9,13 @@ struct CUstream_st;  // what cudaStream_t points to
 
 namespace poolwise {
 
+class mapped_pages;
+
 /// On the host, with `threads` OpenMP threads; 0 means as many as OpenMP would take (OMP_NUM_THREADS).
 struct cpu {
   int threads = 0;
+  /// Files among the inputs whose pages are given back on the way (mapped_pages.hpp); null for none.
+  mapped_pages* pages = nullptr;
 };
 
 /// On one CUDA device, in the order of `stream`. Every view of the call lies in memory that the device reads,

@@ -3,16 +3,26 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "poolwise/core/types.hpp"
 
 namespace poolwise {
 
+/// Picks that lie apart: a row at the canonical distance `radius` or nearer to a picked row is never picked,
+/// nor is one as near to a row of `others`. A radius of 0 rules out duplicates. A NaN is near nothing.
+struct spacing {
+  matrix_view<const float> points;       ///< [rows, cols] in host memory
+  float radius = 0;                      ///< finite, >= 0
+  matrix_view<const float> others = {};  ///< [any, cols] in host memory: those that have a label, say
+};
+
 /// Limits on a batch over [rows]. Every vector may be empty: then that limit does not exist.
 ///
-/// A row dearer than what is left of the budget, or of a group whose quota is used up, is passed over. What is
-/// left only falls, so a row once passed over stays so: to a greedy selection its gain never rises again.
+/// A row dearer than what is left of the budget, of a group whose quota is used up, or too near to a pick, is
+/// passed over. What is left only falls, so a row once passed over stays so: to a greedy selection its gain
+/// never rises again.
 struct allowance {
   index_t picks = 0;
   vector_view<const std::int64_t> cost = {};                       ///< [rows] in the smallest unit, >= 0
@@ -20,11 +30,16 @@ struct allowance {
   vector_view<const index_t> group = {};                           ///< [rows] in [0, quota.size)
   vector_view<const index_t> quota = {};                           ///< [groups] picks allowed in each, >= 0
   vector_view<const std::uint8_t> barred = {};  ///< [rows] non-zero: never picked (labelled, excluded)
+  std::optional<spacing> apart = {};
 };
 
 /// Refuses, in the name of `call`, an allowance that does not fit `rows`.
-/// throws shape_error, value_error (negative picks, cost, budget or quota; a group out of range).
+/// throws shape_error, value_error (negative picks, cost, budget, quota or radius; a group out of range).
 void check_allowance(const char* call, const allowance& limit, index_t rows);
+
+/// For a `call` whose picks are made on devices, which do not look at `apart`: throws value_error if it is
+/// there.
+void refuse_apart(const char* call, const allowance& limit);
 
 /// An allowance while it is being used up.
 class remaining {
@@ -38,22 +53,33 @@ class remaining {
   const allowance& limit() const { return limit_; }
 
   /// Whether a pick can make other rows ineligible.
-  bool dwindles() const { return !limit_.cost.empty() || !limit_.group.empty(); }
+  bool dwindles() const { return !limit_.cost.empty() || !limit_.group.empty() || limit_.apart; }
 
-  /// Whether `row` may be picked now. A row already taken is the caller's to remember.
-  bool eligible(index_t row) const {
-    return (limit_.barred.empty() || limit_.barred[row] == 0) &&
-           (limit_.cost.empty() || limit_.cost[row] <= budget_) &&
-           (limit_.group.empty() || quota_[std::size_t(limit_.group[row])] > 0);
+  /// Whether `row` may be picked now. A row already taken is the caller's to remember. Compares the row with
+  /// those picks it has not met; threads may ask for different rows at a time.
+  bool eligible(index_t row) const { return !ruled_out(row) && (!limit_.apart || is_apart(row)); }
+
+  /// Whether `row` is known not to be eligible, without a look at where it lies.
+  bool ruled_out(index_t row) const {
+    return (!limit_.barred.empty() && limit_.barred[row] != 0) ||
+           (!limit_.cost.empty() && limit_.cost[row] > budget_) ||
+           (!limit_.group.empty() && quota_[std::size_t(limit_.group[row])] <= 0) ||
+           (!met_.empty() && met_[std::size_t(row)] == too_near);
   }
 
   void take(index_t row);
 
  private:
+  bool is_apart(index_t row) const;
+
+  static constexpr std::int32_t too_near = -1;
+
   const allowance& limit_;
   index_t picks_;
   std::int64_t budget_;
   std::vector<index_t> quota_;
+  std::vector<float> taken_;               // [picks, cols] where they are to lie apart
+  mutable std::vector<std::int32_t> met_;  // [rows] of the others and then of taken_ how many, or too_near
 };
 
 }  // namespace poolwise

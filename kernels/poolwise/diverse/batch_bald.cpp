@@ -332,11 +332,12 @@ class joint_information : public gain_pool {
   }
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
-    if (!undrawn_.empty()) draw();
+    for (std::size_t j = chained_; j < latest.size(); ++j) take(latest[j].row);
+    chained_ = 0;
+    draw();
     for (const candidate& pick : latest) score_[std::size_t(pick.row)] = retired;
-    if (latest.empty() || left.dwindles())
-      for (index_t i = 0; i < rows_.rows(); ++i)
-        if (!left.eligible(i)) score_[std::size_t(i)] = retired;
+    for (index_t i = 0; i < rows_.rows(); ++i)
+      if (latest.empty() ? !left.eligible(i) : left.ruled_out(i)) score_[std::size_t(i)] = retired;
     for_all_rows([this](index_t i, const std::vector<double>& p) { compute(i, levels_.size() - 1, p); });
     computed_ += index_t(std::count_if(score_.begin(), score_.end(), [](float s) { return s != retired; }));
   }
@@ -354,9 +355,12 @@ class joint_information : public gain_pool {
     const auto later = [](const candidate& a, const candidate& b) { return before(b, a); };
     std::vector<candidate> picks, bounds, fresh;
     // Before the first pick all gains are fresh, and in order.
-    fresh.assign(shortlist.begin(), shortlist.begin() + (shortlist.empty() ? 0 : 1));
+    auto next = std::find_if(shortlist.begin(), shortlist.end(),
+                             [&](const candidate& c) { return left.eligible(c.row); });
+    if (next == shortlist.end()) return picks;
+    fresh.push_back(*next++);
     bounds.reserve(shortlist.size());
-    for (std::size_t j = 1; j < shortlist.size(); ++j) bounds.push_back(bound(shortlist[j].row));
+    for (; next != shortlist.end(); ++next) bounds.push_back(bound(next->row));
     std::make_heap(bounds.begin(), bounds.end(), later);
     if (rival.row >= 0) rival = bound(rival.row);
     while (!fresh.empty()) {
@@ -364,8 +368,12 @@ class joint_information : public gain_pool {
       if (!picks.empty() && !before(*best, rival)) break;
       picks.push_back(*best);
       fresh.erase(best);
-      take(picks.back().row, left);
-      if (left.picks() == 0 || !undrawn_.empty()) break;
+      left.take(picks.back().row);
+      ++chained_;
+      exact_ += left.picks() == 0 && draws_ == 0;
+      if (left.picks() == 0) break;  // and nothing need be known of the last pick
+      take(picks.back().row);
+      if (!undrawn_.empty()) break;
       for (const candidate& c : fresh) {
         bounds.push_back(bound(c.row));
         std::push_heap(bounds.begin(), bounds.end(), later);
@@ -455,10 +463,9 @@ class joint_information : public gain_pool {
     });
   }
 
-  void take(index_t row, remaining& left) {
-    left.take(row);
+  void take(index_t row) {
+    draw();
     exact_ += draws_ == 0;
-    if (left.picks() == 0) return;
     std::vector<double> p;
     rows_.read(row, p);
     if (levels_.back().count_with(p) > most_)
@@ -467,7 +474,9 @@ class joint_information : public gain_pool {
       levels_.push_back(levels_.back().with(p));
   }
 
+  /// Draws configurations of the picks, where there are too many with the last of them.
   void draw() {
+    if (undrawn_.empty()) return;
     const double unit = random_unit(seed_, stream::batch_bald, draws_);
     levels_ = {levels_.back().sampled_with(undrawn_, samples_, unit)};
     undrawn_.clear();
@@ -489,6 +498,7 @@ class joint_information : public gain_pool {
   std::vector<float> score_;                // as fp32, or retired
   std::vector<std::uint32_t> level_;        // which of levels_ it was computed from
   std::vector<double> undrawn_;             // of the last pick, where there would be more than most_ with it
+  std::size_t chained_ = 0;                 // picks that a chain has taken since the last sweep
   index_t computed_ = 0, exact_ = 0;
   std::uint64_t draws_ = 0;
 };
@@ -528,17 +538,20 @@ std::unique_ptr<gain_pool> batch_bald_pool(cpu on, const real_cube& x, outputs k
 }
 
 std::vector<candidate> batch_bald(const where& on, const real_cube& x, outputs kind, const allowance& limit,
-                                  joint_configurations configurations, batch_counts* counts) {
+                                  joint_configurations configurations, batch_run* run) {
   const cpu host = require_cpu(on, "batch_bald");
   check_positive("configurations", configurations.most);
   check_positive("samples", configurations.samples);
   require_distributions(host, x, kind);
   check_allowance("batch_bald", limit, shape_of(x)[1]);
+  check_begin("batch_bald", run, limit, shape_of(x)[1]);
   joint_information pool(host, x, kind, configurations);
-  std::vector<candidate> picks = threshold_batches(pool, limit, counts);
-  if (counts != nullptr) {
-    counts->gains += pool.computed();
-    counts->exact += pool.exact();
+  std::vector<candidate> picks = threshold_batches(pool, limit, run);
+  if (run != nullptr) {
+    // A batch that was complete is looked through for what of it was exact.
+    if (index_t(run->begin.picks.size()) == limit.picks) pool.sweep(picks, remaining(limit));
+    run->gains = pool.computed();
+    run->exact = pool.exact();
   }
   return picks;
 }

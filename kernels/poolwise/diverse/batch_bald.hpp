@@ -34,7 +34,7 @@ struct joint_configurations {
 /// Exact while classes^n <= most for n picks, the one at hand among them: 6 picks of 10 classes, 19 of 2.
 /// Gains never rise then. Beyond, `samples` configurations of the picks are drawn (systematically, and the same
 /// for all rows), all gains are estimated from them, and go on from there: as if the labels of the picks so far
-/// were one of these. Gains may rise at a draw; counts->exact says how many picks came before the first.
+/// were one of these. Gains may rise at a draw; run->exact says how many picks came before the first.
 /// Computed in double, compared in fp32. The gain after fewer picks, raised by a bound on rounding, bounds the
 /// gain that is due and costs less, so only rows that may come first meet all configurations: the picks, and
 /// their bits, are those of a loop that computes every row after every pick; the same for any thread count and
@@ -44,6 +44,6 @@ struct joint_configurations {
 /// Memory: 16 B * (members + 1) * most / classes at most, and 110 B a row.
 /// Kirsch, van Amersfoort & Gal, NeurIPS 2019.
 std::vector<candidate> batch_bald(const where& on, const real_cube& x, outputs kind, const allowance& limit,
-                                  joint_configurations configurations = {}, batch_counts* counts = nullptr);
+                                  joint_configurations configurations = {}, batch_run* run = nullptr);
 
 }  // namespace poolwise

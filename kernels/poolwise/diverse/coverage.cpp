@@ -93,20 +93,18 @@ class graph_pool : public gain_pool {
         objective_(std::move(objective)),
         gain_(std::size_t(rows), 0.0f),
         stale_(std::size_t(rows), 1) {
-    for (const index_t row : labelled) {
-      if (gain_[std::size_t(row)] == retired) continue;  // given twice
-      take(row);
-      retire(row);
-    }
+    for (const index_t row : labelled) take(row);
   }
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
-    for (const candidate& pick : latest) retire(pick.row);
-    const bool fewer = latest.empty() || left.dwindles();
+    for (const candidate& pick : latest) take(pick.row);
     parallel_blocks(on_, rows(), row_block, [&](index_t, index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) {
-        if (fewer && !left.eligible(i)) retire(i);
-        if (gain_[std::size_t(i)] != retired) gain(i);
+        if (gain_[std::size_t(i)] == retired) continue;
+        if (latest.empty() ? !left.eligible(i) : left.ruled_out(i))
+          retire(i);
+        else
+          gain(i);
       }
     });
   }
@@ -151,7 +149,10 @@ class graph_pool : public gain_pool {
     return gain_[std::size_t(row)];
   }
 
+  /// Unless it has been: by a chain, or by being given twice.
   void take(index_t row) {
+    if (gain_[std::size_t(row)] == retired) return;
+    retire(row);
     objective_.take(row, [&](index_t lowered) { stale_[std::size_t(lowered)] = 1; });
   }
 
@@ -193,25 +194,26 @@ std::unique_ptr<gain_pool> graph_cut_pool(cpu on, const similarity_graph& graph,
 
 std::vector<candidate> facility_location(const where& on, const similarity_graph& graph, const allowance& limit,
                                          std::span<const index_t> labelled, vector_view<const float> weights,
-                                         batch_counts* counts) {
+                                         batch_run* run) {
   const char* const call = "facility_location";
   const cpu host = require_cpu(on, call);
   check_labelled(call, graph, labelled);
   check_weights(host, call, weights, graph.rows());
   check_allowance(call, limit, graph.rows());
-  return threshold_batches(*facility_location_pool(host, graph, labelled, weights), limit, counts);
+  check_begin(call, run, limit, graph.rows());
+  return threshold_batches(*facility_location_pool(host, graph, labelled, weights), limit, run);
 }
 
 std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph, double lambda,
-                                 const allowance& limit, std::span<const index_t> labelled,
-                                 batch_counts* counts) {
+                                 const allowance& limit, std::span<const index_t> labelled, batch_run* run) {
   const char* const call = "graph_cut";
   const cpu host = require_cpu(on, call);
   if (!(lambda >= 2 && lambda * double(graph.rows()) <= double(std::numeric_limits<float>::max())))
     refuse(call, "lambda is " + std::to_string(lambda) + "; it needs a number from 2 on, far within fp32");
   check_labelled(call, graph, labelled);
   check_allowance(call, limit, graph.rows());
-  return threshold_batches(*graph_cut_pool(host, graph, lambda, labelled), limit, counts);
+  check_begin(call, run, limit, graph.rows());
+  return threshold_batches(*graph_cut_pool(host, graph, lambda, labelled), limit, run);
 }
 
 }  // namespace poolwise

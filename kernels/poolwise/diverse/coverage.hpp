@@ -30,7 +30,7 @@ namespace poolwise {
 /// Cornuejols et al. 1977; Nemhauser et al. 1978; ProbCover: Yehuda et al., NeurIPS 2022.
 std::vector<candidate> facility_location(const where& on, const similarity_graph& graph, const allowance& limit,
                                          std::span<const index_t> labelled = {},
-                                         vector_view<const float> weights = {}, batch_counts* counts = nullptr);
+                                         vector_view<const float> weights = {}, batch_run* run = nullptr);
 
 /// Graph cut: f(A) = lambda sum_i sum_{j in A} s_ij - sum_{i in A, j in A} s_ij, the first i over all rows of
 /// the graph: picks resemble much of the pool, and little of each other.
@@ -45,6 +45,6 @@ std::vector<candidate> facility_location(const where& on, const similarity_graph
 /// Iyer & Bilmes 2013; Iyer et al., ALT 2021.
 std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph, double lambda,
                                  const allowance& limit, std::span<const index_t> labelled = {},
-                                 batch_counts* counts = nullptr);
+                                 batch_run* run = nullptr);
 
 }  // namespace poolwise

@@ -20,8 +20,8 @@
 namespace poolwise {
 namespace {
 
-// A row that may not be picked any more: below every variance.
-constexpr double retired = -1.0;
+// A row that may not be picked any more: below every gain.
+constexpr float retired = -1.0f;
 
 // What is left of a row's own variance below this share is rounding.
 constexpr double rounding_share = 0x1p-16;
@@ -30,6 +30,7 @@ constexpr double rounding_share = 0x1p-16;
 // whole blocks has no column of zeros.
 constexpr index_t block_columns = canonical_lanes;
 
+constexpr index_t row_block = 256;
 constexpr index_t tile_height = tile_size::tallest;
 static_assert(tile_height % left_group == 0);
 
@@ -103,12 +104,18 @@ class pivoted_cholesky : public gain_pool {
   }
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
+    for (std::size_t j = chained_; j < latest.size(); ++j) take(latest[j]);
+    chained_ = 0;
     add_columns();
-    for (const candidate& pick : latest) variance_[std::size_t(pick.row)] = retired;
-    if (latest.empty() || left.dwindles())
-      for (index_t i = 0; i < kernel_.rows(); ++i)
-        if (!left.eligible(i)) variance_[std::size_t(i)] = retired;
-    for (index_t i = 0; i < kernel_.rows(); ++i) gain_[std::size_t(i)] = gain(i, variance_[std::size_t(i)]);
+    for (const candidate& pick : latest) gain_[std::size_t(pick.row)] = retired;
+    parallel_blocks(on_, kernel_.rows(), row_block, [&](index_t, index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i) {
+        float& now = gain_[std::size_t(i)];
+        if (now == retired) continue;
+        const bool out = latest.empty() ? !left.eligible(i) : left.ruled_out(i);
+        now = out ? retired : gain(i, variance_[std::size_t(i)]);
+      }
+    });
   }
 
   std::vector<candidate> best(index_t count) override {
@@ -143,8 +150,8 @@ class pivoted_cholesky : public gain_pool {
       if (row.columns == columns_.size()) {
         picks.push_back(first.row);
         left.take(i);
-        if (first.row.score > 0)
-          columns_.push_back({i, kernel_.point(i), 1 / std::sqrt(row.variance), std::move(row.values)});
+        add_column(first.row, std::move(row));
+        ++chained_;
         continue;
       }
       extend(i, row);
@@ -176,7 +183,6 @@ class pivoted_cholesky : public gain_pool {
   using block = std::vector<float, line_allocator<float>>;
 
   float gain(index_t row, double variance) const {
-    if (variance < 0) return float(retired);
     if (variance <= rounding_share * double(self_[std::size_t(row)])) return 0;
     const double quality = quality_.empty() ? 1.0 : double(quality_[row]);
     return float(quality * quality * variance);
@@ -191,7 +197,7 @@ class pivoted_cholesky : public gain_pool {
   }
 
   static double less_explained(double variance, float element) {
-    return variance < 0 ? variance : std::max(0.0, variance - double(element) * double(element));
+    return std::max(0.0, variance - double(element) * double(element));
   }
 
   factor_row load(index_t i) const {
@@ -200,6 +206,20 @@ class pivoted_cholesky : public gain_pool {
     for (std::size_t k = 0; k < factor_.size(); ++k)
       std::copy_n(factor_[k].data() + i * block_columns, block_columns, row.values.begin() + k * block_columns);
     return row;
+  }
+
+  /// Takes a pick whose row of the factor is complete.
+  void add_column(const candidate& pick, factor_row&& row) {
+    if (pick.score > 0)
+      columns_.push_back(
+          {pick.row, kernel_.point(pick.row), 1 / std::sqrt(row.variance), std::move(row.values)});
+  }
+
+  /// Takes a pick that no chain has made.
+  void take(const candidate& pick) {
+    factor_row row = load(pick.row);
+    extend(pick.row, row);
+    add_column(pick, std::move(row));
   }
 
   /// Adds the columns that the row lacks.
@@ -303,9 +323,9 @@ class pivoted_cholesky : public gain_pool {
   std::vector<float> self_;       // K(x, x)
   std::vector<double> variance_;  // given the picks up to swept_
   std::vector<float> gain_;
-  std::vector<column> columns_;  // one for each pick that lowers gains
-  std::vector<block> factor_;    // its first swept_ columns are there
-  std::size_t swept_ = 0;
+  std::vector<column> columns_;          // one for each pick that lowers gains
+  std::vector<block> factor_;            // its first swept_ columns are there
+  std::size_t swept_ = 0, chained_ = 0;  // picks that a chain has taken since the last sweep
 };
 
 double sampled_median_distance(matrix_view<const float> points) {
@@ -347,13 +367,14 @@ std::unique_ptr<gain_pool> dpp_pool(cpu on, matrix_view<const float> points, vec
 }
 
 std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
-                           vector_view<const float> quality, dpp_kernel kernel, batch_counts* counts) {
+                           vector_view<const float> quality, dpp_kernel kernel, batch_run* run) {
   const cpu host = require_cpu(on, "dpp");
   check_row_values(on, "dpp", "quality", quality, points.rows);
   check_bandwidth(kernel);
   require_finite(on, "dpp", "points", points);
   check_allowance("dpp", limit, points.rows);
-  return threshold_batches(*dpp_pool(host, points, quality, kernel), limit, counts);
+  check_begin("dpp", run, limit, points.rows);
+  return threshold_batches(*dpp_pool(host, points, quality, kernel), limit, run);
 }
 
 }  // namespace poolwise

@@ -49,6 +49,6 @@ double median_distance(const where& on, matrix_view<const float> points);
 /// improve recommendation diversity", NeurIPS 2018.
 std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
                            vector_view<const float> quality = {}, dpp_kernel kernel = {},
-                           batch_counts* counts = nullptr);
+                           batch_run* run = nullptr);
 
 }  // namespace poolwise

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
@@ -21,7 +23,13 @@ constexpr float retired = -1.0f;
 // A row of a shortlist that has missed as many picks catches up with them together with all others that have.
 constexpr std::size_t far_behind = narrow_panel::width;
 
+// Rows whose gains are brought up to date together, or not at all.
+constexpr index_t part_rows = 2048;
+
 /// The gain of a row is its squared distance to the nearest labelled or picked row, times its weight.
+///
+/// Gains of parts of the pool may be stale, and then bound what they would be: a part whose largest stale gain
+/// does not reach the shortlist is not read until one does.
 class farthest_first : public gain_pool {
  public:
   farthest_first(cpu on, matrix_view<const float> points, vector_view<const float> covered,
@@ -32,7 +40,8 @@ class farthest_first : public gain_pool {
         sweeper_(on, points),
         shortlist_sweeper_(on, points),
         distance_(std::size_t(points.rows), std::numeric_limits<float>::infinity()),
-        gain_(std::size_t(weights.size)) {
+        gain_(std::size_t(weights.size)),
+        parts_(std::size_t(blocks_of(points.rows, part_rows))) {
     if (!covered.empty()) std::copy(covered.begin(), covered.end(), distance_.begin());
     // A weight of 0 makes a gain of 0 even where the distance is infinite.
     for (index_t i = 0; i < weights.size; ++i)
@@ -40,18 +49,40 @@ class farthest_first : public gain_pool {
   }
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
-    if (!latest.empty()) sweeper_.lower(rows_of(latest), distance_.data());
-    for (const candidate& pick : latest) distance_[std::size_t(pick.row)] = retired;
-    if (latest.empty() || left.dwindles())
-      for (index_t i = 0; i < points_.rows; ++i)
-        if (!left.eligible(i)) distance_[std::size_t(i)] = retired;
-    for (index_t i = 0; i < weights_.size; ++i) gain_[std::size_t(i)] = gain(i, distance_[std::size_t(i)]);
+    for (const candidate& pick : latest) {
+      picks_.push_back(pick.row);
+      retire(pick.row);
+    }
+    if (!latest.empty() && !left.dwindles()) return;
+    parallel_blocks(on_, points_.rows, part_rows, [&](index_t, index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i)
+        if (distance_[std::size_t(i)] >= 0 && (latest.empty() ? !left.eligible(i) : left.ruled_out(i)))
+          retire(i);
+    });
   }
 
   std::vector<candidate> best(index_t count) override {
+    std::vector<index_t> waiting(parts_.size());
+    std::iota(waiting.begin(), waiting.end(), index_t{0});
+    const auto ceiling = [&](index_t p) { return parts_[std::size_t(p)].ceiling; };
+    std::stable_sort(waiting.begin(), waiting.end(),
+                     [&](index_t a, index_t b) { return ceiling(a) > ceiling(b); });
     top_k_state top(count);
-    top.add(on_, {weights_.empty() ? distance_.data() : gain_.data(), points_.rows});
-    std::vector<candidate> rows = top.best();
+    std::vector<candidate> rows;
+    auto next = waiting.begin();
+    // The first parts say what the others have to reach; ever more of them at a time, to keep threads busy.
+    for (index_t some = blocks_of(index_t(parts_.size()), 16); next != waiting.end(); some *= 2) {
+      const auto first = next;
+      for (; next != waiting.end() && next - first < some; ++next)
+        if (index_t(rows.size()) == count && ceiling(*next) < rows.back().score) break;
+      if (next == first) break;
+      std::sort(first, next);
+      for_runs(first, next, [&](index_t begin, index_t end) {
+        update(begin, end);
+        top.add(on_, {gains() + begin, end - begin}, begin);
+      });
+      rows = top.best();
+    }
     while (!rows.empty() && rows.back().score < 0) rows.pop_back();
     return rows;
   }
@@ -129,11 +160,51 @@ class farthest_first : public gain_pool {
     return rows;
   }
 
+  struct part {
+    float ceiling = std::numeric_limits<float>::infinity();  // no gain in it is larger
+    std::size_t seen = 0;                                    // picks that have lowered its gains
+  };
+
+  void retire(index_t row) {
+    distance_[std::size_t(row)] = retired;
+    if (!gain_.empty()) gain_[std::size_t(row)] = retired;
+  }
+
+  const float* gains() const { return gain_.empty() ? distance_.data() : gain_.data(); }
+
+  /// Calls body(begin, end) for the rows of each run of neighbouring parts that have seen the same picks.
+  template <class Body>
+  void for_runs(std::vector<index_t>::const_iterator from, std::vector<index_t>::const_iterator to,
+                Body&& body) {
+    const auto seen = [&](index_t p) { return parts_[std::size_t(p)].seen; };
+    while (from != to) {
+      const index_t begin = *from * part_rows;
+      index_t last = *from++;
+      while (from != to && *from == last + 1 && seen(*from) == seen(last)) last = *from++;
+      body(begin, std::min(points_.rows, (last + 1) * part_rows));
+    }
+  }
+
+  /// Lowers the gains of a run of parts by the picks that they have missed.
+  void update(index_t begin, index_t end) {
+    const std::size_t seen = parts_[std::size_t(begin / part_rows)].seen;
+    if (seen < picks_.size())
+      sweeper_.lower({picks_.begin() + std::ptrdiff_t(seen), picks_.end()}, begin, end, distance_.data());
+    parallel_blocks(on_, end - begin, part_rows, [&](index_t p, index_t from, index_t to) {
+      if (!gain_.empty())
+        for (index_t i = begin + from; i < begin + to; ++i)
+          gain_[std::size_t(i)] = gain(i, distance_[std::size_t(i)]);
+      parts_[std::size_t(begin / part_rows + p)] = {
+          *std::max_element(gains() + begin + from, gains() + begin + to), picks_.size()};
+    });
+  }
+
   float gain(index_t row, float distance) const {
     return distance < 0 || weights_.empty() ? distance : weights_[row] * distance;
   }
 
   float nearest(index_t row, const std::vector<candidate>& picks, std::size_t from) {
+    settle_pages(on_);
     centers_.clear();
     for (std::size_t p = from; p < picks.size(); ++p) centers_.push_back(points_.row(picks[p].row));
     fresh_.resize(centers_.size());
@@ -148,11 +219,14 @@ class farthest_first : public gain_pool {
   distance_sweeper sweeper_, shortlist_sweeper_;
   std::vector<float> distance_;  // to the nearest labelled or picked row
   std::vector<float> gain_;      // where there are weights
+  std::vector<part> parts_;
+  std::vector<index_t> picks_;
   std::vector<const float*> centers_;
   std::vector<float> fresh_;
 };
 
 std::unique_ptr<gain_pool> pool_of(const where& on, const kcenter_problem& problem, const allowance& limit) {
+  if (!std::holds_alternative<cpu>(on)) refuse_apart("kcenter", limit);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kcenter_pool(*device, problem, limit);
     if (const auto* devices = std::get_if<offload>(&on)) return kcenter_pool(*devices, problem, limit);
@@ -169,13 +243,14 @@ std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
 
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered, vector_view<const float> weights,
-                               batch_counts* counts) {
+                               batch_run* run) {
   require_build_for(on, "kcenter");
   check_row_values(on, "kcenter", "covered", covered, points.rows, true);
   check_row_values(on, "kcenter", "weights", weights, points.rows);
   require_finite(on, "kcenter", "points", points);
   check_allowance("kcenter", limit, points.rows);
-  return threshold_batches(*pool_of(on, {points, covered, weights}, limit), limit, counts);
+  check_begin("kcenter", run, limit, points.rows);
+  return threshold_batches(*pool_of(on, {points, covered, weights}, limit), limit, run);
 }
 
 }  // namespace poolwise

@@ -149,7 +149,7 @@ class host_weights : public weight_pool {
     parallel_blocks(on_, rows(), weight_block, [&](index_t block, index_t begin, index_t end) {
       if (retire)
         for (index_t i = begin; i < end; ++i)
-          if (!left.eligible(i)) weight_[std::size_t(i)] = retired;
+          if (weight_[std::size_t(i)] >= 0 && !left.eligible(i)) weight_[std::size_t(i)] = retired;
       sums_[std::size_t(block)] = sum(weight_.data() + begin, end - begin);
     });
     std::partial_sum(sums_.begin(), sums_.end(), sums_.begin());
@@ -172,6 +172,7 @@ class host_weights : public weight_pool {
 
   float nearest(index_t p, const std::vector<index_t>& accepted) override {
     if (accepted.empty()) return infinity;
+    settle_pages(on_);
     others_.clear();
     for (const index_t place : accepted) others_.push_back(proposals_[std::size_t(place)]);
     fresh_.resize(others_.size());
@@ -249,6 +250,7 @@ void refuse_norm(index_t row) {
 
 std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, matrix_view<const float> points,
                                             const allowance& limit) {
+  if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
   return std::make_unique<host_weights<plain_rows>>(on, plain_rows(on, points));
@@ -256,21 +258,23 @@ std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, matrix_view<const f
 
 std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, const factored_rows& points,
                                             const allowance& limit) {
+  if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
   return std::make_unique<host_weights<outer_products>>(on, outer_products(on, points));
 }
 
 std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::uint64_t seed, first_center first, batch_counts* counts) {
+                                 std::uint64_t seed, first_center first, batch_run* run) {
   require_build_for(on, "kmeans_pp");
   require_finite(on, "kmeans_pp", "points", points);
   check_allowance("kmeans_pp", limit, points.rows);
-  return stale_rejection(*kmeans_pp_pool(on, points, limit), limit, seed, first, counts);
+  check_begin("kmeans_pp", run, limit, points.rows);
+  return stale_rejection(*kmeans_pp_pool(on, points, limit), limit, seed, first, run);
 }
 
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
-                                 std::uint64_t seed, first_center first, batch_counts* counts) {
+                                 std::uint64_t seed, first_center first, batch_run* run) {
   require_build_for(on, "kmeans_pp");
   if (points.a.rows != points.h.rows)
     throw shape_error("kmeans_pp: a has " + std::to_string(points.a.rows) + " rows but h has " +
@@ -278,7 +282,8 @@ std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, c
   require_finite(on, "kmeans_pp", "a", points.a);
   require_finite(on, "kmeans_pp", "h", points.h);
   check_allowance("kmeans_pp", limit, points.a.rows);
-  return stale_rejection(*kmeans_pp_pool(on, points, limit), limit, seed, first, counts);
+  check_begin("kmeans_pp", run, limit, points.a.rows);
+  return stale_rejection(*kmeans_pp_pool(on, points, limit), limit, seed, first, run);
 }
 
 }  // namespace poolwise

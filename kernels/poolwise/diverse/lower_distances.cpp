@@ -30,11 +30,12 @@ constexpr index_t pairs_at_once = 128;
 float above(double x) { return float(x) + (std::fabs(float(x)) * 0x1p-22f + 0x1p-149f); }
 float below(double x) { return -above(-x); }
 
-/// Rows of a pool: the first `count`, or some.
+/// Rows of a pool: `count` neighbours, or some.
 struct row_set {
   index_t count;
   const index_t* some = nullptr;
-  index_t operator[](index_t i) const { return some == nullptr ? i : some[i]; }
+  index_t first = 0;
+  index_t operator[](index_t i) const { return some == nullptr ? first + i : some[i]; }
 };
 
 /// The factor before the last is short next to it, and as exact as may be.
@@ -57,13 +58,15 @@ class plain_pairs {
  public:
   static constexpr int factors = 1;
 
-  plain_pairs(matrix_view<const float> points, const std::vector<index_t>& centers)
+  plain_pairs(cpu on, matrix_view<const float> points, const std::vector<index_t>& centers)
       : points_(points), origin_(std::size_t(points.cols)), underflow_(double(points.cols) * 0x1p-147) {
     const double g = gamma_of(points.cols + 8);
     keep_ = std::isfinite(g) ? 1 - 5 * g / (1 - g) : 0;
-    for (const index_t center : centers)
+    for (const index_t center : centers) {
       for (index_t c = 0; c < points.cols; ++c)
         origin_[std::size_t(c)] += points.row(center)[c] / float(centers.size());
+      settle_pages(on);
+    }
   }
 
   matrix_view<const float> factor(int) const { return points_; }
@@ -144,8 +147,8 @@ struct center_panel {
 };
 
 template <class Pairs>
-std::vector<center_panel<Pairs::factors>> panels_of(const Pairs& pairs, const std::vector<index_t>& centers,
-                                                    grain fine) {
+std::vector<center_panel<Pairs::factors>> panels_of(cpu on, const Pairs& pairs,
+                                                    const std::vector<index_t>& centers, grain fine) {
   std::vector<center_panel<Pairs::factors>> panels;
   for (std::size_t begin = 0; begin < centers.size(); begin += narrow_panel::width) {
     auto& panel = panels.emplace_back();
@@ -164,6 +167,7 @@ std::vector<center_panel<Pairs::factors>> panels_of(const Pairs& pairs, const st
       const double part = pairs.part(facts, j, panel.centers[j]);
       panel.base[std::size_t(j)] = part < infinity ? below(part) : -infinity;
     }
+    settle_pages(on);
   }
   return panels;
 }
@@ -268,13 +272,16 @@ void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, row_set rows,
   if (index_t(centers.size()) <= few_centers || filter.direct())
     return lower_directly(on, pairs, rows, centers, distance);
   const grain fine = filter.fine();
-  const auto panels = panels_of(pairs, centers, fine);
+  const auto panels = panels_of(on, pairs, centers, fine);
   const index_t height = tile_size::height_for(pairs.factor(Pairs::factors - 1).cols);
   per_thread tiles(on, tile<Pairs>(pairs, rows, fine, height, distance));
   parallel_blocks(on, rows.count, height, [&](index_t, index_t begin, index_t end) {
     auto& mine = tiles.mine();
     mine.load(begin, end);
-    for (const auto& panel : panels) mine.meet(panel);
+    for (const auto& panel : panels) {
+      mine.meet(panel);
+      settle_pages(on);
+    }
   });
   index_t idle = 0;
   for (const auto& of_thread : tiles.all()) idle += of_thread.idle();
@@ -294,14 +301,15 @@ void pair_filter::count(grain fine, index_t rows, index_t centers, index_t idle)
   met_ = idle_ = 0;
 }
 
-void distance_sweeper::lower(const std::vector<index_t>& centers, float* distance) {
-  lower_by(on_, plain_pairs(points_, centers), filter_, {points_.rows}, centers, distance);
+void distance_sweeper::lower(const std::vector<index_t>& centers, index_t begin, index_t end, float* distance) {
+  const row_set rows{end - begin, nullptr, begin};
+  lower_by(on_, plain_pairs(on_, points_, centers), filter_, rows, centers, distance);
 }
 
 void distance_sweeper::lower_some(const std::vector<index_t>& rows, const std::vector<index_t>& centers,
                                   float* distance) {
   const row_set some{index_t(rows.size()), rows.data()};
-  lower_by(on_, plain_pairs(points_, centers), filter_, some, centers, distance);
+  lower_by(on_, plain_pairs(on_, points_, centers), filter_, some, centers, distance);
 }
 
 void outer_product_sweeper::lower(vector_view<const double> norm2, const std::vector<index_t>& centers,

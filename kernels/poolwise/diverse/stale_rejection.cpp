@@ -23,19 +23,23 @@ double acceptance_unit(std::uint64_t seed, index_t n) {
 
 class rejection_sampler {
  public:
-  rejection_sampler(weight_pool& pool, const allowance& limit, std::uint64_t seed, batch_counts* counts)
-      : pool_(pool), left_(limit), seed_(seed), counts_(counts) {}
+  rejection_sampler(weight_pool& pool, const allowance& limit, std::uint64_t seed, batch_run* run)
+      : pool_(pool), left_(limit), seed_(seed), run_(run) {
+    if (run == nullptr) return;
+    for (const candidate& pick : run->begin.picks) take(pick);
+    state_.proposals = run->begin.proposals;
+  }
 
   std::vector<candidate> sample(first_center first) {
-    if (left_.picks() == 0) return {};
+    if (left_.picks() == 0) return std::move(state_.picks);
     pool_.sweep({}, left_);
-    const candidate start = first == first_center::largest_norm ? pool_.largest() : any_eligible();
-    if (start.row < 0) return {};
-    take(start);
+    if (state_.picks.empty()) {
+      const candidate start = first == first_center::largest_norm ? pool_.largest() : any_eligible();
+      if (start.row < 0) return {};
+      take(start);
+    }
     while (left_.picks() > 0) {
-      const double total = pool_.sweep(latest_, left_);
-      if (counts_ != nullptr) ++counts_->sweeps;
-      latest_.clear();
+      const double total = sweep();
       if (!std::isfinite(total))
         throw value_error("kmeans_pp: squared distances leave the range of fp32; scale the rows down");
       if (total == 0) {
@@ -43,16 +47,32 @@ class rejection_sampler {
         break;
       }
       draw_batch();
+      if (run_ != nullptr && run_->advanced && !latest_.empty()) run_->advanced(state_);
     }
-    return std::move(picks_);
+    return std::move(state_.picks);
   }
 
  private:
   void take(candidate pick) {
     left_.take(pick.row);
-    picks_.push_back(pick);
+    state_.picks.push_back(pick);
     latest_.push_back(pick);
     taken_.insert(pick.row);
+  }
+
+  /// Lowers the weights by the latest picks, of an earlier run perhaps: no more of them at a time than of a
+  /// batch. Returns their sum.
+  double sweep() {
+    double total = 0;
+    auto from = latest_.begin();
+    do {
+      const auto to = from + std::min<index_t>(most_proposals, latest_.end() - from);
+      total = pool_.sweep({from, to}, left_);
+      from = to;
+    } while (from != latest_.end());
+    if (run_ != nullptr) ++run_->sweeps;
+    latest_.clear();
+    return total;
   }
 
   bool eligible(index_t row) const { return left_.eligible(row) && !taken_.contains(row); }
@@ -84,36 +104,40 @@ class rejection_sampler {
       if (!eligible(stale.row)) continue;
       const float distance = std::min(stale.score, pool_.nearest(p, accepted));
       // Strictly, so that a distance of 0 is never accepted.
-      if (!(acceptance_unit(seed_, number_ + p) * double(stale.score) < double(distance))) continue;
+      if (!(acceptance_unit(seed_, number_of(p)) * double(stale.score) < double(distance))) continue;
       accepted.push_back(p);
       take({stale.row, distance});
     }
-    number_ += p;
-    if (counts_ != nullptr) counts_->proposals += p;
+    state_.proposals += p;
+    if (run_ != nullptr) run_->proposals += p;
   }
 
   void propose(std::vector<candidate>& proposed) {
     const auto have = index_t(proposed.size());
     std::vector<double> units(std::size_t(std::min(pool_.proposals_at_once(), most_proposals - have)));
-    for (std::size_t j = 0; j < units.size(); ++j) units[j] = proposal_unit(seed_, number_ + have + index_t(j));
+    for (std::size_t j = 0; j < units.size(); ++j)
+      units[j] = proposal_unit(seed_, number_of(have + index_t(j)));
     const auto more = pool_.propose(units);
     proposed.insert(proposed.end(), more.begin(), more.end());
   }
 
+  /// Of proposal p since the last sweep.
+  index_t number_of(index_t p) const { return 1 + state_.proposals + p; }
+
   weight_pool& pool_;
   remaining left_;
   std::uint64_t seed_;
-  batch_counts* counts_;
-  index_t number_ = 1;  // of the first proposal since the last sweep
-  std::vector<candidate> picks_, latest_;
+  batch_run* run_;
+  batch_state state_;              // its proposals are those before the last sweep
+  std::vector<candidate> latest_;  // picks since
   std::unordered_set<index_t> taken_;
 };
 
 }  // namespace
 
 std::vector<candidate> stale_rejection(weight_pool& pool, const allowance& limit, std::uint64_t seed,
-                                       first_center first, batch_counts* counts) {
-  return rejection_sampler(pool, limit, seed, counts).sample(first);
+                                       first_center first, batch_run* run) {
+  return rejection_sampler(pool, limit, seed, run).sample(first);
 }
 
 }  // namespace poolwise

@@ -10,24 +10,35 @@ constexpr index_t short_chain = 8;
 
 }  // namespace
 
-std::vector<candidate> threshold_batches(gain_pool& pool, const allowance& limit, batch_counts* counts) {
+std::vector<candidate> threshold_batches(gain_pool& pool, const allowance& limit, batch_run* run) {
   remaining left(limit);
-  std::vector<candidate> picks, latest;
+  batch_state state;
   auto [width, most, sweeps] = pool.shortlist_width();
-  while (left.picks() > 0) {
-    pool.sweep(latest, left);
-    if (counts != nullptr && !latest.empty()) ++counts->sweeps;
+  if (run != nullptr) {
+    state.picks = run->begin.picks;
+    for (const candidate& pick : state.picks) left.take(pick.row);
+  }
+  if (left.picks() == 0) return state.picks;
+  pool.sweep({}, left);
+  for (auto from = state.picks.begin(); from != state.picks.end();) {  // no more at a time than of a chain
+    const auto to = from + std::min<index_t>(most, state.picks.end() - from);
+    pool.sweep({from, to}, left);
+    from = to;
+  }
+  for (;;) {
     std::vector<candidate> shortlist = pool.best(width + 1);
     const bool all = index_t(shortlist.size()) <= width;
     const candidate rival = all ? no_rival : shortlist.back();
     if (!all) shortlist.pop_back();
-    latest = pool.chain(shortlist, rival, left);
-    if (latest.empty()) break;  // no row is left that may be picked
-    picks.insert(picks.end(), latest.begin(), latest.end());
+    const std::vector<candidate> latest = pool.chain(shortlist, rival, left);
+    state.picks.insert(state.picks.end(), latest.begin(), latest.end());
+    if (run != nullptr && run->advanced && !latest.empty()) run->advanced(state);
+    if (left.picks() == 0 || (all && latest.empty())) return state.picks;  // none is left that may be picked
     const auto chain = index_t(latest.size());
     if (chain < short_chain || left.picks() / chain >= sweeps) width = std::min(2 * width, most);
+    pool.sweep(latest, left);
+    if (run != nullptr && !latest.empty()) ++run->sweeps;
   }
-  return picks;
 }
 
 }  // namespace poolwise

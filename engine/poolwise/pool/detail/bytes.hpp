@@ -15,6 +15,7 @@ struct file_bytes {
   const std::byte* data = nullptr;  ///< null for an empty file
   index_t size = 0;
   std::shared_ptr<const void> owner;
+  bool mapped = false;
 
   std::string_view text(index_t begin, index_t count) const {
     return {reinterpret_cast<const char*>(data) + begin, std::size_t(count)};

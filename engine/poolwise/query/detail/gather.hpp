@@ -6,7 +6,9 @@
 #include <tuple>
 #include <vector>
 
+#include "poolwise/core/parallel.hpp"
 #include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
 
 namespace poolwise {
 
@@ -20,21 +22,24 @@ std::vector<T> gather(vector_view<const T> values, std::span<const index_t> rows
 }
 
 template <class T>
-std::vector<T> gather(matrix_view<const T> x, std::span<const index_t> rows) {
+std::vector<T> gather(cpu on, matrix_view<const T> x, std::span<const index_t> rows) {
   std::vector<T> out(rows.size() * std::size_t(x.cols));
-  for (std::size_t i = 0; i < rows.size(); ++i)
+  for (std::size_t i = 0; i < rows.size(); ++i) {
     std::copy_n(x.row(rows[i]), x.cols, out.data() + i * std::size_t(x.cols));
+    settle_pages(on);
+  }
   return out;
 }
 
 template <class T>
-std::vector<T> gather(cube_view<const T> x, std::span<const index_t> rows) {
+std::vector<T> gather(cpu on, cube_view<const T> x, std::span<const index_t> rows) {
   std::vector<T> out;
   out.reserve(std::size_t(x.members) * rows.size() * std::size_t(x.cols));
   for (index_t m = 0; m < x.members; ++m)
     for (const index_t row : rows) {
       const T* const begin = x.member(m).row(row);
       out.insert(out.end(), begin, begin + x.cols);
+      settle_pages(on);
     }
   return out;
 }
@@ -50,10 +55,10 @@ class gathered_outputs {
   std::tuple<std::vector<float>, std::vector<float16>, std::vector<bfloat16>> values_;
 
  public:
-  real_matrix rows_of(const real_matrix& x, std::span<const index_t> rows) {
+  real_matrix rows_of(cpu on, const real_matrix& x, std::span<const index_t> rows) {
     return std::visit(
         [&](auto m) -> real_matrix {
-          m.data = keep(gather(m, rows));
+          m.data = keep(gather(on, m, rows));
           m.rows = index_t(rows.size());
           m.stride = m.cols;
           return m;
@@ -61,10 +66,10 @@ class gathered_outputs {
         x);
   }
 
-  real_cube rows_of(const real_cube& x, std::span<const index_t> rows) {
+  real_cube rows_of(cpu on, const real_cube& x, std::span<const index_t> rows) {
     return std::visit(
         [&](auto c) -> real_cube {
-          c.data = keep(gather(c, rows));
+          c.data = keep(gather(on, c, rows));
           c.rows = index_t(rows.size());
           return c;
         },

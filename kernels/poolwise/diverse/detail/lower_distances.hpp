@@ -35,9 +35,12 @@ class distance_sweeper {
  public:
   distance_sweeper(cpu on, matrix_view<const float> points) : on_(on), points_(points) {}
 
-  /// distance[i] = min(distance[i], canonical squared distance of row i to each of the rows `centers`). A
-  /// negative distance[i] stays.
-  void lower(const std::vector<index_t>& centers, float* distance);
+  /// Of the rows begin, ..., end - 1: distance[i] = min(distance[i], canonical squared distance of row i to
+  /// each of the rows `centers`). A negative distance[i] stays.
+  void lower(const std::vector<index_t>& centers, index_t begin, index_t end, float* distance);
+  void lower(const std::vector<index_t>& centers, float* distance) {
+    lower(centers, 0, points_.rows, distance);
+  }
 
   /// As lower, for these rows i alone, each of which stands there once.
   void lower_some(const std::vector<index_t>& rows, const std::vector<index_t>& centers, float* distance);

@@ -62,8 +62,9 @@ class weight_pool {
   virtual index_t proposals_at_once() const { return most_proposals; }
 };
 
-/// k-means++ over `pool`. throws value_error where squared distances leave the range of fp32.
+/// k-means++ over `pool`, the same wherever `run` begins. throws value_error where squared distances leave the
+/// range of fp32.
 std::vector<candidate> stale_rejection(weight_pool& pool, const allowance& limit, std::uint64_t seed,
-                                       first_center first, batch_counts* counts = nullptr);
+                                       first_center first, batch_run* run = nullptr);
 
 }  // namespace poolwise

@@ -30,8 +30,10 @@ class gain_pool {
  public:
   virtual ~gain_pool() = default;
 
-  /// Lowers the gains of all rows by `latest`, the picks since the last sweep, in order; at first there are
-  /// none. `latest` and what `left` does not allow are left out from now on.
+  /// Lowers the gains of all rows by `latest`, the picks since the last sweep, in order, be they of `chain` or
+  /// of an earlier run; at first there are none. `latest` and what `left` does not allow are left out from now
+  /// on: what it has ruled out, and after a chain without picks, when `latest` is empty, all that is not
+  /// eligible.
   virtual void sweep(const std::vector<candidate>& latest, const remaining& left) = 0;
 
   /// The best `count` rows by their gains at the last sweep, best first; fewer if there are no more.
@@ -55,8 +57,7 @@ class gain_pool {
 /// Comes after every row.
 inline constexpr candidate no_rival{-1, -std::numeric_limits<float>::infinity()};
 
-/// The picks of plain greedy over `pool`, whatever the widths of its shortlists.
-std::vector<candidate> threshold_batches(gain_pool& pool, const allowance& limit,
-                                         batch_counts* counts = nullptr);
+/// The picks of plain greedy over `pool`, whatever the widths of its shortlists and wherever `run` begins.
+std::vector<candidate> threshold_batches(gain_pool& pool, const allowance& limit, batch_run* run = nullptr);
 
 }  // namespace poolwise

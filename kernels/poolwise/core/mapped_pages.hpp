@@ -1,0 +1,52 @@
+// Files larger than the memory that a process may take.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace poolwise {
+
+/// Mapped files whose pages are given back while passes go over their rows, so that a process stays under a
+/// ceiling.
+///
+/// What a pass has read of a mapped file counts as the process's memory until the system wants it back. With
+/// cpu{.pages = ...} every pass looks between two blocks of rows whether the process has come to the ceiling,
+/// and if so gives back all pages of these files. They stay in the system's cache while it has room, and come
+/// from there, or from the disk, where they are read again: nothing but time depends on it.
+///
+/// The ceiling is passed by what is read within a tenth of a millisecond, or in one block of rows: some MiB.
+class mapped_pages {
+ public:
+  /// ceiling: bytes that the process may have resident, code, stacks and arrays included.
+  explicit mapped_pages(std::size_t ceiling);
+  ~mapped_pages();
+  mapped_pages(const mapped_pages&) = delete;
+  mapped_pages& operator=(const mapped_pages&) = delete;
+
+  /// Part of a file that is mapped for reading alone. (Other memory would lose what it holds.)
+  void add(const void* begin, std::size_t bytes);
+
+  /// Gives the pages back if it is time. For any thread, between reads.
+  void settle() noexcept;
+
+ private:
+  struct range {
+    void* begin;
+    std::size_t bytes;
+  };
+  struct usage {
+    std::size_t resident, of_files;
+  };
+
+  usage measure() const noexcept;
+
+  std::size_t ceiling_, page_;
+  int status_;  // the descriptor of /proc/self/statm
+  std::vector<range> ranges_;
+  std::atomic<std::int64_t> next_look_{0};
+  std::atomic<std::size_t> kept_{0};  // of files, when pages were last given back: code for the most part
+};
+
+}  // namespace poolwise

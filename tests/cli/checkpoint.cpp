@@ -1,0 +1,105 @@
+// Selections that are killed, and go on.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <random>
+#include <thread>
+
+#include "run_command.hpp"
+
+namespace poolwise::test {
+namespace {
+
+constexpr index_t rows = 8'000, classes = 6, features = 24;
+
+std::vector<float> normals(index_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (float& v : values) v = normal(random);
+  return values;
+}
+
+struct pool_folder : scratch {
+  std::string logits = save(*this / "logits.npy", normals(rows* classes, 1), classes);
+  std::string embeddings = save(*this / "embeddings.npy", normals(rows* features, 2), features);
+
+  std::vector<std::string> select(const std::string& strategy, const std::string& picks) const {
+    return {"select",  "--logits", logits,    "--embeddings", embeddings, "--strategy",       strategy,
+            "--batch", picks,      "--apart", "0.1",          "--out",    *this / "picks.csv"};
+  }
+};
+
+std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+TEST(Checkpoint, KilledAtAnyMomentASelectionGoesOnToTheSameBatch) {
+  const pool_folder pool;
+  std::mt19937 random(3);
+  for (const char* strategy : {"kcenter", "badge"}) {
+    SCOPED_TRACE(strategy);
+    const auto plain = pool.select(strategy, "800");
+    const auto start_time = std::chrono::steady_clock::now();
+    ASSERT_EQ(run(plain).code, 0);
+    const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start_time;
+    const std::string expected = contents(pool / "picks.csv");
+    std::filesystem::remove(pool / "picks.csv");
+
+    const auto kept = with(plain, {"--checkpoint", pool / "state"});
+    int killed = 0, resumed = 0, ended = 0;
+    for (int i = 0; i < 20; ++i) {
+      const pid_t child = start(pool, kept);
+      std::this_thread::sleep_for(whole * std::uniform_real_distribution<>(0, 0.9)(random));
+      kill(child, SIGKILL);
+      const outcome result = finish(pool, child);
+      killed += result.code == 128 + SIGKILL;
+      resumed += result.err.find("going on from") != std::string::npos;
+      if (result.code != 0) continue;
+      ++ended;
+      EXPECT_EQ(contents(pool / "picks.csv"), expected);
+      EXPECT_FALSE(std::filesystem::exists(pool / "state"));
+    }
+    EXPECT_GT(killed, 0);
+    EXPECT_EQ(killed + ended, 20);
+    const outcome last = run(kept);
+    ASSERT_EQ(last.code, 0) << last.err;
+    EXPECT_EQ(contents(pool / "picks.csv"), expected);
+    EXPECT_FALSE(std::filesystem::exists(pool / "state"));
+    EXPECT_GT(resumed + int(last.err.find("going on from") != std::string::npos), 0);
+  }
+}
+
+TEST(Checkpoint, OfAnotherSelectionIsRefused) {
+  const pool_folder pool;
+  const auto kept = with(pool.select("badge", "800"), {"--checkpoint", pool / "state"});
+  // A state is there as soon as the command is killed late enough.
+  for (int wait_ms = 50; !std::filesystem::exists(pool / "state") && wait_ms < 10'000; wait_ms += 50) {
+    const pid_t child = start(pool, kept);
+    for (int waited = 0; waited < wait_ms && !std::filesystem::exists(pool / "state"); ++waited) usleep(1000);
+    kill(child, SIGKILL);
+    finish(pool, child);
+  }
+  ASSERT_TRUE(std::filesystem::exists(pool / "state"));
+  const outcome other = run(with(kept, {"--seed", "1"}));
+  EXPECT_EQ(other.code, 6);
+  EXPECT_NE(other.err.find("state is of another selection"), std::string::npos) << other.err;
+  EXPECT_TRUE(std::filesystem::exists(pool / "state"));
+  write_text(pool / "state", "nonsense");
+  const outcome damaged = run(kept);
+  EXPECT_EQ(damaged.code, 6);
+  EXPECT_NE(damaged.err.find("state is not a checkpoint"), std::string::npos) << damaged.err;
+}
+
+TEST(Checkpoint, LeavesNothingBehindAndNothingIsKeptOfATopK) {
+  const pool_folder pool;
+  for (const char* strategy : {"margin", "margin/10x/badge"}) {
+    const outcome result = run(with(pool.select(strategy, "20"), {"--checkpoint", pool / "state"}));
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(pool.files().size(), 3u);  // two inputs and the picks
+  }
+}
+
+}  // namespace
+}  // namespace poolwise::test

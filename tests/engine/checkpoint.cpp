@@ -1,0 +1,168 @@
+// Selections that go on from a file: what tells them apart, and what is refused.
+#include "poolwise/query/checkpoint.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "poolwise/core/error.hpp"
+#include "reference/errors.hpp"
+#include "reference/scratch.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr index_t rows = 300, classes = 3, features = 5;
+
+struct query {
+  std::vector<float> logits, embeddings, committee;
+  std::vector<std::int64_t> cost;
+  std::vector<index_t> group, quota{200, 200}, labelled{1, 2}, excluded{3};
+  pool_inputs pool;
+  selection_request request;
+
+  query() {
+    for (index_t i = 0; i < rows * classes; ++i) logits.push_back(float(i * i % 17) / 3);
+    for (index_t i = 0; i < rows * features; ++i) embeddings.push_back(float(i * i % 101));
+    for (index_t i = 0; i < 2 * rows * classes; ++i) committee.push_back(float(i * i % 13) / 2);
+    for (index_t i = 0; i < rows; ++i) cost.push_back(1 + i % 3), group.push_back(i % 2);
+    request.what = parse_strategy("kcenter");
+    request.limit.picks = 40;
+    request.limit.budget = 500;
+  }
+
+  std::uint64_t fingerprint(const where& on = cpu{}) {
+    pool.rows = rows;
+    pool.model = matrix_view<const float>{logits.data(), rows, classes};
+    pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+    pool.committee = cube_view<const float>{committee.data(), 2, rows, classes};
+    request.labelled = labelled;
+    request.excluded = excluded;
+    request.limit.cost = {cost.data(), rows};
+    request.limit.group = {group.data(), rows};
+    request.limit.quota = {quota.data(), 2};
+    return poolwise::fingerprint(on, pool, request);
+  }
+};
+
+TEST(Fingerprint, IsTheSameOnAnyThreadsAndOfRowsWhereverTheyLie) {
+  query q;
+  const std::uint64_t one = q.fingerprint(cpu{1});
+  for (const int threads : {2, 5}) EXPECT_EQ(q.fingerprint(cpu{threads}), one);
+  std::vector<float> wide;
+  for (index_t i = 0; i < rows; ++i) {
+    wide.insert(wide.end(), q.embeddings.begin() + i * features, q.embeddings.begin() + (i + 1) * features);
+    wide.push_back(-1);
+  }
+  q.pool.embeddings = matrix_view<const float>{wide.data(), rows, features, features + 1};
+  EXPECT_EQ(fingerprint(cpu{}, q.pool, q.request), one);
+}
+
+TEST(Fingerprint, ChangesWithEverythingThatThePicksDependOn) {
+  const std::vector<std::function<void(query&)>> changes = {
+      [](query& q) { q.logits[7] += 1; },
+      [](query& q) { q.logits.back() = -q.logits.back() - 1; },
+      [](query& q) { q.embeddings[rows * features - 1] += 1; },
+      [](query& q) { std::swap(q.embeddings[0], q.embeddings[8]); },
+      [](query& q) { q.committee[0] += 1; },
+      [](query& q) { q.cost[4] += 1; },
+      [](query& q) { q.group[4] ^= 1; },
+      [](query& q) { q.quota[1] -= 1; },
+      [](query& q) { q.labelled[0] = 0; },
+      [](query& q) {
+        q.labelled = {1}, q.excluded = {2, 3};
+      },
+      [](query& q) { q.request.seed = 1; },
+      [](query& q) { q.request.round = 1; },
+      [](query& q) { q.request.limit.picks = 41; },
+      [](query& q) { q.request.limit.budget = 501; },
+      [](query& q) { q.request.apart = 0.0f; },
+      [](query& q) { q.request.invalid = on_invalid::skip; },
+      [](query& q) { q.request.what = parse_strategy("margin/10x/kcenter"); },
+      [](query& q) { q.pool.model_kind = outputs::probabilities; },
+  };
+  query unchanged;
+  std::set<std::uint64_t> seen = {unchanged.fingerprint()};
+  EXPECT_TRUE(seen.insert(unchanged.fingerprint(offload{})).second);
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    query q;
+    changes[i](q);
+    EXPECT_TRUE(seen.insert(q.fingerprint()).second) << "change " << i;
+  }
+}
+
+TEST(Checkpoint, GivesBackWhatWasWritten) {
+  const reference::scratch_folder folder;
+  const checkpoint saved(folder.path() / "picks", 7);
+  EXPECT_EQ(saved.read(), std::nullopt);
+  const batch_state state{{{4, std::numeric_limits<float>::infinity()}, {0, 0.25f}}, 9};
+  saved.write(batch_state{});
+  EXPECT_EQ(saved.read(), batch_state{});
+  saved.write(state);
+  EXPECT_EQ(saved.read(), state);
+  EXPECT_EQ(checkpoint(folder.path() / "picks", 7).read(), state);
+  saved.remove();
+  EXPECT_EQ(saved.read(), std::nullopt);
+  saved.remove();
+}
+
+TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
+  const reference::scratch_folder folder;
+  const auto file = folder.path() / "picks";
+  const checkpoint saved(file, 7);
+  saved.write({{{4, 1.0f}, {0, 0.25f}}, 9});
+  reference::expect_refused<value_error>([&] { checkpoint(file, 8).read(); }, "is of another selection");
+
+  const std::string good = reference::read_file(file);
+  for (std::size_t at = 8; at < good.size(); ++at) {
+    std::string bad = good;
+    bad[at] = char(bad[at] ^ 4);
+    reference::write_file(file, bad);
+    reference::expect_refused<format_error>([&] { saved.read(); }, "is damaged; remove it");
+  }
+  for (const std::size_t size : {good.size() - 1, good.size() - 16}) {
+    reference::write_file(file, good.substr(0, size));
+    reference::expect_refused<format_error>([&] { saved.read(); }, "is damaged");
+  }
+  reference::write_file(file, "row,score\n1,2\n");
+  reference::expect_refused<format_error>([&] { saved.read(); }, "is not a checkpoint");
+  reference::write_file(file, "");
+  reference::expect_refused<format_error>([&] { saved.read(); }, "is not a checkpoint");
+  std::string later = good;
+  later[7] = 2;
+  reference::write_file(file, later);
+  reference::expect_refused<format_error>([&] { saved.read(); }, "has version 2");
+}
+
+// Every state that a selection passes through is one that it goes on from to the same batch.
+TEST(Checkpoint, SelectGoesOnFromAnyState) {
+  for (const char* name : {"kcenter", "badge", "margin/200/kcenter", "entropy/5x/badge"}) {
+    SCOPED_TRACE(name);
+    query q;
+    q.fingerprint();
+    q.request.what = parse_strategy(name);
+    q.request.apart = 0.5f;
+    std::vector<batch_state> states;
+    batch_run run{.advanced = [&](const batch_state& state) { states.push_back(state); }};
+    q.request.run = &run;
+    const batch expected = select(cpu{2}, q.pool, q.request);
+    ASSERT_FALSE(states.empty());
+    for (const batch_state& state : states) {
+      batch_run resumed{.begin = state};
+      q.request.run = &resumed;
+      const batch got = select(cpu{1}, q.pool, q.request);
+      ASSERT_EQ(got.picks.size(), expected.picks.size());
+      for (std::size_t i = 0; i < got.picks.size(); ++i) {
+        EXPECT_EQ(got.picks[i].row, expected.picks[i].row);
+        EXPECT_EQ(got.picks[i].score, expected.picks[i].score);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace poolwise
