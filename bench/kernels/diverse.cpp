@@ -18,7 +18,9 @@
 
 #include "huge_array.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/dpp.hpp"
 #include "poolwise/pool/idx.hpp"
 
 extern "C" void sgemv_(const char* trans, const int* rows, const int* cols, const float* alpha, const float* a,
@@ -106,6 +108,40 @@ double gemv_kcenter_seconds(const pool& x) {
     latest = std::max_element(nearest.begin(), nearest.end()) - nearest.begin();
   }
   return seconds_since(start) / plain_picks;
+}
+
+/// Of one pick by sgemv, on average over `picks`, of which the first and the last are timed: pick t costs a
+/// product with the first t columns of the factor, each of which lies in one piece.
+double gemv_dpp_seconds(const pool& x, index_t picks) {
+  const auto norms = norms_of(x);
+  const float scale = -0.5f / float(x.cols), one = 1, zero = 0;
+  const int rows = int(x.rows), unit = 1;
+  std::vector<float> products(norms), explained(norms), variance(norms.size(), 1.0f);
+  pool factor = normal_pool(picks, x.rows);
+  index_t latest = 0;
+  double seconds = 0;
+  const auto step = [&](index_t t) {
+    const auto start = std::chrono::steady_clock::now();
+    products_with(x, x.row(latest), products);
+    std::vector<float> of_latest;
+    for (index_t s = 0; s < t; ++s) of_latest.push_back(factor.row(s)[latest]);
+    const int columns = int(t);
+    sgemv_("N", &rows, &columns, &one, factor.values.get(), &rows, of_latest.data(), &unit, &zero,
+           explained.data(), &unit);
+    const float inverse = 1 / std::sqrt(std::max(variance[std::size_t(latest)], 1e-3f));
+    float* const column = factor.row(t).data;
+#pragma omp parallel for simd
+    for (std::size_t i = 0; i < norms.size(); ++i) {
+      const float similar = std::exp(scale * (norms[i] + norms[std::size_t(latest)] - 2 * products[i]));
+      column[i] = (similar - explained[i]) * inverse;
+      variance[i] = std::max(0.0f, variance[i] - column[i] * column[i]);
+    }
+    latest = std::max_element(variance.begin(), variance.end()) - variance.begin();
+    seconds += seconds_since(start);
+  };
+  for (index_t t = 1; t <= plain_picks / 2; ++t) step(t);
+  for (index_t t = picks - plain_picks / 2; t < picks; ++t) step(t);
+  return seconds / plain_picks;
 }
 
 #if defined(__x86_64__)
@@ -231,6 +267,62 @@ BENCHMARK(kcenter_normal)
     ->Args({1'000'000, 128, 1'000})
     ->Args({1'000'000, 128, 10'000})
     ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+void run_dpp(benchmark::State& state, const pool& x, index_t picks) {
+  const double gemv = gemv_dpp_seconds(x, picks);
+  const double seconds = run(
+      state, bytes_of(x), [&](batch_run& counts) { return dpp(cpu{}, x, {.picks = picks}, {}, {}, &counts); });
+  state.counters["gemv"] = gemv * double(picks) / seconds;
+}
+
+void dpp_normal(benchmark::State& state) {
+  run_dpp(state, normal_pool(state.range(0), state.range(1)), state.range(2));
+}
+void dpp_fashion_features(benchmark::State& state) { run_dpp(state, fashion_features(512), state.range(0)); }
+BENCHMARK(dpp_normal)
+    ->ArgNames({"rows", "cols", "picks"})
+    ->Args({60'000, 64, 500})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(dpp_fashion_features)->Arg(500)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+/// Logits of a committee whose members agree on some rows and not on others.
+bench::huge_array<float> committee_logits(index_t members, index_t rows, index_t classes) {
+  auto x = bench::make_huge<float>(std::size_t(members * rows * classes));
+  parallel_blocks(cpu{}, rows, 1024, [&](index_t block, index_t begin, index_t end) {
+    std::mt19937 next(unsigned(block) + 11);
+    std::normal_distribution<float> normal;
+    for (index_t i = begin; i < end; ++i) {
+      const float apart = std::exp(0.5f * normal(next) - 1);
+      for (index_t c = 0; c < classes; ++c) {
+        const float centre = 2 * normal(next);
+        for (index_t e = 0; e < members; ++e)
+          x[std::size_t((e * rows + i) * classes + c)] = centre + apart * normal(next);
+      }
+    }
+  });
+  return x;
+}
+
+void batch_bald_normal(benchmark::State& state) {
+  const index_t members = state.range(0), rows = state.range(1), classes = state.range(2),
+                count = state.range(3);
+  const auto logits = committee_logits(members, rows, classes);
+  const cube_view<const float> x{logits.get(), members, rows, classes};
+  batch_run last;
+  run(state, members * rows * classes * index_t(sizeof(float)), [&](batch_run& counts) {
+    auto picks = batch_bald(cpu{}, x, outputs::logits, {.picks = count}, {}, &counts);
+    last = counts;
+    return picks;
+  });
+  state.counters["exact"] = double(last.exact);
+  state.counters["gains/pick"] = double(last.gains - rows * (1 + last.sweeps)) / double(count - 1);
+}
+BENCHMARK(batch_bald_normal)
+    ->ArgNames({"members", "rows", "classes", "picks"})
+    ->Args({10, 100'000, 10, 5})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 

@@ -75,11 +75,16 @@ const char* const every_strategy[] = {"random",
                                       "mean_std",
                                       "kcenter",
                                       "badge",
+                                      "weighted_kcenter",
+                                      "dpp",
+                                      "batchbald",
                                       "facility_location",
                                       "probcover",
                                       "graph_cut",
                                       "typiclust",
                                       "margin/50/kcenter",
+                                      "margin/50/dpp",
+                                      "bald/3x/weighted_kcenter",
                                       "bald/3x/badge",
                                       "entropy/100/badge",
                                       "random/10x/kcenter",
@@ -270,6 +275,41 @@ TEST(Select, KeepingEverythingIsNoRestriction) {
               rows_of(select(cpu{}, pool.inputs, ask(name, 30))));
 }
 
+TEST(Select, ScoresWeighDppAndWeightedKcenter) {
+  pool_fixture pool(1, 40);
+  // Without a score both go by the embeddings alone; a row that no score speaks for comes last.
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("weighted_kcenter", 9))),
+            rows_of(select(cpu{}, pool.inputs, ask("kcenter", 9))));
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("random/40/dpp", 9))),
+            rows_of(select(cpu{}, pool.inputs, ask("dpp", 9))));
+  for (index_t e = 1; e < members; ++e)  // row 11: the members agree
+    for (index_t c = 0; c < classes; ++c)
+      pool.committee[std::size_t((e * 40 + 11) * classes + c)] = pool.committee[std::size_t(11 * classes + c)];
+  for (const char* name : {"variation_ratio/40/dpp", "variation_ratio/40/weighted_kcenter"}) {
+    const batch all = select(cpu{}, pool.inputs, ask(name, 40));
+    const auto worthless =
+        std::find_if(all.picks.begin(), all.picks.end(), [](const pick& p) { return p.row == 11; });
+    EXPECT_EQ(worthless->score, 0) << name;
+    EXPECT_NE(all.picks[0].reason.find("among the 40 rows of highest variation_ratio"), std::string::npos);
+  }
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("bald/40/dpp", 1))),
+            rows_of(select(cpu{}, pool.inputs, ask("bald", 1))));
+  EXPECT_NE(refusal(pool.inputs, ask("energy/20/dpp", 3)).find("select: dpp multiplies by the score of a row"),
+            std::string::npos);
+  EXPECT_NE(refusal(pool.inputs, ask("energy/20/weighted_kcenter", 3)).find("never negative, such as margin"),
+            std::string::npos);
+}
+
+TEST(Select, BatchBaldBeginsWithBaldAndSaysWhatIsEstimated) {
+  const pool_fixture pool(1, 30);
+  const auto bald = rows_of(select(cpu{}, pool.inputs, ask("bald", 1)));
+  const batch b = select(cpu{}, pool.inputs, ask("batchbald", 12));
+  EXPECT_EQ(b.picks[0].row, bald[0]);
+  // 5^8 configurations are counted, 5^9 are not.
+  for (std::size_t p = 0; p < 12; ++p)
+    EXPECT_EQ(b.picks[p].reason.find("estimated") != std::string::npos, p >= 8) << p;
+}
+
 TEST(Select, KcenterStartsFarthestFromTheLabelled) {
   pool_fixture pool(1, 6);
   // Points on a line at 0, 1, 2, 10, 11, 30 in the first feature.
@@ -387,6 +427,15 @@ TEST(Select, InvalidEmbeddingsAndCommittees) {
   const std::string message = refusal(other.inputs, ask("bald", 5));
   EXPECT_NE(message.find("row 9 holds"), std::string::npos) << message;
   EXPECT_NE(message.find("member 1"), std::string::npos) << message;
+  // Whatever ranks, the diversity sees valid rows only.
+  for (const char* name : {"batchbald", "margin/50/batchbald"}) {
+    EXPECT_NE(refusal(other.inputs, ask(name, 5)).find("row 9 holds"), std::string::npos) << name;
+    auto request = ask(name, 5);
+    request.invalid = on_invalid::skip;
+    EXPECT_EQ(select(cpu{}, other.inputs, request).skipped_rows, 1) << name;
+  }
+  other.logits[8 * classes] = std::nanf("");
+  EXPECT_NE(refusal(other.inputs, ask("bald/50/badge", 5)).find("row 8 holds"), std::string::npos);
 }
 
 TEST(Select, ProbabilitiesMustSumToOne) {
@@ -409,7 +458,8 @@ TEST(Select, WrongUses) {
   EXPECT_EQ(refusal(bare, ask("random", 3)), "");
   EXPECT_NE(refusal(bare, ask("entropy", 3)).find("needs model outputs"), std::string::npos);
   EXPECT_NE(refusal(bare, ask("bald", 3)).find("needs committee outputs"), std::string::npos);
-  for (const char* name : {"kcenter", "facility_location", "probcover", "graph_cut", "typiclust"})
+  EXPECT_NE(refusal(bare, ask("batchbald", 3)).find("needs committee outputs"), std::string::npos);
+  for (const char* name : {"kcenter", "dpp", "facility_location", "probcover", "graph_cut", "typiclust"})
     EXPECT_NE(refusal(bare, ask(name, 3)).find("needs embeddings"), std::string::npos);
 
   EXPECT_NE(refusal(pool.inputs, ask("entropy", 501)).find("a batch of 501 was asked of 500"),

@@ -16,7 +16,7 @@ KERNELS = {
     "committee": ["core", "score"],
     "topk": ["core", "score"],
     "distance": ["core"],
-    "diverse": ["core", "distance", "topk"],
+    "diverse": ["core", "score", "committee", "distance", "topk"],
 }
 # In the order in which the data flows: each may include the kernels, itself and those before it.
 ENGINE = ["pool", "learn", "schedule", "query", "ledger", "annotate", "metrics", "report", "loop"]
@@ -91,7 +91,8 @@ PLANTED = [
     ("kernels/poolwise/committee/a.cpp", '"poolwise/score/score.hpp"', True),
     ("kernels/poolwise/topk/a.cpp", '"poolwise/committee/committee.hpp"', False),
     ("kernels/poolwise/diverse/a.cpp", '"poolwise/distance/distance.hpp"', True),
-    ("kernels/poolwise/diverse/a.cpp", '<poolwise/score/score.hpp>', False),
+    ("kernels/poolwise/diverse/a.cpp", '<poolwise/score/score.hpp>', True),
+    ("kernels/poolwise/distance/a.cpp", '<poolwise/score/score.hpp>', False),
     ("kernels/poolwise/distance/a.cpp", '"poolwise/diverse/diverse.hpp"', False),
     ("kernels/poolwise/topk/a.cpp", '"../query/query.hpp"', True),  # no such file: a header from elsewhere
     ("kernels/poolwise/topk/a.cpp", '"../distance/distance.hpp"', False),

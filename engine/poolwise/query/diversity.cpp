@@ -8,8 +8,10 @@
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/distance/neighbours.hpp"
 #include "poolwise/distance/similarity.hpp"
+#include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/diverse/coverage.hpp"
 #include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/dpp.hpp"
 #include "poolwise/diverse/typiclust.hpp"
 #include "poolwise/query/detail/gather.hpp"
 
@@ -22,27 +24,82 @@ cpu host_of(const where& on) {
   return host != nullptr ? *host : cpu{};
 }
 
-std::vector<candidate> pick_kcenter(const diversity_problem& problem) {
+std::vector<diverse_pick> because(const char* reason, const std::vector<candidate>& picks) {
+  std::vector<diverse_pick> reasoned;
+  for (const candidate& c : picks) reasoned.push_back({c, reason});
+  return reasoned;
+}
+
+// The scores by which the candidates were kept, as factors of their gains.
+vector_view<const float> worth_of(const diversity_problem& problem, const char* name) {
+  for (const float score : problem.scores)
+    if (score < 0)
+      throw value_error("select: " + std::string(name) + " multiplies by the score of a row, and got " +
+                        std::to_string(score) + "; rank by one that is never negative, such as margin");
+  return problem.scores;
+}
+
+std::vector<candidate> farthest(const diversity_problem& problem, vector_view<const float> weights) {
   std::vector<float> covered;
   if (problem.labelled.rows > 0) {
     covered.resize(std::size_t(problem.rows));
     nearest(problem.on, problem.embeddings, problem.labelled, {covered.data(), problem.rows});
   }
-  return kcenter(problem.on, problem.embeddings, problem.limit, {covered.data(), index_t(covered.size())}, {},
-                 problem.run);
+  return kcenter(problem.on, problem.embeddings, problem.limit, {covered.data(), index_t(covered.size())},
+                 weights, problem.run);
 }
 
-std::uint64_t kcenter_bytes(const diversity_size& size) { return size.rows * (4 + 4 + 1); }
+std::vector<diverse_pick> pick_kcenter(const diversity_problem& problem) {
+  return because("farthest from labelled and picked rows", farthest(problem, {}));
+}
 
-std::vector<candidate> pick_badge(const diversity_problem& problem) {
+std::vector<diverse_pick> pick_weighted_kcenter(const diversity_problem& problem) {
+  return because("largest score times distance from labelled and picked rows",
+                 farthest(problem, worth_of(problem, "weighted_kcenter")));
+}
+
+std::uint64_t kcenter_bytes(const diversity_size& size) { return size.rows * (4 + 4 + 4 + 1); }
+
+std::vector<diverse_pick> pick_badge(const diversity_problem& problem) {
   const index_t classes = cols_of(*problem.model);
   std::vector<float> a(std::size_t(problem.rows * classes));
   output_gradient(problem.on, *problem.model, problem.model_kind, {a.data(), problem.rows, classes});
   const factored_rows gradient{{a.data(), problem.rows, classes}, problem.embeddings, /*bias=*/true};
-  return kmeans_pp(problem.on, gradient, problem.limit, problem.seed, first_center::largest_norm, problem.run);
+  return because(
+      "drawn by squared gradient distance",
+      kmeans_pp(problem.on, gradient, problem.limit, problem.seed, first_center::largest_norm, problem.run));
 }
 
 std::uint64_t badge_bytes(const diversity_size& size) { return size.rows * (size.classes * 4 + 4 + 8 + 1); }
+
+std::vector<diverse_pick> pick_dpp(const diversity_problem& problem) {
+  return because("largest variance left by the picks",
+                 dpp(problem.on, problem.embeddings, problem.limit, worth_of(problem, "dpp"), {}, problem.run));
+}
+
+// The factor, in blocks of 16 columns, of all rows; of the picks; and of the rows of a shortlist.
+std::uint64_t dpp_bytes(const diversity_size& size) {
+  const std::uint64_t columns = size.picks / 16 * 16 + 16;
+  return 4 * columns * (size.rows + size.picks + std::min<std::uint64_t>(size.rows, 4096)) +
+         size.rows * (4 + 8 + 4);
+}
+
+std::vector<diverse_pick> pick_batchbald(const diversity_problem& problem) {
+  batch_run alone;
+  batch_run& run = problem.run != nullptr ? *problem.run : alone;
+  auto picks = because("most informative beside the labels of the picks",
+                       batch_bald(problem.on, *problem.committee, problem.committee_kind, problem.limit,
+                                  {.seed = problem.seed}, &run));
+  for (std::size_t p = std::size_t(run.exact); p < picks.size(); ++p)
+    picks[p].reason = "most informative beside the labels of the picks, estimated from a sample of these";
+  return picks;
+}
+
+std::uint64_t batchbald_bytes(const diversity_size& size) {
+  const auto most = std::uint64_t(joint_configurations{}.most);
+  return 16 * (size.members + 1) * std::max<std::uint64_t>(8, most / std::max<std::uint64_t>(1, size.classes)) +
+         size.rows * 110;
+}
 
 /// What a graph is made of: the candidates that may be picked, then the labelled rows, which count as picked.
 class graph_rows {
@@ -98,21 +155,23 @@ std::uint64_t graph_rows_bytes(const diversity_size& size) {
 // Most of a row's similarity is to its nearest; the picks change little beyond.
 constexpr index_t graph_neighbours = 32;
 
-std::vector<candidate> pick_facility_location(const diversity_problem& problem) {
+std::vector<diverse_pick> pick_facility_location(const diversity_problem& problem) {
   const graph_rows rows(problem);
   const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
-  return rows.candidates(
-      facility_location(host_of(problem.on), graph, rows.limit(), rows.labelled(), {}, problem.run));
+  return because("most like rows that nothing labelled or picked is like",
+                 rows.candidates(facility_location(host_of(problem.on), graph, rows.limit(), rows.labelled(),
+                                                   {}, problem.run)));
 }
 
 // The monotone graph cut nearest to what libraries take, 1/lambda = 0.4.
 constexpr double cut_lambda = 2.5;
 
-std::vector<candidate> pick_graph_cut(const diversity_problem& problem) {
+std::vector<diverse_pick> pick_graph_cut(const diversity_problem& problem) {
   const graph_rows rows(problem);
   const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
-  return rows.candidates(
-      graph_cut(host_of(problem.on), graph, cut_lambda, rows.limit(), rows.labelled(), problem.run));
+  return because("like many rows, unlike those labelled or picked",
+                 rows.candidates(graph_cut(host_of(problem.on), graph, cut_lambda, rows.limit(),
+                                           rows.labelled(), problem.run)));
 }
 
 std::uint64_t knn_graph_bytes(const diversity_size& size) {
@@ -139,10 +198,11 @@ std::vector<index_t> clusters_of(const diversity_problem& problem, const graph_r
   return cluster;
 }
 
-std::vector<candidate> pick_typiclust(const diversity_problem& problem) {
+std::vector<diverse_pick> pick_typiclust(const diversity_problem& problem) {
   const graph_rows rows(problem);
-  return rows.candidates(
-      typiclust(problem.on, rows.points(), rows.limit(), rows.labelled(), {.seed = problem.seed}));
+  return because("typical of a cluster with few labels",
+                 rows.candidates(typiclust(problem.on, rows.points(), rows.limit(), rows.labelled(),
+                                           {.seed = problem.seed})));
 }
 
 std::uint64_t typiclust_bytes(const diversity_size& size) {
@@ -152,7 +212,7 @@ std::uint64_t typiclust_bytes(const diversity_size& size) {
          4 * std::uint64_t(options.most_clusters) * size.features * sizeof(float);
 }
 
-std::vector<candidate> pick_probcover(const diversity_problem& problem) {
+std::vector<diverse_pick> pick_probcover(const diversity_problem& problem) {
   if (problem.limit.picks == 0) return {};
   const graph_rows rows(problem);
   const std::vector<index_t> cluster = clusters_of(problem, rows);
@@ -168,7 +228,9 @@ std::vector<candidate> pick_probcover(const diversity_problem& problem) {
     radius_d2 /= 2;
     graph = radius_graph(host, rows.points(), radius_d2, most_pairs_a_row * rows.count());
   }
-  return rows.candidates(facility_location(host, *graph, rows.limit(), rows.labelled(), {}, problem.run));
+  return because(
+      "near most rows that nothing labelled or picked is near",
+      rows.candidates(facility_location(host, *graph, rows.limit(), rows.labelled(), {}, problem.run)));
 }
 
 std::uint64_t ball_graph_bytes(const diversity_size& size) {
@@ -187,8 +249,17 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = false,
-     .reason = "farthest from labelled and picked rows",
      .pick = pick_kcenter,
+     .bytes = kcenter_bytes},
+    {.name = "weighted_kcenter",
+     .formula = "score * squared distance as of kcenter",
+     .source = "Sener & Savarese 2018",
+     .needs_outputs = false,
+     .needs_committee = false,
+     .needs_embeddings = true,
+     .begins_with_labelled = true,
+     .compares_all_pairs = false,
+     .pick = pick_weighted_kcenter,
      .bytes = kcenter_bytes},
     {.name = "badge",
      .formula = "k-means++ on (p - onehot) (x) [h; 1]",
@@ -198,9 +269,28 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = false,
      .compares_all_pairs = false,
-     .reason = "drawn by squared gradient distance",
      .pick = pick_badge,
      .bytes = badge_bytes},
+    {.name = "dpp",
+     .formula = "det of score_i exp(-d_ij^2 / 2 s^2) score_j",
+     .source = "Kulesza & Taskar 2012; Chen et al. 2018",
+     .needs_outputs = false,
+     .needs_committee = false,
+     .needs_embeddings = true,
+     .begins_with_labelled = false,
+     .compares_all_pairs = false,
+     .pick = pick_dpp,
+     .bytes = dpp_bytes},
+    {.name = "batchbald",
+     .formula = "I(labels of the batch; member)",
+     .source = "Kirsch et al. 2019",
+     .needs_outputs = false,
+     .needs_committee = true,
+     .needs_embeddings = false,
+     .begins_with_labelled = false,
+     .compares_all_pairs = false,
+     .pick = pick_batchbald,
+     .bytes = batchbald_bytes},
     {.name = "facility_location",
      .formula = "max sum_i max_{picked or labelled j} s_ij; s = 1 / (1 + d^2 / h), 0 beyond the 32 nearest",
      .source = "Cornuejols et al. 1977; Nemhauser et al. 1978",
@@ -209,7 +299,6 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = true,
-     .reason = "most like rows that nothing labelled or picked is like",
      .pick = pick_facility_location,
      .bytes = knn_graph_bytes},
     {.name = "probcover",
@@ -220,7 +309,6 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = true,
-     .reason = "near most rows that nothing labelled or picked is near",
      .pick = pick_probcover,
      .bytes = ball_graph_bytes},
     {.name = "graph_cut",
@@ -231,7 +319,6 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = true,
-     .reason = "like many rows, unlike those labelled or picked",
      .pick = pick_graph_cut,
      .bytes = knn_graph_bytes},
     {.name = "typiclust",
@@ -242,7 +329,6 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = true,
-     .reason = "typical of a cluster with few labels",
      .pick = pick_typiclust,
      .bytes = typiclust_bytes},
 };

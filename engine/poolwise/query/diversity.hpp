@@ -26,7 +26,8 @@ struct diversity_problem {
   outputs committee_kind = outputs::logits;
   matrix_view<const float> embeddings;  ///< [rows, features], finite
   matrix_view<const float> labelled;    ///< [labelled, features], finite: what has a label already
-  vector_view<const float> scores;      ///< [rows], by which the candidates were kept; empty: they are all rows
+  /// [rows], by which the candidates were kept; empty: they are all rows, or a random sample of them
+  vector_view<const float> scores;
   allowance limit;
   std::uint64_t seed = 0;    ///< of this query alone
   batch_run* run = nullptr;  ///< as selection_request has it
@@ -37,6 +38,12 @@ struct diversity_size {
   std::uint64_t rows = 0, features = 0, classes = 0, members = 0, picks = 0, labelled = 0;
 };
 
+/// A candidate and why it was picked, for people.
+struct diverse_pick {
+  candidate picked;
+  const char* reason;
+};
+
 struct diversity {
   const char* name;
   const char* formula;
@@ -44,10 +51,9 @@ struct diversity {
   bool needs_outputs, needs_committee, needs_embeddings;
   bool begins_with_labelled;  ///< whether `labelled` counts as picked
   bool compares_all_pairs;    ///< whether its time grows with rows^2, not with rows and picks
-  const char* reason;         ///< why a row was picked, for people
 
   /// Picks in order, rows counting from the first candidate.
-  std::vector<candidate> (*pick)(const diversity_problem& problem);
+  std::vector<diverse_pick> (*pick)(const diversity_problem& problem);
   /// An upper bound on what `pick` allocates, beside what grows with the picks alone.
   std::uint64_t (*bytes)(const diversity_size& size);
 };

@@ -105,19 +105,39 @@ bool needs_embeddings(const selection_request& request) {
   return request.what.needs_embeddings() || request.apart;
 }
 
-// Marks the rows that the request cannot judge: no score, or no place among the embeddings.
+// Marks the rows that the request cannot judge: no distribution among its outputs, or no place among the
+// embeddings. What ranked the rows has `scores`; what only the diversity needs is scored for that alone.
 std::vector<std::uint8_t> invalid_rows(const where& on, const pool_inputs& pool,
                                        const selection_request& request, const std::vector<float>& scores) {
+  const strategy& what = request.what;
   std::vector<std::uint8_t> invalid(static_cast<std::size_t>(pool.rows), 0);
-  const index_t cols = needs_embeddings(request) ? pool.embeddings->cols : 0;
-  const index_t block = std::clamp<index_t>((index_t{1} << 17) / std::max<index_t>(cols, 1), 16, row_block);
-  parallel_blocks(host_of(on), pool.rows, block, [&](index_t, index_t begin, index_t end) {
-    for (index_t i = begin; i < end; ++i) {
-      const bool unscored = !scores.empty() && std::isnan(scores[std::size_t(i)]);
-      const bool nowhere = cols > 0 && !finite(pool.embeddings->row(i), cols);
-      invalid[std::size_t(i)] = unscored || nowhere;
-    }
-  });
+  const auto mark = [&](index_t block, auto&& is_invalid) {
+    parallel_blocks(host_of(on), pool.rows, block, [&](index_t, index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i) invalid[std::size_t(i)] |= std::uint8_t(is_invalid(i));
+    });
+  };
+  const auto mark_unscored = [&](const std::vector<float>& of) {
+    mark(row_block, [&](index_t i) { return std::isnan(of[std::size_t(i)]); });
+  };
+  if (!scores.empty()) mark_unscored(scores);
+  std::vector<float> fresh;
+  if (what.needs_outputs() && !std::holds_alternative<acquisition>(what.rank_by)) {
+    fresh.resize(std::size_t(pool.rows));
+    score(on, *pool.model, pool.model_kind, acquisition::least_confidence,
+          vector_view<float>{fresh.data(), pool.rows});
+    mark_unscored(fresh);
+  }
+  if (what.needs_committee() && !std::holds_alternative<disagreement>(what.rank_by)) {
+    fresh.resize(std::size_t(pool.rows));
+    const disagreement bald[] = {disagreement::bald};
+    score_committee(on, *pool.committee, pool.committee_kind, bald, {fresh.data(), pool.rows, 1});
+    mark_unscored(fresh);
+  }
+  if (needs_embeddings(request)) {
+    const index_t cols = pool.embeddings->cols;
+    mark(std::clamp<index_t>((index_t{1} << 17) / std::max<index_t>(cols, 1), 16, row_block),
+         [&](index_t i) { return !finite(pool.embeddings->row(i), cols); });
+  }
   return invalid;
 }
 
@@ -254,14 +274,16 @@ std::string first_word(const std::string& strategy_name) {
   return strategy_name.substr(0, strategy_name.find('/'));
 }
 
-std::string reason_of(const selection_request& request, index_t kept) {
+std::string reason_of_rank(const selection_request& request) {
   const std::string word = first_word(request.what.name);
   const bool priced = request.limit.budget != std::numeric_limits<std::int64_t>::max();
-  const diversity* spread = request.what.diversify;
-  if (spread == nullptr)
-    return word == "random" ? "random draw" : "highest " + word + (priced ? " for its cost" : "");
-  const std::string reason = spread->reason;
-  return kept == 0 ? reason : reason + " among the " + std::to_string(kept) + " rows of highest " + word;
+  return word == "random" ? "random draw" : "highest " + word + (priced ? " for its cost" : "");
+}
+
+// Of a pick among the `kept` best-ranked rows; 0: among all.
+std::string reason_of_spread(const selection_request& request, const std::string& reason, index_t kept) {
+  if (kept == 0) return reason;
+  return reason + " among the " + std::to_string(kept) + " rows of highest " + first_word(request.what.name);
 }
 
 void check_needs(const pool_inputs& pool, const selection_request& request) {
@@ -309,14 +331,7 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   rows.bar(request.labelled, "labelled");
   rows.bar(request.excluded, "excluded");
   auto scores = rank(on, pool, request);
-  // A strategy that needs outputs without ranking by them still has to know which rows have none.
-  auto validity = scores;
-  if (scores.empty() && request.what.needs_outputs()) {
-    validity.resize(std::size_t(pool.rows));
-    score(on, *pool.model, pool.model_kind, acquisition::least_confidence,
-          vector_view<float>{validity.data(), pool.rows});
-  }
-  const auto invalid = invalid_rows(on, pool, request, validity);
+  const auto invalid = invalid_rows(on, pool, request, scores);
   settle_invalid(pool, request, invalid, rows, result);
   result.rank_seconds = seconds_since(start);
 
@@ -331,32 +346,34 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   matrix_view<const float> labelled;
   if (!places.empty()) labelled = {places.data(), index_t(request.labelled.size()), pool.embeddings->cols};
   if (request.apart) limit.apart = spacing{*pool.embeddings, *request.apart, labelled};
-  std::vector<candidate> picks;
-  index_t kept = 0;
+  const auto add = [&](index_t row, float score, const std::string& reason) {
+    result.picks.push_back({row, score, request.limit.cost.empty() ? 0 : request.limit.cost[row], reason});
+  };
   if (request.what.diversify == nullptr) {
     const auto ranked = masked(std::move(scores), rows);
-    picks = best_affordable(host_of(on), {ranked.data(), pool.rows}, limit);
+    const std::string reason = reason_of_rank(request);
+    for (const candidate& c : best_affordable(host_of(on), {ranked.data(), pool.rows}, limit))
+      add(c.row, c.score, reason);
   } else {
+    index_t kept = 0;
     candidate_rows candidates(on, pool, request, limit, labelled);
     if (!scores.empty()) {
       const auto ranked = masked(std::move(scores), rows);
       kept = request.what.keep.count(limit.picks, rows.left());
-      candidates.keep(best_ranked(host_of(on), {ranked.data(), pool.rows}, kept), {ranked.data(), pool.rows});
+      const bool drawn = std::holds_alternative<random_score>(request.what.rank_by);  // no score of a row
+      candidates.keep(best_ranked(host_of(on), {ranked.data(), pool.rows}, kept),
+                      {ranked.data(), drawn ? 0 : pool.rows});
     } else if (std::find(invalid.begin(), invalid.end(), 1) != invalid.end()) {
       candidates.keep(available_rows(rows), {});  // a diversity strategy sees valid rows only
     }
-    picks = request.what.diversify->pick(candidates.problem());
-    for (candidate& c : picks) c.row = candidates.pool_row(c.row);
+    for (const auto& [c, reason] : request.what.diversify->pick(candidates.problem()))
+      add(candidates.pool_row(c.row), c.score, reason_of_spread(request, reason, kept));
   }
   result.diversify_seconds = seconds_since(chosen);
 
-  if (picks.empty() && request.limit.picks > 0)
+  if (result.picks.empty() && request.limit.picks > 0)
     throw budget_error("select: the budget and quotas buy none of the " + std::to_string(rows.left()) +
                        " available rows; raise them, or stop here");
-  const std::string reason = reason_of(request, kept);
-  for (const candidate& c : picks)
-    result.picks.push_back(
-        {c.row, c.score, request.limit.cost.empty() ? 0 : request.limit.cost[c.row], reason});
   return result;
 }
 

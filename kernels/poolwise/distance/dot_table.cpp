@@ -23,7 +23,7 @@ void dot_tile(const packed_rows& x, const packed_rows& y, float* table, index_t 
       const float* of_x = x.group(i / left_group) + i % left_group * canonical_lanes;
       const float* of_y = y.group(j / right_group) + j % right_group * canonical_lanes;
       float sum[canonical_lanes] = {};
-      for (index_t s = 0; s < x.steps(); ++s)
+      for (index_t s = 0; s < y.steps(); ++s)
         for (int c = 0; c < canonical_lanes; ++c)
           sum[c] = std::fma(of_x[s * left_group * canonical_lanes + c],
                             of_y[s * right_group * canonical_lanes + c], sum[c]);
@@ -151,7 +151,7 @@ void dot_tile(const packed_rows& x, const packed_rows& y, float* table, index_t 
   for (index_t g = 0; g < x.groups(); ++g)
     for (int r = 0; r < left_group; r += tile_rows)
       for (index_t q = 0; q < y.groups(); ++q)
-        dot_rows_by_four(x.group(g) + r * canonical_lanes, y.group(q), x.steps(),
+        dot_rows_by_four(x.group(g) + r * canonical_lanes, y.group(q), y.steps(),
                          table + (g * left_group + r) * stride + q * right_group, stride);
 }
 

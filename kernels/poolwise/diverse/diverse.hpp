@@ -27,6 +27,8 @@ struct batch_run {
   std::function<void(const batch_state&)> advanced = {};  ///< called after every pass that made picks
   index_t sweeps = 0;                                     ///< passes over the pool for the picks of a batch
   index_t proposals = 0;                                  ///< of kmeans_pp: rows drawn, accepted or not
+  index_t gains = 0;  ///< of batch_bald: gains computed after all picks so far, in sweeps or one by one
+  index_t exact = 0;  ///< of batch_bald: the first so many picks count every joint configuration
 };
 
 /// Refuses, in the name of `call`, to go on from picks that a selection with this limit cannot have made.

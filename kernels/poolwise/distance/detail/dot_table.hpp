@@ -47,6 +47,14 @@ class packed_rows {
     ++rows_;
   }
 
+  /// Takes `rows` rows whose columns come by `step`.
+  void resize(index_t rows) { rows_ = rows; }
+
+  /// Columns 16 s, ..., 16 s + 15 of the rows of group g, side by side.
+  float* step(index_t g, index_t s) {
+    return values_.data() + g * group_floats() + s * group_ * canonical_lanes;
+  }
+
   index_t rows() const { return rows_; }
   index_t steps() const { return steps_; }
   index_t groups() const { return (rows_ + group_ - 1) / group_; }
@@ -62,7 +70,8 @@ class packed_rows {
 /// How the rows are grouped on the two sides of dot_table.
 inline constexpr index_t left_group = 12, right_group = 4;
 
-/// table[i * stride + j] = canonical_dot of rows i of x and j of y. `table` is [x.rows() rounded up to a
+/// table[i * stride + j] = canonical_dot of rows i of x and j of y, over as many columns as y has; x may have
+/// more, if those of y are a multiple of sixteen. `table` is [x.rows() rounded up to a
 /// multiple of left_group, stride]; `stride` is at least y.rows() rounded up to a multiple of right_group.
 void dot_table(const packed_rows& x, const packed_rows& y, float* table, index_t stride);
 

@@ -5,9 +5,11 @@
 #include <span>
 
 #include "poolwise/distance/similarity.hpp"
+#include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/diverse/detail/stale_rejection.hpp"
 #include "poolwise/diverse/detail/threshold_batch.hpp"
 #include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/dpp.hpp"
 
 namespace poolwise {
 
@@ -15,6 +17,17 @@ namespace poolwise {
 /// `kcenter` takes them, checked by it; they must outlive the pool.
 std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
                                         vector_view<const float> covered, vector_view<const float> weights);
+
+/// The gain of a row is its variance given the picks, times its squared quality. Views as `dpp` takes them,
+/// checked by it; they must outlive the pool.
+/// throws value_error where gains leave the range of fp32.
+std::unique_ptr<gain_pool> dpp_pool(cpu on, matrix_view<const float> points, vector_view<const float> quality,
+                                    dpp_kernel kernel);
+
+/// The gain of a row is what its label says about the members of a committee beside those of the picks. `x` as
+/// `batch_bald` takes it, checked by it; it must outlive the pool.
+std::unique_ptr<gain_pool> batch_bald_pool(cpu on, const real_cube& x, outputs kind,
+                                           joint_configurations configurations);
 
 /// Gains over a graph. Views as `facility_location` and `graph_cut` take them, checked by them; they and the
 /// graph must outlive the pool.

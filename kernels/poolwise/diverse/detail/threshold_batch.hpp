@@ -11,8 +11,8 @@
 //
 // What it needs is a gain model: a function of a row and of the picks so far, in order, that never rises as
 // picks are added, and whose bits do not depend on how picks were grouped into sweeps, nor on whether a chain
-// or a sweep made it. k-center is one (weight * squared distance to the nearest pick); pivoted Cholesky (DPP),
-// facility location and coverage counts are others.
+// or a sweep made it. k-center is one (weight * squared distance to the nearest pick), pivoted Cholesky (DPP) and
+// the joint information of a committee (BatchBALD) are others.
 #pragma once
 
 #include <limits>
@@ -41,7 +41,8 @@ class gain_pool {
 
   /// Picks from `shortlist`, the best rows as `best` gave them: again and again the row of the highest gain,
   /// ties to the lower row, among those that `left` allows, as long as there is one, it comes before `rival`
-  /// and picks are left. Takes each pick from `left`. Returns them in order with their gains.
+  /// and picks are left. Takes each pick from `left`. Returns them in order with their gains; it may stop after
+  /// any of them, where the gains had better be made anew.
   virtual std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                        remaining& left) = 0;
 

@@ -1,0 +1,12 @@
+// Exponentials of many numbers, with the same bits on every CPU target.
+#pragma once
+
+#include "poolwise/core/types.hpp"
+
+namespace poolwise {
+
+/// x[i] = exp(scale * x[i]) where every scale * x[i] is at most 0; exp(0) is 1 and what is below e^-88 is 0. The
+/// relative error is below 2.5e-7 + 1.4e-8 |scale * x[i]|.
+void exponentials(float scale, float* x, index_t size);
+
+}  // namespace poolwise
