@@ -246,7 +246,7 @@ TEST(Dpp, GoesOnFromWhereItStood) {
     std::vector<batch_state> states;
     batch_run watched{.advanced = [&](const batch_state& state) { states.push_back(state); }};
     const picks expected = dpp(cpu{1}, x, limit, view(quality), {}, &watched);
-    EXPECT_GT(states.size(), 2u);
+    EXPECT_GE(states.size(), 1u);
     for (std::size_t at = 0; at <= expected.size(); at += 29)
       states.push_back({{expected.begin(), expected.begin() + index_t(at)}});
     for (const batch_state& state : states) {
