@@ -11,6 +11,7 @@ namespace poolwise {
 namespace {
 
 constexpr const char* source = "an independent scikit-learn run of the protocol";
+constexpr const char* unheld = "the same protocol, held against no figures";
 
 /// What a strategy must gain over random at least, or lose. scikit-learn's LogisticRegression (C = 1), over
 /// splits and first labels of its own, gave margin + .0294 on digits and + .0326 on spam (5 seeds), entropy -
@@ -87,8 +88,8 @@ constexpr std::array entries = {
     benchmark_entry{"tabular-lr-digits", "1,797 x 64, 10 classes: margin gains", source, true, false, make},
     benchmark_entry{"tabular-lr-spam", "4,601 x 57, 2 classes: margin gains", source, true, false, make},
     benchmark_entry{"tabular-lr-letter", "20,000 x 16, 26 classes: entropy fails", source, true, false, make},
-    benchmark_entry{"tabular-lr-satellite", "6,435 x 36, 6 classes", source, true, false, make},
-    benchmark_entry{"tabular-lr-dna", "3,186 x 180, 3 classes", source, true, false, make},
+    benchmark_entry{"tabular-lr-satellite", "6,435 x 36, 6 classes", unheld, true, false, make},
+    benchmark_entry{"tabular-lr-dna", "3,186 x 180, 3 classes", unheld, true, false, make},
 };
 
 }  // namespace
