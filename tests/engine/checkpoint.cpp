@@ -140,7 +140,9 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
 
 // Every state that a selection passes through is one that it goes on from to the same batch.
 TEST(Checkpoint, SelectGoesOnFromAnyState) {
-  for (const char* name : {"kcenter", "badge", "margin/200/kcenter", "entropy/5x/badge"}) {
+  for (const char* name :
+       {"kcenter", "badge", "dpp", "facility_location", "probcover", "graph_cut", "margin/200/kcenter",
+        "entropy/5x/badge", "margin/200/weighted_kcenter", "margin/200/dpp"}) {
     SCOPED_TRACE(name);
     query q;
     q.fingerprint();

@@ -280,6 +280,35 @@ TEST(Coverage, TakesFarFewerSweepsThanPicks) {
   }
 }
 
+// A pick may itself be what no limit allows any more; it covers all the same.
+TEST(Coverage, GoesOnUnderLimits) {
+  const index_t rows = 300;
+  const auto x = normal_rows(rows, 4, 7);
+  const auto graph = knn_similarities(cpu{}, {x.data(), rows, 4}, 8);
+  std::vector<std::int64_t> cost;
+  std::vector<index_t> group;
+  const std::vector<index_t> quota{9, 4, 40};
+  for (index_t i = 0; i < rows; ++i) {
+    cost.push_back(1 + i % 5);
+    group.push_back(i % 3);
+  }
+  allowance priced{.picks = 60}, shared = priced, spaced = priced;
+  priced.cost = view(cost), priced.budget = 130;
+  shared.group = view(group), shared.quota = view(quota);
+  spaced.apart = spacing{{x.data(), rows, 4}, 0.5f};
+  for (const allowance& limit : {priced, shared, spaced})
+    for (const auto& select : std::vector<std::function<picks(batch_run*)>>{
+             [&](batch_run* run) { return facility_location(cpu{}, graph, limit, {}, {}, run); },
+             [&](batch_run* run) { return graph_cut(cpu{}, graph, 2, limit, {}, run); }}) {
+      const picks expected = select(nullptr);
+      ASSERT_GT(expected.size(), 30u);
+      for (index_t at = 0; at <= index_t(expected.size()); at += 7) {
+        batch_run resumed{.begin = {{expected.begin(), expected.begin() + at}}};
+        EXPECT_EQ(select(&resumed), expected) << at;
+      }
+    }
+}
+
 // The first picks of a larger batch are the smaller batch, which is as if it were labelled.
 TEST(Coverage, BatchesNestAndGoOn) {
   const auto x = normal_rows(300, 4, 6);

@@ -16,8 +16,8 @@
 namespace poolwise {
 namespace {
 
-// A row that may not be picked any more: below every gain.
-constexpr float retired = -1.0f;
+// Rows that may not be picked any more, below every gain: what a limit rules out, and what belongs to A.
+constexpr float ruled_out = -1.0f, taken = -2.0f;
 
 constexpr index_t row_block = 256;
 
@@ -100,9 +100,9 @@ class graph_pool : public gain_pool {
     for (const candidate& pick : latest) take(pick.row);
     parallel_blocks(on_, rows(), row_block, [&](index_t, index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) {
-        if (gain_[std::size_t(i)] == retired) continue;
+        if (gain_[std::size_t(i)] < 0) continue;
         if (latest.empty() ? !left.eligible(i) : left.ruled_out(i))
-          retire(i);
+          gain_[std::size_t(i)] = ruled_out;
         else
           gain(i);
       }
@@ -113,7 +113,7 @@ class graph_pool : public gain_pool {
     top_k_state top(count);
     top.add(on_, {gain_.data(), rows()});
     std::vector<candidate> rows = top.best();
-    while (!rows.empty() && rows.back().score == retired) rows.pop_back();
+    while (!rows.empty() && rows.back().score < 0) rows.pop_back();
     return rows;
   }
 
@@ -142,7 +142,6 @@ class graph_pool : public gain_pool {
 
  private:
   index_t rows() const { return index_t(gain_.size()); }
-  void retire(index_t row) { gain_[std::size_t(row)] = retired; }
 
   float gain(index_t row) {
     if (std::exchange(stale_[std::size_t(row)], 0)) gain_[std::size_t(row)] = float(objective_.gain(row));
@@ -151,8 +150,7 @@ class graph_pool : public gain_pool {
 
   /// Unless it has been: by a chain, or by being given twice.
   void take(index_t row) {
-    if (gain_[std::size_t(row)] == retired) return;
-    retire(row);
+    if (std::exchange(gain_[std::size_t(row)], taken) == taken) return;
     objective_.take(row, [&](index_t lowered) { stale_[std::size_t(lowered)] = 1; });
   }
 
