@@ -24,7 +24,7 @@ constexpr float retired = -1.0f;
 constexpr std::size_t far_behind = narrow_panel::width;
 
 // Rows whose gains are brought up to date together, or not at all.
-constexpr index_t part_rows = 2048;
+constexpr index_t part_rows = 2048, parts_at_once = 64;
 
 /// The gain of a row is its squared distance to the nearest labelled or picked row, times its weight.
 ///
@@ -70,17 +70,15 @@ class farthest_first : public gain_pool {
     top_k_state top(count);
     std::vector<candidate> rows;
     auto next = waiting.begin();
-    // The first parts say what the others have to reach; ever more of them at a time, to keep threads busy.
-    for (index_t some = blocks_of(index_t(parts_.size()), 16); next != waiting.end(); some *= 2) {
+    // The first parts say what the others have to reach. Few rounds: threads wait for each other in every one.
+    for (index_t some = blocks_of(index_t(parts_.size()), 16); next != waiting.end(); some *= 8) {
       const auto first = next;
       for (; next != waiting.end() && next - first < some; ++next)
         if (index_t(rows.size()) == count && ceiling(*next) < rows.back().score) break;
       if (next == first) break;
-      std::sort(first, next);
-      for_runs(first, next, [&](index_t begin, index_t end) {
-        update(begin, end);
-        top.add(on_, {gains() + begin, end - begin}, begin);
-      });
+      update({first, next});
+      for (auto p = first; p != next; ++p)
+        top.add(cpu{1}, {gains() + *p * part_rows, size_of(*p)}, *p * part_rows);
       rows = top.best();
     }
     while (!rows.empty() && rows.back().score < 0) rows.pop_back();
@@ -172,31 +170,36 @@ class farthest_first : public gain_pool {
 
   const float* gains() const { return gain_.empty() ? distance_.data() : gain_.data(); }
 
-  /// Calls body(begin, end) for the rows of each run of neighbouring parts that have seen the same picks.
-  template <class Body>
-  void for_runs(std::vector<index_t>::const_iterator from, std::vector<index_t>::const_iterator to,
-                Body&& body) {
+  /// Rows of a part.
+  index_t size_of(index_t p) const { return std::min(part_rows, points_.rows - p * part_rows); }
+
+  /// Lowers the gains of some parts by the picks that they have missed.
+  void update(std::vector<index_t> some) {
     const auto seen = [&](index_t p) { return parts_[std::size_t(p)].seen; };
-    while (from != to) {
-      const index_t begin = *from * part_rows;
-      index_t last = *from++;
-      while (from != to && *from == last + 1 && seen(*from) == seen(last)) last = *from++;
-      body(begin, std::min(points_.rows, (last + 1) * part_rows));
+    std::sort(some.begin(), some.end(), [&](index_t a, index_t b) {
+      return seen(a) < seen(b) || (seen(a) == seen(b) && a < b);  // only the last part of all may be short
+    });
+    for (auto from = some.begin(), to = from; from != some.end() && seen(*from) < picks_.size(); from = to) {
+      std::vector<index_t> first;
+      index_t count = 0;
+      for (; to != some.end() && seen(*to) == seen(*from); ++to) {
+        first.push_back(*to * part_rows);
+        count += size_of(*to);
+      }
+      sweeper_.lower_runs(first, part_rows, count, {picks_.begin() + std::ptrdiff_t(seen(*from)), picks_.end()},
+                          distance_.data());
     }
+    parallel_blocks(on_, index_t(some.size()), parts_at_once, [&](index_t, index_t begin, index_t end) {
+      for (index_t at = begin; at < end; ++at) settle(some[std::size_t(at)]);
+    });
   }
 
-  /// Lowers the gains of a run of parts by the picks that they have missed.
-  void update(index_t begin, index_t end) {
-    const std::size_t seen = parts_[std::size_t(begin / part_rows)].seen;
-    if (seen < picks_.size())
-      sweeper_.lower({picks_.begin() + std::ptrdiff_t(seen), picks_.end()}, begin, end, distance_.data());
-    parallel_blocks(on_, end - begin, part_rows, [&](index_t p, index_t from, index_t to) {
-      if (!gain_.empty())
-        for (index_t i = begin + from; i < begin + to; ++i)
-          gain_[std::size_t(i)] = gain(i, distance_[std::size_t(i)]);
-      parts_[std::size_t(begin / part_rows + p)] = {
-          *std::max_element(gains() + begin + from, gains() + begin + to), picks_.size()};
-    });
+  /// Says of a part whose distances are up to date how large its gains are.
+  void settle(index_t p) {
+    const index_t begin = p * part_rows, end = begin + size_of(p);
+    if (!gain_.empty())
+      for (index_t i = begin; i < end; ++i) gain_[std::size_t(i)] = gain(i, distance_[std::size_t(i)]);
+    parts_[std::size_t(p)] = {*std::max_element(gains() + begin, gains() + end), picks_.size()};
   }
 
   float gain(index_t row, float distance) const {

@@ -30,12 +30,12 @@ constexpr index_t pairs_at_once = 128;
 float above(double x) { return float(x) + (std::fabs(float(x)) * 0x1p-22f + 0x1p-149f); }
 float below(double x) { return -above(-x); }
 
-/// Rows of a pool: `count` neighbours, or some.
+/// Rows of a pool: the first `count`, or those of runs of `length`.
 struct row_set {
   index_t count;
-  const index_t* some = nullptr;
-  index_t first = 0;
-  index_t operator[](index_t i) const { return some == nullptr ? first + i : some[i]; }
+  const index_t* run = nullptr;
+  index_t length = 1;
+  index_t operator[](index_t i) const { return run == nullptr ? i : run[i / length] + i % length; }
 };
 
 /// The factor before the last is short next to it, and as exact as may be.
@@ -301,15 +301,14 @@ void pair_filter::count(grain fine, index_t rows, index_t centers, index_t idle)
   met_ = idle_ = 0;
 }
 
-void distance_sweeper::lower(const std::vector<index_t>& centers, index_t begin, index_t end, float* distance) {
-  const row_set rows{end - begin, nullptr, begin};
-  lower_by(on_, plain_pairs(on_, points_, centers), filter_, rows, centers, distance);
+void distance_sweeper::lower(const std::vector<index_t>& centers, float* distance) {
+  lower_by(on_, plain_pairs(on_, points_, centers), filter_, {points_.rows}, centers, distance);
 }
 
-void distance_sweeper::lower_some(const std::vector<index_t>& rows, const std::vector<index_t>& centers,
-                                  float* distance) {
-  const row_set some{index_t(rows.size()), rows.data()};
-  lower_by(on_, plain_pairs(on_, points_, centers), filter_, some, centers, distance);
+void distance_sweeper::lower_runs(const std::vector<index_t>& first, index_t length, index_t count,
+                                  const std::vector<index_t>& centers, float* distance) {
+  const row_set rows{count, first.data(), length};
+  lower_by(on_, plain_pairs(on_, points_, centers), filter_, rows, centers, distance);
 }
 
 void outer_product_sweeper::lower(vector_view<const double> norm2, const std::vector<index_t>& centers,

@@ -35,15 +35,18 @@ class distance_sweeper {
  public:
   distance_sweeper(cpu on, matrix_view<const float> points) : on_(on), points_(points) {}
 
-  /// Of the rows begin, ..., end - 1: distance[i] = min(distance[i], canonical squared distance of row i to
-  /// each of the rows `centers`). A negative distance[i] stays.
-  void lower(const std::vector<index_t>& centers, index_t begin, index_t end, float* distance);
-  void lower(const std::vector<index_t>& centers, float* distance) {
-    lower(centers, 0, points_.rows, distance);
-  }
+  /// distance[i] = min(distance[i], canonical squared distance of row i to each of the rows `centers`). A
+  /// negative distance[i] stays.
+  void lower(const std::vector<index_t>& centers, float* distance);
 
   /// As lower, for these rows i alone, each of which stands there once.
-  void lower_some(const std::vector<index_t>& rows, const std::vector<index_t>& centers, float* distance);
+  void lower_some(const std::vector<index_t>& rows, const std::vector<index_t>& centers, float* distance) {
+    lower_runs(rows, 1, index_t(rows.size()), centers, distance);
+  }
+
+  /// As lower, for the first `count` rows of runs of `length` neighbours alone, which begin with rows `first`.
+  void lower_runs(const std::vector<index_t>& first, index_t length, index_t count,
+                  const std::vector<index_t>& centers, float* distance);
 
  private:
   cpu on_;
