@@ -1,4 +1,5 @@
-// Rows as small integers: their products, the bound of what they miss, and sweeps that stand on it.
+// Rows as small integers: their products, the bound of what they miss, and the sweeps and lists that stand on
+// it.
 #include "poolwise/distance/detail/narrow.hpp"
 
 #include <gtest/gtest.h>
@@ -12,8 +13,11 @@
 #include <vector>
 
 #include "poolwise/distance/distance.hpp"
+#include "poolwise/distance/neighbours.hpp"
+#include "poolwise/distance/similarity.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
 #include "reference/cpu_targets.hpp"
+#include "reference/neighbours.hpp"
 
 namespace poolwise {
 namespace {
@@ -297,6 +301,63 @@ TEST(OuterProductSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
           ASSERT_EQ(got, expected);
         });
       }
+}
+
+// A pair that was closed though it belongs to a list would show here: more rows than a block of points.
+TEST(NeighbourLists, HaveTheBitsOfAllDistancesOnEveryTarget) {
+  for (const auto& [rows, cols] : std::vector<std::pair<index_t, index_t>>{{200, 2}, {40, 67}, {20, 2500}})
+    for (const auto& [name, x] : hard_rows(rows, cols))
+      for (const index_t neighbours : {index_t(1), index_t(9), rows - 1}) {
+        SCOPED_TRACE(testing::Message() << name << ", " << cols << " columns, " << neighbours << " neighbours");
+        const auto expected = reference::neighbours_of(x.values, x.values, cols, neighbours, 0);
+        const auto check = [&, &x = x, rows = rows](int threads) {
+          reference::lists got(rows, neighbours);
+          knn_graph(cpu{threads}, x, got.which_view(), got.d2_view());
+          EXPECT_EQ(got, expected) << threads << " threads";
+        };
+        reference::for_each_cpu_target([&] { check(2); });
+        for (const int threads : {1, 5}) check(threads);
+      }
+}
+
+// More references than the choice of a grain rests on.
+TEST(NeighbourLists, AreTheSameByAnyGrain) {
+  for (const auto& [name, references] : hard_rows(2200, 3)) {
+    SCOPED_TRACE(name);
+    const matrix points{20, 3, {references.values.begin(), references.values.begin() + 60}};
+    const auto expected = reference::neighbours_of(points.values, references.values, 3, 5);
+    reference::for_each_cpu_target([&, &references = references] {
+      reference::lists got(points.rows, 5);
+      nearest_neighbours(cpu{1}, points, references, got.which_view(), got.d2_view());
+      ASSERT_EQ(got, expected);
+    });
+  }
+}
+
+TEST(RadiusGraph, HoldsThePairsOfAllDistancesOnEveryTarget) {
+  const index_t rows = 110;
+  for (const index_t cols : {2, 67})
+    for (const auto& [name, x] : hard_rows(rows, cols)) {
+      std::vector<float> d2;
+      for (index_t i = 0; i < rows; ++i)
+        for (index_t j = 0; j < rows; ++j)
+          d2.push_back(reference::canonical_squared_distance(x.row(i), x.row(j), std::size_t(cols)));
+      for (const float some : {0.0f, d2[77], d2[4 * rows + 5]}) {
+        const float radius_d2 = std::min(some, std::numeric_limits<float>::max());
+        SCOPED_TRACE(testing::Message() << name << ", " << cols << " columns, within " << radius_d2);
+        reference::for_each_cpu_target([&, &x = x] {
+          const auto graph = radius_graph(cpu{2}, x, radius_d2, rows * rows);
+          for (index_t i = 0; i < rows; ++i) {
+            std::vector<similarity_graph::edge> expected;
+            for (index_t j = 0; j < rows; ++j)
+              if (i == j || d2[std::size_t(i * rows + j)] <= radius_d2)
+                expected.push_back({std::uint32_t(j), 1});
+            const auto got = graph->of(i);
+            ASSERT_EQ(std::vector(got.data, got.data + got.size), expected) << "row " << i;
+          }
+        });
+      }
+    }
 }
 
 }  // namespace

@@ -304,6 +304,10 @@ namespace {
 // second, its products with `loss` do not underflow; numbers that are smaller yet become zeros.
 constexpr double largest_reach = 0x1p60, least_reach = 0x1p-50;
 
+// A pair that is looked at takes about as long as 8 that bytes exclude and 4 that words do; a pair that is met
+// directly, where nothing is excluded, about half of that.
+constexpr double idle_of_bytes = 1.0 / 8, idle_of_words = 1.0 / 2;
+
 index_t in_unit(grain fine) { return fine == grain::bytes ? 4 : 2; }
 
 /// The largest integer of rows whose products then fit into 32 bits.
@@ -405,6 +409,22 @@ index_t find_open_pairs(const narrow_factor& h, const float* base, const float* 
 index_t find_open_pairs(const narrow_factor& a, const narrow_factor& h, float bias, const float* base,
                         const float* limit, narrow_pair* pairs) {
   return HWY_DYNAMIC_DISPATCH(open_pairs_of_two)({a, h, bias, base, limit}, pairs);
+}
+
+narrow_distance::narrow_distance(index_t cols) : underflow_(double(cols) * 0x1p-147) {
+  const double g = gamma_of(cols + 8);
+  keep_ = std::isfinite(g) ? 1 - 5 * g / (1 - g) : 0;
+}
+
+void pair_filter::count(grain fine, index_t rows, index_t partners, index_t idle) {
+  met_ += double(rows) * double(partners);
+  idle_ += double(idle);
+  if (met_ < double(rows) * double(enough_)) return;
+  if (fine == grain::bytes && idle_ > idle_of_bytes * met_)
+    step_ = steps::words;
+  else if (fine == grain::words && idle_ > idle_of_words * met_)
+    step_ = steps::none;
+  met_ = idle_ = 0;
 }
 
 }  // namespace poolwise

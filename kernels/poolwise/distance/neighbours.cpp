@@ -29,28 +29,28 @@ constexpr index_t point_block = 16;  // points a thread settles at a time
 /// Orders as the lists are ordered: nearer first, ties to the lower reference.
 using neighbour = std::pair<float, index_t>;
 
-/// The `most` first of all that it is offered.
+/// The `most` first of all that it is offered. Those that are too many leave together, when they are as many.
 class nearest_kept {
  public:
-  explicit nearest_kept(index_t most) : most_(std::size_t(most)) { kept_.reserve(most_); }
+  explicit nearest_kept(index_t most) : most_(std::size_t(most)) { kept_.reserve(2 * most_); }
 
   void offer(neighbour one) {
-    if (kept_.size() == most_) {
-      if (!(one < kept_.front())) return;
-      std::pop_heap(kept_.begin(), kept_.end());
-      kept_.pop_back();
-    }
+    if (!(one < last_)) return;
     kept_.push_back(one);
-    std::push_heap(kept_.begin(), kept_.end());
+    if (kept_.size() == 2 * most_) drop_farthest();
   }
 
-  void clear() { kept_.clear(); }
-  bool full() const { return kept_.size() == most_; }
-  float farthest_d2() const { return kept_.front().first; }
+  void clear() {
+    kept_.clear();
+    last_ = beyond;
+  }
+
+  /// What distance those from `first` on may have and be kept; -1 where none may.
+  float reach(index_t first) const { return last_.first > 0 || first < last_.second ? last_.first : -1; }
 
   /// Writes them in order, and -1 at an infinite distance where fewer were offered.
   void write(index_t* which, float* d2) {
-    std::sort_heap(kept_.begin(), kept_.end());
+    std::sort(kept_.begin(), kept_.end());
     kept_.resize(most_, {std::numeric_limits<float>::infinity(), -1});
     for (std::size_t n = 0; n < most_; ++n) {
       which[n] = kept_[n].second;
@@ -59,8 +59,19 @@ class nearest_kept {
   }
 
  private:
+  static constexpr neighbour beyond{std::numeric_limits<float>::infinity(),
+                                    std::numeric_limits<index_t>::max()};
+
+  void drop_farthest() {
+    const auto last = kept_.begin() + std::ptrdiff_t(most_ - 1);
+    std::nth_element(kept_.begin(), last, kept_.end());
+    last_ = *last;
+    kept_.resize(most_);
+  }
+
   std::size_t most_;
   std::vector<neighbour> kept_;
+  neighbour last_ = beyond;  // what comes after it is not kept
 };
 
 /// Where the lists go.
@@ -90,17 +101,20 @@ class proposals {
 
 void exact_search(cpu on, matrix_view<const float> points, matrix_view<const float> references,
                   bool leave_out_self, const lists& to) {
-  const distance_tiles tiles(on, points, references);
+  const distance_tiles tiles(points, references);
   parallel_blocks(on, points.rows, tiles.block(), [&](index_t, index_t begin, index_t end) {
     std::vector<nearest_kept> kept(std::size_t(end - begin), nearest_kept(to.which.cols));
-    const auto reach = [&](index_t i) {
-      const nearest_kept& of_point = kept[std::size_t(i - begin)];
-      return of_point.full() ? of_point.farthest_d2() : std::numeric_limits<float>::infinity();
+    const auto of = [&](index_t i) -> nearest_kept& { return kept[std::size_t(i - begin)]; };
+    const auto reach = [&](index_t i, index_t first) { return of(i).reach(first); };
+    const auto settled = [&](index_t i, index_t j, float d2) {
+      if (!leave_out_self || j != i) of(i).offer({d2, j});
     };
-    tiles.settle(begin, end, 0, reach, [&](index_t i, index_t j, float d2) {
-      if (!leave_out_self || j != i) kept[std::size_t(i - begin)].offer({d2, j});
-    });
-    for (index_t i = begin; i < end; ++i) to.write(i, kept[std::size_t(i - begin)]);
+    distance_tiles::block_of_points block(tiles, begin, end);
+    // Rows that lie side by side are often near each other.
+    const index_t home = leave_out_self ? begin : 0;
+    block.settle(home, references.rows, reach, settled);
+    block.settle(0, home, reach, settled);
+    for (index_t i = begin; i < end; ++i) to.write(i, of(i));
   });
 }
 

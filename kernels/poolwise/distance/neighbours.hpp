@@ -19,12 +19,13 @@ namespace poolwise {
 /// throws  shape_error; value_error for a NaN or an infinity in either; on devices memory_error, cuda_error,
 /// and
 ///         shape_error for more than 2048 neighbours or 2^32 - 1 references.
-/// On a CPU products exclude pairs under a proven bound and the canonical distance decides: threads never wait
-/// for each other. Rows far from the origin but near each other leave the products nothing to say: centre such
-/// data first. On a device a FAISS with its GPU part proposes (bfKnn, on the stream of `on`); without one,
-/// every pair gets its canonical distance. With `cuda` the views lie in device memory and the call waits for
-/// the check of its inputs; with `offload` the first device works on tiles of points, for which the references
-/// must fit into its memory.
+/// On a CPU products of rows as bytes or words exclude pairs under a proven bound and the canonical distance
+/// decides: threads never wait for each other, and each holds up to 960 points, 1 or 2 B a value, and twice
+/// their lists. On a device a FAISS with its GPU part proposes (bfKnn, on the stream of `on`); without one,
+/// every pair gets its canonical distance. There rows far from the origin but near each other leave the
+/// products nothing to say: centre such data first. With `cuda` the views lie in device memory and the call
+/// waits for the check of its inputs; with `offload` the first device works on tiles of points, for which the
+/// references must fit into its memory.
 void nearest_neighbours(const where& on, matrix_view<const float> points, matrix_view<const float> references,
                         matrix_view<index_t> which, matrix_view<float> d2 = {});
 

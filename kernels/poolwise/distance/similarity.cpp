@@ -43,17 +43,18 @@ using pairs = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
 /// The pairs i < j of points within a radius; nothing if they are more than `most`.
 std::optional<std::vector<pairs>> pairs_within(cpu on, matrix_view<const float> points, float radius_d2,
                                                index_t most) {
-  const distance_tiles tiles(on, points, points);
+  const distance_tiles tiles(points, points);
   std::vector<pairs> found(std::size_t(blocks_of(points.rows, tiles.block())));
   std::atomic<index_t> count = 0;
   parallel_blocks(on, points.rows, tiles.block(), [&](index_t block, index_t begin, index_t end) {
     if (count > most) return;
     pairs& mine = found[std::size_t(block)];
-    const auto reach = [&](index_t) { return radius_d2; };
-    tiles.settle(begin, end, begin, reach, [&](index_t i, index_t j, float d2) {
-      if (j <= i || d2 > radius_d2 || ++count > most) return;
-      mine.emplace_back(std::uint32_t(i), std::uint32_t(j));
-    });
+    const auto reach = [&](index_t, index_t) { return radius_d2; };
+    distance_tiles::block_of_points(tiles, begin, end)
+        .settle(begin, points.rows, reach, [&](index_t i, index_t j, float d2) {
+          if (j <= i || d2 > radius_d2 || ++count > most) return;
+          mine.emplace_back(std::uint32_t(i), std::uint32_t(j));
+        });
   });
   if (count > most) return {};
   return found;
@@ -204,12 +205,13 @@ float pure_radius_d2(const where& on, matrix_view<const float> points, vector_vi
   require_finite(on, call, "points", points);
 
   std::vector<float> impure_at(std::size_t(points.rows), std::numeric_limits<float>::infinity());
-  const distance_tiles tiles(host, points, points);
+  const distance_tiles tiles(points, points);
   parallel_blocks(host, points.rows, tiles.block(), [&](index_t, index_t begin, index_t end) {
-    const auto reach = [&](index_t i) { return impure_at[std::size_t(i)]; };
-    tiles.settle(begin, end, 0, reach, [&](index_t i, index_t j, float d2) {
-      if (labels[i] != labels[j]) impure_at[std::size_t(i)] = std::min(impure_at[std::size_t(i)], d2);
-    });
+    const auto reach = [&](index_t i, index_t) { return impure_at[std::size_t(i)]; };
+    distance_tiles::block_of_points(tiles, begin, end)
+        .settle(0, points.rows, reach, [&](index_t i, index_t j, float d2) {
+          if (labels[i] != labels[j]) impure_at[std::size_t(i)] = std::min(impure_at[std::size_t(i)], d2);
+        });
   });
 
   const auto may_be_impure = std::size_t(double(points.rows) - std::ceil(purity * double(points.rows)));

@@ -71,8 +71,7 @@ similarity_graph knn_similarities(const where& on, matrix_view<const float> poin
 /// most_pairs  of different rows, for what they take: 48 B each while the graph is built
 /// returns  nothing, and soon, if more pairs lie within
 /// throws  value_error for another radius, for a NaN or an infinity in points; no_cuda_error.
-/// FAISS proposes by GEMM and the canonical distance decides. Rows far from the origin but near each other
-/// leave the GEMM nothing to say: centre such data first, or every pair pays for the canonical distance.
+/// Products exclude pairs as in nearest_neighbours(), and the canonical distance decides.
 std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const float> points, float radius_d2,
                                              index_t most_pairs);
 

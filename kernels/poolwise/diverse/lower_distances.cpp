@@ -1,12 +1,10 @@
 #include "poolwise/diverse/detail/lower_distances.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/distance/detail/error_bound.hpp"
 #include "poolwise/diverse/detail/dot_tiles.hpp"
 
 namespace poolwise {
@@ -17,18 +15,7 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 // Fewer centres than these share too little of a row's way through the cache to repay its narrowing.
 constexpr index_t few_centers = 4;
 
-// A pair that is looked at takes about as long as 8 that bytes exclude and 4 that words do; a pair that is met
-// directly, where nothing is excluded, about half of that.
-constexpr double idle_of_bytes = 1.0 / 8, idle_of_words = 1.0 / 2;
-
-// The first centres of all lower most rows, one after the other: a share of so few says nothing.
-constexpr index_t enough_centers = 48;
-
 constexpr index_t pairs_at_once = 128;
-
-/// A float not below x, and one not above it; x within their range.
-float above(double x) { return float(x) + (std::fabs(float(x)) * 0x1p-22f + 0x1p-149f); }
-float below(double x) { return -above(-x); }
 
 /// Rows of a pool: the first `count`, or those of runs of `length`.
 struct row_set {
@@ -45,23 +32,12 @@ grain grain_of(const Pairs&, int factor, grain fine) {
 }
 
 /// Squared distances of rows. Products are those of rows without an origin among the centres.
-///
-/// With g_k = gamma_of(k), n columns, s = ceil(n/16), x and c from the origin, d = |x - c|^2 exactly and N_x,
-/// N_c their norm2 of narrow_facts:
-/// - N is within g_(n+8) of a squared norm: d >= (1 - g_(n+8)) (N_x + N_c) - 2 x.c
-/// - a term of the canonical distance is rounded s + 6 times: it is at least d - g_(s+6) d, and
-///   d <= 2 (|x|^2 + |c|^2) <= 2 (N_x + N_c) / (1 - g_(n+8))
-/// - an underflow costs at most 2^-149 for each of 3n squares.
-/// So with b = 3 g_(n+8) / (1 - g_(n+8)) it is at least (1 - b) N_x + (1 - b) N_c - 2 x.c - n 2^-147. The code
-/// takes 5 for 3, which covers what find_open_pairs rounds of the second term, and its own roundings.
 class plain_pairs {
  public:
   static constexpr int factors = 1;
 
   plain_pairs(cpu on, matrix_view<const float> points, const std::vector<index_t>& centers)
-      : points_(points), origin_(std::size_t(points.cols)), underflow_(double(points.cols) * 0x1p-147) {
-    const double g = gamma_of(points.cols + 8);
-    keep_ = std::isfinite(g) ? 1 - 5 * g / (1 - g) : 0;
+      : points_(points), origin_(std::size_t(points.cols)), least_(points.cols) {
     for (const index_t center : centers) {
       for (index_t c = 0; c < points.cols; ++c)
         origin_[std::size_t(c)] += points.row(center)[c] / float(centers.size());
@@ -71,12 +47,11 @@ class plain_pairs {
 
   matrix_view<const float> factor(int) const { return points_; }
   const float* origin() const { return origin_.data(); }
-  double underflow() const { return underflow_; }
+  double underflow() const { return least_.underflow(); }
 
   /// The part of a row, or of a centre, in the least that its distances can be; infinite if there is none.
   double part(const narrow_facts* const (&facts)[factors], index_t place, index_t) const {
-    const double norm2 = facts[0]->norm2[std::size_t(place)];
-    return keep_ > 0 ? keep_ * norm2 : double(infinity);
+    return least_.part(facts[0]->norm2[std::size_t(place)]);
   }
 
   void distances(index_t count, const index_t* rows, const index_t* centers, float* d2) const {
@@ -91,7 +66,7 @@ class plain_pairs {
  private:
   matrix_view<const float> points_;
   std::vector<float> origin_;  // their mean, roughly
-  double keep_, underflow_;
+  narrow_distance least_;
 };
 
 /// Squared distances of outer products.
@@ -163,10 +138,8 @@ std::vector<center_panel<Pairs::factors>> panels_of(cpu on, const Pairs& pairs,
     for (int f = 0; f < Pairs::factors; ++f) facts[f] = &panel.of_factor[std::size_t(f)].facts();
     // Beyond the last centre nothing is ever close.
     panel.base.assign(std::size_t(panel.of_factor[0].places()), infinity);
-    for (index_t j = 0; j < count; ++j) {
-      const double part = pairs.part(facts, j, panel.centers[j]);
-      panel.base[std::size_t(j)] = part < infinity ? below(part) : -infinity;
-    }
+    for (index_t j = 0; j < count; ++j)
+      panel.base[std::size_t(j)] = open_base(pairs.part(facts, j, panel.centers[j]));
     settle_pages(on);
   }
   return panels;
@@ -218,10 +191,9 @@ class tile {
   index_t idle() const { return idle_; }
 
  private:
-  /// What a sum with a centre's part must reach to say that the pair lowers nothing.
+  /// Nothing lowers a distance of 0, or one that is to stay.
   float limit_of(double part, float distance) const {
-    if (distance <= 0) return -infinity;
-    return part < infinity ? above(double(distance) - part + pairs_->underflow()) : infinity;
+    return distance <= 0 ? -infinity : open_limit(part, distance, pairs_->underflow());
   }
 
   void settle(const index_t* centers, const narrow_pair* pairs, index_t count) {
@@ -289,17 +261,6 @@ void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, row_set rows,
 }
 
 }  // namespace
-
-void pair_filter::count(grain fine, index_t rows, index_t centers, index_t idle) {
-  met_ += double(rows) * double(centers);
-  idle_ += double(idle);
-  if (met_ < double(rows) * double(enough_centers)) return;
-  if (fine == grain::bytes && idle_ > idle_of_bytes * met_)
-    step_ = steps::words;
-  else if (fine == grain::words && idle_ > idle_of_words * met_)
-    step_ = steps::none;
-  met_ = idle_ = 0;
-}
 
 void distance_sweeper::lower(const std::vector<index_t>& centers, float* distance) {
   lower_by(on_, plain_pairs(on_, points_, centers), filter_, {points_.rows}, centers, distance);

@@ -8,7 +8,9 @@
 // y2^ = scale2 q2 (Cauchy and Schwarz). It holds for any scale and any q, well chosen or not.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "poolwise/core/types.hpp"
@@ -108,5 +110,67 @@ struct narrow_pair {
 index_t find_open_pairs(const narrow_factor& h, const float* base, const float* limit, narrow_pair* pairs);
 index_t find_open_pairs(const narrow_factor& a, const narrow_factor& h, float bias, const float* base,
                         const float* limit, narrow_pair* pairs);
+
+/// A float not below x, and one not above it; x within their range.
+inline float above(double x) { return float(x) + (std::fabs(float(x)) * 0x1p-22f + 0x1p-149f); }
+inline float below(double x) { return -above(-x); }
+
+/// For find_open_pairs, where a squared distance is at least base_part + limit_part - 2 p - underflow: a part
+/// is infinite where nothing is known.
+inline float open_base(double part) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  return part < infinity ? below(part) : -infinity;
+}
+
+/// The pairs that are left out then have a squared distance above d2.
+inline float open_limit(double part, float d2, double underflow) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  return part < infinity ? above(double(d2) - part + underflow) : infinity;
+}
+
+/// What canonical squared distances of narrowed rows are in the least.
+///
+/// With g_k = gamma_of(k), n columns, s = ceil(n/16), x and y from the origin, d = |x - y|^2 exactly and N_x,
+/// N_y their norm2 of narrow_facts:
+/// - N is within g_(n+8) of a squared norm: d >= (1 - g_(n+8)) (N_x + N_y) - 2 x.y
+/// - a term of the canonical distance is rounded s + 6 times: it is at least d - g_(s+6) d, and
+///   d <= 2 (|x|^2 + |y|^2) <= 2 (N_x + N_y) / (1 - g_(n+8))
+/// - an underflow costs at most 2^-149 for each of 3n squares.
+/// So with b = 3 g_(n+8) / (1 - g_(n+8)) it is at least (1 - b) N_x + (1 - b) N_y - 2 x.y - n 2^-147. The code
+/// takes 5 for 3, which covers what find_open_pairs rounds of the second term, and its own roundings.
+class narrow_distance {
+ public:
+  explicit narrow_distance(index_t cols);
+
+  double underflow() const { return underflow_; }
+
+  /// The part of a row in the least that its distances can be; infinite if there is none.
+  double part(float norm2) const {
+    return keep_ > 0 ? keep_ * double(norm2) : std::numeric_limits<double>::infinity();
+  }
+
+ private:
+  double keep_, underflow_;
+};
+
+/// How the pairs are found whose distance has to be looked at: by products of bytes, of words, or all of them.
+/// What a choice left open in vain is counted; where that costs more than a finer grain would, that is next.
+class pair_filter {
+ public:
+  /// A choice rests on at least `enough` partners a row: the first of all say little of the rest.
+  explicit pair_filter(index_t enough = 48) : enough_(enough) {}
+
+  bool direct() const { return step_ == steps::none; }
+  grain fine() const { return step_ == steps::bytes && multiplies_bytes_ ? grain::bytes : grain::words; }
+
+  /// So many rows met so many partners, and `idle` of the distances were looked at in vain.
+  void count(grain fine, index_t rows, index_t partners, index_t idle);
+
+ private:
+  enum class steps { bytes, words, none } step_ = steps::bytes;
+  bool multiplies_bytes_ = has_byte_products();
+  index_t enough_;
+  double met_ = 0, idle_ = 0;  // pairs since the last choice
+};
 
 }  // namespace poolwise

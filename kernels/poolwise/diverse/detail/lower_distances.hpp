@@ -10,22 +10,6 @@
 
 namespace poolwise {
 
-/// How the pairs are found whose distance has to be looked at: by products of bytes, of words, or all of them.
-/// Every pass counts what its choice left open in vain; where that costs more than a finer grain would, the
-/// next pass takes that.
-class pair_filter {
- public:
-  bool direct() const { return step_ == steps::none; }
-  grain fine() const { return step_ == steps::bytes && has_byte_products() ? grain::bytes : grain::words; }
-
-  /// So many rows met so many centres, and `idle` of the distances looked at lowered nothing.
-  void count(grain fine, index_t rows, index_t centers, index_t idle);
-
- private:
-  enum class steps { bytes, words, none } step_ = steps::bytes;
-  double met_ = 0, idle_ = 0;  // pairs since the last choice
-};
-
 /// Lowers distances of the rows of one matrix, pass after pass.
 ///
 /// A tile of rows meets all centres while it is in the cache. Products of narrowed rows (narrow.hpp) say how
