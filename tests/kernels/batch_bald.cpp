@@ -14,6 +14,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
 #include "reference/batch_bald.hpp"
+#include "reference/batches.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/errors.hpp"
 #include "reference/narrow.hpp"
@@ -22,7 +23,9 @@ namespace poolwise {
 namespace {
 
 using reference::message_of;
-using picks = std::vector<candidate>;
+using reference::picks;
+using reference::rows_of;
+using reference::view;
 
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
@@ -81,20 +84,8 @@ reference::committee_table probabilities(const cube& x) {
   return p;
 }
 
-template <class T>
-vector_view<const T> view(const std::vector<T>& values) {
-  return {values.data(), index_t(values.size())};
-}
-
-std::vector<index_t> rows_of(const picks& picked) {
-  std::vector<index_t> rows;
-  for (const candidate& c : picked) rows.push_back(c.row);
-  return rows;
-}
-
 void expect_distinct(const picks& picked) {
-  const auto rows = rows_of(picked);
-  EXPECT_EQ(std::set<index_t>(rows.begin(), rows.end()).size(), rows.size());
+  reference::expect_distinct(picked);
   for (const candidate& c : picked) EXPECT_TRUE(std::isfinite(c.score) && c.score >= 0) << c.score;
 }
 

@@ -14,6 +14,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
+#include "reference/batches.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/errors.hpp"
 #include "reference/greedy.hpp"
@@ -22,7 +23,8 @@
 namespace poolwise {
 namespace {
 
-using picks = std::vector<candidate>;
+using reference::picks;
+using reference::view;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 picks kcenter_in_batches(matrix_view<const float> points, const allowance& limit, gain_pool::width width,
@@ -31,11 +33,6 @@ picks kcenter_in_batches(matrix_view<const float> points, const allowance& limit
   const auto pool = kcenter_pool(cpu{1}, points, covered, weights);
   reference::narrow shortlists(*pool, width);
   return threshold_batches(shortlists, limit, counts);
-}
-
-template <class T>
-vector_view<const T> view(const std::vector<T>& values) {
-  return {values.data(), index_t(values.size())};
 }
 
 /// Small integers: distances are exact in fp32 and in double, and ties and duplicates abound.

@@ -15,6 +15,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
+#include "reference/batches.hpp"
 #include "reference/errors.hpp"
 #include "reference/greedy.hpp"
 #include "reference/narrow.hpp"
@@ -23,16 +24,12 @@
 namespace poolwise {
 namespace {
 
-using picks = std::vector<candidate>;
 using reference::normal_rows;
+using reference::picks;
+using reference::view;
 
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 constexpr std::int64_t all_there_is = std::numeric_limits<std::int64_t>::max();
-
-template <class T>
-vector_view<const T> view(const std::vector<T>& values) {
-  return {values.data(), index_t(values.size())};
-}
 
 similarity_graph graph_of(const std::vector<std::vector<double>>& similarity) {
   const auto rows = index_t(similarity.size());

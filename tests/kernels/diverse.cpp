@@ -14,6 +14,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
+#include "reference/batches.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/distance.hpp"
 #include "reference/errors.hpp"
@@ -22,51 +23,23 @@
 namespace poolwise {
 namespace {
 
+using reference::expect_distinct;
+using reference::integer_matrix;
 using reference::message_of;
-using picks = std::vector<candidate>;
+using reference::normal_matrix;
+using reference::picks;
+using reference::rows_of;
+using matrix = reference::owned_rows;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 constexpr std::int64_t all_there_is = std::numeric_limits<std::int64_t>::max();
-
-/// A dense matrix that owns its values.
-struct matrix {
-  index_t rows, cols;
-  std::vector<float> values;
-  operator matrix_view<const float>() const { return {values.data(), rows, cols}; }
-};
-
-matrix random_matrix(index_t rows, index_t cols, std::uint32_t seed) {
-  std::mt19937 next(seed);
-  std::normal_distribution<float> normal;
-  matrix m{rows, cols, std::vector<float>(std::size_t(rows * cols))};
-  for (float& v : m.values) v = normal(next);
-  return m;
-}
-
-/// Small integers: distances are exact in fp32 and in double, and ties and duplicates abound.
-matrix integer_matrix(index_t rows, index_t cols, int values, std::mt19937& next) {
-  matrix m{rows, cols, std::vector<float>(std::size_t(rows * cols))};
-  for (float& v : m.values) v = float(next() % unsigned(values));
-  return m;
-}
 
 reference::points as_points(const matrix& m) {
   reference::points points(static_cast<std::size_t>(m.rows));
   for (index_t i = 0; i < m.rows; ++i)
     points[std::size_t(i)].assign(m.values.begin() + i * m.cols, m.values.begin() + (i + 1) * m.cols);
   return points;
-}
-
-std::vector<index_t> rows_of(const picks& picked) {
-  std::vector<index_t> rows;
-  for (const candidate& c : picked) rows.push_back(c.row);
-  return rows;
-}
-
-void expect_distinct(const picks& picked) {
-  const auto rows = rows_of(picked);
-  EXPECT_EQ(std::set<index_t>(rows.begin(), rows.end()).size(), rows.size());
 }
 
 void expect_equal(const picks& got, const std::vector<reference::pick>& expected) {
@@ -137,7 +110,7 @@ TEST(KCenter, SeveralBlocksOfRows) {
 }
 
 TEST(KCenter, FirstPickWithoutLabelsIsRowZeroAndGainsNeverRise) {
-  const picks got = kcenter(cpu{1}, random_matrix(500, 17, 1), {.picks = 500});
+  const picks got = kcenter(cpu{1}, normal_matrix(500, 17, 1), {.picks = 500});
   ASSERT_EQ(got.size(), 500u);
   EXPECT_EQ(got[0], (candidate{0, infinity}));
   for (std::size_t p = 1; p < got.size(); ++p) EXPECT_LE(got[p].score, got[p - 1].score);
@@ -153,7 +126,7 @@ TEST(KCenter, DuplicatesArePickedOnceEachInOrder) {
 
 TEST(KCenter, EmptyPoolsAndNoPicks) {
   EXPECT_TRUE(kcenter(cpu{}, {nullptr, 0, 4}, {.picks = 3}).empty());
-  EXPECT_TRUE(kcenter(cpu{}, random_matrix(3, 2, 1), {.picks = 0}).empty());
+  EXPECT_TRUE(kcenter(cpu{}, normal_matrix(3, 2, 1), {.picks = 0}).empty());
 }
 
 // Squared distances beyond fp32 are infinite, and infinities tie.
@@ -388,7 +361,7 @@ TEST(KMeansPlusPlus, ALoneRowInAFarBlockIsFound) {
 }
 
 TEST(KMeansPlusPlus, EqualRowsAreAtDistanceZeroExactly) {
-  matrix a = random_matrix(40, 10, 3), h = random_matrix(40, 65, 4);
+  matrix a = normal_matrix(40, 10, 3), h = normal_matrix(40, 65, 4);
   for (index_t i = 1; i < 40; ++i) {
     std::copy_n(a.values.begin(), 10, a.values.begin() + i * 10);
     std::copy_n(h.values.begin(), 65, h.values.begin() + i * 65);
@@ -419,7 +392,7 @@ TEST(KMeansPlusPlus, RoundingNeverPicksARowWithoutWeight) {
 TEST(KMeansPlusPlus, FactoredDistancesAreThoseOfTheOuterProducts) {
   for (const auto& [classes, features] : std::vector<std::pair<index_t, index_t>>{{2, 1}, {10, 65}, {17, 33}}) {
     const index_t rows = 120;
-    const matrix a = random_matrix(rows, classes, 5), h = random_matrix(rows, features, 6);
+    const matrix a = normal_matrix(rows, classes, 5), h = normal_matrix(rows, features, 6);
     const picks got = kmeans_pp(cpu{1}, factored_rows{a, h}, {.picks = rows}, 9);
     ASSERT_EQ(got.size(), std::size_t(rows));
     const auto growth = [](index_t n) {
@@ -464,7 +437,7 @@ TEST(KMeansPlusPlus, ABiasIsOneMoreFeatureOfOne) {
 }
 
 TEST(Diverse, SameBitsForAnyThreadCountAndTarget) {
-  const matrix x = random_matrix(5000, 33, 7), a = random_matrix(5000, 10, 8);
+  const matrix x = normal_matrix(5000, 33, 7), a = normal_matrix(5000, 10, 8);
   std::vector<float> weights(5000);
   for (std::size_t i = 0; i < 5000; ++i) weights[i] = std::fabs(x.values[i]);
   const picks centers = kcenter(cpu{1}, x, {.picks = 40}, {}, {weights.data(), 5000});
@@ -482,7 +455,7 @@ TEST(Diverse, SameBitsForAnyThreadCountAndTarget) {
 }
 
 TEST(Diverse, PaddedRowsPickAsDenseOnes) {
-  const matrix dense = random_matrix(300, 20, 9);
+  const matrix dense = normal_matrix(300, 20, 9);
   std::vector<float> padded(300 * 23 + 1, nan);
   for (index_t i = 0; i < 300; ++i) std::copy_n(dense.values.begin() + i * 20, 20, padded.begin() + 1 + i * 23);
   const matrix_view<const float> view{padded.data() + 1, 300, 20, 23};
@@ -494,7 +467,7 @@ TEST(Diverse, PaddedRowsPickAsDenseOnes) {
 
 // The first picks of a larger batch are the smaller batch.
 TEST(Diverse, BatchesNest) {
-  const matrix pool = random_matrix(400, 9, 10);
+  const matrix pool = normal_matrix(400, 9, 10);
   for (const auto& select : std::vector<std::function<picks(index_t)>>{
            [&](index_t k) { return kcenter(cpu{1}, pool, {.picks = k}); },
            [&](index_t k) { return kmeans_pp(cpu{1}, pool, {.picks = k}, 5); }}) {
@@ -545,7 +518,7 @@ TEST(Diverse, WrongUsesAreRefused) {
             }),
             "kmeans_pp: h" + nonfinite);
   EXPECT_EQ(message_of<shape_error>([&] {
-              kmeans_pp(cpu{}, factored_rows{pool, random_matrix(3, 2, 1)}, {.picks = 1}, 1);
+              kmeans_pp(cpu{}, factored_rows{pool, normal_matrix(3, 2, 1)}, {.picks = 1}, 1);
             }),
             "kmeans_pp: a has 2 rows but h has 3; pass both factors of the same rows");
   const matrix huge{2, 1, {2e19f, -2e19f}}, one{2, 1, {1, 1}};

@@ -13,6 +13,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
+#include "reference/batches.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/distance.hpp"
 #include "reference/dpp.hpp"
@@ -22,35 +23,16 @@
 namespace poolwise {
 namespace {
 
+using reference::integer_matrix;
 using reference::message_of;
-using picks = std::vector<candidate>;
+using reference::normal_matrix;
+using reference::picks;
+using reference::rows_of;
+using reference::view;
+using matrix = reference::owned_rows;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-
-/// A dense matrix that owns its values.
-struct matrix {
-  index_t rows, cols;
-  std::vector<float> values;
-  operator matrix_view<const float>() const { return {values.data(), rows, cols}; }
-  const float* row(index_t i) const { return values.data() + i * cols; }
-};
-
-matrix normal_matrix(index_t rows, index_t cols, std::uint32_t seed) {
-  std::mt19937 next(seed);
-  std::normal_distribution<float> normal;
-  matrix m{rows, cols, std::vector<float>(std::size_t(rows * cols))};
-  for (float& v : m.values) v = normal(next);
-  return m;
-}
-
-/// Rows of small integers: equal rows and equal norms abound.
-matrix integer_matrix(index_t rows, index_t cols, int values, std::uint32_t seed) {
-  std::mt19937 next(seed);
-  matrix m{rows, cols, std::vector<float>(std::size_t(rows * cols))};
-  for (float& v : m.values) v = float(next() % unsigned(values));
-  return m;
-}
 
 std::vector<float> qualities(index_t rows, std::uint32_t seed) {
   std::mt19937 next(seed);
@@ -59,20 +41,8 @@ std::vector<float> qualities(index_t rows, std::uint32_t seed) {
   return quality;
 }
 
-template <class T>
-vector_view<const T> view(const std::vector<T>& values) {
-  return {values.data(), index_t(values.size())};
-}
-
-std::vector<index_t> rows_of(const picks& picked) {
-  std::vector<index_t> rows;
-  for (const candidate& c : picked) rows.push_back(c.row);
-  return rows;
-}
-
 void expect_distinct_and_falling(const picks& picked) {
-  const auto rows = rows_of(picked);
-  EXPECT_EQ(std::set<index_t>(rows.begin(), rows.end()).size(), rows.size());
+  reference::expect_distinct(picked);
   for (std::size_t p = 0; p < picked.size(); ++p) {
     EXPECT_TRUE(std::isfinite(picked[p].score) && picked[p].score >= 0) << picked[p].score;
     EXPECT_LE(picked[p].score, picked[p > 0 ? p - 1 : 0].score) << "pick " << p;
@@ -188,7 +158,7 @@ TEST(Dpp, PickForPickAsAPlainLoopWhateverTheShortlist) {
   for (int trial = 0; trial < 24; ++trial) {
     SCOPED_TRACE(trial);
     const auto rows = index_t(1 + next() % 250), cols = index_t(1 + next() % 70);
-    const matrix x = trial % 2 ? normal_matrix(rows, cols, next()) : integer_matrix(rows, cols, 3, next());
+    const matrix x = trial % 2 ? normal_matrix(rows, cols, next()) : integer_matrix(rows, cols, 3, next);
     const auto quality = trial & 2 ? qualities(rows, next()) : std::vector<float>();
     std::vector<std::int64_t> cost;
     std::vector<index_t> group;
@@ -260,7 +230,8 @@ TEST(Dpp, GoesOnFromWhereItStood) {
 }
 
 TEST(Dpp, PicksLieApart) {
-  const matrix x = integer_matrix(300, 2, 8, 13);
+  std::mt19937 next(13);
+  const matrix x = integer_matrix(300, 2, 8, next);
   allowance limit{.picks = 300};
   limit.apart = spacing{x, 1.0f};
   const picks got = dpp(cpu{2}, x, limit);

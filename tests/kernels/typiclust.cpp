@@ -14,21 +14,19 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/neighbours.hpp"
+#include "reference/batches.hpp"
 #include "reference/errors.hpp"
 #include "reference/neighbours.hpp"
 
 namespace poolwise {
 namespace {
 
-using picks = std::vector<candidate>;
 using reference::normal_rows;
+using reference::picks;
+using reference::rows_of;
+using reference::view;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-
-template <class T>
-vector_view<const T> view(const std::vector<T>& values) {
-  return {values.data(), index_t(values.size())};
-}
 
 /// Everything anew for every pick.
 picks naive(const std::vector<float>& x, index_t cols, const allowance& limit,
@@ -132,11 +130,6 @@ TEST(TypiClust, TakesTheMiddleOfEachHeapThatHasNoLabel) {
   const std::vector<float> x{0, 1, 2, 3, 4, 100, 101, 102, 103, 200, 201, 202};
   const matrix_view<const float> points{x.data(), 12, 1};
   const typiclust_options options{.neighbours = 2, .most_clusters = 3, .seed = 2};
-  const auto rows_of = [](const picks& picked) {
-    std::vector<index_t> rows;
-    for (const candidate& pick : picked) rows.push_back(pick.row);
-    return rows;
-  };
   EXPECT_EQ(rows_of(typiclust(cpu{1}, points, {.picks = 4}, {}, options)), (std::vector<index_t>{1, 6, 10, 2}));
   const std::vector<index_t> labelled{0};
   EXPECT_EQ(rows_of(typiclust(cpu{1}, points, {.picks = 3}, labelled, options)),
