@@ -65,7 +65,7 @@ class distance_tiles::block_of_points {
     bool fresh = true;
     for (; first < last; first += narrow_panel::width) {
       const auto some = rows_between(of_.references_, first, std::min(last, first + narrow_panel::width));
-      if (filter_.direct()) {
+      if (filter_.direct() || end_ - begin_ <= few_points) {
         settle_all(first, some, settled);
         continue;
       }
@@ -80,6 +80,9 @@ class distance_tiles::block_of_points {
   }
 
  private:
+  // So few points do not repay the narrowing of the references.
+  static constexpr index_t few_points = 8;
+
   // The lists of a block are still far from what they will be after a few references.
   static constexpr index_t enough_references = 1024;
   static constexpr float infinity = std::numeric_limits<float>::infinity();
