@@ -1,4 +1,5 @@
 // poolwise score: acquisition scores of every row, as an array.
+#include <algorithm>
 #include <memory>
 
 #include "cli.hpp"
@@ -93,12 +94,25 @@ void score_columns(const where& on, const pool_inputs& pool, const std::vector<c
   }
 }
 
-// The first row without a score, as an error message; empty if every row has one.
-std::string describe_invalid(const pool_inputs& pool, const nan_rows& invalid, index_t columns) {
-  const index_t row = invalid.first / columns;
+// Rows that lack a score, or one of several.
+nan_rows rows_with_nan(const where& on, matrix_view<const float> scores) {
+  nan_rows found = find_nan(on, {scores.data, scores.rows * scores.cols});
+  if (found.count == 0) return found;
+  found = {};
+  for (index_t i = scores.rows; i-- > 0;)
+    if (std::any_of(scores.row(i), scores.row(i) + scores.cols, [](float s) { return s != s; })) {
+      found.first = i;
+      ++found.count;
+    }
+  return found;
+}
+
+// The first of them, as an error message.
+std::string describe_invalid(const pool_inputs& pool, const nan_rows& invalid) {
+  const index_t row = invalid.first;
   std::string why = pool.model ? why_invalid(*pool.model, pool.model_kind, row) : std::string();
   if (why.empty()) why = "has no distribution for some member of the committee";
-  return "row " + std::to_string(row) + " " + why + "; " + std::to_string(invalid.count / columns) + " of " +
+  return "row " + std::to_string(row) + " " + why + "; " + std::to_string(invalid.count) + " of " +
          std::to_string(pool.rows) + " rows cannot be scored";
 }
 
@@ -127,9 +141,9 @@ void run(const score_options& options) {
   const auto values = std::make_unique_for_overwrite<float[]>(std::size_t(pool.rows * width));
   const matrix_view<float> scores{values.get(), pool.rows, width};
   score_columns(on, pool, columns, scores);
-  const nan_rows invalid = find_nan(on, {values.get(), pool.rows * width});
+  const nan_rows invalid = rows_with_nan(on, scores);
   if (invalid.count > 0) {
-    const std::string what = describe_invalid(pool, invalid, width);
+    const std::string what = describe_invalid(pool, invalid);
     if (options.on_nan == "refuse")
       throw value_error("score: " + what + "; mend them, or write NaN for them (--on-nan keep)");
     say("warning: " + what + "; their scores are NaN");
@@ -142,7 +156,7 @@ void run(const score_options& options) {
     print_json("score", {{"rows", pool.rows},
                          {"acquisitions", options.acquisitions},
                          {"out", options.out},
-                         {"invalid_rows", invalid.count / width}});
+                         {"invalid_rows", invalid.count}});
 }
 
 }  // namespace

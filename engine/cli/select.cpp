@@ -1,5 +1,6 @@
 // poolwise select: the batch to label next.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -87,7 +88,16 @@ batch select_with_checkpoint(const where& on, const query& q, const checkpoint* 
   return select(on, q.pool(), request);
 }
 
+// The file of picks would go with the checkpoint when this is over.
+void require_two_files(const select_options& options) {
+  namespace fs = std::filesystem;
+  if (!options.out.empty() && !options.checkpoint.empty() &&
+      fs::weakly_canonical(fs::absolute(options.out)) == fs::weakly_canonical(fs::absolute(options.checkpoint)))
+    throw CLI::ValidationError("--checkpoint", "and --out name the same file; give each its own");
+}
+
 void run(const select_options& options) {
+  require_two_files(options);
   input_files files(options.common.memory);
   const where on = options.common.on(files.pages());
   const query q(options.flags, options.common.seed, files);
@@ -124,7 +134,8 @@ void add_select(CLI::App& app) {
       ->type_name("FILE.csv");
   command
       ->add_option("--checkpoint", options->checkpoint,
-                   "Keep the picks so far in this file; a run that was ended goes on from it. Gone at the end")
+                   "Keep the picks so far in this file; a run that was ended goes on from it. Gone at the end. "
+                   "Scores alone and typiclust pick at once, and keep nothing")
       ->type_name("FILE");
   add_common(*command, options->common);
   command->footer(

@@ -101,5 +101,12 @@ TEST(Checkpoint, LeavesNothingBehindAndNothingIsKeptOfATopK) {
   }
 }
 
+TEST(Checkpoint, IsNotTheFileOfThePicks) {
+  const pool_folder pool;
+  const outcome refused = run(with(pool.select("kcenter", "5"), {"--checkpoint", pool / "./picks.csv"}));
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("--checkpoint: and --out name the same file"), std::string::npos) << refused.err;
+}
+
 }  // namespace
 }  // namespace poolwise::test

@@ -231,6 +231,25 @@ TEST(Command, RowsWithoutAScore) {
   EXPECT_EQ(skipped.json()["picks"].size(), 58u);
 }
 
+TEST(Command, ARowThatLacksOneOfSeveralScoresCounts) {
+  const pool_folder pool;
+  auto logits = normals(pool_rows * classes, 1);
+  logits[9 * classes + 1] = logits[11 * classes] = std::nanf("");
+  save(pool.logits, logits, classes);
+  const auto members = normals(3 * pool_rows * classes, 5);
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 60, 4), }\n";
+  std::ofstream file(pool / "committee.npy", std::ios::binary);
+  file << "\x93NUMPY\x01" << '\0' << char(header.size()) << '\0' << header;
+  file.write(reinterpret_cast<const char*>(members.data()), std::streamsize(members.size() * sizeof(float)));
+  file.close();
+  std::vector<std::string> score = {
+      "score",         "--logits",    pool.logits, "--committee", pool / "committee.npy",
+      "--acquisition", "bald,margin", "--out",     pool / "s.npy"};
+  EXPECT_REFUSED(run(score), 6, "row 9 holds NaN in column 1; 2 of 60 rows");
+  score.insert(score.end(), {"--on-nan", "keep", "--json"});
+  EXPECT_EQ(run(score).json()["invalid_rows"], 2);
+}
+
 TEST(Command, LabelledRowsAreChecked) {
   const pool_folder pool;
   const auto select = [&](const std::vector<std::int64_t>& labelled) {

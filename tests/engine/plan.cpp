@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <random>
 #include <string>
 #include <vector>
+
+#include "poolwise/core/error.hpp"
 
 namespace poolwise {
 namespace {
@@ -52,6 +56,62 @@ TEST(Plan, EveryStrategyAloneAndAmongCandidates) {
     EXPECT_EQ(memory.bytes, planned.bytes);
     EXPECT_EQ(select(cpu{}, pool, request).picks.size(), std::size_t(picks));
   }
+}
+
+// What select runs, plan plans: it probes the first rows, which may be those that cannot be picked.
+TEST(Plan, OfAPoolWhoseFirstRowsCannotBePicked) {
+  constexpr index_t first = 4900;
+  auto logits = normals(rows * classes, 1);
+  const auto embeddings = normals(rows * features, 3);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.model = matrix_view<const float>{logits.data(), rows, classes};
+  pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+  std::vector<index_t> labelled, group(rows, 1);
+  std::fill_n(group.begin(), first, 0);
+  std::vector<std::int64_t> cost(rows, 1);
+  std::fill_n(cost.begin(), first, 100);
+  for (index_t i = 0; i < first; ++i) labelled.push_back(i);
+  const std::vector<index_t> quota = {0, picks};
+  for (const char* name : {"margin", "badge"}) {
+    SCOPED_TRACE(name);
+    selection_request request;
+    request.what = parse_strategy(name);
+    request.limit.picks = picks;
+    selection_request grouped = request, priced = request, known = request;
+    grouped.limit.group = {group.data(), rows};
+    grouped.limit.quota = {quota.data(), 2};
+    priced.limit.cost = {cost.data(), rows};
+    priced.limit.budget = picks;
+    for (const selection_request& r : {grouped, priced}) {
+      EXPECT_EQ(select(cpu{}, pool, r).picks.size(), std::size_t(picks));
+      EXPECT_GT(plan(cpu{}, pool, r).seconds, 0);
+    }
+    // No model was asked about rows that have a label.
+    known.labelled = labelled;
+    const float kept = logits[0];
+    std::fill_n(logits.begin(), first * classes, std::nanf(""));
+    EXPECT_EQ(select(cpu{}, pool, known).picks.size(), std::size_t(picks));
+    EXPECT_GT(plan(cpu{}, pool, known).seconds, 0);
+    std::fill_n(logits.begin(), first * classes, kept);
+  }
+}
+
+TEST(Plan, RefusesLimitsThatSelectRefuses) {
+  const auto logits = normals(rows * classes, 1);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.model = matrix_view<const float>{logits.data(), rows, classes};
+  selection_request request;
+  request.what = parse_strategy("margin");
+  request.limit.picks = picks;
+  std::vector<index_t> group(rows, 0), quota = {1, -1};
+  request.limit.group = {group.data(), rows};
+  request.limit.quota = {quota.data(), 2};
+  EXPECT_THROW(plan(cpu{}, pool, request), value_error);
+  quota[1] = 1;
+  group.back() = 2;  // beyond the first rows
+  EXPECT_THROW(plan(cpu{}, pool, request), value_error);
 }
 
 }  // namespace

@@ -175,6 +175,24 @@ INSTANTIATE_TEST_SUITE_P(Select, EveryStrategy, testing::ValuesIn(every_strategy
   return text;
 });
 
+TEST(Select, ABudgetBuysWhatItCanOfTheRowsThatAreLeft) {
+  pool_fixture pool;
+  for (const index_t row : {3, 40}) pool.logits[std::size_t(row * classes)] = std::nanf("");
+  const std::vector<std::int64_t> cost(pool_rows, 2);
+  for (const char* strategy : {"entropy", "kcenter", "margin/10x/kcenter"}) {
+    SCOPED_TRACE(strategy);
+    selection_request request = ask(strategy, pool_rows);
+    request.invalid = on_invalid::skip;
+    request.limit.cost = {cost.data(), pool_rows};
+    request.limit.budget = 9;
+    EXPECT_EQ(select(cpu{}, pool.inputs, request).picks.size(), 4u);
+    request.limit.budget = 2 * pool_rows;
+    const bool looks_at_logits = std::string(strategy) != "kcenter";
+    EXPECT_EQ(index_t(select(cpu{}, pool.inputs, request).picks.size()),
+              looks_at_logits ? pool_rows - 2 : pool_rows);
+  }
+}
+
 TEST(Select, TheBestRowsThatLieApartAreThoseOfAWalkDownTheRanking) {
   pool_fixture pool;
   for (float& v : pool.embeddings) v = std::round(v);

@@ -138,14 +138,30 @@ struct probe_times {
   index_t rows = 0, picks = 0;
 };
 
+// The labelled and excluded ones of the first rows.
+std::vector<index_t> barred_among(const selection_request& request, index_t rows) {
+  std::vector<index_t> barred;
+  for (const auto& list : {request.labelled, request.excluded})
+    for (const index_t row : list)
+      if (row >= 0 && row < rows) barred.push_back(row);
+  return barred;
+}
+
 probe_times probe(const where& on, const pool_inputs& pool, const selection_request& request, index_t rows) {
   selection_request small = request;
-  small.labelled = small.excluded = {};
+  const std::vector<index_t> barred = barred_among(request, rows);
+  small.labelled = {};
+  small.excluded = barred;
   small.run = nullptr;
   small.invalid = on_invalid::skip;
   small.limit.cost = first(request.limit.cost, rows);
   small.limit.group = first(request.limit.group, rows);
-  small.limit.picks = std::min<index_t>({request.limit.picks, 64, rows});
+  // Limits that are there and rule out no row: what they buy may lie beyond the first rows.
+  const std::vector<index_t> ample(std::size_t(request.limit.quota.size), rows);
+  small.limit.quota = {ample.data(), index_t(ample.size())};
+  const std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();
+  small.limit.budget = request.limit.budget < unlimited ? unlimited - 1 : unlimited;
+  small.limit.picks = std::min<index_t>({request.limit.picks, 64, rows - index_t(barred.size())});
   probe_times times{0, 0, rows, std::max<index_t>(1, small.limit.picks)};
   pool_inputs part = first_rows(pool, rows);
   gathered_outputs copies;
@@ -185,6 +201,7 @@ query_plan plan_memory(const where&, const pool_inputs& pool, const selection_re
 
 query_plan plan(const where& on, const pool_inputs& pool, const selection_request& request) {
   query_plan result = plan_memory(on, pool, request);
+  check_allowance("plan", request.limit, pool.rows);
   // A larger probe measures better; stop growing once it has taken a tenth of a second.
   probe_times times;
   for (index_t rows = std::min<index_t>(pool.rows, 4096);; rows = std::min(pool.rows, 4 * rows)) {

@@ -274,10 +274,13 @@ std::string first_word(const std::string& strategy_name) {
   return strategy_name.substr(0, strategy_name.find('/'));
 }
 
+bool is_priced(const selection_request& request) {
+  return request.limit.budget != std::numeric_limits<std::int64_t>::max();
+}
+
 std::string reason_of_rank(const selection_request& request) {
   const std::string word = first_word(request.what.name);
-  const bool priced = request.limit.budget != std::numeric_limits<std::int64_t>::max();
-  return word == "random" ? "random draw" : "highest " + word + (priced ? " for its cost" : "");
+  return word == "random" ? "random draw" : "highest " + word + (is_priced(request) ? " for its cost" : "");
 }
 
 // Of a pick among the `kept` best-ranked rows; 0: among all.
@@ -335,13 +338,15 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   settle_invalid(pool, request, invalid, rows, result);
   result.rank_seconds = seconds_since(start);
 
-  if (request.limit.picks > rows.left())
+  const bool priced = is_priced(request);
+  if (!priced && request.limit.picks > rows.left())
     throw value_error("select: a batch of " + std::to_string(request.limit.picks) + " was asked of " +
                       std::to_string(rows.left()) + " available rows; ask for at most as many");
 
   const auto chosen = std::chrono::steady_clock::now();
   allowance limit = request.limit;
   limit.barred = rows.view();
+  if (priced) limit.picks = std::min(limit.picks, rows.left());
   const auto places = labelled_places(on, pool, request);
   matrix_view<const float> labelled;
   if (!places.empty()) labelled = {places.data(), index_t(request.labelled.size()), pool.embeddings->cols};

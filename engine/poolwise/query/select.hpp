@@ -65,7 +65,9 @@ struct batch {
 /// round give the same batch on any number of threads, or of devices. Between CPU and GPU the picks of
 /// diversity are the same; scores differ in their last bits (see `score`), and so may picks that lie as close.
 ///
-/// throws value_error   labelled or excluded rows out of range or repeated; fewer rows available than picks;
+/// throws value_error   labelled or excluded rows out of range or repeated; fewer rows available than picks
+/// (with a
+///                      budget, those that are left are what it can buy);
 ///                      invalid rows (NaN, +Inf, a wrong sum) under on_invalid::refuse;
 ///                      a part that the strategy needs and the inputs lack; cuda{}, which means device memory.
 ///        budget_error  when the budget or the quotas buy not a single row.
