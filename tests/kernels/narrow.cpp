@@ -72,6 +72,9 @@ std::vector<named> hard_rows(index_t rows, index_t cols) {
   for (index_t i = 0; i < rows; ++i)
     for (index_t c = 0; c < cols; ++c) mixed.row(i)[c] *= std::pow(10.0f, float(i % 30) - 15);
   all.push_back({"of every size", mixed});
+  matrix ends = normal(rows, cols, 13);  // whose differences are infinite
+  for (float& v : ends.values) v = std::copysign(std::numeric_limits<float>::max(), v);
+  all.push_back({"at the ends of the range", ends});
   all.push_back({"zeros", {rows, cols, std::vector<float>(std::size_t(rows * cols), 0.0f)}});
   return all;
 }
@@ -147,6 +150,12 @@ TEST(NarrowFacts, BoundWhatTheIntegersMiss) {
             const float* const origin = shifted ? x.row(0) : nullptr;
             const narrow_rows rows = narrowed(x, fine, origin);
             const narrow_facts& facts = rows.facts();
+            for (std::size_t i = 0; i < 20; ++i)
+              if (facts.norm2[i] == infinity) {
+                ASSERT_EQ(facts.scale[i], 0);
+                ASSERT_EQ(facts.reach[i], 0);
+                ASSERT_EQ(facts.loss[i], 0);
+              }
             for (std::size_t i = 0; i < 20; ++i)
               for (std::size_t j = 0; j < 20; ++j) {
                 if (std::max(facts.norm2[i], facts.norm2[j]) == infinity) continue;

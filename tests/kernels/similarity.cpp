@@ -172,6 +172,15 @@ TEST(KnnSimilarities, EqualRowsAreAsAlikeAsCanBe) {
   EXPECT_EQ(found.at({0, 1}), 1);
 }
 
+TEST(KnnSimilarities, RowsAtAnInfiniteDistanceResembleNothing) {
+  const std::vector<float> ends{-largest, 1, largest, 2, -largest};
+  const table found = table_of(knn_similarities(cpu{}, rows_of(ends, 1), 4));  // whose median is infinite
+  table expected = itself(5);
+  add(expected, 0, 4, 1);
+  add(expected, 1, 3, 1);
+  EXPECT_EQ(found, expected);
+}
+
 TEST(KnnSimilarities, RefusesWhatItCannotDo) {
   const auto x = normal_rows(4, 2, 3);
   for (const float bad : {-1.0f, nan, std::numeric_limits<float>::infinity()})
@@ -185,6 +194,8 @@ TEST(KnnSimilarities, RefusesWhatItCannotDo) {
   const std::vector<float> bad{0, nan};
   expect_refused<value_error>([&] { knn_similarities(cpu{}, rows_of(bad, 1), 1); },
                               "points holds a NaN or an infinity in row 1");
+  expect_refused<value_error>([&] { knn_similarities(cpu{}, {&nan, 1, 1}, 1); },
+                              "knn_similarities: points holds a NaN or an infinity in row 0");
   EXPECT_THROW(knn_similarities(cuda{}, rows_of(x, 2), 2), error);
   if (!built_with_cuda) {
     EXPECT_THROW(knn_similarities(offload{}, rows_of(x, 2), 2), no_cuda_error);

@@ -142,6 +142,9 @@ TEST(TypiClust, FewAndEqualRows) {
   EXPECT_EQ(typiclust(cpu{1}, {same.data(), 0, 1}, {.picks = 3}), picks{});
   EXPECT_EQ(typiclust(cpu{1}, {same.data(), 4, 1}, {.picks = 0}), picks{});
   EXPECT_EQ(typiclust(cpu{1}, {same.data(), 4, 1}, {.picks = 9}).size(), 4u);
+  const std::vector<index_t> labelled{2};
+  const allowance all{.picks = std::numeric_limits<index_t>::max()};
+  EXPECT_EQ(typiclust(cpu{1}, {same.data(), 4, 1}, all, labelled).size(), 3u);
 }
 
 TEST(TypiClust, WrongUsesAreRefused) {

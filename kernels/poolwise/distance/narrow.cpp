@@ -373,7 +373,8 @@ void narrow_rows::add(const float* row, const float* origin) {
   constexpr double u = 0x1p-24;
   const double sums = 1 + gamma_of(cols_ + 8), tiny = double(cols_) * 0x1p-74;
   const double left = std::sqrt(double(rest.norm2)) * sums + tiny;
-  const double reach = std::max(least_reach, std::sqrt(double(norm2)) * sums + left + tiny);
+  // In this order what is not a number, since a difference was infinite, stays so.
+  const double reach = std::max(std::sqrt(double(norm2)) * sums + left + tiny, least_reach);
   const double roundings = gamma_of(cols_ / canonical_lanes + 5) / 2 + 32 * u;
   if (reach <= largest_reach) {
     facts_.scale[at] = scale;

@@ -30,7 +30,11 @@ cpu host_beside(const where& on) {
   return host != nullptr ? *host : cpu{};
 }
 
-float similarity_at(float d2, float half_d2) { return d2 == 0 ? 1.0f : 1 / (1 + d2 / half_d2); }
+// At distance 0 the quotient may be 0 / 0, at an infinite one it may be of two infinities.
+float similarity_at(float d2, float half_d2) {
+  if (d2 == 0) return 1;
+  return std::isinf(d2) ? 0 : 1 / (1 + d2 / half_d2);
+}
 
 float median(std::vector<float> values) {
   const auto middle = values.begin() + std::ptrdiff_t(values.size() / 2);
@@ -159,7 +163,10 @@ similarity_graph knn_similarities(const where& on, matrix_view<const float> poin
   std::vector<float> similarity(which.size());
   const matrix_view<index_t> lists{which.data(), points.rows, each};
   const matrix_view<float> values{similarity.data(), points.rows, each};
-  if (each > 0) knn_graph(on, points, lists, values);
+  if (each > 0)
+    knn_graph(on, points, lists, values);
+  else
+    require_finite(on, call, "points", points);
 
   if (half_d2 == 0 && each > 0) {
     std::vector<float> farthest(std::size_t(points.rows));

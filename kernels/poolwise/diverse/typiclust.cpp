@@ -82,7 +82,8 @@ std::vector<candidate> typiclust(const where& on, matrix_view<const float> point
   if (points.rows == 0 || limit.picks == 0) return {};
 
   const index_t labels = std::count(has_label.begin(), has_label.end(), true);
-  const index_t count = std::min({labels + limit.picks, options.most_clusters, points.rows});
+  const index_t count =
+      std::min({labels + std::min(limit.picks, points.rows), options.most_clusters, points.rows});
   std::vector<cluster> clusters = clusters_of(on, points, count, has_label, options);
   remaining left(limit);
   std::vector<candidate> picks;
