@@ -164,7 +164,12 @@ class wide_logits {
   static HWY_INLINE floats largest_of(const sixteen& x) {
     floats most = x[0];
     for (int i = 1; i < parts; ++i) most = hn::Max(most, x[i]);
+#if HWY_TARGET == HWY_EMU128  // whose MaxOfLanes begins at the lowest finite number
+    for (int k = 1; k < lanes; ++k) most.raw[0] = std::max(most.raw[0], most.raw[k]);
+    return all(most.raw[0]);
+#else
     return hn::MaxOfLanes(floats_tag(), most);
+#endif
   }
 
   /// Row number r of the tile; `next_row` is read after it, and asked for while the terms are summed.
