@@ -109,6 +109,7 @@ class graph_rows {
     for (index_t i = 0; i < problem.rows; ++i)
       if (limit_.barred.empty() || limit_.barred[i] == 0) rows_.push_back(i);
     points_ = gather(host_of(problem.on), problem.embeddings, rows_);
+    points_.reserve(std::size_t((index_t(rows_.size()) + problem.labelled.rows) * cols_));
     for (index_t i = 0; i < problem.labelled.rows; ++i) {
       labelled_.push_back(index_t(rows_.size()) + i);
       points_.insert(points_.end(), problem.labelled.row(i), problem.labelled.row(i) + cols_);
