@@ -466,6 +466,37 @@ TEST(Select, ProbabilitiesMustSumToOne) {
       << refusal(pool.inputs, ask("entropy", 5));
 }
 
+// Rows that no budget and no quota would buy are not kept in place of others.
+TEST(Select, KeepsRowsThatCanBePicked) {
+  const pool_fixture pool;
+  std::vector<index_t> group(pool_rows, 1);
+  std::vector<std::int64_t> cost(pool_rows, 1);
+  for (const index_t row : rows_of(select(cpu{}, pool.inputs, ask("margin", 250)))) {
+    group[std::size_t(row)] = 0;
+    cost[std::size_t(row)] = 100;
+  }
+  std::vector<index_t> quota = {0, 400};
+  for (const char* name : {"margin/10x/kcenter", "margin/50/badge", "margin/10x/facility_location"}) {
+    SCOPED_TRACE(name);
+    auto shared = ask(name, 5), priced = shared;
+    shared.limit.group = {group.data(), pool_rows};
+    shared.limit.quota = {quota.data(), 2};
+    priced.limit.cost = {cost.data(), pool_rows};
+    priced.limit.budget = 99;
+    for (const selection_request& request : {shared, priced}) {
+      const batch chosen = select(cpu{}, pool.inputs, request);
+      ASSERT_EQ(chosen.picks.size(), 5u);
+      for (const pick& p : chosen.picks) {
+        EXPECT_EQ(group[std::size_t(p.row)], 1);
+        EXPECT_NE(p.reason.find("among the 50 rows of highest margin"), std::string::npos) << p.reason;
+      }
+    }
+    const std::vector<index_t> none = {0, 0};
+    shared.limit.quota = {none.data(), 2};
+    EXPECT_THROW(select(cpu{}, pool.inputs, shared), budget_error);
+  }
+}
+
 TEST(Select, WrongUses) {
   const pool_fixture pool;
   pool_inputs nothing;

@@ -194,8 +194,11 @@ TEST(KnnSimilarities, RefusesWhatItCannotDo) {
   const std::vector<float> bad{0, nan};
   expect_refused<value_error>([&] { knn_similarities(cpu{}, rows_of(bad, 1), 1); },
                               "points holds a NaN or an infinity in row 1");
-  expect_refused<value_error>([&] { knn_similarities(cpu{}, {&nan, 1, 1}, 1); },
-                              "knn_similarities: points holds a NaN or an infinity in row 0");
+  expect_refused<value_error>(
+      [&] {
+        knn_similarities(cpu{}, {&nan, 1, 1}, 1);
+      },
+      "knn_similarities: points holds a NaN or an infinity in row 0");
   EXPECT_THROW(knn_similarities(cuda{}, rows_of(x, 2), 2), error);
   if (!built_with_cuda) {
     EXPECT_THROW(knn_similarities(offload{}, rows_of(x, 2), 2), no_cuda_error);

@@ -247,9 +247,11 @@ class candidate_rows {
   gathered_outputs model_, committee_;
 };
 
-std::vector<float> masked(std::vector<float> scores, const availability& rows) {
-  for (index_t i = 0; i < rows.size(); ++i)
-    if (!rows.available(i)) scores[std::size_t(i)] = std::numeric_limits<float>::quiet_NaN();
+// NaN where a row cannot be picked at all: no candidate, and none that others are kept out for.
+std::vector<float> masked(std::vector<float> scores, const allowance& limit) {
+  const remaining left(limit);
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    if (left.ruled_out(index_t(i))) scores[i] = std::numeric_limits<float>::quiet_NaN();
   return scores;
 }
 
@@ -355,7 +357,7 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
     result.picks.push_back({row, score, request.limit.cost.empty() ? 0 : request.limit.cost[row], reason});
   };
   if (request.what.diversify == nullptr) {
-    const auto ranked = masked(std::move(scores), rows);
+    const auto ranked = masked(std::move(scores), limit);
     const std::string reason = reason_of_rank(request);
     for (const candidate& c : best_affordable(host_of(on), {ranked.data(), pool.rows}, limit))
       add(c.row, c.score, reason);
@@ -363,16 +365,18 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
     index_t kept = 0;
     candidate_rows candidates(on, pool, request, limit, labelled);
     if (!scores.empty()) {
-      const auto ranked = masked(std::move(scores), rows);
-      kept = request.what.keep.count(limit.picks, rows.left());
+      const auto ranked = masked(std::move(scores), limit);
       const bool drawn = std::holds_alternative<random_score>(request.what.rank_by);  // no score of a row
-      candidates.keep(best_ranked(host_of(on), {ranked.data(), pool.rows}, kept),
-                      {ranked.data(), drawn ? 0 : pool.rows});
+      auto best = best_ranked(host_of(on), {ranked.data(), pool.rows},
+                              request.what.keep.count(limit.picks, rows.left()));
+      kept = index_t(best.size());
+      candidates.keep(std::move(best), {ranked.data(), drawn ? 0 : pool.rows});
     } else if (std::find(invalid.begin(), invalid.end(), 1) != invalid.end()) {
       candidates.keep(available_rows(rows), {});  // a diversity strategy sees valid rows only
     }
-    for (const auto& [c, reason] : request.what.diversify->pick(candidates.problem()))
-      add(candidates.pool_row(c.row), c.score, reason_of_spread(request, reason, kept));
+    if (candidates.problem().rows > 0)
+      for (const auto& [c, reason] : request.what.diversify->pick(candidates.problem()))
+        add(candidates.pool_row(c.row), c.score, reason_of_spread(request, reason, kept));
   }
   result.diversify_seconds = seconds_since(chosen);
 
