@@ -218,6 +218,12 @@ TEST(CommitteeIdentity, MembersThatSwearByDifferentClasses) {
   EXPECT_FLOAT_EQ(got[5], 3 * std::sqrt(2.0f) / 3 / 4);  // three classes at sqrt(2)/3, one at 0
 }
 
+// Probabilities may sum to a little more than 1, and ln of a mean above 1 is above 0.
+TEST(Committee, NoEntropyOfTheMeanIsBelowZero) {
+  const cube<float> x{2, 1, 2, {1.0009f, 0, 1.0009f, 0}};
+  for (const float s : scores_of(x, outputs::probabilities, all_at_once)) EXPECT_GE(s, 0.0f);
+}
+
 TEST(Committee, AVoteGoesToTheLowestOfEqualClasses) {
   // Members vote 1, 1 and 2: by the tie rule the first member's vote is for class 1, not 2.
   cube<float> x{3, 1, 3, {0, 5, 5, 0, 5, 4, 0, 4, 5}};

@@ -97,7 +97,7 @@ std::vector<diverse_pick> pick_batchbald(const diversity_problem& problem) {
 
 std::uint64_t batchbald_bytes(const diversity_size& size) {
   const auto most = std::uint64_t(joint_configurations{}.most);
-  return 16 * (size.members + 1) * std::max<std::uint64_t>(8, most / std::max<std::uint64_t>(1, size.classes)) +
+  return 24 * (size.members + 1) * std::max<std::uint64_t>(8, most / std::max<std::uint64_t>(1, size.classes)) +
          size.rows * 110;
 }
 

@@ -250,7 +250,8 @@ void finish_tile(const tile& t, index_t cols, index_t members, std::span<const d
           s = hn::Max(s, all(0));
           break;
         case disagreement::consensus_entropy:
-          s = entropy_of_mean(t.sum, cols, row, e);
+          // A mean above 1, which the tolerance of the sums allows, would be below 0.
+          s = hn::Max(entropy_of_mean(t.sum, cols, row, e), all(0));
           break;
         case disagreement::vote_entropy:
           s = entropy_of_mean(t.votes, cols, row, e);

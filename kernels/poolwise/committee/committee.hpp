@@ -27,7 +27,8 @@ enum class disagreement {
 /// scores  [rows, disagreements]   written. NaN where any member has no distribution (see `score`).
 /// throws  shape_error if the shapes disagree, there is no member, or cols is 0 or above 2^31 - 1;
 ///         no_cuda_error.
-/// A vote goes to the lowest of the classes that share the largest output. BALD is never below 0.
+/// A vote goes to the lowest of the classes that share the largest output. BALD and the entropy
+/// of the mean are never below 0.
 /// The same bits as `committee_accumulator` fed member by member, for any thread count and CPU target.
 /// Reads the cube once (again from the cache above 256 columns; twice for max_kl). Allocates 64 * cols bytes a
 /// thread, as much again for mean_std and for votes where these are asked for, and 192 * members for max_kl.

@@ -309,7 +309,7 @@ double rounding_of_gains(index_t members, index_t classes, index_t configuration
 /// The gain of a row is what its label says about the members beside the labels of the picks.
 ///
 /// A gain after some of the picks bounds the gain after all of them, and costs less: a row whose gain is stale
-/// is computed after one more pick at a time, as long as its bound comes first, so that most never meet all
+/// is computed after the next level of picks, as long as its bound comes first, so that most never meet all
 /// configurations.
 class joint_information : public gain_pool {
  public:
@@ -324,8 +324,8 @@ class joint_information : public gain_pool {
         noise_(std::size_t(rows_.rows())),
         gain_(noise_.size()),
         score_(noise_.size()),
-        level_(noise_.size()) {
-    levels_.push_back(configuration_list::before_any(rows_.members()));
+        met_(noise_.size()) {
+    levels_.push_back({0, configuration_list::before_any(rows_.members())});
     for_all_rows([this](index_t i, const std::vector<double>& p) {
       noise_[std::size_t(i)] = known_member_.mean_entropy(p);
     });
@@ -338,7 +338,7 @@ class joint_information : public gain_pool {
     for (const candidate& pick : latest) score_[std::size_t(pick.row)] = retired;
     for (index_t i = 0; i < rows_.rows(); ++i)
       if (latest.empty() ? !left.eligible(i) : left.ruled_out(i)) score_[std::size_t(i)] = retired;
-    for_all_rows([this](index_t i, const std::vector<double>& p) { compute(i, levels_.size() - 1, p); });
+    for_all_rows([this](index_t i, const std::vector<double>& p) { compute(i, levels_.back(), p); });
     computed_ += index_t(std::count_if(score_.begin(), score_.end(), [](float s) { return s != retired; }));
   }
 
@@ -388,11 +388,11 @@ class joint_information : public gain_pool {
         for (; may_lead() && !stale.enough(); bounds.pop_back()) {
           std::pop_heap(bounds.begin(), bounds.end(), later);
           const index_t i = bounds.back().row;
-          if (left.eligible(i)) stale.add(i, levels_[level_[std::size_t(i)] + 1].size() * rows_.classes());
+          if (left.eligible(i)) stale.add(i, next_level(i).configurations.size() * rows_.classes());
         }
         compute_next(stale);
         for (const index_t i : stale.rows) {
-          if (level_[std::size_t(i)] + 1 < levels_.size()) {
+          if (met_[std::size_t(i)] < levels_.back().picks) {
             bounds.push_back(bound(i));
             std::push_heap(bounds.begin(), bounds.end(), later);
             continue;
@@ -425,11 +425,23 @@ class joint_information : public gain_pool {
     });
   }
 
+  /// After so many picks since the first, or since the last draw.
+  struct level {
+    std::uint32_t picks;
+    configuration_list configurations;
+  };
+
   /// The gain of row i after the picks of a level.
-  void compute(index_t i, std::size_t level, const std::vector<double>& p) {
-    gain_[std::size_t(i)] = std::max(0.0, levels_[level].mean_entropy(p) - noise_[std::size_t(i)]);
+  void compute(index_t i, const level& after, const std::vector<double>& p) {
+    gain_[std::size_t(i)] = std::max(0.0, after.configurations.mean_entropy(p) - noise_[std::size_t(i)]);
     score_[std::size_t(i)] = float(gain_[std::size_t(i)]);
-    level_[std::size_t(i)] = std::uint32_t(level);
+    met_[std::size_t(i)] = after.picks;
+  }
+
+  /// The first level with a pick that a stale row has not met.
+  const level& next_level(index_t i) const {
+    return *std::find_if(levels_.begin(), levels_.end(),
+                         [&](const level& l) { return l.picks > met_[std::size_t(i)]; });
   }
 
   /// Rows to be computed together, and how many logarithms they take.
@@ -448,7 +460,7 @@ class joint_information : public gain_pool {
     }
   };
 
-  /// Computes each row after one more pick than before.
+  /// Computes each row after the next level.
   void compute_next(const stale_rows& stale) {
     const auto count = index_t(stale.rows.size());
     const index_t block =
@@ -458,7 +470,7 @@ class joint_information : public gain_pool {
       for (index_t j = begin; j < end; ++j) {
         const index_t i = stale.rows[std::size_t(j)];
         rows_.read(i, p);
-        compute(i, level_[std::size_t(i)] + 1, p);
+        compute(i, next_level(i), p);
       }
     });
   }
@@ -468,17 +480,23 @@ class joint_information : public gain_pool {
     exact_ += draws_ == 0;
     std::vector<double> p;
     rows_.read(row, p);
-    if (levels_.back().count_with(p) > most_)
+    if (levels_.back().configurations.count_with(p) > most_) {
       undrawn_ = std::move(p);
-    else
-      levels_.push_back(levels_.back().with(p));
+      return;
+    }
+    level next{levels_.back().picks + 1, levels_.back().configurations.with(p)};
+    // A level that is more than half as long as the next saves little; picks whose labels are certain add a
+    // level each that is no longer.
+    while (!levels_.empty() && 2 * levels_.back().configurations.size() > next.configurations.size())
+      levels_.pop_back();
+    levels_.push_back(std::move(next));
   }
 
   /// Draws configurations of the picks, where there are too many with the last of them.
   void draw() {
     if (undrawn_.empty()) return;
     const double unit = random_unit(seed_, stream::batch_bald, draws_);
-    levels_ = {levels_.back().sampled_with(undrawn_, samples_, unit)};
+    levels_ = {{0, levels_.back().configurations.sampled_with(undrawn_, samples_, unit)}};
     undrawn_.clear();
     ++draws_;
   }
@@ -492,13 +510,13 @@ class joint_information : public gain_pool {
   std::uint64_t seed_;
   double slack_;
   configuration_list known_member_;
-  std::vector<configuration_list> levels_;  // after each of the picks since the first, or the last draw
-  std::vector<double> noise_;               // the entropy of a row's label once the member is known
-  std::vector<double> gain_;                // when it was last computed
-  std::vector<float> score_;                // as fp32, or retired
-  std::vector<std::uint32_t> level_;        // which of levels_ it was computed from
-  std::vector<double> undrawn_;             // of the last pick, where there would be more than most_ with it
-  std::size_t chained_ = 0;                 // picks that a chain has taken since the last sweep
+  std::vector<level> levels_;       // each at most half as long as the next
+  std::vector<double> noise_;       // the entropy of a row's label once the member is known
+  std::vector<double> gain_;        // when it was last computed
+  std::vector<float> score_;        // as fp32, or retired
+  std::vector<std::uint32_t> met_;  // the picks of the level it was computed from
+  std::vector<double> undrawn_;     // of the last pick, where there would be more than most_ with it
+  std::size_t chained_ = 0;         // picks that a chain has taken since the last sweep
   index_t computed_ = 0, exact_ = 0;
   std::uint64_t draws_ = 0;
 };

@@ -41,7 +41,7 @@ struct joint_configurations {
 /// CPU target.
 /// A gain takes classes * configurations logarithms and members times as many products. The pool is read for
 /// the first pick and after each draw; for a pick between them some hundreds of rows meet all configurations.
-/// Memory: 16 B * (members + 1) * most / classes at most, and 110 B a row.
+/// Memory: 24 B * (members + 1) * most / classes at most, and 110 B a row.
 /// Kirsch, van Amersfoort & Gal, NeurIPS 2019.
 std::vector<candidate> batch_bald(const where& on, const real_cube& x, outputs kind, const allowance& limit,
                                   joint_configurations configurations = {}, batch_run* run = nullptr);
