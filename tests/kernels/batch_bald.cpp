@@ -2,14 +2,11 @@
 #include "poolwise/diverse/batch_bald.hpp"
 
 #include <gtest/gtest.h>
-#include <malloc.h>
+#include <sys/resource.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <new>
 #include <random>
 #include <set>
 #include <vector>
@@ -22,27 +19,6 @@
 #include "reference/cpu_targets.hpp"
 #include "reference/errors.hpp"
 #include "reference/narrow.hpp"
-
-namespace {
-
-/// Bytes held in lines of the cache, as configurations are: now, and at most since they were last looked at.
-std::atomic<std::size_t> held{0}, most_held{0};
-
-}  // namespace
-
-void* operator new(std::size_t size, std::align_val_t line) {
-  const auto step = std::size_t(line);
-  void* const p = std::aligned_alloc(step, (size + step - 1) / step * step);
-  if (p == nullptr) throw std::bad_alloc();
-  held += malloc_usable_size(p);
-  most_held = std::max(most_held.load(), held.load());
-  return p;
-}
-
-void operator delete(void* p, std::align_val_t) noexcept {
-  held -= malloc_usable_size(p);
-  std::free(p);
-}
 
 namespace poolwise {
 namespace {
@@ -300,25 +276,33 @@ TEST(BatchBald, RowsWithoutInformationFollowInOrder) {
   EXPECT_GT(got[0].score, 0.1f);
 }
 
-// 12 rows fill the configurations to a half or more, and the others, whose labels are certain, add none.
+std::size_t peak_bytes() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return std::size_t(usage.ru_maxrss) * 1024;
+}
+
+// 16 rows fill the configurations to a half, and the others, whose labels are certain, add none.
 TEST(BatchBald, PicksWhoseLabelsAreCertainTakeNoMemory) {
   std::mt19937 next(13);
   std::uniform_real_distribution<float> unsure(0.1f, 0.9f);
   cube x{2, 60, 2, std::vector<float>(240)};
   for (index_t e = 0; e < 2; ++e)
     for (index_t i = 0; i < 60; ++i) {
-      x.at(e, i, 0) = i < 12 ? unsure(next) : 1.0f;
+      x.at(e, i, 0) = i < 16 ? unsure(next) : 1.0f;
       x.at(e, i, 1) = 1 - x.at(e, i, 0);
     }
-  const joint_configurations most{.most = 1 << 13};
-  const std::size_t before = held;
-  most_held = before;
+  const joint_configurations most{.most = 1 << 17};
+  [[maybe_unused]] const std::size_t before = peak_bytes();
   batch_run counts;
   const picks got = batch_bald(cpu{1}, x.view(), outputs::probabilities, {.picks = 60}, most, &counts);
   EXPECT_EQ(got.size(), 60u);
   EXPECT_EQ(counts.exact, 60);
   expect_distinct(got);
-  EXPECT_LE(most_held - before, std::size_t(24 * (x.members + 1) * most.most / x.classes + 4096));
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)  // sanitizers hold back what is freed, and more
+  // What is promised is 5 MB; a list for each of the picks would be 70.
+  EXPECT_LT(peak_bytes() - before, 40u << 20);
+#endif
 }
 
 TEST(BatchBald, ProbabilitiesAndShortFormats) {
