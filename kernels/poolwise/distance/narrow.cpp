@@ -348,16 +348,18 @@ narrow_rows::narrow_rows(grain fine, index_t cols, index_t most)
 ///   squares, in any order, each within g_(n+8) relatively but for an underflow of 2^-149 a square. A
 ///   difference rounded without fma is off by u |scale q| more. |scale q| <= |y| + |r|.
 /// - A canonical dot product of y1 and y2 is within g_(ceil(n/16)+4) |y1||y2| of it. The left product is
-/// rounded
-///   three times, by at most 4 u reach1 reach2. Half of their sum goes into `loss` of either side, and with it
-///   more than 16 u of reach for all that an upper bound made of these numbers rounds, in find_open_pairs.
+///   rounded three times, by at most 4 u reach1 reach2. Half of their sum goes into `loss` of either side, and
+///   with it more than 16 u of reach for all that an upper bound made of these numbers rounds, in
+///   find_open_pairs.
 /// - The bound itself is rounded three times: 2^-19 of `loss` is far more.
 void narrow_rows::add(const float* row, const float* origin) {
   const index_t i = rows_++;
   const auto at = std::size_t(i);
   const auto padded = index_t(shifted_.size());
   const auto [largest, norm2] = HWY_DYNAMIC_DISPATCH(shift_row)(row, origin, cols_, shifted_.data());
-  const bool fits = double(largest) >= least_reach;
+  const bool finite = largest <= std::numeric_limits<float>::max();
+  if (!finite) std::fill(shifted_.begin(), shifted_.end(), 0.0f);  // no integers stand for these
+  const bool fits = finite && double(largest) >= least_reach;
   const float most = largest_integer(fine_, cols_);
   const float scale = fits ? largest / most : 0, reciprocal = fits ? most / largest : 0;
   std::int32_t* const q = values_.data() + i * units_;

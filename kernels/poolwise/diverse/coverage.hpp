@@ -35,9 +35,9 @@ std::vector<candidate> facility_location(const where& on, const similarity_graph
 /// Graph cut: f(A) = lambda sum_i sum_{j in A} s_ij - sum_{i in A, j in A} s_ij, the first i over all rows of
 /// the graph: picks resemble much of the pool, and little of each other.
 ///
-/// lambda    >= 2, for which f never falls by a pick: then a gain, lambda sum_i s_ij - s_jj - 2 sum_{l in A}
-/// s_lj,
-///           is at least s_jj. (Others divide f by lambda, and ask for at most 1/2.)
+/// lambda    >= 2, for which f never falls by a pick: then a gain,
+///           lambda sum_i s_ij - s_jj - 2 sum_{l in A} s_lj, is at least s_jj. (Others divide f by lambda, and
+///           ask for at most 1/2.)
 /// labelled  rows of the graph that belong to A from the start; none of them is picked
 /// returns, throws  as facility_location; value_error for another lambda.
 /// Sums are in double, over the row's list and in the order of the picks, and gains are rounded to fp32. Memory
