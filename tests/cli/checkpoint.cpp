@@ -5,20 +5,15 @@
 #include <random>
 #include <thread>
 
+#include "reference/batches.hpp"
 #include "run_command.hpp"
 
 namespace poolwise::test {
 namespace {
 
-constexpr index_t rows = 8'000, classes = 6, features = 24;
+using reference::normals;
 
-std::vector<float> normals(index_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& v : values) v = normal(random);
-  return values;
-}
+constexpr index_t rows = 8'000, classes = 6, features = 24;
 
 struct pool_folder : scratch {
   std::string logits = save(*this / "logits.npy", normals(rows* classes, 1), classes);

@@ -7,20 +7,15 @@
 #include <random>
 
 #include "poolwise/pool/array.hpp"
+#include "reference/batches.hpp"
 #include "run_command.hpp"
 
 namespace poolwise::test {
 namespace {
 
-constexpr index_t pool_rows = 60, classes = 4, features = 5;
+using reference::normals;
 
-std::vector<float> normals(index_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& v : values) v = normal(random);
-  return values;
-}
+constexpr index_t pool_rows = 60, classes = 4, features = 5;
 
 // A folder with a small pool in it.
 struct pool_folder : scratch {

@@ -5,25 +5,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "poolwise/core/error.hpp"
 
+#include "reference/batches.hpp"
+
 namespace poolwise {
 namespace {
 
+using reference::normals;
+
 // More rows than the first probe takes, so that a part of every input is probed.
 constexpr index_t rows = 5000, classes = 4, features = 3, members = 2, picks = 5;
-
-std::vector<float> normals(index_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& v : values) v = normal(random);
-  return values;
-}
 
 TEST(Plan, EveryStrategyAloneAndAmongCandidates) {
   const auto logits = normals(rows * classes, 1), committee = normals(members * rows * classes, 2),

@@ -28,12 +28,16 @@ struct owned_rows {
   const float* row(poolwise::index_t i) const { return values.data() + i * cols; }
 };
 
-inline owned_rows normal_matrix(poolwise::index_t rows, poolwise::index_t cols, std::uint32_t seed) {
+inline std::vector<float> normals(poolwise::index_t count, std::uint32_t seed) {
   std::mt19937 next(seed);
   std::normal_distribution<float> normal;
-  owned_rows m{rows, cols, std::vector<float>(std::size_t(rows * cols))};
-  for (float& v : m.values) v = normal(next);
-  return m;
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (float& v : values) v = normal(next);
+  return values;
+}
+
+inline owned_rows normal_matrix(poolwise::index_t rows, poolwise::index_t cols, std::uint32_t seed) {
+  return {rows, cols, normals(rows * cols, seed)};
 }
 
 /// Small integers: distances are exact in fp32 and in double; ties, equal rows and equal norms abound.
