@@ -9,10 +9,11 @@ namespace poolwise::cli {
 namespace {
 
 void print_table() {
-  std::printf("%-18s %-13s %-44s %-20s %s\n", "name", "kind", "formula, larger = sooner", "needs", "source");
+  std::printf("%-18s %-13s %-44s %-20s %-16s %s\n", "name", "kind", "formula, larger = sooner", "needs",
+              "on GPUs", "source");
   for (const strategy_entry& entry : strategy_entries())
-    std::printf("%-18s %-13s %-44s %-20s %s\n", entry.name, entry.kind, entry.formula, entry.needs.c_str(),
-                entry.source);
+    std::printf("%-18s %-13s %-44s %-20s %-16s %s\n", entry.name, entry.kind, entry.formula,
+                entry.needs.c_str(), entry.on_devices, entry.source);
   std::printf(
       "\nAn acquisition or disagreement can be followed by a diversity strategy among its best rows:\n"
       "  margin/1000/kcenter   k-center among the 1000 rows of highest margin\n"
@@ -26,6 +27,7 @@ nlohmann::ordered_json as_json() {
                     {"kind", entry.kind},
                     {"formula", entry.formula},
                     {"needs", entry.needs},
+                    {"on_devices", entry.on_devices},
                     {"source", entry.source}});
   return {{"strategies", std::move(list)}};
 }
