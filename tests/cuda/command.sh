@@ -37,7 +37,7 @@ for strategy in $refused; do
   status=0
   on_gpus select --embeddings embeddings.npy --committee committee.npy --strategy "$strategy" --batch 12 2>why || status=$?
   [ $status -eq 1 ] || { echo "$strategy on GPUs: exit code $status"; exit 1; }
-  grep -q cpu why
+  grep -q "no CUDA kernel" why
 done
 
 set -- score --logits logits.npy --committee committee.npy --acquisition entropy,margin,bald,vote_entropy
