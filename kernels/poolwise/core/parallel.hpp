@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <vector>
 
 #include "poolwise/core/mapped_pages.hpp"
 #include "poolwise/core/types.hpp"
@@ -45,5 +46,22 @@ void parallel_blocks(cpu on, index_t items, index_t block, Body&& body) {
   }
   if (failure) std::rethrow_exception(failure);
 }
+
+/// A T for each thread that parallel_blocks() uses at most, in cache lines of its own. T is a class.
+template <class T>
+class per_thread {
+ public:
+  struct alignas(64) slot : T {};
+
+  per_thread(cpu on, index_t items, index_t block, const T& first = {})
+      : slots_(std::size_t(std::clamp<index_t>(blocks_of(items, block), 1, threads_of(on))), slot{first}) {}
+
+  /// That of the calling thread; to be asked for in the body of parallel_blocks().
+  T& mine() { return slots_[std::size_t(omp_get_thread_num())]; }
+  const std::vector<slot>& all() const { return slots_; }
+
+ private:
+  std::vector<slot> slots_;
+};
 
 }  // namespace poolwise

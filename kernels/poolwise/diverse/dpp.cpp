@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
-#include "poolwise/diverse/detail/dot_tiles.hpp"
 #include "poolwise/diverse/detail/exponentials.hpp"
 #include "poolwise/diverse/detail/pools.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
@@ -31,7 +31,7 @@ constexpr double rounding_share = 0x1p-16;
 constexpr index_t block_columns = canonical_lanes;
 
 constexpr index_t row_block = 256;
-constexpr index_t tile_height = tile_size::tallest;
+constexpr index_t tile_height = 96;
 static_assert(tile_height % left_group == 0);
 
 index_t whole_blocks(std::size_t columns) { return index_t(columns) / block_columns; }
@@ -263,8 +263,9 @@ class pivoted_cholesky : public gain_pool {
       for (index_t t = from; t < to; ++t) picks.back().add(columns_[std::size_t(t)].factor.data());
     }
     while (index_t(factor_.size()) < end) factor_.emplace_back(std::size_t(kernel_.rows() * block_columns));
-    per_thread rooms(on_, scratch{{(end - 1) * block_columns, tile_height, left_group},
-                                  std::vector<float>(std::size_t(tile_height * block_columns))});
+    per_thread rooms(on_, kernel_.rows(), tile_height,
+                     scratch{{(end - 1) * block_columns, tile_height, left_group},
+                             std::vector<float>(std::size_t(tile_height * block_columns))});
     parallel_blocks(on_, kernel_.rows(), tile_height, [&](index_t, index_t begin, index_t last) {
       scratch& room = rooms.mine();
       room.rows.resize(last - begin);

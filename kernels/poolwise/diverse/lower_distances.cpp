@@ -5,7 +5,6 @@
 
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/diverse/detail/dot_tiles.hpp"
 
 namespace poolwise {
 namespace {
@@ -16,6 +15,15 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr index_t few_centers = 4;
 
 constexpr index_t pairs_at_once = 128;
+
+/// Rows of a tile at most.
+constexpr index_t tallest = 96;
+
+/// Rows that meet all centres together: they, narrowed, and a panel of centres stay in an L2 cache of 1 MiB.
+index_t height_for(index_t cols) {
+  const index_t row = std::max<index_t>(1, cols) * index_t(sizeof(float));
+  return std::clamp(384 * 1024 / row / narrow_step * narrow_step, narrow_step, tallest);
+}
 
 /// Rows of a pool: the first `count`, or those of runs of `length`.
 struct row_set {
@@ -170,7 +178,7 @@ class tile {
 
   /// Lowers the distances of its rows by a panel.
   void meet(const center_panel<Pairs::factors>& panel) {
-    float limit[tile_size::tallest];
+    float limit[tallest];
     const index_t count = rows_[0].rows();
     for (index_t i = 0; i < count; ++i) limit[i] = limit_of(part_[i], distance_[row_[begin_ + i]]);
     narrow_factor factor[Pairs::factors];
@@ -218,7 +226,7 @@ class tile {
   std::vector<std::vector<float, line_allocator<float>>> tables_;
   std::vector<narrow_pair> open_;
   const narrow_facts* facts_[Pairs::factors] = {};
-  double part_[tile_size::tallest] = {};
+  double part_[tallest] = {};
   index_t begin_ = 0, idle_ = 0;
 };
 
@@ -245,8 +253,8 @@ void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, row_set rows,
     return lower_directly(on, pairs, rows, centers, distance);
   const grain fine = filter.fine();
   const auto panels = panels_of(on, pairs, centers, fine);
-  const index_t height = tile_size::height_for(pairs.factor(Pairs::factors - 1).cols);
-  per_thread tiles(on, tile<Pairs>(pairs, rows, fine, height, distance));
+  const index_t height = height_for(pairs.factor(Pairs::factors - 1).cols);
+  per_thread tiles(on, rows.count, height, tile<Pairs>(pairs, rows, fine, height, distance));
   parallel_blocks(on, rows.count, height, [&](index_t, index_t begin, index_t end) {
     auto& mine = tiles.mine();
     mine.load(begin, end);

@@ -1,7 +1,5 @@
 #include "poolwise/topk/best_rows.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -30,10 +28,9 @@ nan_rows keep_best_rows(cpu on, const real_matrix& x, outputs kind, acquisition 
     nan_rows invalid;
     std::vector<float> scores;
   };
-  const auto threads = std::size_t(std::clamp<index_t>(blocks_of(rows_of(x), block), 1, threads_of(on)));
-  std::vector<part> parts(threads, part{top_k_state(state.k()), {}, {}});
+  per_thread parts(on, rows_of(x), block, part{top_k_state(state.k()), {}, {}});
   parallel_blocks(on, rows_of(x), block, [&](index_t, index_t begin, index_t end) {
-    part& mine = parts[std::size_t(omp_get_thread_num())];
+    part& mine = parts.mine();
     if (mine.scores.empty()) {
       mine.scores.resize(std::size_t(block));
       if (const auto limit = state.threshold()) mine.state.keep_only_before(*limit);
@@ -46,7 +43,7 @@ nan_rows keep_best_rows(cpu on, const real_matrix& x, outputs kind, acquisition 
     mine.invalid += invalid;
   });
   nan_rows invalid;
-  for (const part& p : parts) {
+  for (const part& p : parts.all()) {
     state.merge(p.state);
     invalid += p.invalid;
   }

@@ -1,7 +1,5 @@
 #include "poolwise/topk/topk.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -115,9 +113,9 @@ nan_rows nan_among(vector_view<const float> scores, index_t first_row, const std
   return found;
 }
 
-nan_rows sum(const std::vector<nan_rows>& parts) {
+nan_rows sum(const per_thread<nan_rows>& parts) {
   nan_rows all;
-  for (const nan_rows& part : parts) all += part;
+  for (const nan_rows& part : parts.all()) all += part;
   return all;
 }
 
@@ -127,11 +125,6 @@ vector_view<const float> between(vector_view<const float> scores, index_t begin,
 
 const std::uint8_t* from(vector_view<const std::uint8_t> barred, index_t row) {
   return barred.empty() ? nullptr : barred.data + row;
-}
-
-/// The threads that parallel_blocks would use at most.
-std::size_t team(cpu on, index_t items) {
-  return std::size_t(std::clamp<index_t>(blocks_of(items, block), 1, threads_of(on)));
 }
 
 void require_entries(const char* call, vector_view<const std::uint8_t> barred, index_t rows) {
@@ -229,10 +222,9 @@ nan_rows find_nan(const where& on, vector_view<const float> scores, vector_view<
     if (const auto* devices = std::get_if<offload>(&on)) return find_nan_cuda(*devices, scores, barred);
   }
   const cpu host = require_cpu(on, "find_nan");
-  std::vector<nan_rows> parts(team(host, scores.size));
+  per_thread<nan_rows> parts(host, scores.size, block);
   parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
-    parts[std::size_t(omp_get_thread_num())] +=
-        nan_among(between(scores, begin, end), begin, from(barred, begin));
+    parts.mine() += nan_among(between(scores, begin, end), begin, from(barred, begin));
   });
   return sum(parts);
 }
@@ -252,19 +244,17 @@ nan_rows top_k_state::add(const where& on, vector_view<const float> scores, inde
       return keep_best_cuda(*devices, "top_k_state::add", scores, first_row, barred, *this);
   }
   const cpu host = require_cpu(on, "top_k_state::add");
-  const std::size_t threads = team(host, scores.size);
-  if (threads == 1) return add_rows(scores, first_row, from(barred, 0));
   top_k_state empty(k_);  // what this state has already ruled out, its parts need not keep either
   if (full_) empty.keep_only_before(worst_);
-  std::vector<top_k_state> parts(threads, empty);
-  std::vector<nan_rows> nans(threads);
+  per_thread parts(host, scores.size, block, empty);
+  if (parts.all().size() == 1) return add_rows(scores, first_row, from(barred, 0));
+  per_thread<nan_rows> nans(host, scores.size, block);
   parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
-    const auto thread = std::size_t(omp_get_thread_num());
-    nan_rows nan = parts[thread].add_rows(between(scores, begin, end), first_row + begin, from(barred, begin));
+    nan_rows nan = parts.mine().add_rows(between(scores, begin, end), first_row + begin, from(barred, begin));
     if (nan.count > 0) nan.first += begin;
-    nans[thread] += nan;
+    nans.mine() += nan;
   });
-  for (const top_k_state& part : parts) merge(part);
+  for (const top_k_state& part : parts.all()) merge(part);
   return sum(nans);
 }
 
