@@ -191,7 +191,7 @@ std::vector<diverse_pick> pick_graph_cut(const diversity_problem& problem) {
 std::uint64_t similarity_bytes(const diversity_size& size) {
   // The lists, twice the graph while it shrinks to what it holds, and what the picks take.
   const std::uint64_t row = graph_neighbours * (8 + 4) + 2 * 8 * (2 * graph_neighbours + 1) + 3 * 8 + 21;
-  return graph_rows_bytes(size) + faiss_bytes + (size.rows + size.labelled) * row + lists_bytes(size);
+  return graph_rows_bytes(size) + (size.rows + size.labelled) * row + lists_bytes(size);
 }
 
 // The published purity. Balls so dense that there are more pairs are halved in squared radius until they are

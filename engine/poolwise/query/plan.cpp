@@ -12,9 +12,10 @@
 namespace poolwise {
 namespace {
 
-// FAISS compares so many points with the labelled rows at a time; see `nearest`.
-constexpr std::uint64_t nearest_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t thread_bytes = std::uint64_t{1} << 20;
+
+// What the threads hold of rows that they compare with the labelled ones; see `nearest`.
+std::uint64_t nearest_bytes() { return std::uint64_t(threads_of(cpu{})) * (std::uint64_t{9} << 20); }
 
 template <class T>
 std::uint64_t element_bytes(T) {
@@ -94,7 +95,7 @@ plan_step diverse_step(const where& on, const pool_inputs& pool, const selection
     step.bytes += size.rows * (4 * (size.features + outputs) + 8 + 8 + 8 + 4 + 4 * sizeof(candidate));
   }
   if (what.begins_with_labelled && !request.labelled.empty()) {
-    step.bytes += std::uint64_t(request.labelled.size()) * size.features * 4 + nearest_bytes;
+    step.bytes += std::uint64_t(request.labelled.size()) * size.features * 4 + nearest_bytes();
     step.sweeps += 1;
   }
   return step;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <compare>
+#include <numeric>
 #include <vector>
 
 #include "poolwise/core/parallel.hpp"
@@ -32,10 +33,14 @@ std::vector<float> in_order(cpu on, matrix_view<const float> points, const std::
 
 /// The centroids, those side by side that are near each other: the points of a block then share cells.
 std::vector<float> side_by_side(cpu on, matrix_view<const float> centroids) {
-  const auto heaps = index_t(std::sqrt(double(centroids.rows)));
-  std::vector<float> middle(std::size_t(heaps * centroids.cols));
-  kmeans(on, centroids, {middle.data(), heaps, centroids.cols}, {.iterations = 10});
-  return in_order(on, centroids, ivf_cells(on, centroids, {middle.data(), heaps, centroids.cols}).rows);
+  std::vector<index_t> order(std::size_t(centroids.rows));
+  std::iota(order.begin(), order.end(), index_t(0));
+  if (const auto heaps = index_t(std::sqrt(double(centroids.rows))); heaps >= 8) {
+    std::vector<float> middle(std::size_t(heaps * centroids.cols));
+    kmeans(on, centroids, {middle.data(), heaps, centroids.cols}, {.iterations = 10});
+    order = ivf_cells(on, centroids, {middle.data(), heaps, centroids.cols}).rows;
+  }
+  return in_order(on, centroids, order);
 }
 
 /// A cell, and a point of a block that looks into it.

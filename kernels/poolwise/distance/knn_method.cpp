@@ -162,18 +162,17 @@ knn_method resolved(knn_method asked, const where& on, index_t rows, index_t col
 
 std::uint64_t knn_graph_bytes(knn_method method, index_t rows, index_t cols) {
   const auto n = std::uint64_t(rows), row_bytes = std::uint64_t(cols) * sizeof(float);
+  const auto threads = std::uint64_t(threads_of(cpu{})), mib = std::uint64_t{1} << 20;
   const auto sampled = std::uint64_t(tuned_on + reported_on) * (row_bytes + 4096);
   if (method == knn_method::ivf) {
     const auto cells = std::uint64_t(cells_of(rows));
     const std::uint64_t training = std::min(n, cells * std::uint64_t(rows_a_cell)) * (row_bytes + 16) + 8 * n;
-    const std::uint64_t searching = n * (row_bytes + 20) + (std::uint64_t{4} << 23);
-    return sampled + std::max(training, searching) + 5 * cells * row_bytes +
-           std::uint64_t(threads_of(cpu{})) * (std::uint64_t{24} << 20);
+    const std::uint64_t searching = n * (row_bytes + 20) + 32 * mib;
+    return sampled + std::max(training, searching) + 5 * cells * row_bytes + threads * 24 * mib;
   }
   if (method == knn_method::hnsw)
-    return sampled + n * (500 + std::uint64_t(threads_of(cpu{}))) + (std::uint64_t{64} << 20) +
-           65'536 * row_bytes;
-  return 0;
+    return sampled + n * (500 + threads) + threads * 12 * mib + 64 * mib + 65'536 * row_bytes;
+  return threads * 12 * mib;
 }
 
 knn_report knn_graph_by(knn_method method, const where& on, matrix_view<const float> points,
