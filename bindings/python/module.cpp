@@ -213,8 +213,8 @@ Answer query(const std::string& strategy, std::optional<index_t> batch_size,
              const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
              const std::optional<integer_array>& cost, std::optional<std::int64_t> budget,
              const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-             std::optional<float> apart, std::uint64_t seed, std::uint32_t round, const std::string& on_nan,
-             int threads) {
+             std::optional<float> apart, const std::string& neighbours, std::uint64_t seed, std::uint32_t round,
+             const std::string& on_nan, int threads) {
   const char* call = "select";
   const auto array_of = [call](const char* name, const auto& given) {
     return given ? std::optional<borrowed>(std::in_place, call, name, *given) : std::nullopt;
@@ -257,6 +257,7 @@ Answer query(const std::string& strategy, std::optional<index_t> batch_size,
   request.seed = seed;
   request.round = round;
   request.apart = apart;
+  request.neighbours = parse_knn_method(neighbours);
   request.invalid = on_nan == "skip" ? on_invalid::skip : on_invalid::refuse;
   request.limit.cost = costs.view();
   request.limit.group = groups.view();
@@ -274,7 +275,8 @@ void define_query(nb::module_& m, const char* name, Query query, const char* tex
   m.def(name, query, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "outputs"_a = nb::none(),
         "committee"_a = nb::none(), "kind"_a = "logits", "embeddings"_a = nb::none(), "labelled"_a = nb::none(),
         "exclude"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(), "group"_a = nb::none(),
-        "quota"_a = nb::none(), "apart"_a = nb::none(), "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse", "threads"_a = 0, text);
+        "quota"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto", "seed"_a = 0, "round"_a = 0,
+        "on_nan"_a = "refuse", "threads"_a = 0, text);
 }
 
 /// One member of every pick as an array.
@@ -289,6 +291,24 @@ auto column(T pick::*member) {
 }
 
 void define_results(nb::module_& m) {
+  nb::class_<knn_report>(m, "KnnReport",
+                         "How lists of neighbours were made. What says nothing about the method is 0.")
+      .def_prop_ro(
+          "method", [](const knn_report& r) { return name_of(r.method); }, "\"exact\", \"ivf\" or \"hnsw\".")
+      .def_ro(
+          "recall", &knn_report::recall,
+          "The share of listed neighbours as near as the exact ones, over `sampled` rows; 1 for exact lists.")
+      .def_ro("sampled", &knn_report::sampled)
+      .def_ro("cells", &knn_report::cells)
+      .def_ro("probes", &knn_report::probes, "Cells that each row looks into.")
+      .def_ro("train_rows", &knn_report::train_rows, "Rows that the cells were made from.")
+      .def_ro("links", &knn_report::links)
+      .def_ro("breadth", &knn_report::breadth, "Rows that a walk along links keeps.")
+      .def("__repr__", [](const knn_report& r) {
+        return "<poolwise.KnnReport: " + std::string(name_of(r.method)) + ", recall " +
+               std::to_string(r.recall) + ">";
+      });
+
   nb::class_<batch>(m, "Batch", "What `select` picked, in the order of the picks.")
       .def_prop_ro("rows", column(&pick::row), nb::rv_policy::automatic, "Row numbers, int64.")
       .def_prop_ro("scores", column(&pick::score), nb::rv_policy::automatic,
@@ -306,6 +326,8 @@ void define_results(nb::module_& m) {
       .def_ro("skipped_rows", &batch::skipped_rows,
               "Rows that could not be judged and were left out (on_nan=\"skip\").")
       .def_ro("first_skipped", &batch::first_skipped, "The first of them; -1 if none.")
+      .def_ro("neighbours", &batch::neighbours,
+              "How the strategy found each row's neighbours, a KnnReport; None if it looks for none.")
       .def_ro("rank_seconds", &batch::rank_seconds)
       .def_ro("diversify_seconds", &batch::diversify_seconds)
       .def("__len__", [](const batch& b) { return b.picks.size(); })
@@ -422,6 +444,8 @@ cost        [rows] integers in the smallest unit; `budget` is what the picks may
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have.
 apart       no pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves out
             duplicates alone.
+neighbours  how facility_location, graph_cut and typiclust find each row's neighbours: "exact", "ivf", "hnsw", or
+            "auto": exact up to rows^2 * features = 1e13, ivf beyond. `Batch.neighbours` has the measured recall.
 seed        with `round`, which numbers the queries of a campaign, decides every random choice.
 on_nan      rows that cannot be judged: "refuse", or "skip" them.
 returns     a Batch.

@@ -151,6 +151,14 @@ void query_flags::add_to(CLI::App& command) {
           "out duplicates alone")
       ->check(CLI::NonNegativeNumber)
       ->type_name("DISTANCE");
+  command
+      .add_option(
+          "--neighbours", neighbours,
+          "How facility_location, graph_cut and typiclust find each row's neighbours: exact, ivf or hnsw, "
+          "whose recall is measured and said; auto is exact up to rows^2 x features = 1e13 (395,000 rows "
+          "of 64, 140,000 of 512) and on devices, and ivf beyond")
+      ->check(CLI::IsMember({"auto", "exact", "ivf", "hnsw"}))
+      ->capture_default_str();
   command.add_option("--ids", ids, "CSV or JSONL with the rows' ids (default: row numbers)");
   command.add_option("--on-nan", on_nan, "Rows that cannot be scored: refuse, or skip")
       ->check(CLI::IsMember({"refuse", "skip"}))
@@ -186,6 +194,7 @@ query::query(const query_flags& flags, std::uint64_t seed, input_files& files)
   request.excluded = excluded_;
   request.seed = seed;
   request.apart = flags.apart;
+  request.neighbours = parse_knn_method(flags.neighbours);
   request.invalid = flags.on_nan == "skip" ? on_invalid::skip : on_invalid::refuse;
   request.limit.cost = {cost_.data(), index_t(cost_.size())};
   request.limit.group = {group_.data(), index_t(group_.size())};

@@ -16,6 +16,7 @@ Every call releases the GIL while it computes. A call that has begun runs to its
 
 from ._core import (
     Batch,
+    KnnReport,
     Plan,
     PlanStep,
     Strategy,
@@ -48,6 +49,7 @@ __all__ = [
     "DeviceMemoryError",
     "Error",
     "InvalidValueError",
+    "KnnReport",
     "NoCudaError",
     "Plan",
     "PlanStep",
