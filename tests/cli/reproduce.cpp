@@ -70,6 +70,24 @@ TEST(Reproduce, SonarSeedBySeedToTheDigit) {
   EXPECT_NEAR(again.json()["seeds"][0]["aubc_lu2023"].get<double>(), 0.5 * 103 / 104, 1e-9);
 }
 
+TEST(Reproduce, UsageErrorsExitWith2) {
+  const auto refused = [](std::vector<std::string> arguments, const std::string& says) {
+    arguments.insert(arguments.begin(), "reproduce");
+    const outcome result = run(arguments);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find(says), std::string::npos) << result.err;
+  };
+  refused({"lu2023-sonar", "--seeds", "9-1"}, "\"9-1\" runs backwards");
+  refused({"lu2023-sonar", "--seeds", "0-100000"}, "more than 100,000 seeds");
+  refused({"lu2023-sonar", "--seeds", "0-99999,7"}, "more than 100,000 seeds");
+  for (const char* seeds : {"-1", "1,", ",1", "1-", "1--2", "x", "1,,2"})
+    refused({"lu2023-sonar", "--seeds", seeds}, "names no seeds");
+  refused({"lu2023-sonr"}, "did you mean \"lu2023-sonar\"");
+  refused({"all", "--data", "x.csv"}, "--data belongs to one benchmark");
+  refused({"lu2023"}, "needs a data set");
+  refused({"tabular-lr", "--query-model", "lr"}, "has a model of its own");
+}
+
 TEST(Reproduce, AnInterruptedRunGoesOnWhereItWas) {
   const scratch folder;
   const std::vector<std::string> arguments = {"reproduce", "lu2023-sonar", "--seeds",     "0-7",
