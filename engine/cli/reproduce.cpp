@@ -210,13 +210,13 @@ void run(const reproduce_options& options) {
   require_settings(entries, options.settings);
   if (options.common.dry_run) {
     std::vector<std::string> names;
-    std::string list;
+    std::string named;
     for (const benchmark_entry* entry : entries) {
-      list += (names.empty() ? "" : ", ") + std::string(entry->name);
+      named += (names.empty() ? "" : ", ") + std::string(entry->name);
       names.emplace_back(entry->name);
     }
     return print_dry_run(options.common, "reproduce",
-                         "run " + list + (options.out.empty() ? "" : " and write to " + options.out),
+                         "run " + named + (options.out.empty() ? "" : " and write to " + options.out),
                          {{"benchmarks", names}, {"out", options.out}});
   }
   const auto plotly = options.out.empty() ? std::filesystem::path() : find_plotly();
