@@ -195,6 +195,17 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   return times;
 }
 
+bool approximates(const diversity* what, knn_method neighbours) {
+  return what != nullptr && what->lists_neighbours && neighbours != knn_method::exact;
+}
+
+// How the time of the second step grows when its rows become `scale` times as many.
+double growth(const diversity* what, knn_method neighbours, double scale) {
+  // What grows with rows^1.5 in an inverted file, and with their logarithm in a walk, is little of a probe.
+  if (approximates(what, neighbours)) return std::pow(scale, 1.2);
+  return what != nullptr && what->compares_all_pairs ? scale * scale : scale;
+}
+
 }  // namespace
 
 query_plan plan_memory(const where& on, const pool_inputs& pool, const selection_request& request) {
@@ -213,13 +224,6 @@ query_plan plan_memory(const where& on, const pool_inputs& pool, const selection
   return result;
 }
 
-// How the time of a diverse step grows when its rows become `scale` times as many.
-double growth(const diversity& what, knn_method neighbours, double scale) {
-  const bool listed = what.lists_neighbours && neighbours != knn_method::exact;
-  if (listed) return neighbours == knn_method::ivf ? std::pow(scale, 1.5) : scale * (1 + std::log10(scale) / 2);
-  return what.compares_all_pairs ? scale * scale : scale;
-}
-
 query_plan plan(const where& on, const pool_inputs& pool, const selection_request& asked) {
   query_plan result = plan_memory(on, pool, asked);
   check_allowance("plan", asked.limit, pool.rows);
@@ -230,15 +234,15 @@ query_plan plan(const where& on, const pool_inputs& pool, const selection_reques
   if (diverse && diverse->lists_neighbours) request.neighbours = size_of(on, pool, request, picks).neighbours;
   // A larger probe measures better; stop growing once it has taken a tenth of a second.
   probe_times times;
-  for (index_t rows = std::min<index_t>(pool.rows, 4096);; rows = std::min(pool.rows, 4 * rows)) {
+  const index_t first = approximates(diverse, request.neighbours) ? 16'384 : 4096;
+  for (index_t rows = std::min(pool.rows, first);; rows = std::min(pool.rows, 4 * rows)) {
     times = probe(on, pool, request, rows);
     if (times.rank + times.diversify > 0.1 || rows == pool.rows) break;
   }
   const double rows_scale = double(pool.rows) / double(times.rows);
   const double picks_scale = double(picks) / double(times.picks);
   result.steps[0].seconds = times.rank * rows_scale;
-  result.steps[1].seconds =
-      times.diversify * (diverse ? growth(*diverse, request.neighbours, rows_scale) : rows_scale);
+  result.steps[1].seconds = times.diversify * growth(diverse, request.neighbours, rows_scale);
   if (diverse && !diverse->compares_all_pairs) result.steps[1].seconds *= picks_scale;
   for (const plan_step& step : result.steps) result.seconds += step.seconds;
   return result;
