@@ -211,6 +211,10 @@ std::optional<probe_times> probe(const where& on, const pool_inputs& pool, const
   }
 }
 
+bool approximates(const diversity* what, knn_method neighbours) {
+  return what != nullptr && what->lists_neighbours && neighbours != knn_method::exact;
+}
+
 // A larger probe measures better; it stops growing once it has taken a tenth of a second. Rows of which none
 // can be picked measure nothing: it goes on to those behind them.
 probe_times probe(const where& on, const pool_inputs& pool, const selection_request& request) {
@@ -218,7 +222,8 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   const auto from = [&](index_t begin, index_t size) {
     return row_range{begin, std::min(pool.rows, begin + size)};
   };
-  for (row_range rows = from(0, 4096); rows.size() > 0;) {
+  const index_t first = approximates(request.what.diversify, request.neighbours) ? 16'384 : 4096;
+  for (row_range rows = from(0, first); rows.size() > 0;) {
     const auto times = probe(on, pool, request, rows);
     if (times) last = times;
     if (last && (last->rank + last->diversify > 0.1 || rows.end == pool.rows)) break;
@@ -228,11 +233,11 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   return last.value_or(probe_times{0, 0, pool.rows, 1});
 }
 
-// How the time of a diverse step grows when its rows become `scale` times as many.
-double growth(const diversity& what, knn_method neighbours, double scale) {
-  const bool listed = what.lists_neighbours && neighbours != knn_method::exact;
-  if (listed) return neighbours == knn_method::ivf ? std::pow(scale, 1.5) : scale * (1 + std::log10(scale) / 2);
-  return what.compares_all_pairs ? scale * scale : scale;
+// How the time of the second step grows when its rows become `scale` times as many.
+double growth(const diversity* what, knn_method neighbours, double scale) {
+  // What grows with rows^1.5 in an inverted file, and with their logarithm in a walk, is little of a probe.
+  if (approximates(what, neighbours)) return std::pow(scale, 1.2);
+  return what != nullptr && what->compares_all_pairs ? scale * scale : scale;
 }
 
 }  // namespace
@@ -265,8 +270,7 @@ query_plan plan(const where& on, const pool_inputs& pool, const selection_reques
   const double rows_scale = double(pool.rows) / double(times.rows);
   const double picks_scale = double(picks) / double(times.picks);
   result.steps[0].seconds = times.rank * rows_scale;
-  result.steps[1].seconds =
-      times.diversify * (diverse ? growth(*diverse, request.neighbours, rows_scale) : rows_scale);
+  result.steps[1].seconds = times.diversify * growth(diverse, request.neighbours, rows_scale);
   if (diverse && !diverse->compares_all_pairs) result.steps[1].seconds *= picks_scale;
   for (const plan_step& step : result.steps) result.seconds += step.seconds;
   return result;

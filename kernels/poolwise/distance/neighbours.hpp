@@ -87,8 +87,7 @@ struct cell_order {
   std::vector<index_t> begin;  // cells + 1
 };
 
-/// Every row belongs to the cell of its nearest centroid. A pool rewritten in this order has neighbours in
-/// neighbouring tiles, which a sweep of tiles can then skip as a whole. Waits; the result is host memory.
+/// Every row belongs to the cell of its nearest centroid. Waits; the result is host memory.
 cell_order ivf_cells(const where& on, matrix_view<const float> points, matrix_view<const float> centroids);
 
 }  // namespace poolwise
