@@ -19,6 +19,7 @@ class Entrant:
     claims: str
     prepare: typing.Callable  # (data, threads) -> call
     environment: str = "by_hand"
+    whole: bool = False       # climbs to the last rung, whatever the time limit
 
 
 @dataclasses.dataclass
@@ -377,7 +378,8 @@ def skactiveml_vote_entropy(data, threads):
     return run
 
 
-def committee_case(name, check, entrants, members, rows, cols):
+def committee_case(name, check, entrants, members, rungs, cols, work=lambda data: data["probs"].nbytes,
+                   limit="read", checked_rung=-1):
     def make(n):
         random = np.random.default_rng(1)
         p = np.empty((members, n, cols), np.float32)
@@ -386,9 +388,9 @@ def committee_case(name, check, entrants, members, rows, cols):
                 member[part] = softmax(2 * random.standard_normal(member[part].shape, dtype=np.float32))
         return {"probs": p}
 
-    return Case(f"{name}, probabilities [{members}, {rows:,}, {cols}]", [rows // 4, rows], make,
-                lambda data, n: {"probs": np.ascontiguousarray(data["probs"][:, :n])},
-                lambda data: data["probs"].nbytes, "read", check, entrants)
+    return Case(f"{name}, probabilities [{members}, {rungs[-1]:,}, {cols}]", rungs, make,
+                lambda data, n: {"probs": np.ascontiguousarray(data["probs"][:, :n])}, work, limit, check, entrants,
+                checked_rung)
 
 
 def committee_cases(members, rows, cols):
@@ -399,13 +401,13 @@ def committee_cases(members, rows, cols):
                 Entrant("numba by hand", "BALD", numba_bald, "numba"),
                 Entrant("numpy in blocks", "BALD", numpy_bald),
                 Entrant("scikit-activeml", "KL to consensus = BALD", skactiveml_kl, "scikit-activeml"),
-            ], members, rows, cols),
+            ], members, [rows // 4, rows], cols),
             committee_case("vote entropy", vote_entropy_check, [
                 Entrant("Poolwise", "vote entropy", poolwise_vote_entropy),
                 Entrant("C++ with OpenMP", "vote entropy", plain_rows("plain_vote_entropy", "probs")),
                 Entrant("numpy", "vote entropy", numpy_vote_entropy),
                 Entrant("scikit-activeml", "vote entropy", skactiveml_vote_entropy, "scikit-activeml"),
-            ], members, rows, cols)]
+            ], members, [rows // 4, rows], cols)]
 
 
 # ---- top-k
@@ -583,23 +585,217 @@ def farthest_first_check(data, picks, claims):
         nearest = np.minimum(nearest, ((x - x[row]) ** 2).sum(axis=1))
 
 
-def fashion_mnist(rows):
+def fashion_pixels(rows):
     with gzip.open("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz") as file:
         pixels = np.frombuffer(file.read(), np.uint8, offset=16)
     return {"points": pixels.reshape(-1, 784)[:rows].astype(np.float32) / 255}
 
 
-def k_center_case(rungs, k):
-    return Case(f"k-center, Fashion-MNIST [{rungs[-1]:,}, 784], k = {k:,}", rungs, fashion_mnist,
-                lambda data, n: {"points": data["points"][:n]}, lambda data: 2.0 * data["points"].size * k, "gemm",
-                farthest_first_check, [
+def fashion_features(units):
+    """What an untrained layer makes of the pixels: max(0, W x)."""
+    def make(rows):
+        weights = np.random.default_rng(7).standard_normal((784, units), dtype=np.float32)
+        return {"points": np.maximum(fashion_pixels(rows)["points"] @ weights / 28, 0)}
+
+    return make
+
+
+def first_points(data, rows):
+    return {"points": data["points"][:rows]}
+
+
+def k_center_case(name, make, rungs, k, more=()):
+    return Case(f"k-center, {name}, k = {k:,}", rungs, make, first_points,
+                lambda data: 2.0 * data["points"].size * k, "gemm", farthest_first_check, [
                     Entrant("Poolwise", "farthest first", poolwise_centers(k)),
                     Entrant("numpy by hand (GEMV)", "farthest first", numpy_centers(k)),
                     Entrant("C++ with OpenMP (fused)", "farthest first", plain_centers(k)),
                     Entrant("numba by hand", "farthest first", numba_centers(k), "numba"),
                     Entrant("scikit-activeml", "farthest first", skactiveml_centers(k), "scikit-activeml"),
-                    Entrant("small-text", "farthest first", small_text_centers(k), "small-text"),
+                    *more,
                 ], checked_rung=0)
+
+
+def k_center_cases(rungs, k):
+    rows = f"{rungs[-1]:,}"
+    return [k_center_case(f"Fashion-MNIST [{rows}, 784]", fashion_pixels, rungs, k,
+                          [Entrant("small-text", "farthest first", small_text_centers(k), "small-text")]),
+            k_center_case(f"an embedding of it [{rows}, 512]", fashion_features(512), rungs, k)]
+
+
+# ---- DPP: the greedy MAP of exp(-d^2 / 2 s^2), s the median distance of 512 rows
+
+def squared_distances(x, rows):
+    """Of all rows of x to some of them."""
+    norms = np.einsum("ij,ij->i", x, x)
+    return np.maximum(norms[:, None] + norms[rows] - 2 * (x @ x[rows].T), 0)
+
+
+def bandwidth(x):
+    count = min(len(x), 512)
+    sample = x[np.arange(count) * len(x) // count].astype(np.float64)
+    d2 = squared_distances(sample, np.arange(count))[np.tril_indices(count, -1)]
+    d2 = np.sort(d2[d2 > 0])
+    return np.sqrt(d2[len(d2) // 2])
+
+
+def poolwise_dpp(k):
+    def prepare(data, threads):
+        import poolwise
+
+        return lambda: poolwise.select(strategy="dpp", batch=k, embeddings=data["points"], threads=threads).rows
+
+    return prepare
+
+
+def cholesky_dpp(k):
+    """The incremental Cholesky factor of Chen et al., a column of the kernel at a time."""
+    def prepare(data, threads):
+        def run():
+            x = data["points"]
+            norms, scale = np.einsum("ij,ij->i", x, x), np.float32(-0.5 / bandwidth(x) ** 2)
+            left, factor, picks = np.ones(len(x), np.float32), np.empty((k, len(x)), np.float32), []
+            for step in range(k):
+                last = int(np.argmax(left))
+                picks.append(last)
+                column = np.exp(scale * np.maximum(norms + norms[last] - 2 * (x @ x[last]), 0))
+                column -= factor[:step, last] @ factor[:step]
+                column /= np.sqrt(left[last])
+                factor[step] = column
+                left -= column * column
+                left[picks] = -np.inf
+            return np.array(picks)
+
+        return run
+
+    return prepare
+
+
+def submodlib_dpp(k):
+    def prepare(data, threads):
+        from submodlib import LogDeterminantFunction
+
+        def run():
+            x = data["points"]
+            kernel = np.exp(-0.5 / bandwidth(x) ** 2 * squared_distances(x, np.arange(len(x))))
+            function = LogDeterminantFunction(n=len(x), mode="dense", lambdaVal=0, sijs=kernel)
+            return [row for row, _ in function.maximize(budget=k, optimizer="LazyGreedy", show_progress=False,
+                                                        stopIfNegativeGain=False)]
+
+        return run
+
+    return prepare
+
+
+def map_check(data, picks, claims):
+    """Every pick has, within rounding of fp32, the largest variance that the earlier ones leave."""
+    x = data["points"].astype(np.float64)
+    assert len(set(map(int, picks))) == len(picks)
+    left, factor, scale = np.ones(len(x)), np.empty((len(picks), len(x))), -0.5 / bandwidth(data["points"]) ** 2
+    for step, row in enumerate(picks):
+        assert left[row] >= left.max() - 1e-4, "a pick is not the row of the largest variance"
+        column = np.exp(scale * squared_distances(x, [row])[:, 0]) - factor[:step, row] @ factor[:step]
+        factor[step] = column / np.sqrt(left[row])
+        left -= factor[step] ** 2
+
+
+def dpp_case(rungs, k):
+    def work(data):
+        rows, cols = data["points"].shape
+        return 2.0 * rows * k * (cols + k / 2)
+
+    return Case(f"DPP, an embedding of Fashion-MNIST [{rungs[-1]:,}, 512], k = {k:,}", rungs, fashion_features(512),
+                first_points, work, "gemm", map_check, [
+                    Entrant("Poolwise", "greedy MAP", poolwise_dpp(k)),
+                    Entrant("numpy by hand (Cholesky)", "greedy MAP", cholesky_dpp(k)),
+                    Entrant("submodlib, lazy", "greedy MAP", submodlib_dpp(k), "submodlib"),
+                ], checked_rung=0)
+
+
+# ---- BatchBALD with exact joints: every configuration of the labels of a batch
+
+def poolwise_batchbald(k):
+    def prepare(data, threads):
+        import poolwise
+
+        return lambda: poolwise.select(strategy="batchbald", batch=k, committee=data["probs"], kind="probabilities",
+                                       threads=threads).rows
+
+    return prepare
+
+
+def joint_gains(p, joint, rows_at_once):
+    """Of each row: what its label says about the member beside those of the picks, less what is the same for all.
+
+    p [members, rows, classes]; joint [configurations, members]: probabilities of the picks' labels.
+    """
+    members, rows, classes = p.shape
+    gains = np.empty(rows)
+    for start in range(0, rows, rows_at_once):
+        part = p[:, start:start + rows_at_once]
+        mean = np.tensordot(joint, part, axes=1)
+        mean /= members
+        mean *= np.log(np.maximum(mean, np.finfo(np.float32).tiny))
+        gains[start:start + rows_at_once] = -mean.sum(axis=(0, 2)) - plain_entropy(part).mean(axis=0)
+    return gains
+
+
+def with_label_of(joint, p, row):
+    return (joint[:, None, :] * p[:, row].T[None]).reshape(-1, len(p))
+
+
+def numpy_batchbald(k):
+    def prepare(data, threads):
+        p = data["probs"]
+
+        def run():
+            joint, picks = np.ones((1, len(p)), p.dtype), []
+            for _ in range(k):
+                gains = joint_gains(p, joint, max(1, (1 << 18) // (len(joint) * p.shape[2])))
+                gains[picks] = -np.inf
+                picks.append(int(np.argmax(gains)))
+                joint = with_label_of(joint, p, picks[-1])
+            return np.array(picks)
+
+        return run
+
+    return prepare
+
+
+def skactiveml_batchbald(k):
+    def prepare(data, threads):
+        from skactiveml.pool._bald import batch_bald
+
+        # As many samples as configurations: then it counts these. It clips the array that it is given.
+        configurations = data["probs"].shape[2] ** k
+        return lambda: np.nanargmax(batch_bald(data["probs"].copy(), k, n_MC_samples=configurations), axis=1)
+
+    return prepare
+
+
+def batchbald_check(data, picks, claims):
+    """Every pick has, within rounding of fp32, the largest gain in float64."""
+    p = data["probs"].astype(np.float64)
+    p /= p.sum(axis=2, keepdims=True)
+    assert len(set(map(int, picks))) == len(picks)
+    joint = np.ones((1, len(p)))
+    for step, row in enumerate(picks):
+        gains = joint_gains(p, joint, max(1, (1 << 18) // (len(joint) * p.shape[2])))
+        gains[picks[:step]] = -np.inf
+        assert gains[row] >= gains.max() - 1e-4, "a pick is not the row of the largest gain"
+        joint = with_label_of(joint, p, row)
+
+
+def batchbald_case(rungs, members, classes, k):
+    def work(data):
+        members, rows, classes = data["probs"].shape
+        return 2.0 * members * rows * sum(classes ** step for step in range(1, k + 1))
+
+    return committee_case(f"BatchBALD, k = {k}", batchbald_check, [
+                Entrant("Poolwise", "exact joints", poolwise_batchbald(k)),
+                Entrant("numpy by hand", "exact joints", numpy_batchbald(k)),
+                Entrant("scikit-activeml", "exact joints", skactiveml_batchbald(k), "scikit-activeml"),
+            ], members, rungs, classes, work, "gemm", checked_rung=0)
 
 
 # ---- BADGE
@@ -748,9 +944,8 @@ def facility_location_case(rungs, features, k):
                 np.float32(0.3) * random.standard_normal((n, features), dtype=np.float32)}
 
     return Case(f"facility location [{rungs[-1]:,}, {features}], k = {k}", rungs, make,
-                lambda data, n: {"points": data["points"][:n]}, lambda data: 2.0 * len(data["points"]) ** 2 * features,
-                "gemm", coverage_check, [
-                    Entrant("Poolwise", "neighbour graph", poolwise_facility_location(k)),
+                first_points, lambda data: 2.0 * len(data["points"]) ** 2 * features, "gemm", coverage_check, [
+                    Entrant("Poolwise", "neighbour graph", poolwise_facility_location(k), whole=True),
                     Entrant("apricot, lazy", "all pairs", apricot_facility_location(k), "apricot"),
                     Entrant("submodlib, lazy", "all pairs", submodlib_facility_location(k), "submodlib"),
                 ], checked_rung=0)
@@ -761,17 +956,19 @@ def all_cases(quick):
         return [score_case(400_000, 10, "logits [400,000, 10]"), score_case(40_000, 1000, "logits [40,000, 1000]"),
                 probabilities_case(100_000, 100), *committee_cases(10, 100_000, 10),
                 top_k_case(10_000_000, 1000), top_k_case(10_000_000, 100_000),
-                k_center_case([1000, 4000], 100), badge_case([1250, 5000], 10, 512, 100),
-                facility_location_case([500, 2000], 64, 20)]
+                *k_center_cases([1000, 4000], 100), badge_case([1250, 5000], 10, 512, 100), dpp_case([1000, 4000], 100),
+                batchbald_case([100, 400], 10, 10, 4), facility_location_case([500, 2000], 64, 20)]
     return [score_case(4_000_000, 10, "logits [4,000,000, 10]"), score_case(400_000, 1000, "logits [400,000, 1000]"),
             probabilities_case(1_000_000, 100), *committee_cases(10, 1_000_000, 10),
             top_k_case(100_000_000, 1000), top_k_case(100_000_000, 100_000),
-            k_center_case([3750, 15_000, 60_000], 1000), badge_case([3125, 12_500, 50_000], 10, 512, 1000),
+            *k_center_cases([3750, 15_000, 60_000], 1000), badge_case([3125, 12_500, 50_000], 10, 512, 1000),
+            dpp_case([3750, 15_000, 60_000], 1000), batchbald_case([1000, 4000, 16_000, 100_000], 10, 10, 5),
             facility_location_case([1000, 4000, 16_000, 100_000], 64, 100)]
 
 
 # What a user could reach for and does not find in the table, and why.
 LEFT_OUT = {
     "Baal, bmdal-reg, DISTIL, DeepAL": "need torch, whose only wheels for x86-64 Linux on PyPI are 1.2 GB and ask for 2 GB of CUDA beside them",
+    "dppy, pydpp": "draw from determinantal processes; neither finds the greedy MAP",
     "scikit-activeml's and small-text's BADGE": "ask for a classifier of their own (small-text: in torch)",
 }

@@ -102,7 +102,7 @@ def climb(case, entrant, data, limit, threads, say):
             if steps:
                 growth = max(1.0, exponent(steps) or 1.0)
                 expected = steps[-1][1] * (rows / steps[-1][0]) ** growth
-                if expected > limit:
+                if expected > limit and not entrant.whole:
                     return say("stopped", f"{rows:,} rows would take about {expected:.0f} s")
             part = case.first(data, rows)
             seconds, result, grown = timed(entrant.prepare(part, threads), limit)
@@ -149,7 +149,8 @@ def enter(case, entrant, folder, options):
                 "threads": options.threads, "quick": options.quick}
         child = subprocess.Popen([python_of(entrant.environment), __file__, "--enter", json.dumps(what)],
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        patience = 2 * options.limit + 30  # an import and a compilation are not timed
+        # An import and a compilation are not timed.
+        patience = 2 * options.limit + (120 if entrant.whole else 30)
         alarm = threading.Timer(patience, child.kill)
         alarm.start()
         for line in child.stdout:
@@ -265,7 +266,7 @@ def main():
     head = [f"bench/peers/peers.py{' --quick' if options.quick else ''}, {options.threads} threads of {cpu}, "
             f"{platform.platform()}; {time.monotonic() - begun:.0f} s in all, at most {options.limit:.0f} s a run",
             '"of read" and "of gemm" are shares of what the machine reads or multiplies (fp32), measured with each '
-            "case, for k-center and BADGE by the operations",
+            "case, for k-center, BADGE, DPP and BatchBALD by the operations",
             'of plain greedy, for facility location by those of all pairs. "growth" is the exponent of the time in rows; "Poolwise" its time for as many rows; "ratio" '
             "the entrant's time over that."]
     if options.quick:

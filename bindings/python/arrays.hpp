@@ -6,6 +6,7 @@
 #include <nanobind/ndarray.h>
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,6 +36,23 @@ struct float_array : nb::object {
 struct integer_array : nb::object {
   NB_OBJECT(integer_array, nb::object, "numpy.typing.ArrayLike", any_object)
 };
+
+struct integer : nb::object {
+  NB_OBJECT(integer, nb::object, "int", PyIndex_Check)
+};
+
+/// The number that was given, from `least` to `most`; Python's own have no end. throws value_error.
+template <class Number>
+Number number_in(const char* call, const char* name, nb::handle given, Number least = 0,
+                 Number most = std::numeric_limits<Number>::max()) {
+  const nb::object whole = nb::steal(PyNumber_Index(given.ptr()));
+  if (!whole.is_valid()) throw nb::python_error();
+  Number number{};
+  if (!nb::try_cast(whole, number) || number < least || number > most)
+    throw value_error(std::string(call) + ": " + name + " is " + nb::str(whole).c_str() +
+                      "; pass a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+  return number;
+}
 
 /// A borrowed array of numbers, kept alive while this lives. `call` and `name` open its error messages.
 /// Every view throws array_error for another element type or layout, shape_error for another rank.

@@ -1,6 +1,7 @@
 // poolwise._core: the library's calls for Python. Arguments are looked at, the GIL is released, the call is
 // made.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -8,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +22,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/diverse.hpp"
+#include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
 #include "poolwise/query/select.hpp"
 #include "poolwise/query/strategy.hpp"
@@ -42,12 +45,15 @@ auto without_gil(Work work) {
   return work();
 }
 
-where on_cpu(const char* call, int threads) {
-  if (threads < 0)
-    throw value_error(std::string(call) + ": threads is " + std::to_string(threads) +
-                      "; pass a number of threads, or 0 for as many as OpenMP takes");
-  return cpu{threads};
+/// Lets Python see to Ctrl-C and other signals; what its handler raises ends the call.
+void heed_signals(const batch_state&) {
+  const nb::gil_scoped_acquire held;
+  if (PyErr_CheckSignals() != 0) throw nb::python_error();
 }
+
+cpu on_cpu(const char* call, const integer& threads) { return {number_in(call, "threads", threads, 0, 4096)}; }
+
+index_t picks_of(const char* call, const integer& k) { return number_in<index_t>(call, "k", k); }
 
 outputs kind_of(const char* call, const std::string& kind) {
   if (kind == "logits") return outputs::logits;
@@ -86,7 +92,7 @@ float_array scored(const char* call, const one_or_more& words, index_t rows,
 }
 
 float_array score_rows(const outputs_array& x, const one_or_more& acquisitions, const std::string& kind,
-                       const std::optional<float_array>& out, int threads) {
+                       const std::optional<float_array>& out, const integer& threads) {
   const borrowed array("score", "outputs", x);
   const real_matrix view = array.outputs();
   const outputs holds = kind_of("score", kind);
@@ -96,7 +102,7 @@ float_array score_rows(const outputs_array& x, const one_or_more& acquisitions, 
 }
 
 float_array score_members(const outputs_array& x, const one_or_more& disagreements, const std::string& kind,
-                          const std::optional<float_array>& out, int threads) {
+                          const std::optional<float_array>& out, const integer& threads) {
   const borrowed array("committee", "outputs", x);
   const real_cube view = array.committee();
   const outputs holds = kind_of("committee", kind);
@@ -117,11 +123,12 @@ ranked as_arrays(const std::vector<candidate>& picks) {
   return {owned(std::move(rows)), owned(std::move(scores))};
 }
 
-ranked best_rows(const float_array& scores, index_t k, int threads) {
+ranked best_rows(const float_array& scores, const integer& k, const integer& threads) {
   const borrowed array("top_k", "scores", scores);
   const vector_view<const float> view = array.vector();
   const where on = on_cpu("top_k", threads);
-  return as_arrays(without_gil([&] { return top_k(on, view, k); }));
+  const index_t most = picks_of("top_k", k);
+  return as_arrays(without_gil([&] { return top_k(on, view, most); }));
 }
 
 integers rows_given(const char* call, const char* name, const std::optional<integer_array>& given) {
@@ -154,9 +161,9 @@ std::vector<float> distance_to(const where& on, matrix_view<const float> points,
   return covered;
 }
 
-ranked pick_centers(const float_array& points, index_t k, const std::optional<integer_array>& labelled,
+ranked pick_centers(const float_array& points, const integer& k, const std::optional<integer_array>& labelled,
                     const std::optional<float_array>& weights, const std::optional<integer_array>& exclude,
-                    int threads) {
+                    const integer& threads) {
   const char* call = "kcenter";
   const borrowed array(call, "points", points);
   const matrix_view<const float> view = array.rows();
@@ -166,21 +173,23 @@ ranked pick_centers(const float_array& points, index_t k, const std::optional<in
   const integers centres = rows_given(call, "labelled", labelled),
                  excluded = rows_given(call, "exclude", exclude);
   const where on = on_cpu(call, threads);
+  allowance limit;
+  limit.picks = picks_of(call, k);
   return as_arrays(without_gil([&] {
     std::vector<std::uint8_t> barred;
     bar(call, "labelled", centres.span(), view.rows, barred);
     bar(call, "exclude", excluded.span(), view.rows, barred);
     const std::vector<float> covered = distance_to(on, view, centres.span());
-    allowance limit;
-    limit.picks = k;
     limit.barred = {barred.data(), index_t(barred.size())};
-    return kcenter(on, view, limit, {covered.data(), index_t(covered.size())}, weight_view);
+    batch_run run;
+    run.advanced = heed_signals;
+    return kcenter(on, view, limit, {covered.data(), index_t(covered.size())}, weight_view, &run);
   }));
 }
 
-ranked pick_badge(const outputs_array& x, const float_array& features, index_t k, const std::string& kind,
-                  const std::optional<integer_array>& exclude, std::uint64_t seed, bool bias,
-                  const std::string& first, int threads) {
+ranked pick_badge(const outputs_array& x, const float_array& features, const integer& k,
+                  const std::string& kind, const std::optional<integer_array>& exclude, const integer& seed,
+                  bool bias, const std::string& first, const integer& threads) {
   const char* call = "badge";
   const borrowed model(call, "outputs", x), embedding(call, "features", features);
   const real_matrix view = model.outputs();
@@ -190,6 +199,9 @@ ranked pick_badge(const outputs_array& x, const float_array& features, index_t k
     throw value_error("badge: first is \"" + first + "\"; pass \"largest_norm\" or \"random\"");
   const integers excluded = rows_given(call, "exclude", exclude);
   const where on = on_cpu(call, threads);
+  const auto draws = number_in<std::uint64_t>(call, "seed", seed);
+  allowance limit;
+  limit.picks = picks_of(call, k);
   return as_arrays(without_gil([&] {
     const index_t rows = rows_of(view), cols = cols_of(view);
     std::vector<std::uint8_t> barred;
@@ -197,25 +209,65 @@ ranked pick_badge(const outputs_array& x, const float_array& features, index_t k
     const auto gradient = std::make_unique_for_overwrite<float[]>(std::size_t(rows * cols));
     const matrix_view<float> a{gradient.get(), rows, cols};
     output_gradient(on, view, holds, a);
-    allowance limit;
-    limit.picks = k;
     limit.barred = {barred.data(), index_t(barred.size())};
-    return kmeans_pp(on, {a, feature_view, bias}, limit, seed,
-                     first == "random" ? first_center::random : first_center::largest_norm);
+    batch_run run;
+    run.advanced = heed_signals;
+    return kmeans_pp(on, {a, feature_view, bias}, limit, draws,
+                     first == "random" ? first_center::random : first_center::largest_norm, &run);
   }));
 }
 
-/// `select` and `plan`: one request, two questions.
-template <class Answer, Answer (*Ask)(const where&, const pool_inputs&, const selection_request&)>
-Answer query(const std::string& strategy, std::optional<index_t> batch_size,
-             const std::optional<outputs_array>& model, const std::optional<outputs_array>& members,
-             const std::string& kind, const std::optional<float_array>& embeddings,
-             const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
-             const std::optional<integer_array>& cost, std::optional<std::int64_t> budget,
-             const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-             std::optional<float> apart, const std::string& neighbours, std::uint64_t seed, std::uint32_t round,
-             const std::string& on_nan, int threads) {
-  const char* call = "select";
+using optional_path = std::optional<std::filesystem::path>;
+
+struct select_call {
+  static constexpr const char* name = "select";
+  static batch answer(const where& on, const pool_inputs& pool, selection_request request,
+                      const optional_path& file) {
+    const auto saved =
+        file ? std::optional<checkpoint>(std::in_place, *file, fingerprint(on, pool, request)) : std::nullopt;
+    batch_run run;
+    if (saved) run.begin = saved->read().value_or(batch_state{});
+    run.advanced = [&](const batch_state& state) {
+      if (saved) saved->write(state);
+      heed_signals(state);
+    };
+    request.run = &run;
+    batch chosen = select(on, pool, request);
+    if (saved) saved->remove();
+    return chosen;
+  }
+};
+
+struct plan_call {
+  static constexpr const char* name = "plan";
+  static query_plan answer(const where& on, const pool_inputs& pool, const selection_request& request,
+                           const optional_path&) {
+    return plan(on, pool, request);
+  }
+};
+
+/// Refuses what needs more than the ceiling.
+void check_memory(const where& on, const pool_inputs& pool, const selection_request& request,
+                  std::uint64_t ceiling) {
+  const std::uint64_t needed = plan_memory(on, pool, request).bytes - process_bytes;
+  if (needed > ceiling)
+    throw value_error(std::string(request.names.call) + ": needs " + std::to_string(needed) +
+                      " bytes beside the arrays but memory allows " + std::to_string(ceiling) +
+                      "; raise it, or keep fewer candidates (strategy=\"margin/10x/kcenter\")");
+}
+
+/// One request, two questions.
+template <class Call>
+auto query(const std::string& strategy, const std::optional<integer>& batch_size,
+           const std::optional<outputs_array>& model, const std::optional<outputs_array>& members,
+           const std::string& kind, const std::optional<float_array>& embeddings,
+           const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
+           const std::optional<integer_array>& cost, const std::optional<integer>& budget,
+           const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
+           std::optional<float> apart, const std::string& neighbours, const integer& seed, const integer& round,
+           const std::string& on_nan, const optional_path& checkpoint_file,
+           const std::optional<integer>& memory, const integer& threads) {
+  const char* const call = Call::name;
   const auto array_of = [call](const char* name, const auto& given) {
     return given ? std::optional<borrowed>(std::in_place, call, name, *given) : std::nullopt;
   };
@@ -225,13 +277,13 @@ Answer query(const std::string& strategy, std::optional<index_t> batch_size,
                  excluded_rows = rows_given(call, "exclude", exclude), costs = rows_given(call, "cost", cost),
                  groups = rows_given(call, "group", group), quotas = rows_given(call, "quota", quota);
   if (budget && !cost)
-    throw value_error("select: budget is in the unit of cost; pass cost, or batch for a number");
+    throw value_error(std::string(call) + ": budget is in the unit of cost; pass cost, or batch for a number");
   if (!batch_size && !budget)
-    throw value_error("select: neither batch nor budget is given; say how much to pick");
+    throw value_error(std::string(call) + ": neither batch nor budget is given; say how much to pick");
   if (group.has_value() != quota.has_value())
-    throw value_error("select: pass group and quota together, or neither");
+    throw value_error(std::string(call) + ": pass group and quota together, or neither");
   if (on_nan != "refuse" && on_nan != "skip")
-    throw value_error("select: on_nan is \"" + on_nan + "\"; pass \"refuse\" or \"skip\"");
+    throw value_error(std::string(call) + ": on_nan is \"" + on_nan + "\"; pass \"refuse\" or \"skip\"");
 
   pool_inputs pool;
   pool.model_kind = pool.committee_kind = kind_of(call, kind);
@@ -248,35 +300,38 @@ Answer query(const std::string& strategy, std::optional<index_t> batch_size,
     pool.rows = rows_of(*pool.model);
   }
   if (pool.rows == 0) pool.rows = costs.view().size;
-  pool.check();
+  pool.check(call);
 
   selection_request request;
+  request.names = {call, "outputs", "committee", "embeddings", "exclude", "on_nan=\"skip\"", "neighbours"};
   request.what = parse_strategy(strategy);
   request.labelled = labelled_rows.span();
   request.excluded = excluded_rows.span();
-  request.seed = seed;
-  request.round = round;
+  request.seed = number_in<std::uint64_t>(call, "seed", seed);
+  request.round = number_in<std::uint32_t>(call, "round", round);
   request.apart = apart;
   request.neighbours = parse_knn_method(neighbours);
   request.invalid = on_nan == "skip" ? on_invalid::skip : on_invalid::refuse;
   request.limit.cost = costs.view();
   request.limit.group = groups.view();
   request.limit.quota = quotas.view();
-  if (budget) request.limit.budget = *budget;
+  if (budget) request.limit.budget = number_in<std::int64_t>(call, "budget", *budget);
   const index_t taken = labelled_rows.view().size + excluded_rows.view().size;
-  request.limit.picks = batch_size.value_or(std::max<index_t>(0, pool.rows - taken));
+  request.limit.picks =
+      batch_size ? number_in<index_t>(call, "batch", *batch_size) : std::max<index_t>(0, pool.rows - taken);
 
   const where on = on_cpu(call, threads);
-  return without_gil([&] { return Ask(on, pool, request); });
+  if (memory) check_memory(on, pool, request, number_in<std::uint64_t>(call, "memory", *memory));
+  return without_gil([&] { return Call::answer(on, pool, request, checkpoint_file); });
 }
 
-template <class Query>
-void define_query(nb::module_& m, const char* name, Query query, const char* text) {
-  m.def(name, query, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "outputs"_a = nb::none(),
+template <class Call>
+void define_query(nb::module_& m, const char* text) {
+  m.def(Call::name, &query<Call>, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "outputs"_a = nb::none(),
         "committee"_a = nb::none(), "kind"_a = "logits", "embeddings"_a = nb::none(), "labelled"_a = nb::none(),
         "exclude"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(), "group"_a = nb::none(),
         "quota"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto", "seed"_a = 0, "round"_a = 0,
-        "on_nan"_a = "refuse", "threads"_a = 0, text);
+        "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "threads"_a = 0, text);
 }
 
 /// One member of every pick as an array.
@@ -430,11 +485,14 @@ raises    ArrayError, ShapeError, InvalidValueError.
 The same picks for a seed on any number of threads. The gradients, classes * features a row, are never formed:
 memory is rows * (classes + a few) floats beside the inputs. Ash et al., ICLR 2020.)");
 
-  define_query(m, "select", &query<batch, &select>,
-               R"(Pick the batch to label next: rank, keep, diversify, within a budget, in one call.
+  define_query<select_call>(
+      m,
+      R"(Pick the batch to label next: rank, keep, diversify, within a budget, in one call.
 
-strategy    "margin", "kcenter", "margin/1000/kcenter" (k-center among the 1000 rows of highest margin),
-            "margin/10x/badge" (ten for each pick); see `strategies`.
+strategy    a score, such as "margin" or "bald"; a diversity strategy: "kcenter", "weighted_kcenter", "badge",
+            "dpp", "batchbald", "facility_location", "probcover", "graph_cut" or "typiclust"; or both, as
+            "margin/1000/kcenter" (k-center among the 1000 rows of highest margin) or "margin/10x/badge" (ten
+            for each pick). `strategies` says what each means, and needs.
 batch       picks at most; None: what the budget buys.
 outputs     [rows, classes], committee [members, rows, classes], as for `score` and `committee`; `kind` says what
             both hold. embeddings [rows, features] float32. Only what the strategy needs has to be there.
@@ -448,6 +506,9 @@ neighbours  how facility_location, graph_cut and typiclust find each row's neigh
             "auto": exact up to rows^2 * features = 1e13, ivf beyond. `Batch.neighbours` has the measured recall.
 seed        with `round`, which numbers the queries of a campaign, decides every random choice.
 on_nan      rows that cannot be judged: "refuse", or "skip" them.
+checkpoint  a file to keep the picks so far in: a call that was ended goes on from it, and it is gone at the end.
+            Scores alone and "typiclust" pick at once, and keep nothing.
+memory      bytes that the call may allocate beside the arrays; one that needs more is refused before it begins.
 returns     a Batch.
 raises      InvalidValueError (a row out of range or given twice, too few rows, a part that is missing),
             BudgetError (not a single row can be bought), ShapeError, ArrayError.
@@ -455,11 +516,12 @@ raises      InvalidValueError (a row out of range or given twice, too few rows, 
 The same batch for any number of threads. Integers other than int64 are widened in a copy; no other array is copied.
 `plan` with the same arguments says what it takes.)");
 
-  define_query(m, "plan", &query<query_plan, &plan>,
-               R"(What `select` with the same arguments would take: bytes, passes over the pool, and time.
+  define_query<plan_call>(
+      m,
+      R"(What `select` with the same arguments would take: bytes, passes over the pool, and time.
 
-Runs the request on the first rows of the pool, for about a second at most. The arguments and errors of `select`;
-returns a Plan.)");
+Runs the request on some rows of the pool, for about a second at most. The arguments and errors of `select`, of which
+`checkpoint` is not touched; returns a Plan.)");
 
   m.def(
       "strategies",

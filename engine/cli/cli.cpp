@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <limits>
 #include <sstream>
 #include <vector>
 
@@ -57,6 +60,23 @@ std::string check_device(const std::string& device) {
              : "\"" + device + "\" names a device twice; name each once";
 }
 
+// The bytes of "8GiB", "512M" or "1000000"; a message where that is no such size.
+std::string read_size(std::string& text) {
+  double bytes = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, problem] = std::from_chars(text.data(), end, bytes);
+  std::string unit = CLI::detail::to_lower(std::string(rest, end));
+  const std::string units = "kmgtpe";
+  if (const auto power = units.find(unit.substr(0, 1)); !unit.empty() && power != std::string::npos) {
+    bytes *= std::exp2(10 * (double(power) + 1));
+    unit.erase(0, unit.substr(1) == "ib" ? 2 : 1);
+  }
+  if (problem != std::errc{} || !(unit.empty() || unit == "b") || !(bytes >= 1 && bytes < std::exp2(63)))
+    return "\"" + text + "\" is no size from 1 byte to 8 EiB; write bytes, or a unit such as 8GiB";
+  text = std::to_string(std::uint64_t(bytes));
+  return {};
+}
+
 }  // namespace
 
 where common_options::on(mapped_pages* pages) const {
@@ -80,21 +100,26 @@ where common_options::on(mapped_pages* pages) const {
 void add_common(CLI::App& command, common_options& common) {
   command.add_flag("--json", common.json, "Print one JSON object on standard output");
   command.add_flag("--dry-run", common.dry_run, "Say what would be done, and do nothing");
-  command.add_option("--seed", common.seed, "Seed of every random draw")->capture_default_str();
+  add_number(command, "--seed", common.seed, std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max(),
+             "Seed of every random draw")
+      ->capture_default_str();
   command
       .add_option("--device", common.device,
                   "cpu, cuda, cuda:INDEX (several: cuda:0,1 or cuda:all), or auto: all GPUs, the CPU where "
                   "there is none")
-      ->check(CLI::Validator(check_device, "DEVICE"))
+      ->check(CLI::Validator(check_device, ""))
+      ->type_name("DEVICE")
       ->capture_default_str();
-  command.add_option("--threads", common.threads, "Threads on the CPU (default: OMP_NUM_THREADS, else all)")
-      ->check(CLI::Range(1, 4096));
+  add_number(command, "--threads", common.threads, 1, 4096,
+             "Threads on the CPU (default: OMP_NUM_THREADS, else all)");
   command
       .add_option("--memory", common.memory,
                   "Ceiling on what is allocated, on each device too, such as 8GiB; "
                   "input files larger than it are read piece by piece")
-      ->transform(CLI::AsSizeValue(false));
-  command.add_option("--config", common.config, "TOML file with options by name, below POOLWISE_* and flags");
+      ->transform(CLI::Validator(read_size, ""))
+      ->type_name("SIZE");
+  command.add_option("--config", common.config, "TOML file with options by name, below POOLWISE_* and flags")
+      ->type_name("FILE.toml");
   command.get_formatter()->column_width(34);
 }
 
@@ -104,6 +129,14 @@ void print_json(const std::string& command, nlohmann::ordered_json body) {
   output_file out("-");
   out.write(object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
   out.commit();
+}
+
+void print_dry_run(const common_options& common, const std::string& command, const std::string& what,
+                   nlohmann::ordered_json about) {
+  if (!common.json) return say("would " + what);
+  nlohmann::ordered_json object = {{"dry_run", true}, {"would", what}};
+  object.update(about);
+  print_json(command, std::move(object));
 }
 
 void say(const std::string& message) { std::cerr << "poolwise: " << message << '\n'; }

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
+#include <type_traits>
 
+#include "poolwise/core/error.hpp"
 #include "poolwise/core/mapped_pages.hpp"
 #include "poolwise/core/where.hpp"
 
@@ -37,6 +41,51 @@ struct common_options {
 };
 void add_common(CLI::App& command, common_options& common);
 
+/// An option for a number from `least` to `most`, in decimal: CLI11's own wrap, clamp and read octal.
+/// value: a Number, or an optional one.
+template <class Number, class Value>
+CLI::Option* add_number(CLI::App& command, const std::string& name, Value& value, Number least, Number most,
+                        const std::string& description) {
+  const auto read = [least, most](std::string& text) {
+    Number number{};
+    const char* const end = text.data() + text.size();
+    const auto [rest, problem] = std::from_chars(text.data(), end, number);
+    std::ostringstream refusal;
+    if (problem != std::errc{} || rest != end || !(number >= least && number <= most))
+      refusal << '"' << text << (std::is_integral_v<Number> ? "\" is no whole number" : "\" is no number")
+              << " from " << least << " to " << most;
+    else if constexpr (std::is_integral_v<Number>)
+      text = std::to_string(number);
+    return refusal.str();
+  };
+  return command.add_option(name, value, description)->transform(CLI::Validator(read, ""))->type_name("NUMBER");
+}
+
+/// A check for words: it refuses what `parse` throws a value_error for.
+template <class Parse>
+CLI::Validator read_by(Parse parse) {
+  const auto refusal = [parse](const std::string& text) {
+    try {
+      parse(text);
+      return std::string();
+    } catch (const value_error& problem) {
+      return std::string(problem.what());
+    }
+  };
+  return CLI::Validator(refusal, "");
+}
+
+/// What `read` gives of a file that the user named: one that cannot be opened is bad input, not a failure of
+/// the run.
+template <class Read>
+auto as_input(Read read) {
+  try {
+    return read();
+  } catch (const io_error& problem) {
+    throw value_error(problem.what());
+  }
+}
+
 /// A sub-command: its options are added to the app, and its work is called when it was asked for.
 using command_factory = void (*)(CLI::App& app);
 void add_score(CLI::App& app);
@@ -49,6 +98,10 @@ void add_reproduce(CLI::App& app);
 
 /// One JSON object on standard output, its schema first.
 void print_json(const std::string& command, nlohmann::ordered_json body);
+
+/// What --dry-run comes to: "would " and what, on standard error, or one JSON object.
+void print_dry_run(const common_options& common, const std::string& command, const std::string& what,
+                   nlohmann::ordered_json about);
 
 /// A message to the person, on standard error.
 void say(const std::string& message);

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "cli.hpp"
+#include "inputs.hpp"
 #include "poolwise/core/cpu_info.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/learn/command_learner.hpp"
@@ -134,13 +135,11 @@ void print_table(const experiment_report& report, index_t budget) {
   }
 }
 
-// Missing or damaged data are bad input, not a failure of the run.
-std::unique_ptr<const fashion_mnist> open_data(const demo_options& options) {
-  try {
-    return std::make_unique<const fashion_mnist>(options.data, options.features);
-  } catch (const io_error& problem) {
-    throw value_error(problem.what());
-  }
+// One model has nobody to disagree with.
+void require_committee(const demo_options& options) {
+  for (const std::string& name : options.strategies)
+    if (options.members == 1 && parse_strategy(name).needs_committee())
+      throw CLI::ValidationError("--strategies", name + " needs a committee; give --members 5, say");
 }
 
 double now() {
@@ -150,13 +149,15 @@ double now() {
 void run(const demo_options& options) {
   const where on = options.common.on();
   const cpu host = require_cpu(on, "demo");
+  require_committee(options);
   const auto plotly = find_plotly();
   const std::filesystem::path out = options.out;
   if (options.common.dry_run) {
-    say("would run " + std::to_string(options.strategies.size()) + " strategies with " +
-        std::to_string(options.seeds) + " seeds on " + options.data +
-        " and write report.html and demo.json to " + options.out);
-    return;
+    return print_dry_run(options.common, "demo",
+                         "run " + std::to_string(options.strategies.size()) + " strategies with " +
+                             std::to_string(options.seeds) + " seeds on " + options.data +
+                             " and write report.html and demo.json to " + options.out,
+                         {{"strategies", options.strategies}, {"seeds", options.seeds}, {"out", options.out}});
   }
   std::error_code problem;
   std::filesystem::create_directories(out, problem);
@@ -165,7 +166,8 @@ void run(const demo_options& options) {
                    "; choose another with --out");
 
   const double start = now();
-  const auto data = open_data(options);
+  const auto data =
+      as_input([&] { return std::make_unique<const fashion_mnist>(options.data, options.features); });
   experiment e;
   e.data = data->pool();
   for (const auto& name : options.strategies) e.strategies.push_back(parse_strategy(name));
@@ -209,32 +211,34 @@ void add_demo(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("demo", "Run active learning on Fashion-MNIST and show the gain over random");
   command->add_option("--data", options->data, "Folder with the four Fashion-MNIST files")
+      ->type_name("FOLDER")
       ->capture_default_str();
-  command->add_option("--out", options->out, "Folder for report.html and demo.json")->capture_default_str();
+  command->add_option("--out", options->out, "Folder for report.html and demo.json")
+      ->type_name("FOLDER")
+      ->capture_default_str();
   command->add_option("--strategies", options->strategies, "Names, separated by commas")
       ->delimiter(',')
+      ->check(strategy_name())
+      ->type_name("NAMES")
       ->capture_default_str();
-  command->add_option("--seeds", options->seeds, "Runs of each strategy")
-      ->check(CLI::Range(1, 1000))
+  add_number(*command, "--seeds", options->seeds, index_t{1}, index_t{1000}, "Runs of each strategy")
       ->capture_default_str();
-  command->add_option("--initial", options->schedule.initial, "Labels before the first round")
-      ->check(CLI::Range(1, 60000))
+  add_number(*command, "--initial", options->schedule.initial, index_t{1}, index_t{60000},
+             "Labels before the first round")
       ->capture_default_str();
-  command->add_option("--batch", options->schedule.batch, "Labels a round")
-      ->check(CLI::Range(1, 60000))
+  add_number(*command, "--batch", options->schedule.batch, index_t{1}, index_t{60000}, "Labels a round")
       ->capture_default_str();
-  command->add_option("--rounds", options->schedule.rounds, "Rounds")
-      ->check(CLI::Range(0, 60000))
+  add_number(*command, "--rounds", options->schedule.rounds, index_t{0}, index_t{60000}, "Rounds")
       ->capture_default_str();
-  command->add_option("--members", options->members, "Members of a committee, for bald and its kin")
-      ->check(CLI::Range(1, 1000))
+  add_number(*command, "--members", options->members, index_t{1}, index_t{1000},
+             "Members of a committee, for bald and its kin")
       ->capture_default_str();
   command->add_option(
       "--train", options->train,
       "Your own training program instead of softmax regression: it is run as `PROGRAM fit FOLDER` "
       "and `PROGRAM predict FOLDER`");
-  command->add_option("--timeout", options->timeout_s, "Seconds that one run of --train may take")
-      ->check(CLI::Range(1, 1'000'000))
+  add_number(*command, "--timeout", options->timeout_s, 1, 1'000'000,
+             "Seconds that one run of --train may take")
       ->capture_default_str();
   add_common(*command, options->common);
   command->footer(

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <fstream>
 #include <limits>
+#include <utility>
 
 #include "cli.hpp"
 #include "poolwise/core/error.hpp"
@@ -12,42 +13,49 @@
 namespace poolwise::cli {
 namespace {
 
-// A check for CLI11: the message of what `parse` throws, or nothing.
-CLI::Validator strategy_name() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        try {
-          parse_strategy(text);
-          return std::string();
-        } catch (const value_error& problem) {
-          return std::string(problem.what());
-        }
-      },
-      "STRATEGY");
+// The two numbers of "0,25"; nothing where that is not what the line says.
+std::optional<std::pair<index_t, index_t>> group_and_quota(const std::string& line) {
+  index_t group = -1, allowed = -1;
+  const char* const end = line.data() + line.size();
+  const auto [comma, bad_group] = std::from_chars(line.data(), end, group);
+  if (bad_group != std::errc{} || comma == end || *comma != ',') return std::nullopt;
+  const auto [last, bad_quota] = std::from_chars(comma + 1, end, allowed);
+  if (bad_quota != std::errc{} || last != end || group < 0 || group > 1'000'000 || allowed < 0)
+    return std::nullopt;
+  return std::pair(group, allowed);
 }
 
-// "group,quota" after a header line; groups are numbered from 0.
+// "group,quota" after a header line; groups are numbered from 0, and each has a line.
 std::vector<index_t> read_quota(const std::string& file) {
   std::ifstream in(file);
   if (!in) throw value_error("cannot open " + file + "; give a CSV file with the columns group,quota");
-  std::vector<index_t> quota;
+  std::vector<index_t> quota, line_of;  // by group; 0: no line yet
   std::string line;
   for (index_t number = 1; std::getline(in, line); ++number) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty() || (number == 1 && line == "group,quota")) continue;
-    index_t group = -1, allowed = -1;
-    const char* end = line.data() + line.size();
-    const auto [comma, bad_group] = std::from_chars(line.data(), end, group);
-    const bool separated = bad_group == std::errc{} && comma != end && *comma == ',';
-    const auto last =
-        separated ? std::from_chars(comma + 1, end, allowed) : std::from_chars_result{end, bad_group};
-    if (!separated || last.ec != std::errc{} || last.ptr != end || group < 0 || group > 1'000'000 ||
-        allowed < 0)
+    const auto given = group_and_quota(line);
+    if (!given)
       throw format_error(file + ", line " + std::to_string(number) + ": \"" + line +
                          "\" is not a group and its quota; write two numbers such as 0,25");
-    if (index_t(quota.size()) <= group) quota.resize(std::size_t(group) + 1, 0);
+    const auto [group, allowed] = *given;
+    if (index_t(quota.size()) <= group) {
+      quota.resize(std::size_t(group) + 1, 0);
+      line_of.resize(quota.size(), 0);
+    }
+    index_t& first = line_of[std::size_t(group)];
+    if (first > 0)
+      throw format_error(file + ", lines " + std::to_string(first) + " and " + std::to_string(number) +
+                         " both give a quota to group " + std::to_string(group) + "; give it one");
+    first = number;
     quota[std::size_t(group)] = allowed;
   }
+  if (quota.empty()) throw format_error(file + " gives no group a quota; write lines such as 0,25");
+  const auto none = std::find(line_of.begin(), line_of.end(), 0);
+  if (none != line_of.end())
+    throw format_error(file + " gives no quota to group " + std::to_string(none - line_of.begin()) +
+                       " but to group " + std::to_string(quota.size() - 1) +
+                       "; write a line for each group from 0 on, with quota 0 for none of it");
   return quota;
 }
 
@@ -57,19 +65,17 @@ std::vector<index_t> integers(const std::string& spec, input_files& files) {
 
 }  // namespace
 
+CLI::Validator strategy_name() { return read_by(parse_strategy); }
+
 input_files::input_files(std::uint64_t ceiling) : ceiling_(ceiling) {
   // Half of what is left to every process is for the pages that are read between two looks at them.
   if (ceiling > 0) pages_.emplace(ceiling + process_bytes / 2);
 }
 
 array input_files::open(const std::string& spec) {
-  try {
-    array opened = open_array(spec);
-    if (pages_ && opened.mapped) pages_->add(opened.data, opened.bytes());
-    return opened;
-  } catch (const io_error& problem) {
-    throw value_error(problem.what());
-  }
+  array opened = as_input([&] { return open_array(spec); });
+  if (pages_ && opened.mapped) pages_->add(opened.data, opened.bytes());
+  return opened;
 }
 
 template <class View>
@@ -135,21 +141,22 @@ void query_flags::add_to(CLI::App& command) {
       .add_option("--strategy", strategy,
                   "Such as margin, badge or margin/10x/kcenter; see `poolwise strategies`")
       ->required()
-      ->check(strategy_name());
-  command.add_option("--batch", batch, "Picks at most (default: what the budget buys)")
-      ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()));
+      ->check(strategy_name())
+      ->type_name("STRATEGY");
+  constexpr auto most = std::numeric_limits<std::int64_t>::max();
+  add_number(command, "--batch", batch, index_t{1}, most, "Picks at most (default: what the budget buys)");
   command.add_option("--cost", cost, "Integer cost of each row in the smallest unit, [rows]")
       ->type_name("ARRAY");
-  command.add_option("--budget", budget, "What the picks may cost together, in that unit")
-      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()));
+  add_number(command, "--budget", budget, std::int64_t{0}, most,
+             "What the picks may cost together, in that unit");
   command.add_option("--group", group, "Group of each row, [rows], numbered from 0")->type_name("ARRAY");
-  command.add_option("--quota", quota, "CSV with columns group,quota: picks allowed in each group");
   command
-      .add_option(
-          "--apart", apart,
-          "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
-          "out duplicates alone")
-      ->check(CLI::NonNegativeNumber)
+      .add_option("--quota", quota,
+                  "CSV with columns group,quota: picks allowed in each group, a line for each")
+      ->type_name("FILE.csv");
+  add_number(command, "--apart", apart, 0.0f, std::numeric_limits<float>::max(),
+             "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
+             "out duplicates alone")
       ->type_name("DISTANCE");
   command
       .add_option(
@@ -158,14 +165,15 @@ void query_flags::add_to(CLI::App& command) {
           "whose recall is measured and said; auto is exact up to rows^2 x features = 1e13 (395,000 rows "
           "of 64, 140,000 of 512) and on devices, and ivf beyond")
       ->check(CLI::IsMember({"auto", "exact", "ivf", "hnsw"}))
-      ->capture_default_str();
-  command.add_option("--ids", ids, "CSV or JSONL with the rows' ids (default: row numbers)");
+      ->capture_default_str()
+      ->type_name("METHOD");
+  command.add_option("--ids", ids, "CSV or JSONL with the rows' ids (default: row numbers)")->type_name("FILE");
   command.add_option("--on-nan", on_nan, "Rows that cannot be scored: refuse, or skip")
       ->check(CLI::IsMember({"refuse", "skip"}))
       ->capture_default_str();
 }
 
-query::query(const query_flags& flags, std::uint64_t seed, input_files& files)
+query::query(const char* command, const query_flags& flags, std::uint64_t seed, input_files& files)
     : files_(files),
       model_(flags.model, files),
       labelled_(integers(flags.labelled, files)),
@@ -186,9 +194,12 @@ query::query(const query_flags& flags, std::uint64_t seed, input_files& files)
     if (pool.rows == 0) pool.rows = pool.embeddings->rows;
   }
   if (pool.rows == 0 && !cost_.empty()) pool.rows = index_t(cost_.size());
-  pool.check();
-  ids = flags.ids.empty() ? row_ids() : row_ids(flags.ids, pool.rows);
+  pool.check(command);
+  if (!flags.ids.empty()) ids = as_input([&] { return row_ids(flags.ids, pool.rows); });
 
+  request.names = {command,        "--logits or --probs", "--committee or --committee-probs",
+                   "--embeddings", "--exclude",           "--on-nan skip",
+                   "--neighbours"};
   request.what = parse_strategy(flags.strategy);
   request.labelled = labelled_;
   request.excluded = excluded_;

@@ -45,6 +45,9 @@ class input_files {
   std::optional<mapped_pages> pages_;
 };
 
+/// A check for the words of a strategy.
+CLI::Validator strategy_name();
+
 /// --logits or --probs, --committee or --committee-probs.
 struct model_flags {
   std::string logits, probs, committee, committee_probs;
@@ -80,7 +83,8 @@ struct query_flags {
 /// A query with everything it views. Not movable: the request points into it.
 class query {
  public:
-  query(const query_flags& flags, std::uint64_t seed, input_files& files);
+  /// In the name of `command`, which messages begin with.
+  query(const char* command, const query_flags& flags, std::uint64_t seed, input_files& files);
   query(const query&) = delete;
   query& operator=(const query&) = delete;
 

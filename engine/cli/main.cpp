@@ -1,6 +1,4 @@
 // poolwise: picks which pool items are worth labelling.
-#include <iostream>
-
 #include "cli.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/pool/output.hpp"
@@ -12,6 +10,11 @@ namespace {
 int report(const std::exception& problem, exit_code code) {
   say(problem.what());
   return code;
+}
+
+int refuse_usage(const std::exception& problem) {
+  say(problem.what() + std::string(" (see `poolwise --help`, or --help after a command)"));
+  return usage;
 }
 
 int run(int argc, char** argv) {
@@ -30,8 +33,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& help_or_version) {
     return app.exit(help_or_version);
   } catch (const CLI::ParseError& problem) {
-    std::cerr << "poolwise: " << problem.what() << " (see `poolwise --help`, or --help after a command)\n";
-    return usage;
+    return refuse_usage(problem);
+  } catch (const usage_error& problem) {
+    return refuse_usage(problem);
   } catch (const budget_error& problem) {
     return report(problem, budget_exhausted);
   } catch (const shape_error& problem) {

@@ -14,7 +14,7 @@ namespace {
 struct plan_options {
   common_options common;
   query_flags flags;
-  std::string out;  // accepted, so that the options of a `select` can be planned as they stand
+  std::string out, checkpoint;  // accepted, so that the options of a `select` can be planned as they stand
 };
 
 // What the process will have resident, and whether a `select` under the ceiling would run at all.
@@ -63,6 +63,7 @@ void add_plan(CLI::App& app) {
       app.add_subcommand("plan", "Say what a select would take in memory and time, without running it");
   options->flags.add_to(*command);
   command->add_option("--out", options->out, "Ignored: a plan writes no picks")->type_name("FILE.csv");
+  command->add_option("--checkpoint", options->checkpoint, "Ignored: a plan keeps no picks")->type_name("FILE");
   add_common(*command, options->common);
   command->footer(
       "Example:\n"
@@ -70,7 +71,7 @@ void add_plan(CLI::App& app) {
   command->callback([options] {
     input_files files(options->common.memory);
     const where on = options->common.on(files.pages());
-    const query q(options->flags, options->common.seed, files);
+    const query q("plan", options->flags, options->common.seed, files);
     const query_plan result = plan(on, q.pool(), q.request);
     const residence resident = residence_of(result, q.copied_bytes(), options->common.memory);
     if (options->common.json)

@@ -31,28 +31,20 @@ bool is_seed(const std::string& text) {
   return !text.empty() && text.size() <= 15 && text.find_first_not_of("0123456789") == std::string::npos;
 }
 
-std::string check_seeds(const std::string& text) {
-  bool known = !text.empty() && text.back() != ',';
-  std::istringstream list(text);
-  for (std::string range; std::getline(list, range, ',');) {
-    const std::size_t dash = range.find('-');
-    known = known && is_seed(range.substr(0, dash)) &&
-            (dash == std::string::npos || is_seed(range.substr(dash + 1)));
-  }
-  return known ? "" : "\"" + text + "\" names no seeds; write 0-9, or 1,4,7-9";
-}
-
 /// The 1, 4, 7, 8 and 9 of "1,4,7-9", ascending, each once.
 std::vector<std::uint64_t> parse_seeds(const std::string& text) {
+  const auto refuse = [&](const std::string& problem) { throw usage_error("\"" + text + "\" " + problem); };
   std::vector<std::uint64_t> seeds;
-  std::istringstream list(text);
+  std::istringstream list(text + ',');
   for (std::string range; std::getline(list, range, ',');) {
     const std::size_t dash = range.find('-');
+    if (!is_seed(range.substr(0, dash)) || (dash != std::string::npos && !is_seed(range.substr(dash + 1))))
+      refuse("names no seeds; write 0-9, or 1,4,7-9");
     const std::uint64_t first = std::stoull(range),
                         last = dash == std::string::npos ? first : std::stoull(range.substr(dash + 1));
-    if (last < first || last - first >= most_seeds - std::min(seeds.size(), most_seeds))
-      throw value_error("reproduce: --seeds " + range + (last < first ? " runs backwards" : " are too many") +
-                        "; write the lower seed first, and at most 100,000 in all");
+    if (last < first) refuse("runs backwards; write the lower seed first, such as 0-9");
+    if (last - first >= most_seeds - seeds.size())
+      refuse("names more than 100,000 seeds; write at most as many");
     for (std::uint64_t seed = first; seed <= last; ++seed) seeds.push_back(seed);
   }
   std::sort(seeds.begin(), seeds.end());
@@ -80,12 +72,12 @@ std::vector<const benchmark_entry*> chosen(const std::string& what) {
 
 void require_settings(const std::vector<const benchmark_entry*>& entries, const benchmark_settings& settings) {
   if (entries.size() > 1 && !settings.data.empty())
-    throw value_error("reproduce: --data belongs to one benchmark; name it instead of several");
+    throw usage_error("reproduce: --data belongs to one benchmark; name it instead of several");
   const bool published =
       settings.models.query == lu2023_models().query && settings.models.task == lu2023_models().task;
   for (const benchmark_entry* entry : entries)
     if (!published && !entry->takes_models)
-      throw value_error("reproduce: " + std::string(entry->name) +
+      throw usage_error("reproduce: " + std::string(entry->name) +
                         " has a model of its own; --query-model and --task-model are for lu2023");
 }
 
@@ -115,19 +107,10 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Data that are not there are bad input, not a failure of the run.
-benchmark prepare(const benchmark_entry& entry, const benchmark_settings& settings) {
-  try {
-    return entry.make(entry, settings);
-  } catch (const io_error& problem) {
-    throw value_error(problem.what());
-  }
-}
-
 outcome run_one(const reproduce_options& options, cpu host, const benchmark_entry& entry) {
   const double start = now();
   outcome result;
-  result.what = prepare(entry, options.settings);
+  result.what = as_input([&] { return entry.make(entry, options.settings); });
   for (const std::string& note : result.what.notes) say(note);
   {
     progress line(entry.name, 1);
@@ -226,10 +209,15 @@ void run(const reproduce_options& options) {
   const cpu host = require_cpu(options.common.on(), "reproduce");
   require_settings(entries, options.settings);
   if (options.common.dry_run) {
-    for (const benchmark_entry* entry : entries)
-      say("would run " + std::string(entry->name) +
-          (options.out.empty() ? "" : " and write to " + options.out));
-    return;
+    std::vector<std::string> names;
+    std::string named;
+    for (const benchmark_entry* entry : entries) {
+      named += (names.empty() ? "" : ", ") + std::string(entry->name);
+      names.emplace_back(entry->name);
+    }
+    return print_dry_run(options.common, "reproduce",
+                         "run " + named + (options.out.empty() ? "" : " and write to " + options.out),
+                         {{"benchmarks", names}, {"out", options.out}});
   }
   const auto plotly = options.out.empty() ? std::filesystem::path() : find_plotly();
   std::vector<outcome> results;
@@ -266,15 +254,19 @@ void add_reproduce(CLI::App& app) {
   command
       ->add_option("--seeds", options->seeds,
                    "Such as 0-9 or 1,4,7-9 (default: as many as --quick runs, from --seed on)")
-      ->check(CLI::Validator(check_seeds, "SEEDS"));
+      ->check(read_by(parse_seeds))
+      ->type_name("SEEDS");
   auto* quick = command->add_flag("--quick", options->quick, "Few seeds: the default");
   command->add_flag("--full", options->full, "As many seeds as were published")->excludes(quick);
-  command->add_option("--out", options->out,
-                      "Folder for reports and the curve of each run; runs found there are not repeated");
-  command->add_option(
-      "--data", options->settings.data,
-      "Another data set for lu2023: .csv (header line, class last) or LIBSVM's format, also .gz; for "
-      "others, where their data lie");
+  command
+      ->add_option("--out", options->out,
+                   "Folder for reports and the curve of each run; runs found there are not repeated")
+      ->type_name("FOLDER");
+  command
+      ->add_option("--data", options->settings.data,
+                   "Another data set for lu2023: .csv (header line, class last) or LIBSVM's format, also .gz; "
+                   "for others, where their data lie")
+      ->type_name("PATH");
   command->add_option("--query-model", options->settings.models.query, "Model that lu2023 queries by")
       ->check(CLI::IsMember({"svm", "lr"}))
       ->capture_default_str();

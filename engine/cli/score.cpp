@@ -75,6 +75,17 @@ void score_model(const where& on, const pool_inputs& pool, std::span<const acqui
   }
 }
 
+void require_parts(const pool_inputs& pool, const std::vector<column>& columns) {
+  for (const column& c : columns)
+    if (const auto* of_model = std::get_if<acquisition>(&c.by)) {
+      if (!pool.model) throw CLI::RequiredError("--logits or --probs");
+      // Of no rows: is it a score of such outputs?
+      score(cpu{}, rows_between(*pool.model, 0, 0), pool.model_kind, *of_model, vector_view<float>{});
+    } else if (!pool.committee) {
+      throw CLI::RequiredError("--committee or --committee-probs");
+    }
+}
+
 // Neighbouring columns of one kind share one read of the inputs.
 void score_columns(const where& on, const pool_inputs& pool, const std::vector<column>& columns,
                    matrix_view<float> out) {
@@ -84,10 +95,8 @@ void score_columns(const where& on, const pool_inputs& pool, const std::vector<c
     const index_t width = index_t(of_model.size() + of_committee.size());
     const matrix_view<float> part{out.data + i, out.rows, width, out.stride};
     if (!of_model.empty()) {
-      if (!pool.model) throw CLI::RequiredError("--logits or --probs");
       score_model(on, pool, of_model, part);
     } else {
-      if (!pool.committee) throw CLI::RequiredError("--committee or --committee-probs");
       score_committee(on, *pool.committee, pool.committee_kind, of_committee, part);
     }
     i += std::size_t(width);
@@ -122,9 +131,8 @@ void run(const score_options& options) {
   const auto columns = parse_columns(options.acquisitions);
   const model_arrays arrays(options.model, files);
   const pool_inputs& pool = arrays.inputs;
-  if (!pool.model && !pool.committee)
-    throw CLI::RequiredError("--logits, --probs, --committee or --committee-probs");
-  pool.check();
+  require_parts(pool, columns);
+  pool.check("score");
   const index_t width = index_t(columns.size());
   const double bytes = double(pool.rows) * double(width) * sizeof(float);
   const double needed = bytes + double(files.copied());
@@ -133,9 +141,11 @@ void run(const score_options& options) {
                       " but --memory allows " + human_bytes(double(options.common.memory)) +
                       "; raise it or score fewer acquisitions at a time");
   if (options.common.dry_run) {
-    say("would score " + std::to_string(pool.rows) + " rows by " + std::to_string(width) +
-        " acquisitions and write " + human_bytes(bytes) + " to " + options.out);
-    return;
+    return print_dry_run(options.common, "score",
+                         "score " + std::to_string(pool.rows) + " rows by " + std::to_string(width) +
+                             (width == 1 ? " acquisition" : " acquisitions") + " and write " +
+                             human_bytes(bytes) + " to " + options.out,
+                         {{"rows", pool.rows}, {"acquisitions", options.acquisitions}, {"out", options.out}});
   }
 
   const auto values = std::make_unique_for_overwrite<float[]>(std::size_t(pool.rows * width));
@@ -169,7 +179,9 @@ void add_score(CLI::App& app) {
       ->add_option("--acquisition", options->acquisitions,
                    "Names, separated by commas; see `poolwise strategies`")
       ->required()
-      ->delimiter(',');
+      ->delimiter(',')
+      ->check(strategy_name())
+      ->type_name("NAMES");
   command->add_option("--out", options->out, "The scores, fp32: [rows], or [rows, acquisitions] for several")
       ->required()
       ->type_name("FILE.npy");

@@ -127,13 +127,19 @@ void run(const select_options& options) {
   require_two_files(options);
   input_files files(options.common.memory);
   const where on = options.common.on(files.pages());
-  const query q(options.flags, options.common.seed, files);
+  const query q("select", options.flags, options.common.seed, files);
   const query_plan needed = plan_memory(on, q.pool(), q.request);
   check_ceiling(options.common.memory, needed.bytes - process_bytes + q.copied_bytes());
   if (options.common.dry_run) {
-    say("would pick up to " + std::to_string(q.request.limit.picks) + " of " + std::to_string(q.pool().rows) +
-        " rows by " + q.request.what.name + ", with up to " + human_bytes(double(needed.bytes)) + " of memory");
-    return;
+    const index_t picks = q.request.limit.picks;
+    return print_dry_run(options.common, "select",
+                         "pick up to " + std::to_string(picks) + " of " + std::to_string(q.pool().rows) +
+                             " rows by " + q.request.what.name + ", with up to " +
+                             human_bytes(double(needed.bytes)) + " of memory",
+                         {{"strategy", q.request.what.name},
+                          {"rows", q.pool().rows},
+                          {"most_picks", picks},
+                          {"bytes", needed.bytes}});
   }
   std::optional<checkpoint> saved;
   if (!options.checkpoint.empty()) saved.emplace(options.checkpoint, fingerprint(on, q.pool(), q.request));

@@ -9,10 +9,10 @@ namespace poolwise::cli {
 namespace {
 
 void print_table() {
-  std::printf("%-18s %-13s %-44s %-20s %s\n", "name", "kind", "formula, larger = sooner", "needs", "source");
+  std::printf("%-18s %-13s %-20s %-42s %s\n", "name", "kind", "needs", "source", "formula, larger = sooner");
   for (const strategy_entry& entry : strategy_entries())
-    std::printf("%-18s %-13s %-44s %-20s %s\n", entry.name, entry.kind, entry.formula, entry.needs.c_str(),
-                entry.source);
+    std::printf("%-18s %-13s %-20s %-42s %s\n", entry.name, entry.kind, entry.needs.c_str(), entry.source,
+                entry.formula);
   std::printf(
       "\nAn acquisition or disagreement can be followed by a diversity strategy among its best rows:\n"
       "  margin/1000/kcenter   k-center among the 1000 rows of highest margin\n"

@@ -38,7 +38,7 @@ TEST(Command, HelpOfEveryCommandHasAnExample) {
   const outcome top = run({"--help"});
   EXPECT_EQ(top.code, 0);
   EXPECT_NE(top.out.find("Exit codes"), std::string::npos);
-  for (const char* name : {"score", "select", "plan", "strategies", "devices", "demo"}) {
+  for (const char* name : {"score", "select", "plan", "strategies", "devices", "demo", "reproduce"}) {
     EXPECT_NE(top.out.find(name), std::string::npos);
     const outcome help = run({name, "--help"});
     EXPECT_EQ(help.code, 0) << name;
@@ -74,7 +74,7 @@ TEST(Command, SaysHowNeighboursWereFound) {
   EXPECT_REFUSED(found_by("lsh"), 2, "--neighbours");
   EXPECT_REFUSED(run({"select", "--embeddings", pool.embeddings, "--strategy", "kcenter", "--batch", "3",
                       "--neighbours", "ivf"}),
-                 6, "kcenter makes no lists of neighbours");
+                 2, "strategy \"kcenter\" makes no lists of neighbours");
 }
 
 TEST(Command, UsageErrorsExitWith2) {
@@ -93,6 +93,81 @@ TEST(Command, UsageErrorsExitWith2) {
                  "excludes");
   EXPECT_REFUSED(run({"score", "--logits", pool.logits, "--acquisition", "kcenter", "--out", pool / "s.npy"}),
                  2, "kcenter");
+}
+
+TEST(Command, NumbersOutOfRangeExitWith2AndSayTheRange) {
+  const pool_folder pool;
+  const auto select = [&](const std::string& flag, const std::string& value) {
+    return run({"select", "--logits", pool.logits, "--embeddings", pool.embeddings, "--strategy", "margin",
+                flag == "--batch" ? "--seed" : "--batch", "1", flag, value});
+  };
+  for (const char* seed : {"-1", "18446744073709551616", "99999999999999999999999", "1.5", "0x10", "", "x"})
+    EXPECT_REFUSED(select("--seed", seed), 2, "is no whole number from 0 to 18446744073709551615");
+  EXPECT_EQ(select("--seed", "18446744073709551615").code, 0);
+  for (const char* memory : {"-1", "0", "abc", "8XiB", "9EiB", "1e30", "nan", "GiB", "8GiBs"})
+    EXPECT_REFUSED(select("--memory", memory), 2, "is no size from 1 byte to 8 EiB");
+  for (const char* memory : {"8GiB", "8g", "0.5gb", "8000000000", "8000000000B"})
+    EXPECT_EQ(select("--memory", memory).code, 0) << memory;
+  EXPECT_REFUSED(select("--memory", "1.5KiB"), 6, "--memory allows 1.5 KiB");
+  for (const char* apart : {"nan", "-nan", "inf", "1e39", "-1", "x"}) {
+    const outcome result = select("--apart", apart);
+    EXPECT_REFUSED(result, 2, "is no number from 0 to 3.40282e+38");
+    EXPECT_LT(result.err.size(), 160u);
+  }
+  for (const char* batch : {"0", "-3", "9223372036854775808", "1e3"})
+    EXPECT_REFUSED(select("--batch", batch), 2, "is no whole number from 1 to 9223372036854775807");
+  EXPECT_REFUSED(select("--budget", "-1"), 2, "--budget");
+  EXPECT_REFUSED(select("--threads", "0"), 2, "from 1 to 4096");
+  EXPECT_REFUSED(run({"demo", "--rounds", "60001"}), 2, "from 0 to 60000");
+  // Decimal, not octal.
+  const auto batch_of = [&](const char* size) {
+    return run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", size, "--json"}).json();
+  };
+  EXPECT_EQ(batch_of("010")["picks"].size(), 10u);
+}
+
+TEST(Command, WhatNoDataWouldMakeRightExitsWith2) {
+  const pool_folder pool;
+  const auto score = [&](const char* flag, const char* names) {
+    return run({"score", flag, pool.logits, "--acquisition", names, "--out", pool / "s.npy"});
+  };
+  EXPECT_REFUSED(score("--logits", "margn"), 2,
+                 "there is no strategy \"margn\"; the nearest name is \"margin\"");
+  EXPECT_REFUSED(score("--logits", "entropy,margn"), 2, "the nearest name is \"margin\"");
+  EXPECT_REFUSED(score("--probs", "energy"), 2, "energy was asked of probabilities");
+  EXPECT_REFUSED(score("--logits", "bald"), 2, "--committee or --committee-probs is required");
+  EXPECT_REFUSED(run({"demo", "--strategies", "margn", "--dry-run"}), 2, "the nearest name is \"margin\"");
+  EXPECT_REFUSED(run({"demo", "--strategies", "bald", "--dry-run"}), 2, "--members");
+  for (const char* command : {"select", "plan"}) {
+    const auto ask = [&](const char* flag, const char* strategy, std::vector<std::string> more = {}) {
+      std::vector<std::string> all = {command, flag, pool.logits, "--strategy", strategy, "--batch", "2"};
+      all.insert(all.end(), more.begin(), more.end());
+      return run(all);
+    };
+    const std::string opening = "poolwise: " + std::string(command) + ": ";
+    EXPECT_REFUSED(ask("--logits", "kcenter"), 2,
+                   opening + "strategy \"kcenter\" needs embeddings; give them (--embeddings)");
+    EXPECT_REFUSED(ask("--logits", "batchbald"), 2, "(--committee or --committee-probs)");
+    EXPECT_REFUSED(ask("--embeddings", "margin"), 2, "(--logits or --probs)");
+    EXPECT_REFUSED(ask("--logits", "margin", {"--apart", "1"}), 2, "(--embeddings)");
+    EXPECT_REFUSED(ask("--probs", "energy"), 2, "energy was asked of probabilities");
+  }
+}
+
+TEST(Command, MessagesBeginWithTheCommand) {
+  const pool_folder pool;
+  save(pool / "short.npy", normals(7 * classes, 3), classes);
+  EXPECT_REFUSED(run({"plan", "--logits", pool.logits, "--embeddings", pool / "short.npy", "--strategy",
+                      "margin", "--batch", "1"}),
+                 6, "poolwise: plan: embeddings have 7 rows");
+  EXPECT_REFUSED(run({"plan", "--logits", pool.logits, "--strategy", "margin", "--batch", "61"}), 6,
+                 "poolwise: plan: a batch of 61 was asked of 60 available rows");
+  std::ofstream(pool / "none.npy", std::ios::binary)
+      << "\x93NUMPY\x01" << '\0' << '\x3c' << '\0'
+      << "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 2), }\n";
+  EXPECT_REFUSED(
+      run({"score", "--logits", pool / "none.npy", "--acquisition", "margin", "--out", pool / "s.npy"}), 6,
+      "poolwise: score: the pool is empty");
 }
 
 TEST(Command, ScoreWritesWhatTheFormulaSays) {
@@ -199,6 +274,32 @@ TEST(Command, BudgetsQuotasAndExclusions) {
   std::ofstream(pool / "quota.csv") << "group,quota\n0,two\n";
   EXPECT_REFUSED(with({"--group", pool / "group.npy", "--quota", pool / "quota.csv", "--batch", "9"}), 6,
                  "line 2");
+}
+
+TEST(Command, EveryGroupHasOneQuota) {
+  const pool_folder pool;
+  std::vector<std::int64_t> group(pool_rows, 0);
+  for (std::size_t i = 0; i < group.size(); ++i) group[i] = std::int64_t(i % 3);
+  save(pool / "group.npy", group);
+  const auto select = [&](const std::string& quota) {
+    std::ofstream(pool / "quota.csv") << quota;
+    return run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "9", "--json", "--group",
+                pool / "group.npy", "--quota", pool / "quota.csv"});
+  };
+  EXPECT_REFUSED(select("group,quota\n0,2\n1,1\n2,4\n1,5\n"), 6, "lines 3 and 5 both give a quota to group 1");
+  EXPECT_REFUSED(select("group,quota\n0,2\n2,4\n"), 6, "gives no quota to group 1 but to group 2");
+  EXPECT_REFUSED(select("group,quota\n0,2\n1,4\n"), 6,
+                 "row 2 is in group 2 but quotas are given for groups 0 to 1");
+  EXPECT_REFUSED(select(""), 6, "gives no group a quota");
+  EXPECT_EQ(select("2,4\n\n0,2\n1,0\n").json()["picks"].size(), 6u);
+}
+
+TEST(Command, FilesThatAreNotThereAreBadInput) {
+  const pool_folder pool;
+  for (const char* flag : {"--embeddings", "--labelled", "--ids"})
+    EXPECT_REFUSED(run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "1", flag,
+                        pool / "nowhere.csv.npy"}),
+                   6, "nowhere");
 }
 
 TEST(Command, BadArraysAreRefusedInOneLineWithExit6) {
@@ -315,6 +416,54 @@ TEST(Command, DryRunWritesNothing) {
       0);
   EXPECT_EQ(run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "5", "--out",
                  pool / "p.csv", "--dry-run"})
+                .code,
+            0);
+  EXPECT_EQ(pool.files().size(), 2u);
+}
+
+TEST(Command, DryRunRefusesWhatTheRunRefuses) {
+  const pool_folder pool;
+  save(pool / "labelled.npy", std::vector<std::int64_t>{0, 60});
+  const std::vector<std::string> base = {"select", "--logits", pool.logits, "--strategy", "margin"};
+  for (const bool dry : {false, true}) {
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), base.begin(), base.end());
+      if (dry) more.push_back("--dry-run");
+      return run(more);
+    };
+    EXPECT_REFUSED(with({"--batch", "61"}), 6, "a batch of 61 was asked of 60 available rows");
+    EXPECT_REFUSED(with({"--batch", "5", "--labelled", pool / "labelled.npy"}), 6, "labelled row 60");
+  }
+}
+
+TEST(Command, DryRunSpeaksJson) {
+  const pool_folder pool;
+  std::ofstream(pool / "plotly.min.js") << "window.Plotly = {};\n";
+  const auto dry = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--dry-run", "--json"});
+    const outcome result = run(arguments, {"POOLWISE_PLOTLY=" + (pool / "plotly.min.js")});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    const auto json = result.json();
+    EXPECT_EQ(json["schema"], "poolwise." + arguments[0] + "/1");
+    EXPECT_EQ(json["dry_run"], true);
+    EXPECT_NE(json["would"], "");
+    return json;
+  };
+  const auto select = dry({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "5"});
+  EXPECT_EQ(select["rows"], pool_rows);
+  EXPECT_EQ(select["most_picks"], 5);
+  EXPECT_GT(select["bytes"], 0);
+  EXPECT_FALSE(select.contains("picks"));
+  dry({"score", "--logits", pool.logits, "--acquisition", "margin", "--out", pool / "s.npy"});
+  dry({"demo", "--strategies", "margin"});
+  EXPECT_EQ(dry({"reproduce", "lu2023-sonar"})["benchmarks"].size(), 1u);
+}
+
+TEST(Command, AnyOptionOfSelectCanBePlanned) {
+  const pool_folder pool;
+  EXPECT_EQ(run({"plan", "--logits", pool.logits, "--strategy", "margin", "--batch", "5", "--out",
+                 pool / "p.csv", "--checkpoint", pool / "state"})
                 .code,
             0);
   EXPECT_EQ(pool.files().size(), 2u);

@@ -70,6 +70,24 @@ TEST(Reproduce, SonarSeedBySeedToTheDigit) {
   EXPECT_NEAR(again.json()["seeds"][0]["aubc_lu2023"].get<double>(), 0.5 * 103 / 104, 1e-9);
 }
 
+TEST(Reproduce, UsageErrorsExitWith2) {
+  const auto refused = [](std::vector<std::string> arguments, const std::string& says) {
+    arguments.insert(arguments.begin(), "reproduce");
+    const outcome result = run(arguments);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find(says), std::string::npos) << result.err;
+  };
+  refused({"lu2023-sonar", "--seeds", "9-1"}, "\"9-1\" runs backwards");
+  refused({"lu2023-sonar", "--seeds", "0-100000"}, "more than 100,000 seeds");
+  refused({"lu2023-sonar", "--seeds", "0-99999,7"}, "more than 100,000 seeds");
+  for (const char* seeds : {"-1", "1,", ",1", "1-", "1--2", "x", "1,,2"})
+    refused({"lu2023-sonar", "--seeds", seeds}, "names no seeds");
+  refused({"lu2023-sonr"}, "did you mean \"lu2023-sonar\"");
+  refused({"all", "--data", "x.csv"}, "--data belongs to one benchmark");
+  refused({"lu2023"}, "needs a data set");
+  refused({"tabular-lr", "--query-model", "lr"}, "has a model of its own");
+}
+
 TEST(Reproduce, AnInterruptedRunGoesOnWhereItWas) {
   const scratch folder;
   const std::vector<std::string> arguments = {"reproduce", "lu2023-sonar", "--seeds",     "0-7",
@@ -129,7 +147,7 @@ TEST(Reproduce, QueryAndTaskModelsMayDiffer) {
   }
   EXPECT_NE(areas["svm-svm-random"], areas["svm-lr-random"]);
   const outcome refused = run({"reproduce", "tabular-lr", "--seeds", "0", "--task-model", "lr"});
-  EXPECT_EQ(refused.code, 6);
+  EXPECT_EQ(refused.code, 2);
   EXPECT_NE(refused.err.find("has a model of its own"), std::string::npos) << refused.err;
 }
 
@@ -205,10 +223,10 @@ TEST(Reproduce, AFamilyRunsTogether) {
   EXPECT_EQ(run({"reproduce", "tabular-lr", "--seeds", "0", "--dry-run"}).code, 0);
   const outcome dry = run({"reproduce", "tabular-lr", "--seeds", "0", "--dry-run"});
   for (const char* set : {"digits", "spam", "letter", "satellite", "dna"})
-    EXPECT_NE(dry.err.find(std::string("would run tabular-lr-") + set), std::string::npos) << dry.err;
-  EXPECT_EQ(run({"reproduce", "tabular-lr", "--data", "x.csv"}).code, 6);
+    EXPECT_NE(dry.err.find(std::string("tabular-lr-") + set), std::string::npos) << dry.err;
+  EXPECT_EQ(run({"reproduce", "tabular-lr", "--data", "x.csv"}).code, 2);
   const outcome unknown = run({"reproduce", "tabular-lr-digit"});
-  EXPECT_EQ(unknown.code, 6);
+  EXPECT_EQ(unknown.code, 2);
   EXPECT_NE(unknown.err.find("did you mean \"tabular-lr-digits\""), std::string::npos) << unknown.err;
 }
 

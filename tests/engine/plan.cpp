@@ -116,6 +116,92 @@ TEST(Plan, OfAPoolWhoseFirstRowsCannotBePicked) {
   }
 }
 
+// The first window of rows that is probed holds none that can be judged, or hardly any.
+TEST(Plan, OfAPoolWhoseFirstRowsAreInvalid) {
+  const auto embeddings = normals(rows * features, 3);
+  for (const index_t invalid : {index_t{4000}, index_t{4095}, index_t{4096}, rows - 2}) {
+    auto logits = normals(rows * classes, 1), committee = normals(members * rows * classes, 2);
+    std::fill_n(logits.begin(), invalid * classes, std::nanf(""));
+    for (index_t m = 0; m < members; ++m)
+      std::fill_n(committee.begin() + m * rows * classes, invalid * classes, std::nanf(""));
+    pool_inputs pool;
+    pool.rows = rows;
+    pool.model = matrix_view<const float>{logits.data(), rows, classes};
+    pool.committee = cube_view<const float>{committee.data(), members, rows, classes};
+    pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+    for (const char* name : {"margin", "badge", "bald", "margin/10x/kcenter", "batchbald"}) {
+      SCOPED_TRACE(name + std::string(" of ") + std::to_string(invalid));
+      selection_request request;
+      request.what = parse_strategy(name);
+      request.limit.picks = 2;
+      request.invalid = on_invalid::skip;
+      EXPECT_GT(plan(cpu{}, pool, request).seconds, 0);
+      EXPECT_EQ(select(cpu{}, pool, request).picks.size(), 2u);
+    }
+  }
+}
+
+TEST(Plan, OfAPoolWithoutAValidRowSaysWhatSelectSays) {
+  const std::vector<float> logits(rows * classes, std::nanf(""));
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.model = matrix_view<const float>{logits.data(), rows, classes};
+  selection_request request;
+  request.what = parse_strategy("margin");
+  request.limit.picks = 2;
+  EXPECT_THROW(plan(cpu{}, pool, request), value_error);
+  request.invalid = on_invalid::skip;
+  EXPECT_THROW(plan(cpu{}, pool, request), value_error);
+  request.limit.budget = 5;
+  EXPECT_THROW(plan(cpu{}, pool, request), budget_error);
+}
+
+TEST(Plan, RefusesWhatSelectRefusesBeforeItReadsTheData) {
+  const auto logits = normals(rows * classes, 1);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.model = matrix_view<const float>{logits.data(), rows, classes};
+  const auto refused = [&](const selection_request& request) {
+    std::string said[3];
+    try {
+      select(cpu{}, pool, request);
+    } catch (const value_error& problem) {
+      said[0] = problem.what();
+    }
+    try {
+      plan(cpu{}, pool, request);
+    } catch (const value_error& problem) {
+      said[1] = problem.what();
+    }
+    try {
+      plan_memory(cpu{}, pool, request);
+    } catch (const value_error& problem) {
+      said[2] = problem.what();
+    }
+    EXPECT_NE(said[0], "");
+    EXPECT_EQ(said[1], said[0]);
+    EXPECT_EQ(said[2], said[0]);
+  };
+  selection_request request;
+  request.what = parse_strategy("margin");
+  request.limit.picks = rows + 1;
+  refused(request);
+  request.limit.picks = rows;
+  const std::vector<index_t> one = {7}, outside = {rows}, twice = {7, 7};
+  for (const auto& list : {one, outside, twice}) {
+    request.labelled = list;
+    refused(request);
+  }
+  request.labelled = {};
+  for (const char* name : {"kcenter", "badge", "bald", "batchbald"}) {
+    request.what = parse_strategy(name);
+    refused(request);
+  }
+  pool.model_kind = outputs::probabilities;
+  request.what = parse_strategy("energy");
+  refused(request);
+}
+
 TEST(Plan, RefusesLimitsThatSelectRefuses) {
   const auto logits = normals(rows * classes, 1);
   pool_inputs pool;

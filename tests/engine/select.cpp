@@ -228,7 +228,7 @@ TEST(Select, LyingApartNeedsPlacesThatExist) {
   EXPECT_NE(refusal(pool.inputs, request).find("it must be a finite distance"), std::string::npos);
   request.apart = 1.0f;
   pool.inputs.embeddings.reset();
-  EXPECT_NE(refusal(pool.inputs, request).find("give them (--embeddings)"), std::string::npos);
+  EXPECT_NE(refusal(pool.inputs, request).find("give them (pool_inputs::embeddings)"), std::string::npos);
 }
 
 TEST(Select, EntropyTakesTheHighestEntropies) {
@@ -312,10 +312,34 @@ TEST(Select, ScoresWeighDppAndWeightedKcenter) {
   }
   EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("bald/40/dpp", 1))),
             rows_of(select(cpu{}, pool.inputs, ask("bald", 1))));
-  EXPECT_NE(refusal(pool.inputs, ask("energy/20/dpp", 3)).find("select: dpp multiplies by the score of a row"),
+  EXPECT_NE(refusal(pool.inputs, ask("energy/20/dpp", 3)).find("dpp: multiplies by the score of a row"),
             std::string::npos);
   EXPECT_NE(refusal(pool.inputs, ask("energy/20/weighted_kcenter", 3)).find("never negative, such as margin"),
             std::string::npos);
+}
+
+TEST(Select, ReasonsOfADrawSaySo) {
+  const pool_fixture pool(1, 60);
+  for (const pick& p : select(cpu{}, pool.inputs, ask("random/40/kcenter", 5)).picks)
+    EXPECT_EQ(p.reason, "farthest from labelled and picked rows among 40 rows drawn at random");
+}
+
+TEST(Select, MessagesSpeakInTheNamesOfTheRequest) {
+  const pool_fixture pool(1, 60);
+  selection_request request = ask("kcenter", 61);
+  request.names = {"pick_some", "x", "members", "places", "never", "forget=them"};
+  EXPECT_EQ(refusal(pool.inputs, request),
+            "pick_some: a batch of 61 was asked of 60 available rows; ask for at most as many");
+  pool_inputs lacking;
+  lacking.rows = 60;
+  const auto says = [&](const char* name, const std::string& text) {
+    request.what = parse_strategy(name);
+    EXPECT_EQ(refusal(lacking, request), "pick_some: strategy \"" + std::string(name) + "\" needs " + text);
+    EXPECT_THROW(check_request(lacking, request), usage_error);
+  };
+  says("margin", "model outputs; give them (x)");
+  says("bald", "committee outputs; give them (members)");
+  says("kcenter", "embeddings; give them (places)");
 }
 
 TEST(Select, BatchBaldBeginsWithBaldAndSaysWhatIsEstimated) {
@@ -419,10 +443,10 @@ TEST(Select, SaysHowNeighboursWereFound) {
     request.neighbours = knn_method::exact;
     EXPECT_EQ(select(cpu{}, pool.inputs, request).picks.size(), 2u) << name;
     request.neighbours = knn_method::hnsw;
-    EXPECT_EQ(
-        refusal(pool.inputs, request),
-        "select: " + std::string(name) +
-            " makes no lists of neighbours, and was asked to make them by hnsw; leave that out (--neighbours)");
+    EXPECT_EQ(refusal(pool.inputs, request),
+              "select: strategy \"" + std::string(name) +
+                  "\" makes no lists of neighbours, and was asked to make them by hnsw; leave that out "
+                  "(selection_request::neighbours)");
   }
 }
 

@@ -353,7 +353,7 @@ TEST(Coverage, WrongUsesAreRefused) {
     return reference::message_of<error>([&] { facility_location(cpu{}, graph, {.picks = 1}, {}, view(w)); });
   };
   EXPECT_EQ(weighted({1, 1, 1}),
-            "facility_location: weights has 3 places but points has 2 rows; pass one per row, or none");
+            "facility_location: weights has 3 places but there are 2 rows; pass one for each row, or none");
   EXPECT_EQ(weighted({1, -1}),
             "facility_location: weights of row 1 is -1.000000; it needs a finite number, 0 or more");
   EXPECT_EQ(weighted({nan, 1}),

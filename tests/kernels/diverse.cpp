@@ -486,11 +486,13 @@ TEST(Diverse, WrongUsesAreRefused) {
   const auto covering = [&](const std::vector<float>& c) {
     return message_of<error>([&] { kcenter(cpu{}, pool, {.picks = 1}, {c.data(), index_t(c.size())}); });
   };
-  EXPECT_EQ(weighted(three), "kcenter: weights has 3 places but points has 2 rows; pass one per row, or none");
+  EXPECT_EQ(weighted(three),
+            "kcenter: weights has 3 places but there are 2 rows; pass one for each row, or none");
   EXPECT_EQ(weighted(negative), "kcenter: weights of row 1 is -1.000000; it needs a finite number, 0 or more");
   EXPECT_EQ(weighted(broken), "kcenter: weights of row 0 is nan; it needs a finite number, 0 or more");
   EXPECT_EQ(weighted(endless), "kcenter: weights of row 1 is inf; it needs a finite number, 0 or more");
-  EXPECT_EQ(covering(three), "kcenter: covered has 3 places but points has 2 rows; pass one per row, or none");
+  EXPECT_EQ(covering(three),
+            "kcenter: covered has 3 places but there are 2 rows; pass one for each row, or none");
   EXPECT_EQ(covering(negative), "kcenter: covered of row 1 is -1.000000; it needs 0 or more");
   EXPECT_EQ(covering(broken), "kcenter: covered of row 0 is nan; it needs 0 or more");
   EXPECT_NO_THROW(kcenter(cpu{}, pool, {.picks = 1}, {endless.data(), 2}));

@@ -312,7 +312,8 @@ TEST(Dpp, WrongUsesAreRefused) {
   const auto with = [&](const matrix& x, const std::vector<float>& quality, dpp_kernel kernel = {}) {
     return message_of<error>([&] { dpp(cpu{}, x, {.picks = 1}, view(quality), kernel); });
   };
-  EXPECT_EQ(with(pool, three), "dpp: quality has 3 places but points has 2 rows; pass one per row, or none");
+  EXPECT_EQ(with(pool, three),
+            "dpp: quality has 3 places but there are 2 rows; pass one for each row, or none");
   EXPECT_EQ(with(pool, negative), "dpp: quality of row 1 is -1.000000; it needs a finite number, 0 or more");
   EXPECT_EQ(with(bad, {}),
             "dpp: points holds a NaN or an infinity in row 1 (1 such rows); leave these rows out");

@@ -11,7 +11,8 @@ Arrays are read where they lie: numpy arrays, or whatever speaks DLPack, on the 
 beside each other in memory; rows may be strided, arrays may be read-only. What would need a copy is refused with an
 `ArrayError` that says how to make it. `threads=0` takes as many threads as OpenMP would (OMP_NUM_THREADS).
 
-Every call releases the GIL while it computes. A call that has begun runs to its end: Ctrl-C is seen after it.
+Every call releases the GIL while it computes. Ctrl-C ends `select`, `kcenter` and `badge` after the pass over the pool
+that is under way; what makes no passes runs to its end first: scores, and the neighbour lists of a graph.
 """
 
 from ._core import (

@@ -1,9 +1,11 @@
 """The module against numpy in float64, and what it refuses."""
 
 import ast
+import os
 import pathlib
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -281,6 +283,105 @@ def test_plan_says_what_select_takes():
     assert what.steps and all(step.name and step.bytes >= 0 for step in what.steps)
 
 
+def test_select_reaches_every_strategy_there_is():
+    points = RNG.standard_normal((257, 4)).astype(np.float32)
+    members = RNG.standard_normal((3, 257, 10)).astype(np.float32)
+    everything = {"outputs": LOGITS, "committee": members, "embeddings": points, "labelled": [3, 5]}
+    for entry in poolwise.strategies():
+        chosen = poolwise.select(strategy=entry.name, batch=9, **everything)
+        assert len(set(chosen.rows)) == 9 and not {3, 5} & set(chosen.rows), entry.name
+        if entry.kind == "diversity":
+            assert f'"{entry.name}"' in poolwise.select.__doc__
+
+
+def test_plan_takes_what_select_takes(tmp_path):
+    arguments = [re.findall(r"(\w+): ", call.__nb_signature__[0][0]) for call in (poolwise.select, poolwise.plan)]
+    assert arguments[0] == arguments[1] and {"checkpoint", "memory"} < set(arguments[0])
+    state = tmp_path / "state"
+    poolwise.plan(strategy="margin", batch=9, outputs=LOGITS, checkpoint=state, memory=1 << 30)
+    assert not state.exists()
+
+
+def test_memory_is_a_ceiling():
+    ask = {"strategy": "margin", "batch": 9, "outputs": LOGITS}
+    for call in (poolwise.select, poolwise.plan):
+        with pytest.raises(poolwise.InvalidValueError, match=rf"^{call.__name__}: needs \d+ bytes .* memory allows 1000;"):
+            call(**ask, memory=1000)
+    needed = poolwise.plan(**ask).bytes
+    assert list(poolwise.select(**ask, memory=needed).rows) == list(poolwise.select(**ask).rows)
+
+
+def interrupted(work, seconds, number=signal.SIGINT):
+    """Calls `work`; `seconds` later comes a signal, such as that of Ctrl-C."""
+    alarm = threading.Timer(seconds, os.kill, (os.getpid(), number))
+    alarm.start()
+    try:
+        work()
+    finally:
+        alarm.cancel()
+        alarm.join()
+
+
+def timed(work):
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+def ends_by_ctrl_c(work, seconds):
+    """Interrupted after a quarter of the time that it takes, `work` is over before most of it has passed."""
+    def until_interrupted():
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(work, seconds / 4)
+
+    return timed(until_interrupted)[1] < 0.9 * seconds
+
+
+def long_selection(strategy):
+    """What `select` takes a second for at least, and how long."""
+    ask = {"strategy": strategy, "embeddings": RNG.standard_normal((20_000, 64)).astype(np.float32),
+           "outputs": RNG.standard_normal((20_000, 10)).astype(np.float32), "threads": 1}
+    picks = 500
+    while True:
+        chosen, seconds = timed(lambda: poolwise.select(**ask, batch=picks))
+        if seconds > 1 or picks == 16_000:
+            return ask | {"batch": picks}, chosen, seconds
+        picks *= 2
+
+
+@pytest.mark.parametrize("strategy", ["kcenter", "badge"])
+def test_ctrl_c_ends_a_long_selection_that_goes_on_from_its_checkpoint(strategy, tmp_path):
+    ask, chosen, seconds = long_selection(strategy)
+    state = tmp_path / "state"
+    assert ends_by_ctrl_c(lambda: poolwise.select(**ask, checkpoint=state), seconds)
+    assert state.exists()
+    with pytest.raises(poolwise.InvalidValueError, match="another selection"):
+        poolwise.select(**ask | {"batch": 5}, checkpoint=state)
+    resumed = poolwise.select(**ask, checkpoint=str(state))
+    np.testing.assert_array_equal(resumed.rows, chosen.rows)
+    np.testing.assert_array_equal(resumed.scores, chosen.scores)
+    assert not state.exists()
+
+
+def test_ctrl_c_ends_kcenter_and_badge():
+    ask, _, _ = long_selection("kcenter")
+    for call in (lambda: poolwise.kcenter(ask["embeddings"], ask["batch"], threads=1),
+                 lambda: poolwise.badge(ask["outputs"], ask["embeddings"], ask["batch"], threads=1)):
+        assert ends_by_ctrl_c(call, timed(call)[1])
+
+
+def test_a_handler_that_returns_ends_nothing():
+    ask, chosen, seconds = long_selection("kcenter")
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
+    try:
+        interrupted(lambda: seen.append(poolwise.select(**ask)), seconds / 4, signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen[0] == signal.SIGUSR1  # while the call ran, not after it
+    np.testing.assert_array_equal(seen[1].rows, chosen.rows)
+
+
 def test_strategies_are_listed():
     listed = poolwise.strategies()
     assert {"entropy", "bald", "kcenter", "badge"} <= {entry.name for entry in listed}
@@ -314,7 +415,21 @@ UNALIGNED = np.frombuffer(bytearray(4 * 30 + 1), np.uint8)[1:].view(np.float32).
     (lambda: poolwise.score(LOGITS, "margin/10/kcenter"), poolwise.InvalidValueError, "least_confidence, margin"),
     (lambda: poolwise.score(LOGITS, "entropy", kind="logit"), poolwise.InvalidValueError, '"logits" or "probabilities"'),
     (lambda: poolwise.score(softmax(LOGITS), "energy", kind="probabilities"), poolwise.InvalidValueError, "energy"),
-    (lambda: poolwise.score(LOGITS, "entropy", threads=-1), poolwise.InvalidValueError, "threads is -1"),
+    (lambda: poolwise.score(LOGITS, "entropy", threads=-1), poolwise.InvalidValueError, "threads is -1; pass a whole number from 0 to 4096"),
+    (lambda: poolwise.badge(LOGITS, POINTS[:257], 3, seed=-1), poolwise.InvalidValueError, "badge: seed is -1; pass a whole number from 0 to 18446744073709551615"),
+    (lambda: poolwise.top_k(np.zeros(9, np.float32), 2**70), poolwise.InvalidValueError, "top_k: k is 1180591620717411303424"),
+    (lambda: poolwise.select(strategy="random", batch=3, outputs=LOGITS, seed=-1), poolwise.InvalidValueError, "select: seed is -1; pass a whole number from 0 to"),
+    (lambda: poolwise.plan(strategy="random", batch=3, outputs=LOGITS, seed=2**64), poolwise.InvalidValueError, "plan: seed is 18446744073709551616"),
+    (lambda: poolwise.select(strategy="random", batch=3, outputs=LOGITS, round=2**32), poolwise.InvalidValueError, "round is 4294967296"),
+    (lambda: poolwise.select(strategy="margin", batch=-1, outputs=LOGITS), poolwise.InvalidValueError, "batch is -1"),
+    (lambda: poolwise.select(strategy="margin", outputs=LOGITS, cost=[1] * 257, budget=-1), poolwise.InvalidValueError, "budget is -1"),
+    (lambda: poolwise.select(strategy="margin", batch=3, outputs=LOGITS, memory=-1), poolwise.InvalidValueError, "memory is -1"),
+    (lambda: poolwise.select(strategy="kcenter", batch=3, embeddings=POINTS, apart=float("nan")), poolwise.InvalidValueError, "select: rows are to be apart by more than nan"),
+    (lambda: poolwise.select(strategy="margin", batch=3, outputs=LOGITS, apart=1.0), poolwise.InvalidValueError, r"\(embeddings\)"),
+    (lambda: poolwise.select(strategy="margin", batch=3, embeddings=POINTS), poolwise.InvalidValueError, r"give them \(outputs\)"),
+    (lambda: poolwise.plan(strategy="bald", batch=3, outputs=LOGITS), poolwise.InvalidValueError, r"^plan: .*\(committee\)"),
+    (lambda: poolwise.select(strategy="kcenter", batch=3, embeddings=POINTS * np.nan), poolwise.InvalidValueError, r'\(on_nan="skip"\)'),
+    (lambda: poolwise.select(strategy="kcenter", batch=3, embeddings=np.where(np.arange(300)[:, None] == 7, np.float32(np.nan), POINTS), labelled=[7], on_nan="skip"), poolwise.InvalidValueError, r"\(exclude\)"),
     (lambda: poolwise.score(LOGITS, "entropy", out=np.empty(256, np.float32)), poolwise.ShapeError, r"pass \[257\]"),
     (lambda: poolwise.score(LOGITS, ["entropy"], out=np.empty(257, np.float32)), poolwise.ShapeError, r"pass \[257, 1\]"),
     (lambda: poolwise.score(LOGITS, "entropy", out=np.empty(257)), poolwise.ArrayError, "writable float32"),
@@ -352,7 +467,7 @@ def test_wrong_arguments_are_refused_by_name(call, problem, says):
     with pytest.raises(poolwise.Error, match=says) as caught:
         call()
     assert isinstance(caught.value, problem)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "--" not in str(caught.value)
 
 
 def test_errors_are_what_python_calls_them():

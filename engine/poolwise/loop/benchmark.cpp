@@ -179,7 +179,7 @@ const benchmark_entry& find_benchmark(const std::string& name) {
     if (entry.name == name) return entry;
     names.emplace_back(entry.name);
   }
-  throw value_error("reproduce: there is no benchmark \"" + printable(name, 80) + "\"; did you mean \"" +
+  throw usage_error("reproduce: there is no benchmark \"" + printable(name, 80) + "\"; did you mean \"" +
                     nearest_word(name, names) + "\"? `poolwise reproduce list` has them all");
 }
 

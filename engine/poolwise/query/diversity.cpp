@@ -35,7 +35,7 @@ std::vector<diverse_pick> because(const char* reason, const std::vector<candidat
 vector_view<const float> worth_of(const diversity_problem& problem, const char* name) {
   for (const float score : problem.scores)
     if (score < 0)
-      throw value_error("select: " + std::string(name) + " multiplies by the score of a row, and got " +
+      throw value_error(std::string(name) + ": multiplies by the score of a row, and got " +
                         std::to_string(score) + "; rank by one that is never negative, such as margin");
   return problem.scores;
 }

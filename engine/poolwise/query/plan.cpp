@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
+#include "poolwise/core/error.hpp"
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/query/detail/gather.hpp"
@@ -113,35 +115,41 @@ index_t expected_picks(const pool_inputs& pool, const selection_request& request
   return std::clamp<index_t>(request.limit.picks, 0, std::max<index_t>(0, pool.rows - barred));
 }
 
+/// Neighbouring rows of the pool, which stand for all of them.
+struct row_range {
+  index_t begin, end;
+
+  index_t size() const { return end - begin; }
+  bool holds(index_t row) const { return begin <= row && row < end; }
+};
+
 template <class T>
-vector_view<T> first(vector_view<T> v, index_t n) {
-  return {v.data, std::min(v.size, n)};
+vector_view<T> part_of(vector_view<T> v, row_range rows) {
+  return v.empty() ? v : vector_view<T>{v.data + rows.begin, rows.size()};
 }
 
-pool_inputs first_rows(const pool_inputs& pool, index_t rows) {
+template <class T>
+matrix_view<T> part_of(matrix_view<T> x, row_range rows) {
+  return {x.row(rows.begin), rows.size(), x.cols, x.stride};
+}
+
+pool_inputs part_of(const pool_inputs& pool, row_range rows) {
   pool_inputs part = pool;
-  part.rows = rows;
-  if (part.model) std::visit([&](auto& x) { x.rows = rows; }, *part.model);
-  if (part.embeddings) part.embeddings->rows = rows;
+  part.rows = rows.size();
+  if (part.model) part.model = std::visit([&](auto x) { return real_matrix(part_of(x, rows)); }, *pool.model);
+  if (part.embeddings) part.embeddings = part_of(*pool.embeddings, rows);
   return part;
 }
 
-// A committee's members lie one after the other, so its first rows are no cube; its probe scores them as
-// so many times more rows of one model.
-double committee_seconds(const where& on, const pool_inputs& pool, index_t rows) {
+// A committee's members lie one after the other, so some of its rows are no cube; its probe scores them as so
+// many times more rows of one model.
+double committee_seconds(const where& on, const pool_inputs& pool, row_range rows) {
   pool_inputs one;
-  one.rows = rows;
-  one.model = std::visit(
-      [&](auto c) {
-        auto member = c.member(0);
-        member.rows = rows;
-        return real_matrix(member);
-      },
-      *pool.committee);
+  one.rows = rows.size();
+  one.model = std::visit([&](auto c) { return real_matrix(part_of(c.member(0), rows)); }, *pool.committee);
   one.model_kind = pool.committee_kind;
-  selection_request request;
+  selection_request request;  // of no picks: what it takes to rank
   request.what = parse_strategy("entropy");
-  request.limit.picks = 1;
   request.invalid = on_invalid::skip;
   const auto members = std::visit([](auto c) { return c.members; }, *pool.committee);
   return select(on, one, request).rank_seconds * double(members) * 2;
@@ -152,32 +160,35 @@ struct probe_times {
   index_t rows = 0, picks = 0;
 };
 
-// The labelled and excluded ones of the first rows.
-std::vector<index_t> barred_among(const selection_request& request, index_t rows) {
+// The labelled and excluded ones among `rows`, numbered from the first of these.
+std::vector<index_t> barred_among(const selection_request& request, row_range rows) {
   std::vector<index_t> barred;
   for (const auto& list : {request.labelled, request.excluded})
     for (const index_t row : list)
-      if (row >= 0 && row < rows) barred.push_back(row);
+      if (rows.holds(row)) barred.push_back(row - rows.begin);
   return barred;
 }
 
-probe_times probe(const where& on, const pool_inputs& pool, const selection_request& request, index_t rows) {
+// Nothing where none of the rows can be picked.
+std::optional<probe_times> probe(const where& on, const pool_inputs& pool, const selection_request& request,
+                                 row_range rows) {
   selection_request small = request;
   const std::vector<index_t> barred = barred_among(request, rows);
   small.labelled = {};
   small.excluded = barred;
   small.run = nullptr;
   small.invalid = on_invalid::skip;
-  small.limit.cost = first(request.limit.cost, rows);
-  small.limit.group = first(request.limit.group, rows);
-  // Limits that are there and rule out no row: what they buy may lie beyond the first rows.
-  const std::vector<index_t> ample(std::size_t(request.limit.quota.size), rows);
+  const bool priced = request.limit.budget != std::numeric_limits<std::int64_t>::max();
+  small.limit.cost = priced ? part_of(request.limit.cost, rows) : vector_view<const std::int64_t>{};
+  small.limit.group = part_of(request.limit.group, rows);
+  // Limits that are there and rule out no row: what they buy may lie beyond these rows.
+  const std::vector<index_t> ample(std::size_t(request.limit.quota.size), rows.size());
   small.limit.quota = {ample.data(), index_t(ample.size())};
-  const std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();
-  small.limit.budget = request.limit.budget < unlimited ? unlimited - 1 : unlimited;
-  small.limit.picks = std::min<index_t>({request.limit.picks, 64, rows - index_t(barred.size())});
-  probe_times times{0, 0, rows, std::max<index_t>(1, small.limit.picks)};
-  pool_inputs part = first_rows(pool, rows);
+  small.limit.budget = std::numeric_limits<std::int64_t>::max() - 1;  // buys as many rows as are valid
+  small.limit.picks = std::min<index_t>(request.limit.picks, 64);
+  probe_times times;
+  times.rows = rows.size();
+  pool_inputs part = part_of(pool, rows);
   gathered_outputs copies;
   if (std::holds_alternative<disagreement>(request.what.rank_by)) {
     times.rank = committee_seconds(on, pool, rows);
@@ -185,18 +196,41 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   }
   part.committee.reset();
   if (small.what.needs_committee()) {
-    std::vector<index_t> first(static_cast<std::size_t>(rows));
-    std::iota(first.begin(), first.end(), index_t{0});
-    part.committee = copies.rows_of(cpu{}, *pool.committee, first);
+    std::vector<index_t> all(static_cast<std::size_t>(rows.size()));
+    std::iota(all.begin(), all.end(), rows.begin);
+    part.committee = copies.rows_of(cpu{}, *pool.committee, all);
   }
-  const batch result = select(on, part, small);
-  times.rank += result.rank_seconds;
-  times.diversify = result.diversify_seconds;
-  return times;
+  try {
+    const batch result = select(on, part, small);
+    times.rank += result.rank_seconds;
+    times.diversify = result.diversify_seconds;
+    times.picks = std::max<index_t>(1, index_t(result.picks.size()));
+    return times;
+  } catch (const budget_error&) {
+    return std::nullopt;
+  }
 }
 
 bool approximates(const diversity* what, knn_method neighbours) {
   return what != nullptr && what->lists_neighbours && neighbours != knn_method::exact;
+}
+
+// A larger probe measures better; it stops growing once it has taken a tenth of a second. Rows of which none
+// can be picked measure nothing: it goes on to those behind them.
+probe_times probe(const where& on, const pool_inputs& pool, const selection_request& request) {
+  std::optional<probe_times> last;
+  const auto from = [&](index_t begin, index_t size) {
+    return row_range{begin, std::min(pool.rows, begin + size)};
+  };
+  const index_t first = approximates(request.what.diversify, request.neighbours) ? 16'384 : 4096;
+  for (row_range rows = from(0, first); rows.size() > 0;) {
+    const auto times = probe(on, pool, request, rows);
+    if (times) last = times;
+    if (last && (last->rank + last->diversify > 0.1 || rows.end == pool.rows)) break;
+    rows = last ? from(rows.begin, 4 * rows.size()) : from(rows.end, rows.size());
+  }
+  if (!last) select(on, pool, request);  // says why no row can be picked
+  return last.value_or(probe_times{0, 0, pool.rows, 1});
 }
 
 // How the time of the second step grows when its rows become `scale` times as many.
@@ -209,6 +243,7 @@ double growth(const diversity* what, knn_method neighbours, double scale) {
 }  // namespace
 
 query_plan plan_memory(const where& on, const pool_inputs& pool, const selection_request& request) {
+  check_request(pool, request);
   const index_t picks = expected_picks(pool, request);
   query_plan result;
   result.input_bytes = bytes_of(pool);
@@ -226,19 +261,12 @@ query_plan plan_memory(const where& on, const pool_inputs& pool, const selection
 
 query_plan plan(const where& on, const pool_inputs& pool, const selection_request& asked) {
   query_plan result = plan_memory(on, pool, asked);
-  check_allowance("plan", asked.limit, pool.rows);
   selection_request request = asked;
   const diversity* const diverse = request.what.diversify;
   const index_t picks = expected_picks(pool, request);
   // The probe is to find neighbours as the whole pool will.
   if (diverse && diverse->lists_neighbours) request.neighbours = size_of(on, pool, request, picks).neighbours;
-  // A larger probe measures better; stop growing once it has taken a tenth of a second.
-  probe_times times;
-  const index_t first = approximates(diverse, request.neighbours) ? 16'384 : 4096;
-  for (index_t rows = std::min(pool.rows, first);; rows = std::min(pool.rows, 4 * rows)) {
-    times = probe(on, pool, request, rows);
-    if (times.rank + times.diversify > 0.1 || rows == pool.rows) break;
-  }
+  const probe_times times = probe(on, pool, request);
   const double rows_scale = double(pool.rows) / double(times.rows);
   const double picks_scale = double(picks) / double(times.picks);
   result.steps[0].seconds = times.rank * rows_scale;

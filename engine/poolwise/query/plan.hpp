@@ -30,12 +30,13 @@ struct query_plan {
   std::vector<plan_step> steps;
 };
 
-/// The memory a request needs beside its inputs, and its passes over the pool. Computes nothing of the request.
+/// The memory a request needs beside its inputs, and its passes over the pool. Computes nothing of the request;
+/// throws what `check_request` throws.
 query_plan plan_memory(const where& on, const pool_inputs& pool, const selection_request& request);
 
-/// plan_memory with times: runs the request on the first rows of the pool, for about a second at most, and
-/// scales by rows and picks. Throws what `select` throws for such a request, except for what only a full look
-/// at the data shows.
+/// plan_memory with times: runs the request on the first rows of the pool among which there are some to pick,
+/// for about a second at most, and scales by rows and picks. Throws what `select` throws for such a request,
+/// except for what only a full look at the data shows.
 query_plan plan(const where& on, const pool_inputs& pool, const selection_request& request);
 
 }  // namespace poolwise

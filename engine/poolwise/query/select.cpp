@@ -37,22 +37,30 @@ void require_host_arrays(const where& on) {
         "select: reads arrays in host memory, and cuda{} means arrays on a device; pass offload{}");
 }
 
-// The rows that may be picked, and why the others may not.
+bool is_priced(const selection_request& request) {
+  return request.limit.budget != std::numeric_limits<std::int64_t>::max();
+}
+
+std::string opening(const selection_request& request) { return std::string(request.names.call) + ": "; }
+
+// The rows that may be picked: all but the labelled and excluded ones, and those that are barred later.
 class availability {
  public:
-  explicit availability(index_t rows) : barred_(std::size_t(rows), 0), left_(rows) {}
-
-  void bar(std::span<const index_t> rows, const char* what) {
-    for (const index_t row : rows) {
-      if (row < 0 || row >= size())
-        throw value_error("select: " + std::string(what) + " row " + std::to_string(row) +
-                          " is not in the pool, which has rows 0 to " + std::to_string(size() - 1));
-      if (!bar(row))
-        throw value_error("select: row " + std::to_string(row) +
-                          " is given twice among the labelled and "
-                          "excluded rows; give each row once");
-    }
+  availability(index_t rows, const selection_request& request)
+      : request_(request), barred_(std::size_t(rows), 0), left_(rows) {
+    bar(request.labelled, "labelled");
+    bar(request.excluded, "excluded");
+    require_enough();
   }
+
+  // A budget buys what there is; a number of picks is to be had in full.
+  void require_enough() const {
+    const index_t picks = request_.limit.picks;
+    if (!is_priced(request_) && picks > left_)
+      throw value_error(opening(request_) + "a batch of " + std::to_string(picks) + " was asked of " +
+                        std::to_string(left_) + " available rows; ask for at most as many");
+  }
+
   bool bar(index_t row) {
     if (barred_[std::size_t(row)]) return false;
     barred_[std::size_t(row)] = 1;
@@ -66,6 +74,18 @@ class availability {
   vector_view<const std::uint8_t> view() const { return {barred_.data(), size()}; }
 
  private:
+  void bar(std::span<const index_t> rows, const char* what) {
+    for (const index_t row : rows) {
+      if (row < 0 || row >= size())
+        throw value_error(opening(request_) + what + " row " + std::to_string(row) +
+                          " is not in the pool, which has rows 0 to " + std::to_string(size() - 1));
+      if (!bar(row))
+        throw value_error(opening(request_) + "row " + std::to_string(row) +
+                          " is given twice among the labelled and excluded rows; give each row once");
+    }
+  }
+
+  const selection_request& request_;
   std::vector<std::uint8_t> barred_;
   index_t left_;
 };
@@ -166,10 +186,10 @@ void settle_invalid(const pool_inputs& pool, const selection_request& request,
     rows.bar(i);
   }
   if (result.skipped_rows == 0 || request.invalid == on_invalid::skip) return;
-  throw value_error("select: row " + std::to_string(result.first_skipped) + " " +
+  throw value_error(opening(request) + "row " + std::to_string(result.first_skipped) + " " +
                     why(pool, request.what, result.first_skipped) + "; " + std::to_string(result.skipped_rows) +
-                    " of " + std::to_string(pool.rows) +
-                    " rows are like that; mend them, or leave them out (--on-nan skip)");
+                    " of " + std::to_string(pool.rows) + " rows are like that; mend them, or leave them out (" +
+                    request.names.skip + ")");
 }
 
 // Where the labelled rows lie, if the request is to know.
@@ -178,10 +198,10 @@ std::vector<float> labelled_places(const where& on, const pool_inputs& pool, con
   if (!counted && !request.apart) return {};
   for (const index_t row : request.labelled)
     if (!finite(pool.embeddings->row(row), pool.embeddings->cols))
-      throw value_error(
-          "select: labelled row " + std::to_string(row) +
-          " has an embedding that is not finite, so no distance to it exists; mend it, or exclude it "
-          "instead (--exclude)");
+      throw value_error(opening(request) + "labelled row " + std::to_string(row) +
+                        " has an embedding that is not finite, so no distance to it exists; mend it, or "
+                        "exclude it instead (" +
+                        request.names.excluded + ")");
   return gather(host_of(on), *pool.embeddings, request.labelled);
 }
 
@@ -280,10 +300,6 @@ std::string first_word(const std::string& strategy_name) {
   return strategy_name.substr(0, strategy_name.find('/'));
 }
 
-bool is_priced(const selection_request& request) {
-  return request.limit.budget != std::numeric_limits<std::int64_t>::max();
-}
-
 std::string reason_of_rank(const selection_request& request) {
   const std::string word = first_word(request.what.name);
   return word == "random" ? "random draw" : "highest " + word + (is_priced(request) ? " for its cost" : "");
@@ -292,35 +308,52 @@ std::string reason_of_rank(const selection_request& request) {
 // Of a pick among the `kept` best-ranked rows; 0: among all.
 std::string reason_of_spread(const selection_request& request, const std::string& reason, index_t kept) {
   if (kept == 0) return reason;
-  return reason + " among the " + std::to_string(kept) + " rows of highest " + first_word(request.what.name);
+  const std::string word = first_word(request.what.name);
+  return reason + " among " + (word == "random" ? "" : "the ") + std::to_string(kept) +
+         (word == "random" ? " rows drawn at random" : " rows of highest " + word);
 }
 
 void check_needs(const pool_inputs& pool, const selection_request& request) {
   const strategy& what = request.what;
-  const auto refuse = [&](const char* part, const char* flag) {
-    throw value_error("select: strategy \"" + what.name + "\" needs " + part + "; give them (" + flag + ")");
+  const request_names& names = request.names;
+  const auto refuse = [&](const std::string& which, const std::string& part, const std::string& name) {
+    throw usage_error(opening(request) + which + " " + part + "; give them (" + name + ")");
   };
-  if (what.needs_outputs() && !pool.model) refuse("model outputs", "--logits or --probs");
-  if (what.needs_committee() && !pool.committee)
-    refuse("committee outputs", "--committee or --committee-probs");
-  if (what.needs_embeddings() && !pool.embeddings) refuse("embeddings", "--embeddings");
-  const bool listed = request.what.diversify != nullptr && request.what.diversify->lists_neighbours;
+  const std::string strategy = "strategy \"" + what.name + "\" needs";
+  if (what.needs_outputs() && !pool.model) refuse(strategy, "model outputs", names.outputs);
+  if (what.needs_committee() && !pool.committee) refuse(strategy, "committee outputs", names.committee);
+  if (what.needs_embeddings() && !pool.embeddings) refuse(strategy, "embeddings", names.embeddings);
+  const bool listed = what.diversify != nullptr && what.diversify->lists_neighbours;
   if (!listed && (request.neighbours == knn_method::ivf || request.neighbours == knn_method::hnsw))
-    throw value_error("select: " + request.what.name +
-                      " makes no lists of neighbours, and was asked to make them by " +
-                      name_of(request.neighbours) + "; leave that out (--neighbours)");
+    throw usage_error(opening(request) + "strategy \"" + what.name +
+                      "\" makes no lists of neighbours, and was asked to make them by " +
+                      name_of(request.neighbours) + "; leave that out (" + names.neighbours + ")");
   if (request.apart && !pool.embeddings)
-    throw value_error(
-        "select: picks that are to lie apart do so by their embeddings; give them (--embeddings)");
+    refuse("picks that are to lie apart", "do so by their embeddings", names.embeddings);
+  if (const auto* by = std::get_if<acquisition>(&what.rank_by)) {  // of no rows: is it a score of such outputs?
+    real_matrix none = *pool.model;
+    std::visit([](auto& x) { x.rows = 0; }, none);
+    score(cpu{}, none, pool.model_kind, *by, vector_view<float>{});
+  }
+}
+
+// All of the request that can be judged before the values of the arrays are read.
+availability rows_to_pick(const pool_inputs& pool, const selection_request& request) {
+  pool.check(request.names.call);
+  check_needs(pool, request);
+  allowance limit = request.limit;
+  if (request.apart) limit.apart = spacing{*pool.embeddings, *request.apart};
+  check_allowance(request.names.call, limit, pool.rows);
+  return {pool.rows, request};
 }
 
 }  // namespace
 
-void pool_inputs::check() const {
-  if (rows == 0) throw value_error("select: the pool is empty; give at least one row");
+void pool_inputs::check(const char* call) const {
+  if (rows == 0) throw value_error(std::string(call) + ": the pool is empty; give at least one row");
   const auto same = [&](const char* part, index_t got) {
     if (got != rows)
-      throw shape_error("select: " + std::string(part) + " have " + std::to_string(got) +
+      throw shape_error(std::string(call) + ": " + part + " have " + std::to_string(got) +
                         " rows but the pool has " + std::to_string(rows) + "; give one row for each pool item");
   };
   if (model) same("model outputs", rows_of(*model));
@@ -333,31 +366,24 @@ std::int64_t batch::cost() const {
                          [](std::int64_t sum, const pick& p) { return sum + p.cost; });
 }
 
+void check_request(const pool_inputs& pool, const selection_request& request) { rows_to_pick(pool, request); }
+
 batch select(const where& on, const pool_inputs& pool, const selection_request& request) {
   require_host_arrays(on);
-  pool.check();
-  check_needs(pool, request);
-  check_allowance("select", request.limit, pool.rows);
   batch result;
 
   const auto start = std::chrono::steady_clock::now();
-  availability rows(pool.rows);
-  rows.bar(request.labelled, "labelled");
-  rows.bar(request.excluded, "excluded");
+  availability rows = rows_to_pick(pool, request);
   auto scores = rank(on, pool, request);
   const auto invalid = invalid_rows(on, pool, request, scores);
   settle_invalid(pool, request, invalid, rows, result);
   result.rank_seconds = seconds_since(start);
-
-  const bool priced = is_priced(request);
-  if (!priced && request.limit.picks > rows.left())
-    throw value_error("select: a batch of " + std::to_string(request.limit.picks) + " was asked of " +
-                      std::to_string(rows.left()) + " available rows; ask for at most as many");
+  rows.require_enough();
 
   const auto chosen = std::chrono::steady_clock::now();
   allowance limit = request.limit;
   limit.barred = rows.view();
-  if (priced) limit.picks = std::min(limit.picks, rows.left());
+  if (is_priced(request)) limit.picks = std::min(limit.picks, rows.left());
   const auto places = labelled_places(on, pool, request);
   matrix_view<const float> labelled;
   if (!places.empty()) labelled = {places.data(), index_t(request.labelled.size()), pool.embeddings->cols};
@@ -391,8 +417,8 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   result.diversify_seconds = seconds_since(chosen);
 
   if (result.picks.empty() && request.limit.picks > 0)
-    throw budget_error("select: the budget and quotas buy none of the " + std::to_string(rows.left()) +
-                       " available rows; raise them, or stop here");
+    throw budget_error(opening(request) + "the budget and quotas buy none of the " +
+                       std::to_string(rows.left()) + " available rows; raise them, or stop here");
   return result;
 }
 

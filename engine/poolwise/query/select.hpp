@@ -24,11 +24,23 @@ struct pool_inputs {
   std::optional<matrix_view<const float>> embeddings;  ///< [rows, features]
   index_t rows = 0;                                    ///< of the pool
 
-  /// throws shape_error naming the two parts whose rows differ; value_error for an empty pool.
-  void check() const;
+  /// throws, in the name of `call`, shape_error naming the part whose rows differ; value_error for an empty
+  /// pool.
+  void check(const char* call) const;
 };
 
 enum class on_invalid { refuse, skip };
+
+/// What messages call the parts of a request, in the words of those who read them: a command names its options.
+struct request_names {
+  const char* call = "select";
+  const char* outputs = "pool_inputs::model";
+  const char* committee = "pool_inputs::committee";
+  const char* embeddings = "pool_inputs::embeddings";
+  const char* excluded = "selection_request::excluded";
+  const char* skip = "on_invalid::skip";
+  const char* neighbours = "selection_request::neighbours";
+};
 
 struct selection_request {
   strategy what;
@@ -46,6 +58,7 @@ struct selection_request {
   /// Where the strategy diversifies: what it goes on from, and who is told how far it is. The rows in its state
   /// are numbered by the strategy. A checkpoint (checkpoint.hpp) keeps its state in a file.
   batch_run* run = nullptr;
+  request_names names = {};
 };
 
 struct pick {
@@ -65,15 +78,18 @@ struct batch {
   std::int64_t cost() const;
 };
 
+/// Refuses what `select` would refuse before it looks at the values of the arrays. throws as `select`.
+void check_request(const pool_inputs& pool, const selection_request& request);
+
 /// Picks a batch from arrays in host memory, on the CPU or by `offload` on GPUs. The same inputs, seed and
 /// round give the same batch on any number of threads, or of devices. Between CPU and GPU the picks of
 /// diversity are the same; scores differ in their last bits (see `score`), and so may picks that lie as close.
 ///
 /// throws value_error   labelled or excluded rows out of range or repeated; fewer rows available than picks
-/// (with a
-///                      budget, those that are left are what it can buy);
+///                      (with a budget, those that are left are what it can buy);
 ///                      invalid rows (NaN, +Inf, a wrong sum) under on_invalid::refuse;
-///                      a part that the strategy needs and the inputs lack; cuda{}, which means device memory.
+///                      cuda{}, which means device memory.
+///        usage_error   a part that the strategy needs and the inputs lack.
 ///        budget_error  when the budget or the quotas buy not a single row.
 ///        shape_error, no_cuda_error, cuda_error, memory_error.
 /// Memory beside the inputs: 5 bytes a row, and what `plan` says for the strategy.

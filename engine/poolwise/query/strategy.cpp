@@ -74,9 +74,9 @@ const strategy_entry& find_entry(const std::string& word, const std::string& tex
     if (entry.name == word) return entry;
     known.emplace_back(entry.name);
   }
-  throw value_error("strategy \"" + text + "\": there is no " + (only_diversity ? "diversity " : "") +
-                    "strategy \"" + word + "\"; the nearest name is \"" + nearest_word(word, known) +
-                    "\" (`poolwise strategies` lists them all)");
+  throw usage_error((word == text ? "" : "strategy \"" + text + "\": ") + "there is no " +
+                    (only_diversity ? "diversity " : "") + "strategy \"" + word + "\"; the nearest name is \"" +
+                    nearest_word(word, known) + "\" (`poolwise strategies` lists them all)");
 }
 
 keep_rule parse_keep(const std::string& word, const std::string& text) {
@@ -84,7 +84,7 @@ keep_rule parse_keep(const std::string& word, const std::string& text) {
   const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), number);
   const std::string unit(end, word.data() + word.size());
   if (problem != std::errc{} || number < 1 || (!unit.empty() && unit != "x"))
-    throw value_error("strategy \"" + text + "\": cannot keep \"" + word +
+    throw usage_error("strategy \"" + text + "\": cannot keep \"" + word +
                       "\"; write a number of rows such as 1000, or 10x for ten rows a pick");
   return unit == "x" ? keep_rule{0, number} : keep_rule{number, 0};
 }
@@ -114,13 +114,13 @@ strategy parse_strategy(const std::string& text) {
     else
       words.back() += c;
   if (words.size() != 1 && words.size() != 3)
-    throw value_error("strategy \"" + text + "\" has " + std::to_string(words.size()) +
+    throw usage_error("strategy \"" + text + "\" has " + std::to_string(words.size()) +
                       " parts; write one name, or acquisition/keep/diversity such as margin/10x/kcenter");
   const strategy_entry& first = find_entry(words[0], text, false);
   strategy s{text, first.rank_by, {}, first.diversify};
   if (words.size() == 1) return s;
   if (s.diversify != nullptr)
-    throw value_error("strategy \"" + text + "\" begins with \"" + words[0] +
+    throw usage_error("strategy \"" + text + "\" begins with \"" + words[0] +
                       "\", which ranks no rows; begin with an acquisition such as margin");
   s.keep = parse_keep(words[1], text);
   s.diversify = find_entry(words[2], text, true).diversify;

@@ -38,7 +38,7 @@ struct strategy {
 
 /// Reads "margin", "kcenter", "margin/1000/kcenter" (rank by margin, keep the best 1000, k-center among them)
 /// or "margin/10x/badge" (keep ten for each pick).
-/// throws value_error that names the nearest known word for an unknown one.
+/// throws usage_error that names the nearest known word for an unknown one.
 strategy parse_strategy(const std::string& text);
 
 /// The words a strategy is made of, for lists and help.

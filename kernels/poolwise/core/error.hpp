@@ -19,6 +19,11 @@ struct value_error : error {
   using error::error;
 };
 
+/// What no data would make right: an unknown word, parts that contradict each other, one that is missing.
+struct usage_error : value_error {
+  using value_error::value_error;
+};
+
 /// A file that is not what its format says.
 struct format_error : error {
   using error::error;

@@ -59,9 +59,9 @@ void check_allowance(const char* call, const allowance& limit, index_t rows) {
 
 void refuse_apart(const char* call, const allowance& limit) {
   if (limit.apart)
-    throw value_error(std::string(call) +
-                      ": picks that are to lie apart are compared on the CPU; pass cpu{} (--device cpu), or "
-                      "drop the distance (--apart)");
+    throw usage_error(
+        std::string(call) +
+        ": picks that are to lie apart are compared on the CPU; compute there, or drop the distance");
 }
 
 remaining::remaining(const allowance& limit)

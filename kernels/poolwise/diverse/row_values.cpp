@@ -28,8 +28,8 @@ void check_row_values(const where& on, const char* call, const char* name, vecto
   const std::string argument = std::string(call) + ": " + name;
   if (values.empty()) return;
   if (values.size != rows)
-    throw shape_error(argument + " has " + std::to_string(values.size) + " places but points has " +
-                      std::to_string(rows) + " rows; pass one per row, or none");
+    throw shape_error(argument + " has " + std::to_string(values.size) + " places but there are " +
+                      std::to_string(rows) + " rows; pass one for each row, or none");
   const float most = infinity_allowed ? limits::infinity() : limits::max();
   if (const auto [row, value] = first_outside(on, call, values, most); row >= 0)
     throw value_error(argument + " of row " + std::to_string(row) + " is " + std::to_string(value) +

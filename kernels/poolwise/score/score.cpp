@@ -177,7 +177,7 @@ void require_columns(const char* call, const real_matrix& x) {
 void require_logits_for_energy(outputs kind, std::span<const acquisition> which) {
   if (kind == outputs::logits) return;
   if (std::count(which.begin(), which.end(), acquisition::energy) == 0) return;
-  throw value_error(
+  throw usage_error(
       "score: energy was asked of probabilities, which do not have it; pass logits, or ask for another "
       "acquisition");
 }

@@ -104,7 +104,7 @@ std::vector<figure> figures_of(const published_set& set, const benchmark& what, 
 benchmark make(const benchmark_entry& entry, const benchmark_settings& settings) {
   const published_set* set = find_set(entry.name);
   if (!set && settings.data.empty())
-    throw value_error("reproduce: lu2023 needs a data set; pass --data FILE, .csv or in LIBSVM's format");
+    throw usage_error("reproduce: lu2023 needs a data set; pass --data FILE, .csv or in LIBSVM's format");
   const auto data = std::make_shared<const labelled_table>(
       set ? published_table(settings, set->name, std::string(set->name) + ".csv", set->data)
           : read_table(settings.data));
