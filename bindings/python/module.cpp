@@ -303,7 +303,7 @@ auto query(const std::string& strategy, const std::optional<integer>& batch_size
   pool.check(call);
 
   selection_request request;
-  request.names = {call, "outputs", "committee", "embeddings", "exclude", "neighbours", "on_nan=\"skip\""};
+  request.names = {call, "outputs", "committee", "embeddings", "exclude", "on_nan=\"skip\"", "neighbours"};
   request.what = parse_strategy(strategy);
   request.labelled = labelled_rows.span();
   request.excluded = excluded_rows.span();

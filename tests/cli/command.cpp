@@ -74,7 +74,7 @@ TEST(Command, SaysHowNeighboursWereFound) {
   EXPECT_REFUSED(found_by("lsh"), 2, "--neighbours");
   EXPECT_REFUSED(run({"select", "--embeddings", pool.embeddings, "--strategy", "kcenter", "--batch", "3",
                       "--neighbours", "ivf"}),
-                 6, "kcenter makes no lists of neighbours");
+                 2, "strategy \"kcenter\" makes no lists of neighbours");
 }
 
 TEST(Command, UsageErrorsExitWith2) {

@@ -443,10 +443,10 @@ TEST(Select, SaysHowNeighboursWereFound) {
     request.neighbours = knn_method::exact;
     EXPECT_EQ(select(cpu{}, pool.inputs, request).picks.size(), 2u) << name;
     request.neighbours = knn_method::hnsw;
-    EXPECT_EQ(
-        refusal(pool.inputs, request),
-        "select: " + std::string(name) +
-            " makes no lists of neighbours, and was asked to make them by hnsw; leave that out (--neighbours)");
+    EXPECT_EQ(refusal(pool.inputs, request),
+              "select: strategy \"" + std::string(name) +
+                  "\" makes no lists of neighbours, and was asked to make them by hnsw; leave that out "
+                  "(selection_request::neighbours)");
   }
 }
 

@@ -325,8 +325,8 @@ void check_needs(const pool_inputs& pool, const selection_request& request) {
   if (what.needs_embeddings() && !pool.embeddings) refuse(strategy, "embeddings", names.embeddings);
   const bool listed = what.diversify != nullptr && what.diversify->lists_neighbours;
   if (!listed && (request.neighbours == knn_method::ivf || request.neighbours == knn_method::hnsw))
-    throw usage_error(opening(request) + what.name +
-                      " makes no lists of neighbours, and was asked to make them by " +
+    throw usage_error(opening(request) + "strategy \"" + what.name +
+                      "\" makes no lists of neighbours, and was asked to make them by " +
                       name_of(request.neighbours) + "; leave that out (" + names.neighbours + ")");
   if (request.apart && !pool.embeddings)
     refuse("picks that are to lie apart", "do so by their embeddings", names.embeddings);

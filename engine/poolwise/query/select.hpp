@@ -38,8 +38,8 @@ struct request_names {
   const char* committee = "pool_inputs::committee";
   const char* embeddings = "pool_inputs::embeddings";
   const char* excluded = "selection_request::excluded";
-  const char* neighbours = "selection_request::neighbours";
   const char* skip = "on_invalid::skip";
+  const char* neighbours = "selection_request::neighbours";
 };
 
 struct selection_request {
