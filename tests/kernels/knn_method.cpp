@@ -162,6 +162,13 @@ TEST(KnnMethod, AListMayBeShort) {
   EXPECT_GE(graph.of(0).size, 2);
 }
 
+TEST(KnnMethod, DevicesFindNoNeighboursByWalks) {
+  const auto points = normal_rows(5, 1, 8);
+  std::vector<index_t> which(10);
+  EXPECT_THROW(knn_graph_by(knn_method::hnsw, offload{}, {points.data(), 5, 1}, {which.data(), 5, 2}),
+               no_cuda_error);
+}
+
 TEST(KnnMethod, NamesAndWrongUses) {
   for (const char* name : {"auto", "exact", "ivf", "hnsw"}) EXPECT_STREQ(name_of(parse_knn_method(name)), name);
   expect_refused<value_error>(

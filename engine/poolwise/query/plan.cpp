@@ -211,8 +211,10 @@ std::optional<probe_times> probe(const where& on, const pool_inputs& pool, const
   }
 }
 
-bool approximates(const diversity* what, knn_method neighbours) {
-  return what != nullptr && what->lists_neighbours && neighbours != knn_method::exact;
+// Rows that say little of what grows faster than they do had better be many, as far as a second allows.
+index_t first_probe(const pool_inputs& pool, const selection_request& request) {
+  if (request.what.diversify == nullptr || !request.what.diversify->compares_all_pairs) return 4096;
+  return std::clamp<index_t>(index_t(std::sqrt(2e10 / double(pool.embeddings->cols))), 4096, 16'384);
 }
 
 // A larger probe measures better; it stops growing once it has taken a tenth of a second. Rows of which none
@@ -222,7 +224,7 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   const auto from = [&](index_t begin, index_t size) {
     return row_range{begin, std::min(pool.rows, begin + size)};
   };
-  const index_t first = approximates(request.what.diversify, request.neighbours) ? 16'384 : 4096;
+  const index_t first = first_probe(pool, request);
   for (row_range rows = from(0, first); rows.size() > 0;) {
     const auto times = probe(on, pool, request, rows);
     if (times) last = times;
@@ -231,6 +233,10 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   }
   if (!last) select(on, pool, request);  // says why no row can be picked
   return last.value_or(probe_times{0, 0, pool.rows, 1});
+}
+
+bool approximates(const diversity* what, knn_method neighbours) {
+  return what != nullptr && what->lists_neighbours && neighbours != knn_method::exact;
 }
 
 // How the time of the second step grows when its rows become `scale` times as many.

@@ -9,6 +9,7 @@
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/core/philox.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/distance/detail/neighbours_cuda.hpp"
 #include "poolwise/distance/detail/small_world.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/distance/neighbours.hpp"
@@ -113,21 +114,20 @@ knn_report by_cells(const where& on, matrix_view<const float> points, const samp
   return made;
 }
 
-knn_report by_walks(const where& on, matrix_view<const float> points, const sample& tuning,
+knn_report by_walks(cpu on, matrix_view<const float> points, const sample& tuning,
                     matrix_view<index_t> neighbours, matrix_view<float> d2) {
-  const cpu host = require_cpu(on, "knn_graph_hnsw");
   const index_t each = neighbours.cols;
   const hnsw_options options;
   small_world world(points, options.links, options.breadth_of_making);
   std::vector<index_t> found(std::size_t(tuning.count() * each));
   index_t breadth = options.breadth;
   for (;; breadth *= 2) {
-    world.search(host, tuning.rows(), breadth, {{found.data(), tuning.count(), each}, {}});
+    world.search(on, tuning.rows(), breadth, {{found.data(), tuning.count(), each}, {}});
     if (breadth >= most_breadth ||
         tuning.recall([&](index_t s) { return found.data() + s * each; }) >= wanted_recall)
       break;
   }
-  world.search(host, {}, breadth, {neighbours, d2});
+  world.search(on, {}, breadth, {neighbours, d2});
   return {.method = knn_method::hnsw, .links = options.links, .breadth = breadth};
 }
 
@@ -186,11 +186,16 @@ knn_report knn_graph_by(knn_method method, const where& on, matrix_view<const fl
   if (std::holds_alternative<cuda>(on))
     throw value_error(std::string(call) +
                       ": measures recall on host memory, and cuda{} means arrays on a device; pass offload{}");
+  require_build_for(on, call);
+  if (!std::holds_alternative<cpu>(on) && (method == knn_method::hnsw || !has_faiss_gpu))
+    throw no_cuda_error(std::string(call) + ": on a device neighbours by " + name_of(method) +
+                        (method == knn_method::hnsw ? " are not found" : " need a FAISS with a GPU part") +
+                        "; take the CPU (--device cpu), or all neighbours (--neighbours exact)");
   check_knn_lists(call, points, {neighbours, d2});
   require_finite(on, call, "points", points);
   const sample tuning(on, points, neighbours.cols, tuned_on, reported_on);
   knn_report made = method == knn_method::ivf ? by_cells(on, points, tuning, neighbours, d2)
-                                              : by_walks(on, points, tuning, neighbours, d2);
+                                              : by_walks(std::get<cpu>(on), points, tuning, neighbours, d2);
   const sample reported(on, points, neighbours.cols, reported_on, 0);
   made.recall = reported.recall([&](index_t s) { return neighbours.row(reported.row(s)); });
   made.sampled = reported.count();
