@@ -3,13 +3,17 @@
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
+#include <optional>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "huge_array.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/distance.hpp"
+#include "poolwise/distance/knn_method.hpp"
 #include "poolwise/distance/neighbours.hpp"
 #include "poolwise/distance/similarity.hpp"
 #include "poolwise/diverse/coverage.hpp"
@@ -45,6 +49,38 @@ class pool {
   index_t rows_, cols_;
   bench::huge_array<float> values_ = bench::make_huge<float>(std::size_t(rows_ * cols_));
 };
+
+std::vector<float> normal_rows(index_t rows, index_t cols) {
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(std::size_t(rows * cols));
+  for (float& v : values) v = normal(random);
+  return values;
+}
+
+/// Twelve independent normal values behind an untrained layer, and noise: rows without clusters, but not of as
+/// many dimensions as they have columns.
+std::vector<float> layer_rows(index_t rows, index_t cols) {
+  constexpr index_t inputs = 12;
+  std::mt19937 random(6);
+  std::normal_distribution<float> normal;
+  std::vector<float> weight(std::size_t(inputs * cols)), values(std::size_t(rows * cols));
+  for (float& v : weight) v = normal(random);
+  parallel_blocks(cpu{}, rows, 1024, [&](index_t block, index_t begin, index_t end) {
+    std::mt19937 next(unsigned(block) + 8);
+    std::normal_distribution<float> standard;
+    float input[inputs];
+    for (index_t i = begin; i < end; ++i) {
+      for (float& z : input) z = standard(next);
+      for (index_t c = 0; c < cols; ++c) {
+        float sum = 0;
+        for (index_t k = 0; k < inputs; ++k) sum += input[k] * weight[std::size_t(k * cols + c)];
+        values[std::size_t(i * cols + c)] = std::max(0.0f, sum) + 0.05f * standard(next);
+      }
+    }
+  });
+  return values;
+}
 
 double peak_mib() {
   rusage usage{};
@@ -114,6 +150,40 @@ void probcover(benchmark::State& state) {
     return facility_location(cpu{}, graph, {.picks = state.range(2)}, {}, {}, &counts);
   });
 }
+
+/// Lists of 32 by a method; on rows in clusters, behind a layer, or of independent normal values.
+void neighbour_lists(benchmark::State& state) {
+  const index_t rows = state.range(0), cols = 64, each = 32;
+  std::vector<float> values;
+  std::optional<pool> clusters;
+  if (state.range(2) == 0)
+    clusters.emplace(rows, cols);
+  else if (state.range(2) == 1)
+    values = layer_rows(rows, cols);
+  else
+    values = normal_rows(rows, cols);
+  const auto points =
+      clusters ? matrix_view<const float>(*clusters) : matrix_view<const float>{values.data(), rows, cols};
+  std::vector<index_t> which(std::size_t(rows * each));
+  knn_report made;
+  for (auto _ : state)
+    made = knn_graph_by(knn_method(state.range(1)), cpu{}, points, {which.data(), rows, each});
+  state.SetLabel(std::string(name_of(made.method)) + (state.range(2) == 0   ? ", clusters"
+                                                      : state.range(2) == 1 ? ", layer"
+                                                                            : ", normal"));
+  state.counters["recall"] = made.recall;
+  state.counters["probes"] = double(made.probes);
+  state.counters["breadth"] = double(made.breadth);
+}
+BENCHMARK(neighbour_lists)
+    ->ArgNames({"rows", "method", "data"})
+    ->ArgsProduct({{100'000}, {1, 2, 3}, {0, 1, 2}})
+    ->Args({1'000'000, 2, 0})
+    ->Args({1'000'000, 2, 1})
+    ->Iterations(1)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 void shapes(benchmark::internal::Benchmark* to) {
   to->ArgNames({"rows", "cols", "picks"})->Iterations(1)->UseRealTime()->Unit(benchmark::kMillisecond);

@@ -264,8 +264,9 @@ auto query(const std::string& strategy, const std::optional<integer>& batch_size
            const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
            const std::optional<integer_array>& cost, const std::optional<integer>& budget,
            const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-           std::optional<float> apart, const integer& seed, const integer& round, const std::string& on_nan,
-           const optional_path& checkpoint_file, const std::optional<integer>& memory, const integer& threads) {
+           std::optional<float> apart, const std::string& neighbours, const integer& seed, const integer& round,
+           const std::string& on_nan, const optional_path& checkpoint_file,
+           const std::optional<integer>& memory, const integer& threads) {
   const char* const call = Call::name;
   const auto array_of = [call](const char* name, const auto& given) {
     return given ? std::optional<borrowed>(std::in_place, call, name, *given) : std::nullopt;
@@ -302,13 +303,14 @@ auto query(const std::string& strategy, const std::optional<integer>& batch_size
   pool.check(call);
 
   selection_request request;
-  request.names = {call, "outputs", "committee", "embeddings", "exclude", "on_nan=\"skip\""};
+  request.names = {call, "outputs", "committee", "embeddings", "exclude", "on_nan=\"skip\"", "neighbours"};
   request.what = parse_strategy(strategy);
   request.labelled = labelled_rows.span();
   request.excluded = excluded_rows.span();
   request.seed = number_in<std::uint64_t>(call, "seed", seed);
   request.round = number_in<std::uint32_t>(call, "round", round);
   request.apart = apart;
+  request.neighbours = parse_knn_method(neighbours);
   request.invalid = on_nan == "skip" ? on_invalid::skip : on_invalid::refuse;
   request.limit.cost = costs.view();
   request.limit.group = groups.view();
@@ -328,8 +330,8 @@ void define_query(nb::module_& m, const char* text) {
   m.def(Call::name, &query<Call>, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "outputs"_a = nb::none(),
         "committee"_a = nb::none(), "kind"_a = "logits", "embeddings"_a = nb::none(), "labelled"_a = nb::none(),
         "exclude"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(), "group"_a = nb::none(),
-        "quota"_a = nb::none(), "apart"_a = nb::none(), "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
-        "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "threads"_a = 0, text);
+        "quota"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto", "seed"_a = 0, "round"_a = 0,
+        "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "threads"_a = 0, text);
 }
 
 /// One member of every pick as an array.
@@ -344,6 +346,24 @@ auto column(T pick::*member) {
 }
 
 void define_results(nb::module_& m) {
+  nb::class_<knn_report>(m, "KnnReport",
+                         "How lists of neighbours were made. What says nothing about the method is 0.")
+      .def_prop_ro(
+          "method", [](const knn_report& r) { return name_of(r.method); }, "\"exact\", \"ivf\" or \"hnsw\".")
+      .def_ro(
+          "recall", &knn_report::recall,
+          "The share of listed neighbours as near as the exact ones, over `sampled` rows; 1 for exact lists.")
+      .def_ro("sampled", &knn_report::sampled)
+      .def_ro("cells", &knn_report::cells)
+      .def_ro("probes", &knn_report::probes, "Cells that each row looks into.")
+      .def_ro("train_rows", &knn_report::train_rows, "Rows that the cells were made from.")
+      .def_ro("links", &knn_report::links)
+      .def_ro("breadth", &knn_report::breadth, "Rows that a walk along links keeps.")
+      .def("__repr__", [](const knn_report& r) {
+        return "<poolwise.KnnReport: " + std::string(name_of(r.method)) + ", recall " +
+               std::to_string(r.recall) + ">";
+      });
+
   nb::class_<batch>(m, "Batch", "What `select` picked, in the order of the picks.")
       .def_prop_ro("rows", column(&pick::row), nb::rv_policy::automatic, "Row numbers, int64.")
       .def_prop_ro("scores", column(&pick::score), nb::rv_policy::automatic,
@@ -361,6 +381,8 @@ void define_results(nb::module_& m) {
       .def_ro("skipped_rows", &batch::skipped_rows,
               "Rows that could not be judged and were left out (on_nan=\"skip\").")
       .def_ro("first_skipped", &batch::first_skipped, "The first of them; -1 if none.")
+      .def_ro("neighbours", &batch::neighbours,
+              "How the strategy found each row's neighbours, a KnnReport; None if it looks for none.")
       .def_ro("rank_seconds", &batch::rank_seconds)
       .def_ro("diversify_seconds", &batch::diversify_seconds)
       .def("__len__", [](const batch& b) { return b.picks.size(); })
@@ -480,6 +502,8 @@ cost        [rows] integers in the smallest unit; `budget` is what the picks may
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have.
 apart       no pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves out
             duplicates alone.
+neighbours  how facility_location, graph_cut and typiclust find each row's neighbours: "exact", "ivf", "hnsw", or
+            "auto": exact up to rows^2 * features = 1e13, ivf beyond. `Batch.neighbours` has the measured recall.
 seed        with `round`, which numbers the queries of a campaign, decides every random choice.
 on_nan      rows that cannot be judged: "refuse", or "skip" them.
 checkpoint  a file to keep the picks so far in: a call that was ended goes on from it, and it is gone at the end.

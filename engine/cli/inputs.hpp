@@ -71,7 +71,8 @@ class model_arrays {
 /// All of `select` and `plan`.
 struct query_flags {
   model_flags model;
-  std::string embeddings, labelled, exclude, strategy, cost, group, quota, ids, on_nan = "refuse";
+  std::string embeddings, labelled, exclude, strategy, cost, group, quota, ids, on_nan = "refuse",
+                                                                                neighbours = "auto";
   index_t batch = 0;
   std::int64_t budget = -1;
   std::optional<float> apart;

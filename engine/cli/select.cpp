@@ -38,6 +38,32 @@ std::string as_csv(const batch& chosen, const row_ids& ids) {
   return csv;
 }
 
+nlohmann::ordered_json as_json(const std::optional<knn_report>& made) {
+  if (!made) return {};
+  return {{"method", name_of(made->method)},
+          {"recall", made->recall},
+          {"sampled_rows", made->sampled},
+          {"cells", made->cells},
+          {"probes", made->probes},
+          {"train_rows", made->train_rows},
+          {"links", made->links},
+          {"breadth", made->breadth}};
+}
+
+// Nothing of exact lists, which are what one expects.
+void say_approximation(const knn_report& made) {
+  if (made.method == knn_method::exact) return;
+  char recall[16];
+  std::snprintf(recall, sizeof recall, "%.3f", made.recall);
+  const std::string how = made.method == knn_method::ivf
+                              ? std::to_string(made.probes) + " of " + std::to_string(made.cells) +
+                                    " cells, made from " + std::to_string(made.train_rows) + " rows"
+                              : "walks of breadth " + std::to_string(made.breadth) + " along " +
+                                    std::to_string(made.links) + " links a row";
+  say("neighbours are approximate: " + std::string(name_of(made.method)) + ", " + how + "; recall " + recall +
+      " over " + std::to_string(made.sampled) + " sampled rows (--neighbours exact finds all)");
+}
+
 nlohmann::ordered_json as_json(const batch& chosen, const query& q) {
   nlohmann::ordered_json picks = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
@@ -53,6 +79,7 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& q) {
           {"seed", q.request.seed},
           {"apart", q.request.apart ? nlohmann::ordered_json(*q.request.apart) : nlohmann::ordered_json()},
           {"rows", q.pool().rows},
+          {"neighbours", as_json(chosen.neighbours)},
           {"cost", chosen.cost()},
           {"skipped_rows", chosen.skipped_rows},
           {"rank_seconds", chosen.rank_seconds},
@@ -120,6 +147,7 @@ void run(const select_options& options) {
   if (chosen.skipped_rows > 0)
     say("warning: left out " + std::to_string(chosen.skipped_rows) +
         " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));
+  if (chosen.neighbours) say_approximation(*chosen.neighbours);
   if (!options.out.empty()) write_text(options.out, as_csv(chosen, q.ids));
   if (options.common.json)
     print_json("select", as_json(chosen, q));

@@ -46,6 +46,37 @@ TEST(Command, HelpOfEveryCommandHasAnExample) {
   }
 }
 
+TEST(Command, SaysHowNeighboursWereFound) {
+  const pool_folder pool;
+  const std::vector<std::string> asked = {
+      "select", "--embeddings", pool.embeddings, "--strategy", "facility_location", "--batch",
+      "3",      "--json",       "--neighbours"};
+  const auto found_by = [&](const std::string& method) {
+    auto words = asked;
+    words.push_back(method);
+    return run(words);
+  };
+  for (const char* method : {"auto", "exact"}) {
+    const outcome exact = found_by(method);
+    EXPECT_EQ(exact.code, 0) << exact.err;
+    EXPECT_EQ(exact.err, "");
+    EXPECT_NE(exact.out.find("\"method\": \"exact\",\n    \"recall\": 1.0"), std::string::npos) << exact.out;
+  }
+  const outcome cells = found_by("ivf"), walks = found_by("hnsw");
+  EXPECT_EQ(cells.code, 0);
+  EXPECT_NE(cells.err.find("neighbours are approximate: ivf, "), std::string::npos) << cells.err;
+  EXPECT_NE(cells.err.find("of 8 cells, made from 60 rows; recall "), std::string::npos) << cells.err;
+  EXPECT_NE(cells.err.find("over 60 sampled rows (--neighbours exact finds all)"), std::string::npos)
+      << cells.err;
+  EXPECT_NE(cells.out.find("\"sampled_rows\": 60"), std::string::npos) << cells.out;
+  EXPECT_NE(walks.err.find("hnsw, walks of breadth 64 along 16 links a row; recall "), std::string::npos)
+      << walks.err;
+  EXPECT_REFUSED(found_by("lsh"), 2, "--neighbours");
+  EXPECT_REFUSED(run({"select", "--embeddings", pool.embeddings, "--strategy", "kcenter", "--batch", "3",
+                      "--neighbours", "ivf"}),
+                 2, "strategy \"kcenter\" makes no lists of neighbours");
+}
+
 TEST(Command, UsageErrorsExitWith2) {
   EXPECT_REFUSED(run({}), 2, "subcommand");
   EXPECT_REFUSED(run({"selct"}), 2, "the nearest is \"select\"");

@@ -81,6 +81,7 @@ TEST(Fingerprint, ChangesWithEverythingThatThePicksDependOn) {
       [](query& q) { q.request.limit.picks = 41; },
       [](query& q) { q.request.limit.budget = 501; },
       [](query& q) { q.request.apart = 0.0f; },
+      [](query& q) { q.request.neighbours = knn_method::hnsw; },
       [](query& q) { q.request.invalid = on_invalid::skip; },
       [](query& q) { q.request.what = parse_strategy("margin/10x/kcenter"); },
       [](query& q) { q.pool.model_kind = outputs::probabilities; },

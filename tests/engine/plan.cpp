@@ -53,6 +53,30 @@ TEST(Plan, EveryStrategyAloneAndAmongCandidates) {
   }
 }
 
+TEST(Plan, OfNeighboursByEveryMethod) {
+  const auto embeddings = normals(rows * features, 3);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+  selection_request request;
+  request.what = parse_strategy("facility_location");
+  request.limit.picks = picks;
+  const std::uint64_t exact = plan_memory(cpu{}, pool, request).bytes;
+  for (const knn_method by : {knn_method::ivf, knn_method::hnsw}) {
+    request.neighbours = by;
+    const query_plan planned = plan(cpu{}, pool, request);
+    EXPECT_GT(planned.bytes, exact + rows * features * 4);
+    EXPECT_GT(planned.seconds, 0);
+  }
+  // A pool of whose rows nothing is read: beyond what exact lists are made for, memory grows with rows.
+  pool.rows = 10'000'000;
+  pool.embeddings->rows = pool.rows;
+  request.neighbours = knn_method::exact;
+  const std::uint64_t lists = plan_memory(cpu{}, pool, request).bytes;
+  request.neighbours = knn_method::automatic;
+  EXPECT_GT(plan_memory(cpu{}, pool, request).bytes, lists + std::uint64_t(pool.rows) * features * 4);
+}
+
 // What select runs, plan plans: it probes the first rows, which may be those that cannot be picked.
 TEST(Plan, OfAPoolWhoseFirstRowsCannotBePicked) {
   constexpr index_t first = 4900;

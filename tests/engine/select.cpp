@@ -417,6 +417,39 @@ TEST(Select, GraphStrategiesLeaveExcludedRowsOut) {
   }
 }
 
+TEST(Select, SaysHowNeighboursWereFound) {
+  const pool_fixture pool(5, 700);
+  for (const char* name : {"facility_location", "graph_cut", "typiclust", "margin/600/typiclust"}) {
+    SCOPED_TRACE(name);
+    auto request = ask(name, 12);
+    const batch exact = select(cpu{}, pool.inputs, request);
+    ASSERT_TRUE(exact.neighbours.has_value());
+    EXPECT_EQ(exact.neighbours->method, knn_method::exact);
+    for (const knn_method by : {knn_method::ivf, knn_method::hnsw}) {
+      request.neighbours = by;
+      const batch near = select(cpu{1}, pool.inputs, request);
+      ASSERT_TRUE(near.neighbours.has_value());
+      EXPECT_EQ(near.neighbours->method, by);
+      EXPECT_EQ(near.neighbours->sampled, 512);
+      EXPECT_GT(near.neighbours->recall, 0.95);
+      EXPECT_EQ(near.picks.size(), 12u);
+      for (const int threads : {2, 5})
+        EXPECT_EQ(rows_of(select(cpu{threads}, pool.inputs, request)), rows_of(near));
+    }
+  }
+  for (const char* name : {"entropy", "kcenter", "probcover"}) {
+    auto request = ask(name, 2);
+    EXPECT_FALSE(select(cpu{}, pool.inputs, request).neighbours.has_value()) << name;
+    request.neighbours = knn_method::exact;
+    EXPECT_EQ(select(cpu{}, pool.inputs, request).picks.size(), 2u) << name;
+    request.neighbours = knn_method::hnsw;
+    EXPECT_EQ(refusal(pool.inputs, request),
+              "select: strategy \"" + std::string(name) +
+                  "\" makes no lists of neighbours, and was asked to make them by hnsw; leave that out "
+                  "(selection_request::neighbours)");
+  }
+}
+
 TEST(Select, ProbcoverHalvesTheRadiusOfDenseBallsAndRefusesEqualRows) {
   pool_fixture pool(4, 1200);
   // One heap: half a percent of the rows far away keep 95 % of the balls pure at any radius of the heap.

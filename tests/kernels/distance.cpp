@@ -234,22 +234,22 @@ nearest_case random_case(index_t rows, index_t references, index_t cols) {
   return {rows, references, cols, random_values(rows * cols, 11), random_values(references * cols, 12)};
 }
 
-// 1000 references of 140 columns are enough for FAISS to be asked; all smaller cases are scanned.
+// 1000 references are enough for products; all smaller cases are scanned.
 nearest_case large_case() { return random_case(150, 1000, 140); }
 
 TEST(Nearest, SmallShapes) {
-  for (const index_t references : {1, 2, 8, 9, 100})
+  for (const index_t references : {1, 2, 8, 9, 100, 256, 257})
     for (const index_t cols : {1, 7, 16, 33, 784}) {
       SCOPED_TRACE(testing::Message() << references << " references, " << cols << " columns");
       random_case(70, references, cols).expect_exact(cpu{2});
     }
 }
 
-TEST(Nearest, ProposalsOnEveryTarget) {
+TEST(Nearest, ProductsOnEveryTarget) {
   reference::for_each_cpu_target([] { large_case().expect_exact(cpu{2}); });
 }
 
-TEST(Nearest, FewPointsWhichFaissTreatsWithoutGemm) {
+TEST(Nearest, FewPointsOfManyReferences) {
   nearest_case c = large_case();
   c.rows = 5;
   c.expect_exact(cpu{1});
@@ -263,7 +263,7 @@ TEST(Nearest, DuplicatedReferencesGoToTheLowest) {
   c.expect_exact(cpu{2});
 }
 
-TEST(Nearest, MoreDuplicatesThanProposals) {
+TEST(Nearest, ManyDuplicates) {
   nearest_case c = large_case();
   for (index_t j = 0; j < c.references; ++j)
     std::copy_n(c.y.data() + j % 3 * c.cols, c.cols, c.y.data() + j * c.cols);
@@ -281,8 +281,8 @@ TEST(Nearest, NearTiesOneUlpApart) {
   c.expect_exact(cpu{2});
 }
 
-// Two references on opposite sides of each point: their canonical distances tie, the GEMM's differ either way.
-TEST(Nearest, ExactTiesThatTheGemmRanksEitherWay) {
+// Two references on opposite sides of each point: their canonical distances tie, products differ either way.
+TEST(Nearest, ExactTiesThatProductsRankEitherWay) {
   nearest_case c = large_case();
   for (float& v : c.x) v = std::round(4096 * v) / 4096;  // too fine for exact products
   for (index_t i = 0; i < c.rows; ++i)
@@ -294,14 +294,14 @@ TEST(Nearest, ExactTiesThatTheGemmRanksEitherWay) {
   c.expect_exact(cpu{2});
 }
 
-TEST(Nearest, LargeOffsetsWhereTheGemmCancels) {
+TEST(Nearest, LargeOffsetsWhereProductsCancel) {
   nearest_case c = large_case();
   for (float& v : c.x) v = 1e4f + 0.01f * v;
   for (float& v : c.y) v = 1e4f + 0.01f * v;
   c.expect_exact(cpu{2});
 }
 
-// Half of the data clustered tightly, half spread out: proposals that suffice and proposals that do not.
+// Half of the data clustered tightly, half spread out: products that suffice and products that do not.
 TEST(Nearest, MixedClustersAndSpread) {
   nearest_case c = large_case();
   for (index_t j = 0; j < c.references; j += 2)

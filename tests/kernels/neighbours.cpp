@@ -139,12 +139,150 @@ TEST(KnnGraphIvf, FindsMostOfTheGraphAndAllOfItWithAllProbes) {
   EXPECT_EQ(again, some);
 }
 
+/// Of each point only what lies in the cells of its `probes` nearest centroids; one column, so that all is
+/// seen.
+lists within_cells(const std::vector<float>& points, const std::vector<float>& centroids, index_t cols,
+                   index_t neighbours, index_t probes) {
+  const index_t rows = index_t(points.size()) / cols;
+  const lists own = reference::neighbours_of(points, centroids, cols, 1);
+  const lists probed = reference::neighbours_of(points, centroids, cols, probes);
+  const lists all = reference::neighbours_of(points, points, cols, rows - 1, 0);
+  lists found(rows, neighbours);
+  for (index_t i = 0; i < rows; ++i) {
+    const auto first = probed.which.begin() + i * probes;
+    index_t n = 0;
+    for (index_t a = i * (rows - 1); a < (i + 1) * (rows - 1) && n < neighbours; ++a) {
+      const index_t other = all.which[std::size_t(a)];
+      if (std::find(first, first + probes, own.which[std::size_t(other)]) == first + probes) continue;
+      found.which[std::size_t(i * neighbours + n)] = other;
+      found.d2[std::size_t(i * neighbours + n++)] = all.d2[std::size_t(a)];
+    }
+    for (; n < neighbours; ++n) {
+      found.which[std::size_t(i * neighbours + n)] = -1;
+      found.d2[std::size_t(i * neighbours + n)] = std::numeric_limits<float>::infinity();
+    }
+  }
+  return found;
+}
+
+TEST(KnnGraphIvf, IsBruteForceWithinTheProbedCells) {
+  for (const index_t rows : {2, 31, 33, 150})
+    for (const index_t cols : {1, 7, 33})
+      for (const index_t cells : {1, 5, 40})
+        for (const index_t probes : {1, 3}) {
+          if (cells > rows || probes > cells) continue;
+          SCOPED_TRACE(testing::Message()
+                       << rows << " rows, " << cols << " columns, " << probes << " of " << cells);
+          auto points = normal_rows(rows, cols, unsigned(rows + cols));
+          for (index_t i = 10; i < rows; i += 3)  // equal rows
+            std::copy_n(points.begin() + (i - 10) * cols, cols, points.begin() + i * cols);
+          const auto centroids = normal_rows(cells, cols, unsigned(cells));
+          const index_t neighbours = std::min<index_t>(9, rows - 1);
+          const lists expected = within_cells(points, centroids, cols, neighbours, probes);
+          for (const int threads : {1, 2, 5}) {
+            lists got(rows, neighbours);
+            knn_graph_ivf(cpu{threads}, {points.data(), rows, cols}, {centroids.data(), cells, cols}, probes,
+                          got.which_view(), got.d2_view());
+            EXPECT_EQ(got, expected) << threads << " threads";
+          }
+        }
+}
+
+TEST(KnnGraphIvf, ReadsPaddedRowsAndMoreThanABlock) {
+  const index_t rows = 5000, cols = 3, stride = 5, cells = 8, neighbours = 4;
+  const auto padded = normal_rows(rows, stride, 21), centroids = normal_rows(cells, cols, 22);
+  lists all(rows, neighbours), exact(rows, neighbours);
+  knn_graph_ivf(cpu{}, {padded.data(), rows, cols, stride}, {centroids.data(), cells, cols}, cells,
+                all.which_view(), all.d2_view());
+  knn_graph(cpu{}, {padded.data(), rows, cols, stride}, exact.which_view(), exact.d2_view());
+  EXPECT_EQ(all, exact);
+}
+
 TEST(KnnGraphIvf, SaysSoWhereACellHoldsTooFew) {
   const std::vector<float> points{0, 1, 100, 101, 102}, centroids{0, 100};
   lists got(5, 3);
   knn_graph_ivf(cpu{}, {points.data(), 5, 1}, {centroids.data(), 2, 1}, 1, got.which_view(), got.d2_view());
   EXPECT_EQ(got.which, (std::vector<index_t>{1, -1, -1, 0, -1, -1, 3, 4, -1, 2, 4, -1, 3, 2, -1}));
   EXPECT_TRUE(std::isinf(got.d2[1]));
+}
+
+lists walked(cpu on, const std::vector<float>& points, index_t cols, index_t neighbours,
+             const hnsw_options& options = {}) {
+  const index_t rows = index_t(points.size()) / cols;
+  lists got(rows, neighbours);
+  knn_graph_hnsw(on, {points.data(), rows, cols}, got.which_view(), got.d2_view(), options);
+  return got;
+}
+
+TEST(KnnGraphHnsw, FindsMostOfTheGraphAndMoreByBroaderWalks) {
+  const index_t rows = 2000, cols = 16, neighbours = 10;
+  const auto points = normal_rows(rows, cols, 8);
+  const lists exact = reference::neighbours_of(points, points, cols, neighbours, 0);
+  const lists narrow = walked({}, points, cols, neighbours, {.breadth = 11});
+  const lists broad = walked({}, points, cols, neighbours, {.breadth = 200});
+  EXPECT_GT(reference::recall(broad, exact), 0.98);
+  EXPECT_LT(reference::recall(narrow, exact), reference::recall(broad, exact));
+  for (index_t i = 0; i < rows; ++i)
+    for (index_t n = i * neighbours; n < (i + 1) * neighbours; ++n) {
+      const index_t other = broad.which[std::size_t(n)];
+      ASSERT_NE(other, i);
+      ASSERT_EQ(broad.d2[std::size_t(n)],
+                reference::canonical_squared_distance(points.data() + i * cols, points.data() + other * cols,
+                                                      std::size_t(cols)));
+      if (n > i * neighbours) {
+        ASSERT_LE(broad.d2[std::size_t(n) - 1], broad.d2[std::size_t(n)]);
+      }
+    }
+}
+
+TEST(KnnGraphHnsw, IsTheSameForAnyNumberOfThreads) {
+  const auto points = clustered_rows(3000, 9, 7, 23);
+  const lists one = walked({1}, points, 9, 6);
+  for (const int threads : {2, 5}) EXPECT_EQ(walked({threads}, points, 9, 6), one) << threads;
+}
+
+TEST(KnnGraphHnsw, FewAndEqualAndPaddedRows) {
+  EXPECT_EQ(walked({}, {1, 4}, 1, 1).which, (std::vector<index_t>{1, 0}));
+  const lists three = walked({}, {0, 1, 5}, 1, 2);
+  EXPECT_EQ(three.which, (std::vector<index_t>{1, 2, 0, 2, 1, 0}));
+  EXPECT_EQ(three.d2, (std::vector<float>{1, 25, 1, 16, 16, 25}));
+  const std::vector<float> equal(200, 3.0f);
+  const lists same = walked({}, equal, 2, 5);
+  for (std::size_t n = 0; n < same.which.size(); ++n) {
+    EXPECT_GE(same.which[n], 0);
+    EXPECT_EQ(same.d2[n], 0);
+  }
+  const auto padded = normal_rows(300, 7, 24);
+  std::vector<float> dense_rows;
+  for (index_t i = 0; i < 300; ++i)
+    dense_rows.insert(dense_rows.end(), padded.begin() + i * 7, padded.begin() + i * 7 + 5);
+  lists got(300, 4);
+  knn_graph_hnsw(cpu{}, {padded.data(), 300, 5, 7}, got.which_view(), got.d2_view());
+  EXPECT_EQ(got, walked({}, dense_rows, 5, 4));
+}
+
+TEST(KnnGraphHnsw, RefusesWhatItCannotDo) {
+  const auto points = normal_rows(4, 3, 7);
+  std::vector<index_t> which(16);
+  const matrix_view<const float> x{points.data(), 4, 3};
+  expect_refused<shape_error>(
+      [&] {
+        knn_graph_hnsw(cpu{}, x, {which.data(), 4, 4});
+      },
+      "knn_graph_hnsw: neighbours has 4 columns but there are 3 to choose from; ask for 1 to 3");
+  expect_refused<value_error>(
+      [&] {
+        knn_graph_hnsw(cpu{}, x, {which.data(), 4, 2}, {}, {.links = 1});
+      },
+      "knn_graph_hnsw: got 1 links and breadths of 40 and 64; pass at least 2 links, and breadths of at least "
+      "1");
+  const std::vector<float> bad{1, 2, 3, 4, std::numeric_limits<float>::infinity(), 6};
+  expect_refused<value_error>(
+      [&] {
+        knn_graph_hnsw(cpu{}, {bad.data(), 2, 3}, {which.data(), 2, 1});
+      },
+      "knn_graph_hnsw: points holds a NaN or an infinity in row 1 (1 such rows); leave these rows out");
+  EXPECT_THROW(knn_graph_hnsw(cuda{}, x, {which.data(), 4, 2}), no_cuda_error);
 }
 
 TEST(Kmeans, FindsSeparatedClusters) {

@@ -17,6 +17,7 @@ that is under way; what makes no passes runs to its end first: scores, and the n
 
 from ._core import (
     Batch,
+    KnnReport,
     Plan,
     PlanStep,
     Strategy,
@@ -49,6 +50,7 @@ __all__ = [
     "DeviceMemoryError",
     "Error",
     "InvalidValueError",
+    "KnnReport",
     "NoCudaError",
     "Plan",
     "PlanStep",

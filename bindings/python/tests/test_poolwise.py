@@ -252,6 +252,21 @@ def test_select_leaves_out_near_duplicates():
         assert len(poolwise.select(**ask, apart=1.5)) <= 10
 
 
+def test_select_says_how_neighbours_were_found():
+    ask = {"strategy": "facility_location", "batch": 9, "embeddings": RNG.standard_normal((700, 8)).astype(np.float32)}
+    exact = poolwise.select(**ask)
+    assert (exact.neighbours.method, exact.neighbours.recall, exact.neighbours.sampled) == ("exact", 1.0, 0)
+    for method in ("ivf", "hnsw"):
+        near = poolwise.select(**ask, neighbours=method)
+        assert near.neighbours.method == method and 0.95 < near.neighbours.recall <= 1
+        assert near.neighbours.sampled == 512
+        assert poolwise.select(**ask, neighbours=method, threads=2).rows.tolist() == near.rows.tolist()
+    assert poolwise.plan(**ask, neighbours="hnsw").bytes > 0
+    assert poolwise.select(strategy="entropy", batch=3, outputs=LOGITS).neighbours is None
+    with pytest.raises(poolwise.InvalidValueError, match="neighbours by \"lsh\" are unknown"):
+        poolwise.select(**ask, neighbours="lsh")
+
+
 def test_seed_and_round_decide_random_choices():
     def picks(**extra):
         return poolwise.select(strategy="random", batch=10, outputs=LOGITS, **extra).rows.tolist()

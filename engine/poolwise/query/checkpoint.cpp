@@ -140,6 +140,7 @@ std::uint64_t fingerprint(const where& on, const pool_inputs& pool, const select
   h.add_value(request.limit.picks);
   h.add_value(request.limit.budget);
   h.add_value(request.apart.value_or(-1.0f));
+  h.add_value(request.neighbours);
   h.add(request.labelled.data(), request.labelled.size_bytes());
   h.add(request.excluded.data(), request.excluded.size_bytes());
   add_values(request.limit.cost, h);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
@@ -153,12 +154,24 @@ std::uint64_t graph_rows_bytes(const diversity_size& size) {
   return (size.rows + size.labelled) * (2 * 4 * size.features + 4 * 8);
 }
 
+std::uint64_t lists_bytes(const diversity_size& size) {
+  return knn_graph_bytes(size.neighbours, index_t(size.rows + size.labelled), index_t(size.features));
+}
+
 // Most of a row's similarity is to its nearest; the picks change little beyond.
 constexpr index_t graph_neighbours = 32;
 
+similarity_graph graph_of(const diversity_problem& problem, const graph_rows& rows) {
+  knn_report made;
+  similarity_graph graph =
+      knn_similarities(problem.on, rows.points(), graph_neighbours, 0, problem.neighbours, &made);
+  if (problem.lists != nullptr) *problem.lists = made;
+  return graph;
+}
+
 std::vector<diverse_pick> pick_facility_location(const diversity_problem& problem) {
   const graph_rows rows(problem);
-  const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
+  const similarity_graph graph = graph_of(problem, rows);
   return because("most like rows that nothing labelled or picked is like",
                  rows.candidates(facility_location(host_of(problem.on), graph, rows.limit(), rows.labelled(),
                                                    {}, problem.run)));
@@ -169,16 +182,16 @@ constexpr double cut_lambda = 2.5;
 
 std::vector<diverse_pick> pick_graph_cut(const diversity_problem& problem) {
   const graph_rows rows(problem);
-  const similarity_graph graph = knn_similarities(problem.on, rows.points(), graph_neighbours);
+  const similarity_graph graph = graph_of(problem, rows);
   return because("like many rows, unlike those labelled or picked",
                  rows.candidates(graph_cut(host_of(problem.on), graph, cut_lambda, rows.limit(),
                                            rows.labelled(), problem.run)));
 }
 
-std::uint64_t knn_graph_bytes(const diversity_size& size) {
+std::uint64_t similarity_bytes(const diversity_size& size) {
   // The lists, twice the graph while it shrinks to what it holds, and what the picks take.
   const std::uint64_t row = graph_neighbours * (8 + 4) + 2 * 8 * (2 * graph_neighbours + 1) + 3 * 8 + 21;
-  return graph_rows_bytes(size) + faiss_bytes + (size.rows + size.labelled) * row;
+  return graph_rows_bytes(size) + (size.rows + size.labelled) * row + lists_bytes(size);
 }
 
 // The published purity. Balls so dense that there are more pairs are halved in squared radius until they are
@@ -201,15 +214,17 @@ std::vector<index_t> clusters_of(const diversity_problem& problem, const graph_r
 
 std::vector<diverse_pick> pick_typiclust(const diversity_problem& problem) {
   const graph_rows rows(problem);
-  return because("typical of a cluster with few labels",
-                 rows.candidates(typiclust(problem.on, rows.points(), rows.limit(), rows.labelled(),
-                                           {.seed = problem.seed})));
+  knn_report made;
+  auto picks = typiclust(problem.on, rows.points(), rows.limit(), rows.labelled(),
+                         {.seed = problem.seed, .method = problem.neighbours}, &made);
+  if (problem.lists != nullptr) *problem.lists = made;
+  return because("typical of a cluster with few labels", rows.candidates(std::move(picks)));
 }
 
 std::uint64_t typiclust_bytes(const diversity_size& size) {
   const typiclust_options options;
   const std::uint64_t row = 4 * size.features + std::uint64_t(options.neighbours) * (8 + 4) + 5 * 8;
-  return graph_rows_bytes(size) + faiss_bytes + (size.rows + size.labelled) * row +
+  return graph_rows_bytes(size) + faiss_bytes + (size.rows + size.labelled) * row + lists_bytes(size) +
          4 * std::uint64_t(options.most_clusters) * size.features * sizeof(float);
 }
 
@@ -250,6 +265,7 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = false,
+     .lists_neighbours = false,
      .pick = pick_kcenter,
      .bytes = kcenter_bytes},
     {.name = "weighted_kcenter",
@@ -260,6 +276,7 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = false,
+     .lists_neighbours = false,
      .pick = pick_weighted_kcenter,
      .bytes = kcenter_bytes},
     {.name = "badge",
@@ -270,6 +287,7 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = false,
      .compares_all_pairs = false,
+     .lists_neighbours = false,
      .pick = pick_badge,
      .bytes = badge_bytes},
     {.name = "dpp",
@@ -280,6 +298,7 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = false,
      .compares_all_pairs = false,
+     .lists_neighbours = false,
      .pick = pick_dpp,
      .bytes = dpp_bytes},
     {.name = "batchbald",
@@ -290,6 +309,7 @@ const diversity all[] = {
      .needs_embeddings = false,
      .begins_with_labelled = false,
      .compares_all_pairs = false,
+     .lists_neighbours = false,
      .pick = pick_batchbald,
      .bytes = batchbald_bytes},
     {.name = "facility_location",
@@ -300,8 +320,9 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = true,
+     .lists_neighbours = true,
      .pick = pick_facility_location,
-     .bytes = knn_graph_bytes},
+     .bytes = similarity_bytes},
     {.name = "probcover",
      .formula = "most rows covered within delta; delta: the largest at which 95 % of balls keep to one cluster",
      .source = "Yehuda et al. 2022",
@@ -310,6 +331,7 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = true,
+     .lists_neighbours = false,
      .pick = pick_probcover,
      .bytes = ball_graph_bytes},
     {.name = "graph_cut",
@@ -320,8 +342,9 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = true,
+     .lists_neighbours = true,
      .pick = pick_graph_cut,
-     .bytes = knn_graph_bytes},
+     .bytes = similarity_bytes},
     {.name = "typiclust",
      .formula = "1 / mean distance to the 20 nearest, in turn of each cluster, fewest labels first",
      .source = "Hacohen et al. 2022",
@@ -330,6 +353,7 @@ const diversity all[] = {
      .needs_embeddings = true,
      .begins_with_labelled = true,
      .compares_all_pairs = true,
+     .lists_neighbours = true,
      .pick = pick_typiclust,
      .bytes = typiclust_bytes},
 };

@@ -9,6 +9,7 @@
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/knn_method.hpp"
 #include "poolwise/diverse/allowance.hpp"
 #include "poolwise/diverse/diverse.hpp"
 #include "poolwise/score/score.hpp"
@@ -29,13 +30,16 @@ struct diversity_problem {
   /// [rows], by which the candidates were kept; empty: they are all rows, or a random sample of them
   vector_view<const float> scores;
   allowance limit;
-  std::uint64_t seed = 0;    ///< of this query alone
-  batch_run* run = nullptr;  ///< as selection_request has it
+  std::uint64_t seed = 0;                         ///< of this query alone
+  batch_run* run = nullptr;                       ///< as selection_request has it
+  knn_method neighbours = knn_method::automatic;  ///< how lists of neighbours are made, and
+  std::optional<knn_report>* lists = nullptr;     ///< where it is said how they were
 };
 
 /// By what the memory of a strategy grows.
 struct diversity_size {
   std::uint64_t rows = 0, features = 0, classes = 0, members = 0, picks = 0, labelled = 0;
+  knn_method neighbours = knn_method::exact;  ///< resolved
 };
 
 /// A candidate and why it was picked, for people.
@@ -50,7 +54,8 @@ struct diversity {
   const char* source;
   bool needs_outputs, needs_committee, needs_embeddings;
   bool begins_with_labelled;  ///< whether `labelled` counts as picked
-  bool compares_all_pairs;    ///< whether its time grows with rows^2, not with rows and picks
+  bool compares_all_pairs;    ///< whether its time grows with rows^2, not with rows and picks; but for
+  bool lists_neighbours;      ///< whether it makes lists of neighbours, by the method that is asked for
 
   /// Picks in order, rows counting from the first candidate.
   std::vector<diverse_pick> (*pick)(const diversity_problem& problem);

@@ -14,9 +14,10 @@
 namespace poolwise {
 namespace {
 
-// FAISS compares so many points with the labelled rows at a time; see `nearest`.
-constexpr std::uint64_t nearest_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t thread_bytes = std::uint64_t{1} << 20;
+
+// What the threads hold of rows that they compare with the labelled ones; see `nearest`.
+std::uint64_t nearest_bytes() { return std::uint64_t(threads_of(cpu{})) * (std::uint64_t{9} << 20); }
 
 template <class T>
 std::uint64_t element_bytes(T) {
@@ -59,11 +60,15 @@ plan_step top_step(const pool_inputs& pool, const selection_request& request, in
 // Passes over the rows that the picks of a batch share: at most so many, on bench/kernels/diverse.cpp's data.
 index_t expected_sweeps(index_t picks) { return std::min(picks, 4 + picks / 500); }
 
-plan_step diverse_step(const pool_inputs& pool, const selection_request& request, index_t picks) {
+bool keeps_some(const selection_request& request) {
+  return !std::holds_alternative<std::monostate>(request.what.rank_by);
+}
+
+diversity_size size_of(const where& on, const pool_inputs& pool, const selection_request& request,
+                       index_t picks) {
   const diversity& what = *request.what.diversify;
-  const bool kept = !std::holds_alternative<std::monostate>(request.what.rank_by);
   diversity_size size;
-  size.rows = std::uint64_t(kept ? request.what.keep.count(picks, pool.rows) : pool.rows);
+  size.rows = std::uint64_t(keeps_some(request) ? request.what.keep.count(picks, pool.rows) : pool.rows);
   size.picks = std::uint64_t(picks);
   if (what.begins_with_labelled) size.labelled = std::uint64_t(request.labelled.size());
   if (what.needs_embeddings) size.features = std::uint64_t(pool.embeddings->cols);
@@ -75,15 +80,24 @@ plan_step diverse_step(const pool_inputs& pool, const selection_request& request
           size.classes = std::uint64_t(c.cols);
         },
         *pool.committee);
+  size.neighbours =
+      resolved(request.neighbours, on, index_t(size.rows + size.labelled), index_t(size.features));
+  return size;
+}
+
+plan_step diverse_step(const where& on, const pool_inputs& pool, const selection_request& request,
+                       index_t picks) {
+  const diversity& what = *request.what.diversify;
+  const diversity_size size = size_of(on, pool, request, picks);
   plan_step step{request.what.name, batch_bytes(picks) + what.bytes(size), expected_sweeps(picks), 0};
   // The picks of a sweep are copied for it, as words or bytes; none is longer than a chain of 16384.
   step.bytes += std::min<std::uint64_t>(size.picks, 16384) * size.features * 2;
-  if (kept) {
+  if (keeps_some(request)) {
     const std::uint64_t outputs = size.classes * std::max<std::uint64_t>(1, size.members);
     step.bytes += size.rows * (4 * (size.features + outputs) + 8 + 8 + 8 + 4 + 4 * sizeof(candidate));
   }
   if (what.begins_with_labelled && !request.labelled.empty()) {
-    step.bytes += std::uint64_t(request.labelled.size()) * size.features * 4 + nearest_bytes;
+    step.bytes += std::uint64_t(request.labelled.size()) * size.features * 4 + nearest_bytes();
     step.sweeps += 1;
   }
   return step;
@@ -197,6 +211,12 @@ std::optional<probe_times> probe(const where& on, const pool_inputs& pool, const
   }
 }
 
+// Rows that say little of what grows faster than they do had better be many, as far as a second allows.
+index_t first_probe(const pool_inputs& pool, const selection_request& request) {
+  if (request.what.diversify == nullptr || !request.what.diversify->compares_all_pairs) return 4096;
+  return std::clamp<index_t>(index_t(std::sqrt(2e10 / double(pool.embeddings->cols))), 4096, 16'384);
+}
+
 // A larger probe measures better; it stops growing once it has taken a tenth of a second. Rows of which none
 // can be picked measure nothing: it goes on to those behind them.
 probe_times probe(const where& on, const pool_inputs& pool, const selection_request& request) {
@@ -204,7 +224,8 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   const auto from = [&](index_t begin, index_t size) {
     return row_range{begin, std::min(pool.rows, begin + size)};
   };
-  for (row_range rows = from(0, 4096); rows.size() > 0;) {
+  const index_t first = first_probe(pool, request);
+  for (row_range rows = from(0, first); rows.size() > 0;) {
     const auto times = probe(on, pool, request, rows);
     if (times) last = times;
     if (last && (last->rank + last->diversify > 0.1 || rows.end == pool.rows)) break;
@@ -214,16 +235,27 @@ probe_times probe(const where& on, const pool_inputs& pool, const selection_requ
   return last.value_or(probe_times{0, 0, pool.rows, 1});
 }
 
+bool approximates(const diversity* what, knn_method neighbours) {
+  return what != nullptr && what->lists_neighbours && neighbours != knn_method::exact;
+}
+
+// How the time of the second step grows when its rows become `scale` times as many.
+double growth(const diversity* what, knn_method neighbours, double scale) {
+  // What grows with rows^1.5 in an inverted file, and with their logarithm in a walk, is little of a probe.
+  if (approximates(what, neighbours)) return std::pow(scale, 1.2);
+  return what != nullptr && what->compares_all_pairs ? scale * scale : scale;
+}
+
 }  // namespace
 
-query_plan plan_memory(const where&, const pool_inputs& pool, const selection_request& request) {
+query_plan plan_memory(const where& on, const pool_inputs& pool, const selection_request& request) {
   check_request(pool, request);
   const index_t picks = expected_picks(pool, request);
   query_plan result;
   result.input_bytes = bytes_of(pool);
   result.steps.push_back(rank_step(pool, request));
   result.steps.push_back(request.what.diversify == nullptr ? top_step(pool, request, picks)
-                                                           : diverse_step(pool, request, picks));
+                                                           : diverse_step(on, pool, request, picks));
   result.steps.back().bytes += apart_bytes(pool, request, picks);
   result.bytes = process_bytes + thread_bytes * std::uint64_t(threads_of(cpu{}));
   for (const plan_step& step : result.steps) {
@@ -233,17 +265,19 @@ query_plan plan_memory(const where&, const pool_inputs& pool, const selection_re
   return result;
 }
 
-query_plan plan(const where& on, const pool_inputs& pool, const selection_request& request) {
-  query_plan result = plan_memory(on, pool, request);
+query_plan plan(const where& on, const pool_inputs& pool, const selection_request& asked) {
+  query_plan result = plan_memory(on, pool, asked);
+  selection_request request = asked;
+  const diversity* const diverse = request.what.diversify;
+  const index_t picks = expected_picks(pool, request);
+  // The probe is to find neighbours as the whole pool will.
+  if (diverse && diverse->lists_neighbours) request.neighbours = size_of(on, pool, request, picks).neighbours;
   const probe_times times = probe(on, pool, request);
   const double rows_scale = double(pool.rows) / double(times.rows);
-  const double picks_scale = double(expected_picks(pool, request)) / double(times.picks);
-  const diversity* const diverse = request.what.diversify;
+  const double picks_scale = double(picks) / double(times.picks);
   result.steps[0].seconds = times.rank * rows_scale;
-  result.steps[1].seconds = times.diversify * rows_scale *
-                            (!diverse                      ? 1
-                             : diverse->compares_all_pairs ? rows_scale
-                                                           : picks_scale);
+  result.steps[1].seconds = times.diversify * growth(diverse, request.neighbours, rows_scale);
+  if (diverse && !diverse->compares_all_pairs) result.steps[1].seconds *= picks_scale;
   for (const plan_step& step : result.steps) result.seconds += step.seconds;
   return result;
 }

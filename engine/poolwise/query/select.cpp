@@ -224,7 +224,11 @@ class candidate_rows {
     problem_.seed = random_bits(request.seed, stream::query_round, request.round);
     if (what.begins_with_labelled) problem_.labelled = labelled;
     problem_.run = request.run;
+    problem_.neighbours = request.neighbours;
   }
+
+  /// Where it is said how neighbours were found.
+  void report_to(std::optional<knn_report>& made) { problem_.lists = &made; }
 
   /// Of all rows these, in ascending order; `scores` [rows of the pool] are what they were kept by, or empty.
   void keep(std::vector<index_t> rows, vector_view<const float> scores) {
@@ -319,6 +323,11 @@ void check_needs(const pool_inputs& pool, const selection_request& request) {
   if (what.needs_outputs() && !pool.model) refuse(strategy, "model outputs", names.outputs);
   if (what.needs_committee() && !pool.committee) refuse(strategy, "committee outputs", names.committee);
   if (what.needs_embeddings() && !pool.embeddings) refuse(strategy, "embeddings", names.embeddings);
+  const bool listed = what.diversify != nullptr && what.diversify->lists_neighbours;
+  if (!listed && (request.neighbours == knn_method::ivf || request.neighbours == knn_method::hnsw))
+    throw usage_error(opening(request) + "strategy \"" + what.name +
+                      "\" makes no lists of neighbours, and was asked to make them by " +
+                      name_of(request.neighbours) + "; leave that out (" + names.neighbours + ")");
   if (request.apart && !pool.embeddings)
     refuse("picks that are to lie apart", "do so by their embeddings", names.embeddings);
   if (const auto* by = std::get_if<acquisition>(&what.rank_by)) {  // of no rows: is it a score of such outputs?
@@ -390,6 +399,7 @@ batch select(const where& on, const pool_inputs& pool, const selection_request& 
   } else {
     index_t kept = 0;
     candidate_rows candidates(on, pool, request, limit, labelled);
+    candidates.report_to(result.neighbours);
     if (!scores.empty()) {
       const auto ranked = masked(std::move(scores), limit);
       const bool drawn = std::holds_alternative<random_score>(request.what.rank_by);  // no score of a row

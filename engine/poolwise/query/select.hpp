@@ -39,6 +39,7 @@ struct request_names {
   const char* embeddings = "pool_inputs::embeddings";
   const char* excluded = "selection_request::excluded";
   const char* skip = "on_invalid::skip";
+  const char* neighbours = "selection_request::neighbours";
 };
 
 struct selection_request {
@@ -51,6 +52,9 @@ struct selection_request {
   on_invalid invalid = on_invalid::refuse;
   /// No pick lies within this distance of another, or of a labelled row, by their embeddings; 0: no duplicates.
   std::optional<float> apart = {};
+  /// How a strategy finds neighbours whose picks stand for the pool (facility_location, graph_cut, typiclust).
+  /// What is approximate is said in batch::neighbours.
+  knn_method neighbours = knn_method::automatic;
   /// Where the strategy diversifies: what it goes on from, and who is told how far it is. The rows in its state
   /// are numbered by the strategy. A checkpoint (checkpoint.hpp) keeps its state in a file.
   batch_run* run = nullptr;
@@ -69,6 +73,7 @@ struct batch {
   index_t skipped_rows = 0;  ///< invalid rows left out under on_invalid::skip, and the first of them
   index_t first_skipped = -1;
   double rank_seconds = 0, diversify_seconds = 0;
+  std::optional<knn_report> neighbours = {};  ///< how the strategy found them, if it looks for any
 
   std::int64_t cost() const;
 };

@@ -32,13 +32,9 @@ void squared_norms(const where& on, matrix_view<const float> points, vector_view
 /// references  [references, cols], at least one
 /// d2          [rows], written;  which [rows] or empty, written
 /// throws  shape_error; value_error for a NaN or an infinity in either; no_cuda_error.
-/// FAISS proposes the nearest eight by GEMM and the canonical distance decides among those that its proven
-/// rounding error leaves possible; a point whose eighth proposal is still possible is settled by the canonical
-/// distance to all references. Exact, to the bit. Rows far from the origin but near each other leave the GEMM
-/// nothing to say: centre such data first, or every point pays for all references.
-/// On a CPU it works in tiles of 4096 points: about 17 MiB inside FAISS, 8 B a reference, and a dense copy of
-/// the references and of one tile where rows are padded. OpenMP takes the threads of `on`; a BLAS with threads
-/// of its own keeps them. On a device bf16 tensor cores exclude, where shapes make it pay (sm_80 and newer),
+/// Exact, to the bit. On a CPU up to 256 references are all compared; of more, products of rows as bytes or
+/// words exclude most under a proven bound, and the canonical distance decides: a thread holds up to 960
+/// points, 1 or 2 B a value. On a device bf16 tensor cores exclude, where shapes make it pay (sm_80 and newer),
 /// and the canonical distance decides; it waits for the search for NaN and infinity, not for the result. From
 /// 2^17 reference elements on FAISS's GPU part, where it is installed, proposes there as well, and is waited
 /// for. Memory without it: 8 B a point and, with tensor cores, 2 B an element of a tile, 32 B a point and 2 B

@@ -1,9 +1,5 @@
-// nearest: FAISS proposes by GEMM, the canonical distance decides.
-#include <faiss/utils/Heap.h>
-#include <faiss/utils/distances.h>
-
+// nearest: few references are all compared, products of narrowed rows exclude most of many.
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
@@ -13,34 +9,26 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/distance/detail/error_bound.hpp"
-#include "poolwise/distance/detail/faiss_cpu.hpp"
+#include "poolwise/distance/detail/distance_tiles.hpp"
 #include "poolwise/distance/detail/nearest_cuda.hpp"
 #include "poolwise/distance/distance.hpp"
 
 namespace poolwise {
 namespace {
 
-constexpr index_t proposals = 8;     // references that FAISS names for each point
-constexpr index_t tile_rows = 4096;  // points a call to FAISS, its own block for a GEMM
-constexpr index_t point_block = 64;  // points a thread settles at a time
+constexpr index_t point_block = 64;  // points of a scan
 
 // References of a scan that are compared with all points of a block while they stay in the L1 cache.
 constexpr index_t scan_bytes = 24 * 1024;
 constexpr index_t most_scanned = 1024;
 
-// Up to so many reference elements a scan takes no longer than the proposals do (bench/kernels/distance.cpp).
-constexpr index_t scan_elements = 1 << 17;
+// Up to so many references a scan takes no longer than products do (bench/kernels/distance.cpp).
+constexpr index_t scanned_references = 256;
 
 struct neighbour {
   float d2 = std::numeric_limits<float>::infinity();
   index_t reference = 0;
 };
-
-/// Nearer first; ties to the lower reference.
-bool nearer(const neighbour& a, const neighbour& b) {
-  return a.d2 < b.d2 || (a.d2 == b.d2 && a.reference < b.reference);
-}
 
 /// best[i] = the nearest of all references to row i of points.
 void scan(matrix_view<const float> points, matrix_view<const float> references, neighbour* best) {
@@ -58,85 +46,32 @@ void scan(matrix_view<const float> points, matrix_view<const float> references, 
   }
 }
 
-/// The proposals for some points, nearest first as FAISS rounds.
-struct proposal_table {
-  std::vector<float> d2 = std::vector<float>(std::size_t(tile_rows * proposals));
-  std::vector<std::int64_t> reference = std::vector<std::int64_t>(std::size_t(tile_rows * proposals));
-};
-
-/// With e the bound, every reference j has |faiss_j - canonical_j| <= e. So once canonical_b is known for some
-/// b, a j with faiss_j > canonical_b + e has canonical_j > canonical_b: it is not the nearest, nor tied.
-/// False if the last proposal is still within reach, so that others may be, too.
-bool settle(const float* point, matrix_view<const float> references, const float* proposed_d2,
-            const std::int64_t* proposed, double bound, neighbour& best) {
-  if (std::isinf(bound)) return false;
-  bool any = false;
-  for (index_t p = 0; p < proposals; ++p) {
-    if (any && double(proposed_d2[p]) > double(best.d2) + bound) return true;
-    const float d2 = canonical_squared_distance(point, references.row(proposed[p]), references.cols);
-    if (const neighbour other{d2, proposed[p]}; !any || nearer(other, best)) best = other;
-    any = true;
-  }
-  return false;
+/// Calls result(i, neighbour) for each row i of points.
+template <class Result>
+void by_scan(cpu on, matrix_view<const float> points, matrix_view<const float> references, Result&& result) {
+  parallel_blocks(on, points.rows, point_block, [&](index_t, index_t begin, index_t end) {
+    neighbour best[point_block];
+    scan(rows_between(points, begin, end), references, best);
+    for (index_t i = begin; i < end; ++i) result(i, best[i - begin]);
+  });
 }
 
-class nearest_search {
- public:
-  nearest_search(cpu on, matrix_view<const float> references)
-      : on_(on), references_(references), bound_(references.cols, largest_norm2(on, references)) {}
-
-  /// Calls result(i, neighbour) for each row i of points.
-  template <class Result>
-  void by_scan(matrix_view<const float> points, Result&& result) const {
-    parallel_blocks(on_, points.rows, point_block, [&](index_t, index_t begin, index_t end) {
-      neighbour best[point_block];
-      scan(rows_between(points, begin, end), references_, best);
-      for (index_t i = begin; i < end; ++i) result(i, best[i - begin]);
-    });
-  }
-
-  template <class Result>
-  void by_proposals(matrix_view<const float> points, Result&& result) const {
-    std::vector<float> reference_copy, point_copy;
-    const float* const packed = dense(references_, reference_copy);
-    proposal_table table;
-    for (index_t begin = 0; begin < points.rows; begin += tile_rows) {
-      const auto tile = rows_between(points, begin, std::min(points.rows, begin + tile_rows));
-      propose(dense(tile, point_copy), tile.rows, packed, table);
-      parallel_blocks(on_, tile.rows, point_block, [&](index_t, index_t first, index_t last) {
-        for (index_t i = first; i < last; ++i) result(begin + i, settle_row(tile.row(i), i, table));
-      });
-    }
-  }
-
- private:
-  static float largest_norm2(cpu on, matrix_view<const float> references) {
-    std::vector<float> norm2(std::size_t(references.rows));
-    squared_norms(on, references, {norm2.data(), references.rows});
-    return *std::max_element(norm2.begin(), norm2.end());
-  }
-
-  void propose(const float* points, index_t rows, const float* packed, proposal_table& table) const {
-    const openmp_threads scope(threads_of(on_));
-    faiss::float_maxheap_array_t heaps{std::size_t(rows), std::size_t(proposals), table.reference.data(),
-                                       table.d2.data()};
-    faiss::knn_L2sqr(points, packed, std::size_t(references_.cols), std::size_t(rows),
-                     std::size_t(references_.rows), &heaps);
-  }
-
-  neighbour settle_row(const float* point, index_t i, const proposal_table& table) const {
-    const double bound = bound_.of(canonical_dot(point, point, references_.cols));
-    const index_t at = i * proposals;
-    neighbour best;
-    if (!settle(point, references_, table.d2.data() + at, table.reference.data() + at, bound, best))
-      scan({point, 1, references_.cols}, references_, &best);
-    return best;
-  }
-
-  cpu on_;
-  matrix_view<const float> references_;
-  error_bound bound_;
-};
+template <class Result>
+void by_products(cpu on, matrix_view<const float> points, matrix_view<const float> references,
+                 Result&& result) {
+  const distance_tiles tiles(points, references);
+  parallel_blocks(on, points.rows, tiles.block(), [&](index_t, index_t begin, index_t end) {
+    std::vector<neighbour> best(std::size_t(end - begin));
+    const auto of = [&](index_t i) -> neighbour& { return best[std::size_t(i - begin)]; };
+    // Of equally near references the first one stays.
+    const auto reach = [&](index_t i, index_t) { return of(i).d2 > 0 ? of(i).d2 : -1; };
+    distance_tiles::block_of_points(tiles, begin, end)
+        .settle(0, references.rows, reach, [&](index_t i, index_t j, float d2) {
+          if (d2 < of(i).d2) of(i) = {d2, j};
+        });
+    for (index_t i = begin; i < end; ++i) result(i, of(i));
+  });
+}
 
 void check_nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
                    vector_view<float> d2, vector_view<index_t> which) {
@@ -195,11 +130,10 @@ void nearest(const where& on, matrix_view<const float> points, matrix_view<const
     d2[i] = found.d2;
     if (!which.empty()) which[i] = found.reference;
   };
-  const nearest_search search(host, references);
-  if (references.rows <= proposals || references.rows * references.cols <= scan_elements)
-    search.by_scan(points, write);
+  if (references.rows <= scanned_references)
+    by_scan(host, points, references, write);
   else
-    search.by_proposals(points, write);
+    by_products(host, points, references, write);
 }
 
 }  // namespace poolwise

@@ -35,14 +35,35 @@ void knn_graph(const where& on, matrix_view<const float> points, matrix_view<ind
                matrix_view<float> d2 = {});
 
 /// knn_graph() by an inverted file: of each point only the neighbours in those `probes` cells whose centroids
-/// are nearest to it. With probes = centroids.rows it is knn_graph() but for what FAISS's rounding leaves out;
-/// its recall below that depends on the data. neighbours  [rows, neighbours], written; -1 where the probed
-/// cells hold no more, d2 infinite there FAISS's IndexIVFFlat, or GpuIndexIVFFlat on a device (at most 2032
-/// neighbours), for which no_cuda_error is thrown if FAISS has no GPU part. It proposes a few neighbours more
-/// than asked for, and the canonical distance orders them. Holds a copy of the points. Views are host memory,
+/// are nearest to it. With probes = centroids.rows it is knn_graph(); its recall below that depends on the
+/// data.
+///
+/// neighbours  [rows, neighbours], written; -1 where the probed cells hold no more, d2 infinite there
+/// On a CPU products exclude pairs as in nearest_neighbours(), so that it is exact within the cells, the same
+/// for any number of threads. Holds a copy of the points, in the order of their cells; a thread holds 4 MiB of
+/// lists. On a device FAISS's GpuIndexIVFFlat proposes a few neighbours more than asked for (at most 1819), and
+/// the canonical distance orders them; no_cuda_error is thrown if FAISS has no GPU part. Views are host memory,
 /// but for `cuda`, where they lie on the device.
 void knn_graph_ivf(const where& on, matrix_view<const float> points, matrix_view<const float> centroids,
                    index_t probes, matrix_view<index_t> neighbours, matrix_view<float> d2 = {});
+
+struct hnsw_options {
+  index_t links = 16;              ///< of a point to others on each level; twice as many on the lowest
+  index_t breadth_of_making = 40;  ///< points that a walk keeps while links are made
+  index_t breadth = 64;            ///< points that a walk keeps while neighbours are looked for: more find more
+};
+
+/// knn_graph() by a hierarchical navigable small world: the neighbours that a walk along links between near
+/// points finds. Its recall depends on the data.
+///
+/// neighbours  [rows, neighbours], written; -1 where a walk finds no more, d2 infinite there
+/// throws  value_error for options below 1 (2 links); shape_error for 2^31 points and more; no_cuda_error.
+/// FAISS's IndexHNSW over canonical distances. One thread makes the links, since FAISS's result would depend
+/// on which of several comes first; all threads walk. So the lists are the same on any machine. Holds about
+/// 500 B a point with 16 links while they are made, and a copy of points whose rows are padded.
+/// Malkov & Yashunin, IEEE TPAMI 2020.
+void knn_graph_hnsw(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
+                    matrix_view<float> d2 = {}, const hnsw_options& options = {});
 
 struct kmeans_options {
   /// Rows that are trained on, drawn without replacement by `seed`; 0 for all. (FAISS would take 256 a
@@ -66,8 +87,7 @@ struct cell_order {
   std::vector<index_t> begin;  // cells + 1
 };
 
-/// Every row belongs to the cell of its nearest centroid. A pool rewritten in this order has neighbours in
-/// neighbouring tiles, which a sweep of tiles can then skip as a whole. Waits; the result is host memory.
+/// Every row belongs to the cell of its nearest centroid. Waits; the result is host memory.
 cell_order ivf_cells(const where& on, matrix_view<const float> points, matrix_view<const float> centroids);
 
 }  // namespace poolwise

@@ -12,7 +12,7 @@
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/distance_tiles.hpp"
-#include "poolwise/distance/neighbours.hpp"
+#include "poolwise/distance/knn_method.hpp"
 
 namespace poolwise {
 namespace {
@@ -149,7 +149,7 @@ similarity_graph::similarity_graph(cpu on, matrix_view<const index_t> neighbours
       }) {}
 
 similarity_graph knn_similarities(const where& on, matrix_view<const float> points, index_t neighbours,
-                                  float half_d2) {
+                                  float half_d2, knn_method method, knn_report* made) {
   const char* const call = "knn_similarities";
   require_build_for(on, call);
   if (std::holds_alternative<cuda>(on))
@@ -163,14 +163,17 @@ similarity_graph knn_similarities(const where& on, matrix_view<const float> poin
   std::vector<float> similarity(which.size());
   const matrix_view<index_t> lists{which.data(), points.rows, each};
   const matrix_view<float> values{similarity.data(), points.rows, each};
+  knn_report report;
   if (each > 0)
-    knn_graph(on, points, lists, values);
+    report = knn_graph_by(method, on, points, lists, values);
   else
     require_finite(on, call, "points", points);
+  if (made != nullptr) *made = report;
 
   if (half_d2 == 0 && each > 0) {
-    std::vector<float> farthest(std::size_t(points.rows));
-    for (index_t i = 0; i < points.rows; ++i) farthest[std::size_t(i)] = values(i, each - 1);
+    std::vector<float> farthest(std::size_t(points.rows), 0.0f);
+    for (index_t i = 0; i < points.rows; ++i)
+      for (index_t n = 0; n < each && lists(i, n) >= 0; ++n) farthest[std::size_t(i)] = values(i, n);
     half_d2 = median(std::move(farthest));
   }
   for (float& d2 : similarity) d2 = similarity_at(d2, half_d2);

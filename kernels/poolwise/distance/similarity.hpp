@@ -7,6 +7,7 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/knn_method.hpp"
 
 namespace poolwise {
 
@@ -49,20 +50,22 @@ class similarity_graph {
   std::vector<edge> edges_;
 };
 
-/// The graph of nearest neighbours (knn_graph), with similarity 1 / (1 + d2 / half_d2), d2 the canonical
+/// The graph of nearest neighbours (knn_graph_by), with similarity 1 / (1 + d2 / half_d2), d2 the canonical
 /// squared distance: 1 for equal rows, 1/2 at half_d2. It is a function of the two rows and half_d2 alone,
 /// unlike one that is measured against the largest distance at hand.
 ///
 /// points      [rows, cols]
 /// neighbours  >= 1 of each row; all others where there are fewer
 /// half_d2     > 0; or 0 for the median over rows of the squared distance to their farthest listed neighbour
+/// method      how neighbours are found; what came of it is written to `made`, if that is not null
 /// throws  value_error for other neighbours or half_d2, for a NaN or an infinity in points, and for cuda{},
 /// since
-///         the graph is made in host memory; what knn_graph throws for `on`.
-/// Exact: the time is that of knn_graph, rows^2 * cols. The same bits on every device and for any number of
-/// threads.
+///         the graph is made in host memory; what knn_graph_by throws for `on`.
+/// By exact lists the time is that of knn_graph, rows^2 * cols, and the bits are the same on every device. They
+/// are so for any number of threads by every method.
 similarity_graph knn_similarities(const where& on, matrix_view<const float> points, index_t neighbours,
-                                  float half_d2 = 0);
+                                  float half_d2 = 0, knn_method method = knn_method::exact,
+                                  knn_report* made = nullptr);
 
 /// The graph of all pairs of rows within a radius, with similarity 1.
 ///

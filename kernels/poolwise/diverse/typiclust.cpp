@@ -14,12 +14,14 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& what) { throw value_error("typiclust: " + what); }
 
-std::vector<float> typicalities(const where& on, matrix_view<const float> points, index_t neighbours) {
-  const index_t each = std::min(neighbours, points.rows - 1);
+std::vector<float> typicalities(const where& on, matrix_view<const float> points,
+                                const typiclust_options& options, knn_report& made) {
+  const index_t each = std::min(options.neighbours, points.rows - 1);
   if (each == 0) return {std::numeric_limits<float>::infinity()};
   std::vector<index_t> which(std::size_t(points.rows * each));
   std::vector<float> d2(which.size()), typicality;
-  knn_graph(on, points, {which.data(), points.rows, each}, {d2.data(), points.rows, each});
+  made = knn_graph_by(options.method, on, points, {which.data(), points.rows, each},
+                      {d2.data(), points.rows, each});
   for (index_t i = 0; i < points.rows; ++i) {
     double sum = 0;
     for (index_t n = 0; n < each; ++n) sum += std::sqrt(double(d2[std::size_t(i * each + n)]));
@@ -36,11 +38,12 @@ struct cluster {
 };
 
 std::vector<cluster> clusters_of(const where& on, matrix_view<const float> points, index_t count,
-                                 const std::vector<bool>& has_label, const typiclust_options& options) {
+                                 const std::vector<bool>& has_label, const typiclust_options& options,
+                                 knn_report& made) {
   std::vector<float> centroids(std::size_t(count * points.cols));
   kmeans(on, points, {centroids.data(), count, points.cols}, {.seed = options.seed});
   const cell_order cells = ivf_cells(on, points, {centroids.data(), count, points.cols});
-  const std::vector<float> typicality = typicalities(on, points, options.neighbours);
+  const std::vector<float> typicality = typicalities(on, points, options, made);
   std::vector<cluster> clusters(static_cast<std::size_t>(count));
   for (std::size_t c = 0; c < clusters.size(); ++c) {
     cluster& of = clusters[c];
@@ -63,7 +66,8 @@ std::vector<cluster> clusters_of(const where& on, matrix_view<const float> point
 }  // namespace
 
 std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::span<const index_t> labelled, const typiclust_options& options) {
+                                 std::span<const index_t> labelled, const typiclust_options& options,
+                                 knn_report* made) {
   require_build_for(on, "typiclust");
   if (std::holds_alternative<cuda>(on))
     refuse("reads arrays in host memory, and cuda{} means arrays on a device; pass offload{}");
@@ -84,7 +88,9 @@ std::vector<candidate> typiclust(const where& on, matrix_view<const float> point
   const index_t labels = std::count(has_label.begin(), has_label.end(), true);
   const index_t count =
       std::min({labels + std::min(limit.picks, points.rows), options.most_clusters, points.rows});
-  std::vector<cluster> clusters = clusters_of(on, points, count, has_label, options);
+  knn_report report;
+  std::vector<cluster> clusters = clusters_of(on, points, count, has_label, options, report);
+  if (made != nullptr) *made = report;
   remaining left(limit);
   std::vector<candidate> picks;
   for (bool any = true; any && left.picks() > 0;) {

@@ -8,6 +8,7 @@
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/knn_method.hpp"
 #include "poolwise/diverse/allowance.hpp"
 
 namespace poolwise {
@@ -15,7 +16,8 @@ namespace poolwise {
 struct typiclust_options {
   index_t neighbours = 20;      ///< that typicality looks at; all others where there are fewer
   index_t most_clusters = 500;  ///< of k-means, which else makes one for each labelled row and each pick
-  std::uint64_t seed = 0;       ///< of k-means
+  std::uint64_t seed = 0;       ///< of k-means, which trains on all rows
+  knn_method method = knn_method::exact;  ///< how neighbours are found
 };
 
 /// TypiClust: from the clusters with the fewest labels, the largest first, the most typical row each; and so on
@@ -30,13 +32,16 @@ struct typiclust_options {
 ///           when rows or budget run out: a cluster without a row that may be picked is passed over.
 /// throws    value_error (a NaN or an infinity, a labelled row out of range, fewer than one neighbour or
 /// cluster,
-///           cuda{}; see check_allowance); what knn_graph and kmeans throw for `on`.
-/// Neighbours are among all rows, labelled ones too. Distances are roots of canonical ones, their mean is in
-/// double: the same picks for any number of threads and on every device. The time is that of knn_graph, rows^2
-/// * cols, and of kmeans. Memory: 12 B a row and neighbour, and a copy of the points for kmeans. Hacohen, Dekel
-/// & Weinshall, ICML 2022. (The authors' code takes squared distances, to neighbours within the cluster, and
-/// leaves out clusters of five rows and fewer.)
+///           cuda{}; see check_allowance); what knn_graph_by and kmeans throw for `on`.
+/// made      how the neighbours were found is written there, if it is not null
+/// Neighbours are among all rows, labelled ones too; where an approximation finds too few, the others count as
+/// infinitely far. Distances are roots of canonical ones, their mean is in
+/// double: the same picks for any number of threads and, by exact lists, on every device. The time is that of
+/// knn_graph_by and of kmeans. Memory: 12 B a row and neighbour, and a copy of the points for kmeans. Hacohen,
+/// Dekel & Weinshall, ICML 2022. (The authors' code takes squared distances, to neighbours within the cluster,
+/// and leaves out clusters of five rows and fewer.)
 std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::span<const index_t> labelled = {}, const typiclust_options& options = {});
+                                 std::span<const index_t> labelled = {}, const typiclust_options& options = {},
+                                 knn_report* made = nullptr);
 
 }  // namespace poolwise

@@ -18,9 +18,14 @@ namespace poolwise {
 /// never wait for each other. Holds, for a block, its points in bytes or words.
 class distance_tiles {
  public:
-  /// Both must outlive this.
-  distance_tiles(matrix_view<const float> points, matrix_view<const float> references)
-      : points_(points), references_(references), least_(points.cols), origin_(std::size_t(points.cols)) {
+  /// Both must outlive this. `filter` is what every block begins with; to make one asks the CPU what it can.
+  distance_tiles(matrix_view<const float> points, matrix_view<const float> references,
+                 const pair_filter& filter = pair_filter(enough_references))
+      : points_(points),
+        references_(references),
+        filter_(filter),
+        least_(points.cols),
+        origin_(std::size_t(points.cols)) {
     // Their mean, roughly: products of rows around it say the most.
     const index_t step = std::max<index_t>(1, references.rows / 256);
     const auto share = float((references.rows + step - 1) / step);
@@ -36,11 +41,15 @@ class distance_tiles {
 
   class block_of_points;
 
+  // The lists of a block are still far from what they will be after a few references.
+  static constexpr index_t enough_references = 1024;
+
  private:
   // The table of a tile and a panel stays in the cache.
   static constexpr index_t tile = 96, largest_block = 10 * tile, block_bytes = 4 << 20, at_once = 128;
 
   matrix_view<const float> points_, references_;
+  pair_filter filter_;
   narrow_distance least_;
   std::vector<float> origin_;
 };
@@ -52,6 +61,7 @@ class distance_tiles::block_of_points {
       : of_(of),
         begin_(begin),
         end_(end),
+        filter_(of.filter_),
         reach_(std::size_t(end - begin)),
         limit_(reach_.size()),
         table_(std::size_t(tile * narrow_panel::width)),
@@ -83,8 +93,6 @@ class distance_tiles::block_of_points {
   // So few points do not repay the narrowing of the references.
   static constexpr index_t few_points = 8;
 
-  // The lists of a block are still far from what they will be after a few references.
-  static constexpr index_t enough_references = 1024;
   static constexpr float infinity = std::numeric_limits<float>::infinity();
 
   void narrow_points() {
@@ -164,7 +172,7 @@ class distance_tiles::block_of_points {
 
   const distance_tiles& of_;
   index_t begin_, end_;
-  pair_filter filter_{enough_references};
+  pair_filter filter_;
   std::optional<grain> fine_;
   std::vector<narrow_rows> tiles_;
   std::vector<double> part_;          // of the points, in their squared distances
