@@ -133,6 +133,21 @@ TYPED_TEST(Score, TheSameBitsForAnyThreadCountTargetStrideAndAlignment) {
     }
 }
 
+// So many that they are written past the caches.
+TEST(Score, MillionsOfScoresAreThoseOfThePieces) {
+  for (std::size_t acquisitions : {1, 3}) {
+    const index_t rows = (1 << 20) / index_t(acquisitions) + 70, piece = 10'000;
+    const std::vector<acquisition> which(all_of_logits.begin() + 2, all_of_logits.begin() + 2 + acquisitions);
+    const auto x = reference::random_outputs<float>(outputs::logits, rows, 2, 5);
+    const auto whole = scores_of(x.view(), outputs::logits, which);
+    for (index_t first = 0; first < rows; first += piece) {
+      const matrix_view<const float> part{x.data.data() + 2 * first, std::min(piece, rows - first), 2};
+      const auto got = scores_of(part, outputs::logits, which);
+      ASSERT_TRUE(std::equal(got.begin(), got.end(), whole.begin() + first * index_t(acquisitions))) << first;
+    }
+  }
+}
+
 TYPED_TEST(Score, OneAcquisitionAloneHasTheBitsItHasAmongOthers) {
   for (outputs kind : {outputs::logits, outputs::probabilities}) {
     const auto x = reference::random_outputs<TypeParam>(kind, 53, 10, 3);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <limits>
 #include <span>
@@ -50,6 +51,11 @@ HWY_INLINE floats valid_score_of(const Rows& rows, acquisition which) {
   return only_where(rows.valid(), score_of(rows, which));
 }
 
+/// Scores that are more than this (4 MiB) are written past the caches, where they would not stay: memory need
+/// not be read before it is written.
+inline constexpr index_t least_streamed = 1 << 20;
+inline constexpr int most_streamed = 4;  // columns
+
 /// Writes what the rows from `first` on score, that lie four neighbours a lane.
 template <class Rows>
 HWY_INLINE void write_narrow(const Rows& read, std::span<const acquisition> which, index_t first, index_t end,
@@ -59,9 +65,17 @@ HWY_INLINE void write_narrow(const Rows& read, std::span<const acquisition> whic
     return valid_score_of(read.rows(c / columns), which[std::size_t(c % columns)]);
   };
   if (scores.stride == columns && first + Rows::rows_at_once <= end) {
-    const even_rows<float> fours(scores.row(first), rows_a_lane * columns);
+    float* const to = scores.row(first);
+    const bool streams = columns <= most_streamed && scores.rows * columns >= least_streamed &&
+                         reinterpret_cast<std::uintptr_t>(to) % 16 == 0;
+    alignas(64) float values[Rows::rows_at_once * most_streamed];
+    const even_rows<float> fours(streams ? values : to, rows_a_lane * columns);
     for (int c = 0; c < rows_a_lane * columns; c += 4)
       store_columns({{score(c), score(c + 1), score(c + 2), score(c + 3)}}, fours, c);
+    if (!streams) return;
+    const hn::CappedTag<float, 4> quarter;
+    for (int i = 0; i < Rows::rows_at_once * columns; i += int(hn::MaxLanes(quarter)))
+      hn::Stream(hn::Load(quarter, values + i), quarter, to + i);
     return;
   }
   alignas(64) float lane[lanes];
@@ -83,6 +97,7 @@ void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std:
       narrow.read(x, first, end);
       write_narrow(narrow, which, first, end, scores);
     }
+    hwy::FlushStream();
     return;
   }
   wide_rows<Kind, T, Track> wide;
