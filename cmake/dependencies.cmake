@@ -24,6 +24,7 @@ endif()
 # The toolkit with its compiler. PTX for three generations, so that any GPU since Turing runs it and the tests
 # see each; machine code for those that most have (and nvcc older than 12.8 knows no Blackwell).
 set(POOLWISE_HAS_CUDA OFF)
+find_program(CUDAToolkit_NVCC_EXECUTABLE NAMES ${CMAKE_CUDA_COMPILER} $ENV{CUDACXX})  # who names one means its toolkit
 if(POOLWISE_CUDA STREQUAL "ON")
   find_package(CUDAToolkit 12.4 REQUIRED)
 elseif(POOLWISE_CUDA STREQUAL "AUTO")

@@ -5,7 +5,8 @@
     ... peers.py [--quick] [--only WORD] [--limit SECONDS] [--threads N] [--out FOLDER]
 
 Every peer is pinned in an environment of its own (environments/NAME.txt beside this becomes build/peers/NAME). Every
-entrant runs in a process of its own, so that its memory is its own and it can be stopped; all read the same arrays.
+entrant runs in a process of its own, so that its memory is its own and it can be stopped, of three quarters of the
+machine's memory at most; all read the same arrays.
 An entrant climbs from small pools to the whole one for as long as the next step is expected to end within the time
 limit; the table says how far it came, and gives Poolwise's time for the same rows. Results are held to what they
 claim. Writes peers.txt, peers.json and peers.png.
@@ -18,6 +19,7 @@ import math
 import os
 import pathlib
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -123,6 +125,8 @@ def enter_alone(what):
     """In a process of an entrant's own: one line of JSON for each thing said."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a peer prints is not for us
+    most = 3 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))  # who asks for more fails, and nobody beside it
     case = next(c for c in contest.all_cases(what["quick"]) if c.name == what["case"])
     entrant = next(e for e in case.entrants if e.name == what["entrant"])
     data = {file.stem: np.load(file) for file in sorted(pathlib.Path(what["folder"]).glob("*.npy"))}

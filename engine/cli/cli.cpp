@@ -15,6 +15,7 @@
 
 #include "poolwise/core/devices.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/pool/detail/bytes.hpp"
 #include "poolwise/pool/output.hpp"
 
 namespace poolwise::cli {
@@ -139,7 +140,7 @@ void print_dry_run(const common_options& common, const std::string& command, con
   print_json(command, std::move(object));
 }
 
-void say(const std::string& message) { std::cerr << "poolwise: " << message << '\n'; }
+void say(const std::string& message) { std::cerr << "poolwise: " << printable(message) << '\n'; }
 
 std::string human_bytes(double bytes) {
   static const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};

@@ -103,7 +103,7 @@ void print_json(const std::string& command, nlohmann::ordered_json body);
 void print_dry_run(const common_options& common, const std::string& command, const std::string& what,
                    nlohmann::ordered_json about);
 
-/// A message to the person, on standard error.
+/// A message to the person, on standard error and one line.
 void say(const std::string& message);
 
 /// A number of bytes or seconds as people read them: "1.2 GiB", "340 ms".

@@ -8,6 +8,7 @@
 
 #include "cli.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/pool/detail/bytes.hpp"
 #include "poolwise/query/plan.hpp"
 
 namespace poolwise::cli {
@@ -36,7 +37,7 @@ std::vector<index_t> read_quota(const std::string& file) {
     if (line.empty() || (number == 1 && line == "group,quota")) continue;
     const auto given = group_and_quota(line);
     if (!given)
-      throw format_error(file + ", line " + std::to_string(number) + ": \"" + line +
+      throw format_error(file + ", line " + std::to_string(number) + ": \"" + printable(line, 60) +
                          "\" is not a group and its quota; write two numbers such as 0,25");
     const auto [group, allowed] = *given;
     if (index_t(quota.size()) <= group) {
@@ -194,6 +195,8 @@ query::query(const char* command, const query_flags& flags, std::uint64_t seed, 
     if (pool.rows == 0) pool.rows = pool.embeddings->rows;
   }
   if (pool.rows == 0 && !cost_.empty()) pool.rows = index_t(cost_.size());
+  if (!pool.model && !pool.committee && !pool.embeddings && flags.cost.empty())
+    throw CLI::RequiredError("One array of all rows (--logits, --probs, --committee, --embeddings, --cost)");
   pool.check(command);
   if (!flags.ids.empty()) ids = as_input([&] { return row_ids(flags.ids, pool.rows); });
 

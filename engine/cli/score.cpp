@@ -1,5 +1,6 @@
 // poolwise score: acquisition scores of every row, as an array.
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "cli.hpp"
@@ -125,6 +126,13 @@ std::string describe_invalid(const pool_inputs& pool, const nan_rows& invalid) {
          std::to_string(pool.rows) + " rows cannot be scored";
 }
 
+// Only one format is written; another name would promise another.
+std::string check_npy(const std::string& file) {
+  const auto ending = std::filesystem::path(file).extension();
+  return ending.empty() || ending == ".npy" ? ""
+                                            : "scores are written as .npy, and " + file + " is not named so";
+}
+
 void run(const score_options& options) {
   input_files files(options.common.memory);
   const where on = options.common.on(files.pages());
@@ -184,6 +192,7 @@ void add_score(CLI::App& app) {
       ->type_name("NAMES");
   command->add_option("--out", options->out, "The scores, fp32: [rows], or [rows, acquisitions] for several")
       ->required()
+      ->check(CLI::Validator(check_npy, ""))
       ->type_name("FILE.npy");
   command->add_option("--on-nan", options->on_nan, "Rows that cannot be scored: refuse, or keep as NaN")
       ->check(CLI::IsMember({"refuse", "keep"}))

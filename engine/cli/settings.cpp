@@ -35,6 +35,14 @@ void check_first_word(const CLI::App& app, const std::vector<std::string>& argum
         CLI::ExitCodes::ExtrasError);
 }
 
+// As of a shell variable that is not set: what was to be given would be left out in silence.
+void refuse_empty(const std::vector<std::string>& arguments) {
+  const auto empty = std::find(arguments.begin(), arguments.end(), "");
+  if (empty == arguments.end()) return;
+  throw CLI::ValidationError(empty == arguments.begin() ? "The command" : *(empty - 1),
+                             "is followed by an empty argument; give a value, or leave the option out");
+}
+
 const CLI::App* subcommand_of(const CLI::App& app, const std::vector<std::string>& arguments) {
   for (const auto& argument : arguments)
     for (const CLI::App* command : app.get_subcommands({}))
@@ -108,6 +116,7 @@ class toml_settings {
 
 std::vector<std::string> with_settings(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
+  refuse_empty(arguments);
   check_first_word(app, arguments);
   if (const CLI::App* command = subcommand_of(app, arguments)) {
     const toml_settings file(app, config_file(arguments));

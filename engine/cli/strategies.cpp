@@ -9,10 +9,11 @@ namespace poolwise::cli {
 namespace {
 
 void print_table() {
-  std::printf("%-18s %-13s %-20s %-42s %s\n", "name", "kind", "needs", "source", "formula, larger = sooner");
+  std::printf("%-18s %-13s %-20s %-16s %-42s %s\n", "name", "kind", "needs", "on GPUs", "source",
+              "formula, larger = sooner");
   for (const strategy_entry& entry : strategy_entries())
-    std::printf("%-18s %-13s %-20s %-42s %s\n", entry.name, entry.kind, entry.needs.c_str(), entry.source,
-                entry.formula);
+    std::printf("%-18s %-13s %-20s %-16s %-42s %s\n", entry.name, entry.kind, entry.needs.c_str(),
+                entry.on_devices, entry.source, entry.formula);
   std::printf(
       "\nAn acquisition or disagreement can be followed by a diversity strategy among its best rows:\n"
       "  margin/1000/kcenter   k-center among the 1000 rows of highest margin\n"
@@ -26,6 +27,7 @@ nlohmann::ordered_json as_json() {
                     {"kind", entry.kind},
                     {"formula", entry.formula},
                     {"needs", entry.needs},
+                    {"on_devices", entry.on_devices},
                     {"source", entry.source}});
   return {{"strategies", std::move(list)}};
 }

@@ -101,7 +101,7 @@ TEST(Command, NumbersOutOfRangeExitWith2AndSayTheRange) {
     return run({"select", "--logits", pool.logits, "--embeddings", pool.embeddings, "--strategy", "margin",
                 flag == "--batch" ? "--seed" : "--batch", "1", flag, value});
   };
-  for (const char* seed : {"-1", "18446744073709551616", "99999999999999999999999", "1.5", "0x10", "", "x"})
+  for (const char* seed : {"-1", "18446744073709551616", "99999999999999999999999", "1.5", "0x10", "x"})
     EXPECT_REFUSED(select("--seed", seed), 2, "is no whole number from 0 to 18446744073709551615");
   EXPECT_EQ(select("--seed", "18446744073709551615").code, 0);
   for (const char* memory : {"-1", "0", "abc", "8XiB", "9EiB", "1e30", "nan", "GiB", "8GiBs"})
@@ -135,6 +135,13 @@ TEST(Command, WhatNoDataWouldMakeRightExitsWith2) {
                  "there is no strategy \"margn\"; the nearest name is \"margin\"");
   EXPECT_REFUSED(score("--logits", "entropy,margn"), 2, "the nearest name is \"margin\"");
   EXPECT_REFUSED(score("--probs", "energy"), 2, "energy was asked of probabilities");
+  EXPECT_REFUSED(run({"score", "--logits", pool.logits, "--acquisition", "margin", "--out", pool / "s.csv"}), 2,
+                 "scores are written as .npy");
+  EXPECT_REFUSED(run({"select", "--strategy", "random", "--batch", "1"}), 2,
+                 "--embeddings, --cost) is required");
+  EXPECT_REFUSED(
+      run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "1", "--labelled", ""}), 2,
+      "--labelled: is followed by an empty argument");
   EXPECT_REFUSED(score("--logits", "bald"), 2, "--committee or --committee-probs is required");
   EXPECT_REFUSED(run({"demo", "--strategies", "margn", "--dry-run"}), 2, "the nearest name is \"margin\"");
   EXPECT_REFUSED(run({"demo", "--strategies", "bald", "--dry-run"}), 2, "--members");
@@ -291,6 +298,7 @@ TEST(Command, EveryGroupHasOneQuota) {
   EXPECT_REFUSED(select("group,quota\n0,2\n1,4\n"), 6,
                  "row 2 is in group 2 but quotas are given for groups 0 to 1");
   EXPECT_REFUSED(select(""), 6, "gives no group a quota");
+  EXPECT_REFUSED(select("0,\x01\x93\r\x1b[31m,\n"), 6, "line 1: \"0,\\x01");
   EXPECT_EQ(select("2,4\n\n0,2\n1,0\n").json()["picks"].size(), 6u);
 }
 

@@ -18,7 +18,8 @@ np.save("labelled.npy", np.arange(10))
 END
 on_gpus() { "$here/../gpusim.sh" GPUSIM_DEVICES=2 GPUSIM_LEAK=1 "$poolwise" "$@" --device cuda:0,1; }
 
-for strategy in entropy margin kcenter badge margin/10x/kcenter entropy/5x/badge; do
+for strategy in entropy margin kcenter badge margin/10x/kcenter entropy/5x/badge facility_location graph_cut probcover \
+  typiclust; do
   set -- select --logits logits.npy --embeddings embeddings.npy --labelled labelled.npy --strategy $strategy --batch 12
   "$poolwise" "$@" >cpu.csv
   on_gpus "$@" >gpu.csv || exit $?
@@ -26,6 +27,17 @@ for strategy in entropy margin kcenter badge margin/10x/kcenter entropy/5x/badge
   cut -d, -f1-3 cpu.csv >cpu.rows
   cut -d, -f1-3 gpu.csv >gpu.rows
   cmp cpu.rows gpu.rows || { echo "$strategy picks otherwise on the GPUs"; exit 1; }
+done
+
+# What no device computes is refused there, not moved.
+refused=$("$poolwise" strategies --json | "$python" -c 'import json, sys
+print(*(s["name"] for s in json.load(sys.stdin)["strategies"] if s["on_devices"] == "refused"))')
+[ "$refused" = "dpp batchbald" ]
+for strategy in $refused; do
+  status=0
+  on_gpus select --embeddings embeddings.npy --committee committee.npy --strategy "$strategy" --batch 12 2>why || status=$?
+  [ $status -eq 1 ] || { echo "$strategy on GPUs: exit code $status"; exit 1; }
+  grep -q "no CUDA kernel" why
 done
 
 set -- score --logits logits.npy --committee committee.npy --acquisition entropy,margin,bald,vote_entropy

@@ -52,6 +52,8 @@ struct diversity {
   const char* name;
   const char* formula;
   const char* source;
+  /// What `offload` computes on devices: "all", parts of it (the CPU does the rest), or "refused".
+  const char* on_devices;
   bool needs_outputs, needs_committee, needs_embeddings;
   bool begins_with_labelled;  ///< whether `labelled` counts as picked
   bool compares_all_pairs;    ///< whether its time grows with rows^2, not with rows and picks; but for

@@ -130,10 +130,13 @@ strategy parse_strategy(const std::string& text) {
 std::span<const strategy_entry> strategy_entries() {
   static const std::vector<strategy_entry> entries = [] {
     std::vector<strategy_entry> list;
-    for (const score_entry& s : scores)
-      list.push_back({s.name, s.kind, s.formula, s.needs, s.source, s.rank_by, nullptr});
+    for (const score_entry& s : scores) {
+      const char* const on_devices = std::holds_alternative<random_score>(s.rank_by) ? "none" : "all";
+      list.push_back({s.name, s.kind, s.formula, s.needs, s.source, on_devices, s.rank_by, nullptr});
+    }
     for (const diversity& d : diversities())
-      list.push_back({d.name, "diversity", d.formula, needs_of(d), d.source, std::monostate{}, &d});
+      list.push_back(
+          {d.name, "diversity", d.formula, needs_of(d), d.source, d.on_devices, std::monostate{}, &d});
     return list;
   }();
   return entries;

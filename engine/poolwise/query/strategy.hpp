@@ -48,6 +48,7 @@ struct strategy_entry {
   const char* formula;
   std::string needs;
   const char* source;
+  const char* on_devices;  ///< as `diversity` has it; "none" for random, which goes with any device
   ranking rank_by;
   const diversity* diversify;
 };

@@ -35,27 +35,36 @@ HWY_INLINE void store_rows(floats x, tile_column& column, int r) { hn::Store(x, 
 
 // ---- A member comes
 
+/// Welford's update of the squared deviations from a mean: no difference of large sums, so members that agree
+/// have a deviation of rounding size.
+struct deviation_update {
+  floats seen, share;  // the members before this one, and the weight of a deviation from their mean
+
+  deviation_update() = default;
+  HWY_INLINE explicit deviation_update(index_t members)
+      : seen(all(float(std::max<index_t>(members, 1)))), share(all(float(members) / float(members + 1))) {}
+
+  /// What has gathered and the deviation of p from the mean of the members before it, which sum up to `sum`.
+  HWY_INLINE floats operator()(floats gathered, floats p, floats sum) const {
+    const floats off = hn::Sub(p, hn::Div(sum, seen));
+    return fma(hn::Mul(off, off), share, gathered);
+  }
+};
+
 /// Adds one member's probabilities to a tile, lane by lane from `row` on.
 struct mixer {
   tile into;
   int row;
-  floats seen, share;  // the members before this one, and the weight of a deviation from their mean
+  deviation_update deviate;
 
-  HWY_INLINE mixer(const tile& t, int r, index_t members)
-      : into(t),
-        row(r),
-        seen(all(float(std::max<index_t>(members, 1)))),
-        share(all(float(members) / float(members + 1))) {}
+  HWY_INLINE mixer(const tile& t, int r, index_t members) : into(t), row(r), deviate(members) {}
 
   HWY_INLINE void add(index_t c, floats p) const {
+    if (into.sum == nullptr) return;
     const floats sum = load_rows(into.sum[c], row);
     store_rows(hn::Add(sum, p), into.sum[c], row);
     if (into.deviations == nullptr) return;
-    // Welford's update with the mean as sum / seen: no difference of large sums, so members that agree
-    // have a deviation of rounding size.
-    const floats off = hn::Sub(p, hn::Div(sum, seen));
-    const floats gathered = load_rows(into.deviations[c], row);
-    store_rows(fma(hn::Mul(off, off), share, gathered), into.deviations[c], row);
+    store_rows(deviate(load_rows(into.deviations[c], row), p, sum), into.deviations[c], row);
   }
 };
 
@@ -125,7 +134,7 @@ HWY_INLINE void note(const Fold& fold, const tile& into, int row, member_record*
 template <outputs Kind, tracking Track, class T>
 HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t seen, const tile& into,
                             int row, index_t to_next, chunk& room, member_record* record) {
-  const row_window<T> window(x, first);
+  row_window<T> window(x, first);
   const mixer mix(into, row, seen);
   if constexpr (Kind == outputs::probabilities) {
     mixing_fold<fold_of<Kind, T, Track>> fold(room, mix);
@@ -141,25 +150,136 @@ HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_
       each_column(x.cols, terms);
     } else {
       mixing<Kind> again{mix, probability};
-      read_columns(window, 0, x.cols, again);
+      for (index_t begin = 0; begin < x.cols; begin += chunk_columns)
+        read_columns(window, begin, std::min(x.cols, begin + chunk_columns), again);
     }
   }
 }
 
-/// Adds up to `tile_rows` rows of a member, from `first` on. The rows read next lie `to_next` elements from
-/// these.
+/// Members whose rows are added together, as many as the registers hold.
+inline constexpr int members_at_once = lanes == 16 ? 4 : 2;
+
+/// From here on rows are folded by chunks.
+inline constexpr index_t least_folded_columns = 64;
+
+/// The columns of `lanes` rows of a few members, those of all members side by side.
+struct narrow_room {
+  alignas(64) float values[least_folded_columns * members_at_once * lanes];
+
+  HWY_INLINE float* at(index_t c, int member) { return values + (c * members_at_once + member) * lanes; }
+};
+
+/// Reads the rows of one member. Asks for the rows that are read `ahead` elements after them.
+template <class T>
+HWY_INLINE void read_narrow(row_window<T>& window, index_t ahead, narrow_room& room, int member) {
+  const index_t cols = window.cols();
+  const even_rows<const T> rows = window.columns(0, cols);
+  const auto read_four = [&](index_t c) HWY_ATTR {
+    const four_columns four = load_columns(rows, c);
+    hn::Store(four.column[0], floats_tag(), room.at(c, member));
+    hn::Store(four.column[1], floats_tag(), room.at(c + 1, member));
+    hn::Store(four.column[2], floats_tag(), room.at(c + 2, member));
+    hn::Store(four.column[3], floats_tag(), room.at(c + 3, member));
+  };
+  for (index_t i = 0; i < lanes * cols; i += 64 / index_t(sizeof(T))) hwy::Prefetch(window.row(0) + ahead + i);
+  index_t c = 0;
+  for (; c + 4 <= cols; c += 4) read_four(c);
+  if (c < cols) read_four(std::max<index_t>(cols - 4, 0));  // some of them once more
+}
+
+/// Adds rows of N members, members number `seen` and on, whose probabilities have few columns.
+template <int N, tracking Track, class T>
+HWY_NOINLINE void add_narrow(const matrix_view<const T>* members, index_t first, index_t seen, const tile& into,
+                             int row, narrow_room& room, member_record* records) {
+  const index_t cols = members[0].cols;
+  const bool deviating = into.deviations != nullptr;
+  deviation_update deviate[N];
+  for (int k = 0; k < N; ++k) {
+    deviate[k] = deviation_update(seen + k);
+    row_window<T> window(members[k], first);
+    read_narrow(window, tile_rows * members[k].stride, room, k);
+  }
+  vectors<N> total, bits, lowest, largest, p;
+  ints argmax[N];
+  for (int k = 0; k < N; ++k) {
+    total[k] = bits[k] = lowest[k] = largest[k] = all(0);
+    argmax[k] = hn::Zero(ints_tag());
+  }
+  for (index_t c = 0; c < cols; ++c) {
+    for (int k = 0; k < N; ++k) p[k] = hn::Load(floats_tag(), room.at(c, k));
+    for (int k = 0; k < N; ++k) {
+      total[k] = hn::Add(total[k], p[k]);
+      lowest[k] = hn::Min(lowest[k], p[k]);
+      if constexpr (Track.argmax) {
+        const auto leads = hn::RebindMask(ints_tag(), hn::Gt(p[k], largest[k]));
+        argmax[k] = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax[k]);
+        largest[k] = hn::Max(largest[k], p[k]);
+      }
+    }
+    if constexpr (Track.entropy) add_entropies<N>(p, bits);
+    if (into.sum != nullptr) {
+      floats sum = load_rows(into.sum[c], row);
+      floats gathered = deviating ? load_rows(into.deviations[c], row) : all(0);
+      for (int k = 0; k < N; ++k) {
+        if (deviating) gathered = deviate[k](gathered, p[k], sum);
+        sum = hn::Add(sum, p[k]);
+      }
+      store_rows(sum, into.sum[c], row);
+      if (deviating) store_rows(gathered, into.deviations[c], row);
+    }
+  }
+  if constexpr (Track.argmax)
+    for (index_t c = 0; c < cols; ++c) {
+      floats votes = load_rows(into.votes[c], row);
+      for (int k = 0; k < N; ++k) {
+        const auto wins = hn::Eq(argmax[k], hn::Set(ints_tag(), std::int32_t(c)));
+        votes = hn::Add(votes, hn::IfThenElseZero(hn::RebindMask(floats_tag(), wins), all(1)));
+      }
+      store_rows(votes, into.votes[c], row);
+    }
+  for (int k = 0; k < N; ++k) {
+    const probability_rows<T> member{total[k], bits[k], lowest[k], largest[k], largest[k]};
+    note<tracking{}>(member, into, row, records == nullptr ? nullptr : records + k);
+  }
+}
+
+/// Where rows lie transposed while they are added.
+union scratch {
+  chunk folded;
+  narrow_room narrow;
+};
+
+/// Adds up to `tile_rows` rows of some members, from `first` on; the first of them is member number `seen`.
 template <outputs Kind, tracking Track, class T>
-void add_tile(const matrix_view<const T>& x, index_t first, index_t seen, const tile& into, index_t to_next,
-              chunk& room, member_record* record) {
-  for (int row = 0; row < tile_rows && first + row < x.rows; row += lanes)
-    add_lanes<Kind, Track>(x, first + row, seen, into, row, to_next, room, record);
+void add_tile(std::span<const matrix_view<const T>> members, index_t first, index_t seen, const tile& into,
+              scratch& room, member_record* records) {
+  const index_t rows = members[0].rows, cols = members[0].cols, n = index_t(members.size());
+  const auto record_of = [&](index_t k) { return records == nullptr ? nullptr : records + k; };
+  for (int row = 0; row < tile_rows && first + row < rows; row += lanes) {
+    index_t k = 0;
+    if constexpr (Kind == outputs::probabilities)
+      if (cols < least_folded_columns) {
+        for (; k + members_at_once <= n; k += members_at_once)
+          add_narrow<members_at_once, Track>(&members[std::size_t(k)], first + row, seen + k, into, row,
+                                             room.narrow, record_of(k));
+        for (; k < n; ++k)
+          add_narrow<1, Track>(&members[std::size_t(k)], first + row, seen + k, into, row, room.narrow,
+                               record_of(k));
+      }
+    for (; k < n; ++k) {
+      const matrix_view<const T>& member = members[std::size_t(k)];
+      const index_t to_next =
+          k + 1 < n ? members[std::size_t(k + 1)].data - member.data : next_rows(member, first);
+      add_lanes<Kind, Track>(member, first + row, seen + k, into, row, to_next, room.folded, record_of(k));
+    }
+  }
 }
 
 template <outputs Kind, class T>
-void add_tile(const matrix_view<const T>& x, index_t first, index_t seen, const tile& into, index_t to_next,
-              chunk& room, member_record* record) {
+void add_tile(std::span<const matrix_view<const T>> members, index_t first, index_t seen, const tile& into,
+              scratch& room, member_record* records) {
   const bool votes = into.votes != nullptr;
-  const auto add = [&](auto add_as) HWY_ATTR { add_as(x, first, seen, into, to_next, room, record); };
+  const auto add = [&](auto add_as) HWY_ATTR { add_as(members, first, seen, into, room, records); };
   if constexpr (Kind == outputs::probabilities) {
     if (votes && into.entropies_matter)
       add(add_tile<Kind, tracking{.entropy = true, .argmax = true}, T>);
@@ -169,7 +289,7 @@ void add_tile(const matrix_view<const T>& x, index_t first, index_t seen, const 
       add(add_tile<Kind, tracking{.entropy = true}, T>);
     else
       add(add_tile<Kind, tracking{}, T>);
-  } else if (x.cols <= chunk_columns) {
+  } else if (members[0].cols <= chunk_columns) {
     if (votes)
       add(add_tile<Kind, tracking{.argmax = true, .terms = true}, T>);
     else
@@ -271,10 +391,9 @@ void finish_tile(const tile& t, index_t cols, index_t members, std::span<const d
   }
 }
 
-/// ln of the mean distribution; 0 where the mean is 0, for there every member's probability is 0.
+/// ln of the mean distribution; finite where the mean is 0, for there every member's probability is 0.
 HWY_INLINE floats log_of_mean(floats sum, floats members) {
-  const floats mean = hn::Div(sum, members);
-  return hn::IfThenElseZero(hn::Ge(mean, all(smallest_normal)), hn::Mul(all(ln2), log2_normal(mean)));
+  return hn::Mul(all(ln2), log2_normal(hn::Div(sum, members)));
 }
 
 /// Sums p ln pbar over a chunk of columns from `begin` on.
@@ -305,7 +424,7 @@ void find_max_kl(const cube_view<const T>& x, index_t first, const tile& t, std:
         logs.store(c - begin, log_of_mean(load_rows(t.sum[c], row), all(float(x.members))));
       for (index_t k = 0; k < x.members; ++k) {
         auto& record = records[std::size_t(k)];
-        const row_window<T> window(x.member(k), first + row);
+        row_window<T> window(x.member(k), first + row);
         crossing<Kind> cross({load_rows(record.largest, row), load_rows(record.scale, row)}, logs, begin);
         read_columns(window, begin, end, cross);
         const floats divergence = hn::Sub(load_rows(record.divergence, row), cross.sum.total());
@@ -325,16 +444,16 @@ void score_block(const cube_view<const T>& x, index_t begin, index_t end, std::s
                  const matrix_view<float>& scores) {
   const bool divergences = std::count(which.begin(), which.end(), disagreement::max_kl) != 0;
   std::vector<member_record> records(divergences ? std::size_t(x.members) : 0);
-  tiles scratch(tile_rows, x.cols, which);
-  const tile t = scratch.at(0);
+  tiles gathered(tile_rows, x.cols, which);
+  const tile t = gathered.at(0);
+  scratch room;
   tile_column max_kl{};
-  chunk room;
+  std::vector<matrix_view<const T>> members;
+  for (index_t k = 0; k < x.members; ++k) members.push_back(x.member(k));
   for (index_t first = begin; first < end; first += tile_rows) {
-    scratch.clear();
-    for (index_t k = 0; k < x.members; ++k)
-      add_tile<Kind>(x.member(k), first, k, t, k + 1 < x.members ? x.rows * x.cols : 0, room,
-                     divergences ? &records[std::size_t(k)] : nullptr);
-    if (divergences) find_max_kl<Kind>(x, first, t, records, room, max_kl);
+    gathered.clear();
+    add_tile<Kind, T>(members, first, 0, t, room, divergences ? records.data() : nullptr);
+    if (divergences) find_max_kl<Kind>(x, first, t, records, room.folded, max_kl);
     finish_tile(t, x.cols, x.members, which, max_kl, first, scores);
   }
 }
@@ -356,13 +475,13 @@ void score_rows(const real_cube& x, outputs kind, index_t begin, index_t end,
 void add_rows(const real_matrix& x, outputs kind, index_t begin, index_t end, index_t seen, tiles& into) {
   std::visit(
       [&](const auto& view) HWY_ATTR {
-        chunk room;
+        scratch room;
+        const std::span alone(&view, 1);
         for (index_t first = begin; first < end; first += tile_rows) {
           if (kind == outputs::logits)
-            add_tile<outputs::logits>(view, first, seen, into.at(first), next_rows(view, first), room, nullptr);
+            add_tile<outputs::logits>(alone, first, seen, into.at(first), room, nullptr);
           else
-            add_tile<outputs::probabilities>(view, first, seen, into.at(first), next_rows(view, first), room,
-                                             nullptr);
+            add_tile<outputs::probabilities>(alone, first, seen, into.at(first), room, nullptr);
         }
       },
       x);

@@ -31,7 +31,7 @@ enum class disagreement {
 /// of the mean are never below 0.
 /// The same bits as `committee_accumulator` fed member by member, for any thread count and CPU target.
 /// Reads the cube once (again from the cache above 256 columns; twice for max_kl). Allocates 64 * cols bytes a
-/// thread, as much again for mean_std and for votes where these are asked for, and 192 * members for max_kl.
+/// thread for the means, for mean_std and for votes, each where it is asked for, and 192 * members for max_kl.
 /// On a device a row of up to 8192 columns stays in its threads' registers while the members pass by, which are
 /// read once (twice for max_kl, where it can from the cache): it writes and allocates nothing but the scores.
 /// Longer rows are taken in tiles of 24 MiB of outputs, folded and read again from the device's cache: per row
@@ -43,8 +43,8 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
 /// The same scores from members that arrive one after the other, so that no cube has to exist.
 class committee_accumulator {
  public:
-  /// Room for `which` over [rows, cols]: per row, cols + 1 floats for the means, and cols again for mean_std
-  /// and for votes where these are asked for; rows are rounded up to a multiple of 16 (on a device up to 128,
+  /// Room for `which` over [rows, cols]: per row a float, and cols floats for the means, for mean_std and for
+  /// votes, each where it is asked for; rows are rounded up to a multiple of 16 (on a device up to 128,
   /// and columns to one of the threads that share a row: 64 for 1000 columns). All of it lies, and
   /// all members are added, where `on` computes: on the CPU, or on one device and stream. throws value_error
   /// for max_kl; shape_error if cols is 0 or above 2^31 - 1; memory_error.

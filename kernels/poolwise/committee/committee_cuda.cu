@@ -597,18 +597,18 @@ void mix_long_rows(const member_rows<T>& x, index_t seen, gathered g, asked out,
   }
 }
 
+template <outputs Kind, class T>
+void mix(const member_rows<T>& x, index_t seen, const gathered& g, const asked& out, device_memory& memory) {
+  if (x.rows == 0) return;  // an empty grid is a launch error
+  if (x.cols <= fused_cols) return mix_rows<Kind>(x, seen, g, out, memory);
+  mix_long_rows<Kind>(x, seen, g, out, memory);
+}
+
 template <class T>
 void mix(const member_rows<T>& x, outputs kind, index_t seen, const gathered& g, const asked& out,
          device_memory& memory) {
-  if (x.rows == 0) return;  // an empty grid is a launch error
-  const auto of_kind = [&]<outputs Kind> {
-    if (x.cols <= fused_cols) return mix_rows<Kind>(x, seen, g, out, memory);
-    mix_long_rows<Kind>(x, seen, g, out, memory);
-  };
-  if (kind == outputs::logits)
-    of_kind.template operator()<outputs::logits>();
-  else
-    of_kind.template operator()<outputs::probabilities>();
+  if (kind == outputs::logits) return mix<outputs::logits>(x, seen, g, out, memory);
+  mix<outputs::probabilities>(x, seen, g, out, memory);
 }
 
 /// Calls f with `which` in pieces that one launch takes.

@@ -292,6 +292,8 @@ failure work_for(sending& all, int device) {
   return {};
 }
 
+}  // namespace
+
 void require_devices(const char* call, const std::vector<int>& devices) {
   if (devices.empty()) throw value_error(std::string(call) + ": offload names no device; name at least one");
   for (auto d = devices.begin(); d != devices.end(); ++d)
@@ -299,8 +301,6 @@ void require_devices(const char* call, const std::vector<int>& devices) {
       throw value_error(std::string(call) + ": offload names device " + std::to_string(*d) +
                         " twice; name each once");
 }
-
-}  // namespace
 
 void send_tiles(const offload& on, const char* call, std::span<const host_rows> arrays,
                 const std::function<std::unique_ptr<tile_worker>(const cuda&)>& make) {

@@ -8,8 +8,9 @@
 #define POOLWISE_CORE_SIMD_INL_HPP
 #endif
 
-#include <array>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <type_traits>
 
 #include "hwy/highway.h"
@@ -50,18 +51,6 @@ HWY_INLINE floats fnma(floats a, floats b, floats c) {
 #endif
 }
 
-/// The lower end of what `exp_clamped` takes: e^-88 is below every normal float and comes out as 0.
-inline constexpr float exp_floor = -88.0f;
-
-/// max(x, exp_floor), and NaN where x is NaN.
-HWY_INLINE floats clamp_exponent(floats x) {
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
-  return hn::Max(all(exp_floor), x);  // x86 hands on the second operand when one is NaN
-#else
-  return hn::IfThenElse(hn::Lt(x, all(exp_floor)), all(exp_floor), x);
-#endif
-}
-
 /// min(a, b), and NaN where b is NaN.
 HWY_INLINE floats lesser(floats a, floats b) {
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
@@ -84,25 +73,73 @@ HWY_INLINE floats greater(floats a, floats b) {
 template <int N>
 using vectors = floats[N];
 
-/// y = e^x for x in [exp_floor, 0] or NaN; e^0 is 1 to the bit. Relative error below 2.5e-7 + 1.4e-8 |x|.
-/// e^x = 2^n 2^f with n + f = x log2(e), |f| <= 1/2; 2^f by a minimax polynomial of degree 5 (relative
-/// error 1.1e-7). f is rounded once; the second term of the error is that of log2(e) in fp32.
+/// N values, 8 or 16, in a vector of any width: eight lie there twice.
+template <int N>
+struct table {
+  alignas(64) float place[16];
+
+  constexpr explicit table(const float (&values)[N]) : place() {
+    for (int i = 0; i < 16; ++i) place[i] = values[i % N];
+  }
+};
+
+/// For each lane the value that the low bits of `i` name, three or four of them.
+template <int N>
+HWY_INLINE floats look_up(const table<N>& t, ints i) {
+#if HWY_TARGET == HWY_AVX3
+  return floats{_mm512_permutexvar_ps(i.raw, _mm512_load_ps(t.place))};
+#elif HWY_TARGET == HWY_AVX2
+  const __m256 lower = _mm256_permutevar8x32_ps(_mm256_load_ps(t.place), i.raw);
+  if constexpr (N == 8) return floats{lower};
+  const __m256 upper = _mm256_permutevar8x32_ps(_mm256_load_ps(t.place + 8), i.raw);
+  return floats{_mm256_blendv_ps(lower, upper, _mm256_castsi256_ps(_mm256_slli_epi32(i.raw, 28)))};
+#else
+  return hn::GatherIndex(floats_tag(), t.place, hn::And(i, hn::Set(ints_tag(), 15)));
+#endif
+}
+
+inline constexpr float ln2 = 0x1.62e43p-1f;
+
+/// The lower end of what `exp_clamped` takes: e^x is below every normal float there and comes out as 0.
+inline constexpr float exp_floor = -127 * ln2;
+
+/// max(x, exp_floor), and NaN where x is NaN.
+HWY_INLINE floats clamp_exponent(floats x) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  return hn::Max(all(exp_floor), x);  // x86 hands on the second operand when one is NaN
+#else
+  return hn::IfThenElse(hn::Lt(x, all(exp_floor)), all(exp_floor), x);
+#endif
+}
+
+/// The bits of 2^(i/16) less i << 19, to which i << 19 will be added.
+inline constexpr table<16> roots_of_two = [] {
+  float x[16] = {1.0f,           0x1.0b5586p+0f, 0x1.172b84p+0f, 0x1.2387a6p+0f, 0x1.306fe0p+0f, 0x1.3dea64p+0f,
+                 0x1.4bfdaep+0f, 0x1.5ab07ep+0f, 0x1.6a09e6p+0f, 0x1.7a1148p+0f, 0x1.8ace54p+0f, 0x1.9c4918p+0f,
+                 0x1.ae89fap+0f, 0x1.c199bep+0f, 0x1.d5818ep+0f, 0x1.ea4afap+0f};
+  for (int i = 0; i < 16; ++i) x[i] = std::bit_cast<float>(std::bit_cast<std::int32_t>(x[i]) - (i << 19));
+  return table<16>(x);
+}();
+
+/// y = e^x for x in [exp_floor, 0] or NaN; e^0 is 1 to the bit. Relative error below 6.5e-7 + 2.8e-9 |x|.
+/// e^x = 2^(k/16) e^r with k/16 ln 2 + r = x, |r| <= ln(2)/32; e^r by a minimax polynomial of degree 2
+/// (relative error 4.3e-7). r is rounded once; the second term of the error is that of ln 2 in fp32.
 template <int N>
 HWY_INLINE void exp_clamped(const vectors<N>& x, vectors<N>& y) {
-  // Adding 1.5 * 2^23 rounds to an integer, in the low bits; adding the exponent bias as well leaves there
-  // the very exponent field of 2^n. At n = -127 the field is 0 and so is 2^n.
-  constexpr float magic = 0x1.8p23f + 127.0f, log2_e = 0x1.715476p+0f;
-  constexpr float coefficients[] = {0x1.3cdbdp-7f, 0x1.c6b3bp-5f, 0x1.ebf9fp-3f, 0x1.62e43p-1f, 1.0f};
-  vectors<N> biased, f;
-  for (int i = 0; i < N; ++i) biased[i] = fma(x[i], all(log2_e), all(magic));
-  for (int i = 0; i < N; ++i) f[i] = hn::Sub(all(magic), biased[i]);
-  for (int i = 0; i < N; ++i) f[i] = fma(x[i], all(log2_e), f[i]);
-  for (int i = 0; i < N; ++i) y[i] = all(0x1.5ca84ep-10f);
-  for (const float c : coefficients)
-    for (int i = 0; i < N; ++i) y[i] = fma(y[i], f[i], all(c));
+  // Adding 1.5 * 2^19 rounds to sixteenths, and leaves k = 16 n + i in the low bits. k << 19 has n where the
+  // exponent is and i on top of the mantissa; at n = -127 and i = 0 all sums up to the bits of 0.
+  constexpr float magic = 0x1.8p19f, log2_e = 0x1.715476p+0f;
+  const ints_tag i32;
+  vectors<N> rounded, r;
+  for (int i = 0; i < N; ++i) rounded[i] = fma(x[i], all(log2_e), all(magic));
+  for (int i = 0; i < N; ++i) r[i] = hn::Sub(all(magic), rounded[i]);
+  for (int i = 0; i < N; ++i) r[i] = fma(r[i], all(ln2), x[i]);
+  for (int i = 0; i < N; ++i) y[i] = fma(all(0x1.fffff4p-2f), r[i], all(0x1.0003d6p+0f));
+  for (int i = 0; i < N; ++i) y[i] = fma(y[i], r[i], all(1.0f));
   for (int i = 0; i < N; ++i) {
-    const floats power = hn::BitCast(floats_tag(), hn::ShiftLeft<23>(hn::BitCast(ints_tag(), biased[i])));
-    y[i] = hn::Mul(y[i], power);
+    const ints k = hn::BitCast(i32, rounded[i]);
+    const ints power = hn::Add(hn::BitCast(i32, look_up(roots_of_two, k)), hn::ShiftLeft<19>(k));
+    y[i] = hn::Mul(y[i], hn::BitCast(floats_tag(), power));
   }
 }
 
@@ -113,27 +150,32 @@ HWY_INLINE floats exp_clamped(floats x) {
   return out[0];
 }
 
-inline constexpr float ln2 = 0x1.62e43p-1f;
+/// 1 / c for c about 1, 9/8 .. 15/8, and log2 c less 0, 1/8 .. 7/8.
+inline constexpr table<8> eighth_inverses({1.0f, 0x1.cfb2b8p-1f, 0x1.a08ad8p-1f, 0x1.7a17a2p-1f, 0x1.5a240ep-1f,
+                                           0x1.3f2b38p-1f, 0x1.2818acp-1f, 0x1.142284p-1f});
+inline constexpr table<8> eighth_logs({0.0f, 0x1.263908p-6f, 0x1.869976p-5f, 0x1.ff395cp-5f, 0x1.095ba0p-4f,
+                                       0x1.d180bap-5f, 0x1.484f88p-5f, 0x1.02642ep-6f});
 
-/// y = log2 x for normal, positive, finite x, exactly 0 at 1; relative error below 1.5e-7.
-/// x = 2^n (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2); log2(1+f) = f P(f), P minimax of degree 8 (3e-8).
+/// y = log2 x for normal, positive, finite x, exactly 0 at 1; relative error below 4e-7. Of 0 and of positive
+/// numbers below the normal ones it makes -127 to -126.
+/// x = 2^n c (1 + r) with a c of the table, 1 for x around 1, and |r| < 1/17; log2(1+r) = r P(r), P minimax of
+/// degree 3 (2.4e-7).
 template <int N>
 HWY_INLINE void log2_normal(const vectors<N>& x, vectors<N>& y) {
-  constexpr float coefficients[] = {-0x1.a87cfap-3f, 0x1.b9c92p-3f,  -0x1.e95beap-3f, 0x1.26d384p-2f,
-                                    -0x1.715c4ep-2f, 0x1.ec73d6p-2f, -0x1.71547p-1f,  0x1.715476p+0f};
   const ints_tag i32;
-  const ints half_root = hn::Set(i32, 0x3f3504f3);  // the bits of sqrt(1/2)
-  vectors<N> n, f;
+  const ints lowest = hn::Set(i32, 0x3f755555);  // the bits of 23/24, from where on c is 1
+  vectors<N> r, p;
   for (int i = 0; i < N; ++i) {
-    const ints above = hn::Sub(hn::BitCast(i32, x[i]), half_root);
-    const ints fraction = hn::And(above, hn::Set(i32, 0x007fffff));
-    n[i] = hn::ConvertTo(floats_tag(), hn::ShiftRight<23>(above));
-    f[i] = hn::Sub(hn::BitCast(floats_tag(), hn::Add(fraction, half_root)), all(1.0f));
+    const ints above = hn::Sub(hn::BitCast(i32, x[i]), lowest);
+    const ints eighths = hn::ShiftRight<20>(above);  // 8 n, and the place of c
+    const ints fraction = hn::Add(hn::And(above, hn::Set(i32, 0x007fffff)), lowest);
+    r[i] = fma(hn::BitCast(floats_tag(), fraction), look_up(eighth_inverses, eighths), all(-1.0f));
+    y[i] = fma(hn::ConvertTo(floats_tag(), eighths), all(0.125f), look_up(eighth_logs, eighths));
   }
-  for (int i = 0; i < N; ++i) y[i] = all(0x1.01b6b6p-3f);
-  for (const float c : coefficients)
-    for (int i = 0; i < N; ++i) y[i] = fma(y[i], f[i], all(c));
-  for (int i = 0; i < N; ++i) y[i] = fma(y[i], f[i], n[i]);
+  for (int i = 0; i < N; ++i) p[i] = all(-0x1.75eb94p-2f);
+  for (const float c : {0x1.ed4808p-2f, -0x1.7153b4p-1f, 0x1.715472p+0f})
+    for (int i = 0; i < N; ++i) p[i] = fma(p[i], r[i], all(c));
+  for (int i = 0; i < N; ++i) y[i] = fma(p[i], r[i], y[i]);
 }
 
 HWY_INLINE floats log2_normal(floats x) {
@@ -150,9 +192,19 @@ HWY_INLINE floats log1p_positive(floats s, floats u, floats inverse) {
   return fma(lost, inverse, hn::Mul(all(ln2), log2_normal(u)));
 }
 
-/// `lanes` rows as the addresses of their first column. Rows may repeat, lie apart or be unaligned.
+/// `lanes` rows `stride` elements apart, which may be unaligned.
 template <class T>
-using row_pointers = std::array<const T*, lanes>;
+class even_rows {
+ public:
+  HWY_INLINE even_rows(T* first, index_t stride) : stride_(stride) {
+    for (int q = 0; q < (lanes + 3) / 4; ++q) fourth_[q] = first + 4 * q * stride;
+  }
+  HWY_INLINE T* operator[](int k) const { return fourth_[k / 4] + k % 4 * stride_; }
+
+ private:
+  T* fourth_[(lanes + 3) / 4];  // every fourth: the others are one addressing mode away
+  index_t stride_;
+};
 
 /// Four neighbouring columns of `lanes` rows, one vector a column.
 struct four_columns {
@@ -171,13 +223,21 @@ HWY_INLINE floats load_row(const T* x) {
 
 /// Reads the columns c..c+3 of every row.
 template <class T>
-HWY_INLINE four_columns load_columns(const row_pointers<T>& rows, index_t c) {
+HWY_INLINE four_columns load_columns(const even_rows<const T>& rows, index_t c) {
   float widened[4][lanes];
   for (int k = 0; k < lanes; ++k)
-    for (int j = 0; j < 4; ++j) widened[j][k] = to_float(rows[std::size_t(k)][c + j]);
+    for (int j = 0; j < 4; ++j) widened[j][k] = to_float(rows[k][c + j]);
   const floats_tag f32;
   return {{hn::LoadU(f32, widened[0]), hn::LoadU(f32, widened[1]), hn::LoadU(f32, widened[2]),
            hn::LoadU(f32, widened[3])}};
+}
+
+/// Writes the columns c..c+3 of every row.
+HWY_INLINE void store_columns(const four_columns& x, const even_rows<float>& rows, index_t c) {
+  float values[4][lanes];
+  for (int j = 0; j < 4; ++j) hn::StoreU(x.column[j], floats_tag(), values[j]);
+  for (int k = 0; k < lanes; ++k)
+    for (int j = 0; j < 4; ++j) rows[k][c + j] = values[j][k];
 }
 
 #else
@@ -206,9 +266,9 @@ HWY_INLINE floats load_row(const T* x) {
 
 /// Columns c..c+3 of the rows j, j + 4, j + 8, ..., as they lie in memory: four lanes a row.
 template <class D, class T>
-HWY_INLINE hn::Vec<D> load_every_fourth(D d, const row_pointers<T>& rows, int j, index_t c) {
+HWY_INLINE hn::Vec<D> load_every_fourth(D d, const even_rows<const T>& rows, int j, index_t c) {
   if constexpr (hn::MaxLanes(D()) == 4) {
-    return hn::LoadU(d, reinterpret_cast<const hn::TFromD<D>*>(rows[std::size_t(j)] + c));
+    return hn::LoadU(d, reinterpret_cast<const hn::TFromD<D>*>(rows[j] + c));
   } else {
     const hn::Half<D> half;
     const int upper = j + int(hn::MaxLanes(half));
@@ -217,22 +277,17 @@ HWY_INLINE hn::Vec<D> load_every_fourth(D d, const row_pointers<T>& rows, int j,
 }
 
 template <class T>
-HWY_INLINE floats load_fours(const row_pointers<T>& rows, int j, index_t c) {
+HWY_INLINE floats load_fours(const even_rows<const T>& rows, int j, index_t c) {
   if constexpr (std::is_same_v<T, float>)
     return load_every_fourth(floats_tag(), rows, j, c);
   else
     return widen<T>(load_every_fourth(bits16_tag(), rows, j, c));
 }
 
-/// Reads the columns c..c+3 of every row.
-template <class T>
-HWY_INLINE four_columns load_columns(const row_pointers<T>& rows, index_t c) {
-  // v_j holds rows j, j + 4, ... in blocks of four lanes; transposing the 4x4 blocks puts row 4b + j of
-  // block b into lane 4b + j.
+/// Turns four vectors of 4x4 blocks: column j of a block becomes its row j.
+HWY_INLINE four_columns transpose_blocks(floats v0, floats v1, floats v2, floats v3) {
   const floats_tag f32;
   const hn::RepartitionToWide<floats_tag> f64;
-  const floats v0 = load_fours(rows, 0, c), v1 = load_fours(rows, 1, c);
-  const floats v2 = load_fours(rows, 2, c), v3 = load_fours(rows, 3, c);
   const auto low01 = hn::BitCast(f64, hn::InterleaveLower(f32, v0, v1));
   const auto low23 = hn::BitCast(f64, hn::InterleaveLower(f32, v2, v3));
   const auto high01 = hn::BitCast(f64, hn::InterleaveUpper(f32, v0, v1));
@@ -241,6 +296,35 @@ HWY_INLINE four_columns load_columns(const row_pointers<T>& rows, index_t c) {
            hn::BitCast(f32, hn::InterleaveUpper(f64, low01, low23)),
            hn::BitCast(f32, hn::InterleaveLower(f64, high01, high23)),
            hn::BitCast(f32, hn::InterleaveUpper(f64, high01, high23))}};
+}
+
+/// Reads the columns c..c+3 of every row.
+template <class T>
+HWY_INLINE four_columns load_columns(const even_rows<const T>& rows, index_t c) {
+  // Vector j holds rows j, j + 4, ... in blocks of four lanes; transposing the blocks puts row 4b + j of block
+  // b into lane 4b + j.
+  return transpose_blocks(load_fours(rows, 0, c), load_fours(rows, 1, c), load_fours(rows, 2, c),
+                          load_fours(rows, 3, c));
+}
+
+template <class D>
+HWY_INLINE void store_every_fourth(D d, hn::Vec<D> x, const even_rows<float>& rows, int j, index_t c) {
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    hn::StoreU(x, d, rows[j] + c);
+  } else {
+    const hn::Half<D> half;
+    store_every_fourth(half, hn::LowerHalf(half, x), rows, j, c);
+    store_every_fourth(half, hn::UpperHalf(half, x), rows, j + int(hn::MaxLanes(half)), c);
+  }
+}
+
+/// Writes the columns c..c+3 of every row.
+HWY_INLINE void store_columns(const four_columns& x, const even_rows<float>& rows, index_t c) {
+  const four_columns fours = transpose_blocks(x.column[0], x.column[1], x.column[2], x.column[3]);
+  store_every_fourth(floats_tag(), fours.column[0], rows, 0, c);
+  store_every_fourth(floats_tag(), fours.column[1], rows, 1, c);
+  store_every_fourth(floats_tag(), fours.column[2], rows, 2, c);
+  store_every_fourth(floats_tag(), fours.column[3], rows, 3, c);
 }
 
 #endif

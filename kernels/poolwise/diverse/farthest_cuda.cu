@@ -27,7 +27,9 @@ __global__ void begin_distances_kernel(shard_rows shard, const float* covered, c
 
 __global__ void retire_rows_kernel(shard_rows shard, vector_view<const index_t> rows) {
   const index_t i = first_of_thread();
-  if (i < rows.size) shard.distance[rows[i]] = retired_distance;
+  if (i >= rows.size) return;
+  const index_t row = rows[i] - shard.first;
+  if (row >= 0 && row < shard.rows) shard.distance[row] = retired_distance;
 }
 
 __global__ void retire_beyond_kernel(shard_rows shard, const std::int64_t* cost, std::int64_t budget,
@@ -154,7 +156,7 @@ __global__ void take_best_kernel(shard_rows shard, select_state* state, shortlis
   for (index_t i = first_of_thread(); i < shard.rows; i += all_threads()) {
     const unsigned key = key_of(shard, i);
     if (key > key_limit || (key == key_limit && static_cast<unsigned long long>(i) > row_limit)) continue;
-    best[atomicAdd(&state->found, 1u)] = {i, gain_of(shard, i), shard.distance[i],
+    best[atomicAdd(&state->found, 1u)] = {shard.first + i, gain_of(shard, i), shard.distance[i],
                                           shard.weight != nullptr ? shard.weight[i] : 1.0f};
   }
 }

@@ -1,17 +1,15 @@
 #include <algorithm>
-#include <cstring>
-#include <exception>
-#include <numeric>
+#include <limits>
+#include <memory>
 #include <optional>
-#include <string>
-#include <thread>
 #include <vector>
 
-#include "poolwise/core/error.hpp"
+#include "poolwise/core/detail/offload.hpp"
 #include "poolwise/distance/detail/neighbours_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
+#include "poolwise/diverse/detail/shards_cuda.hpp"
 
 namespace poolwise {
 namespace {
@@ -34,12 +32,11 @@ index_t longest_shortlist(index_t cols, index_t most, std::size_t bytes) {
 /// Some rows of the pool on one device.
 class shard {
  public:
-  /// The rows first, ..., first + rows - 1. on_host: the views of the problem are host memory, and the shard
-  /// has a stream of its own. leads: chains run here. The device of `on` is current.
-  shard(const cuda& on, bool on_host, const kcenter_problem& problem, const allowance& limit, index_t first,
-        index_t rows, index_t most, bool leads)
-      : first_(first),
-        points_{problem.points.row(first), rows, problem.points.cols, problem.points.stride},
+  /// on_host: the views of the problem are host memory, and the shard has a stream of its own. leads: chains
+  /// run here. The device of `on` is current.
+  shard(const cuda& on, bool on_host, const kcenter_problem& problem, const allowance& limit, row_range range,
+        index_t most, bool leads)
+      : points_{problem.points.row(range.first), range.count, problem.points.cols, problem.points.stride},
         device_(on.device),
         stream_(on_host ? std::make_unique<own_stream>(call) : nullptr),
         memory_(
@@ -54,14 +51,14 @@ class shard {
         centers_host_(stream_ ? most_ * pitch_of(points_.cols) : 0, call),
         numbers_(memory_.array<index_t>(most_)),
         numbers_host_(most_, call),
-        distance_(memory_.array<float>(rows)),
+        distance_(memory_.array<float>(range.count)),
         chain_(memory_, leads ? most_ : 0) {
-    shard_ = {rows, distance_.data(), nullptr};
-    const auto part = [&](auto view) { return view.empty() ? view : decltype(view){view.data + first, rows}; };
+    shard_ = {range.count, distance_.data(), nullptr, range.first};
+    const auto part = [&](auto view) { return part_of(view, range); };
     device_array<float> covered;
     device_array<std::uint8_t> barred;
-    const float* covered_data = problem.covered.empty() ? nullptr : problem.covered.data + first;
-    if (!problem.weights.empty()) shard_.weight = problem.weights.data + first;
+    const float* covered_data = problem.covered.empty() ? nullptr : problem.covered.data + range.first;
+    if (!problem.weights.empty()) shard_.weight = problem.weights.data + range.first;
     if (on_host) {
       if (covered_data != nullptr) covered_data = (covered = upload(part(problem.covered))).data();
       if (shard_.weight != nullptr) shard_.weight = (weight_ = upload(part(problem.weights))).data();
@@ -72,7 +69,7 @@ class shard {
     barred = upload(part(limit.barred));
     begin_distances(memory_, shard_, covered_data, barred.data());
     if (on_host) settle_rows();
-    sweep_.emplace(memory_, on.device, points_.cols, resident() ? rows : tile_rows_, most_);
+    sweep_.emplace(memory_, on.device, points_.cols, resident() ? range.count : tile_rows_, most_);
     if (!resident()) {  // bf16 copies of centres and tiles need one origin
       const auto tile = send_tile(slots_[0], 0, tile_rows_);
       sweep_->set_origin(tile);
@@ -80,7 +77,7 @@ class shard {
       return;
     }
     sweep_->set_origin(on_device());
-    if (sweep_->narrows(most_) && memory_.left() >= canonical_sweep::narrowed_bytes(points_.cols, rows))
+    if (sweep_->narrows(most_) && memory_.left() >= canonical_sweep::narrowed_bytes(points_.cols, range.count))
       kept_ = sweep_->narrow(on_device());
   }
 
@@ -98,7 +95,7 @@ class shard {
       bring_rows(latest, centers);
       sweep_->set_centers({centers_.data(), index_t(latest.size()), points_.cols, pitch_of(points_.cols)});
       lower();
-      retire(latest);
+      retire_rows(memory_, shard_, {numbers_.data(), index_t(latest.size())});
     }
     if (latest.empty() || left.dwindles()) {
       if (!left.quota().empty()) copy_async(quota_.data(), left.quota().data, left.quota().size, memory_);
@@ -113,7 +110,6 @@ class shard {
     copy_async(found_host_.data(), &state_.data()->found, 1, memory_);
     copy_async(best_host_.data(), best_.data(), std::min(count, best_.size()), memory_);
     check(cudaStreamSynchronize(memory_.stream()), call, "waiting for the best rows");
-    for (index_t i = 0; i < index_t(found_host_[0]); ++i) best_host_[i].row += first_;
   }
   vector_view<const shortlisted> found() const { return {best_host_.data(), index_t(found_host_[0])}; }
 
@@ -149,17 +145,17 @@ class shard {
     return array;
   }
 
-  /// Copies rows of the pool to centers_. given: their values, in rows of a pitch, where the pool is on the
-  /// host.
+  /// Copies rows of the pool to centers_, their numbers to numbers_. given: their values, in rows of a pitch,
+  /// where the pool is on the host.
   void bring_rows(const std::vector<candidate>& rows, vector_view<const float> given) {
     const auto count = index_t(rows.size()), pitch = pitch_of(points_.cols);
+    for (index_t i = 0; i < count; ++i) numbers_host_[i] = rows[std::size_t(i)].row;
+    copy_async(numbers_.data(), numbers_host_.data(), count, memory_);
     if (stream_) {
       std::copy(given.begin(), given.end(), centers_host_.begin());
       copy_async(centers_.data(), centers_host_.data(), count * pitch, memory_);
       return;
     }
-    for (index_t i = 0; i < count; ++i) numbers_host_[i] = rows[std::size_t(i)].row;
-    copy_async(numbers_.data(), numbers_host_.data(), count, memory_);
     gather_rows(memory_, points_, {numbers_.data(), count}, {centers_.data(), count, points_.cols, pitch});
   }
 
@@ -237,17 +233,6 @@ class shard {
     return {s.device.data(), rows, points_.cols, pitch_of(points_.cols)};
   }
 
-  void retire(const std::vector<candidate>& latest) {
-    auto mine = index_t(latest.size());
-    if (stream_) {  // else bring_rows has sent them
-      mine = 0;
-      for (const candidate& pick : latest)
-        if (pick.row >= first_ && pick.row < first_ + points_.rows) numbers_host_[mine++] = pick.row - first_;
-      copy_async(numbers_.data(), numbers_host_.data(), mine, memory_);
-    }
-    retire_rows(memory_, shard_, {numbers_.data(), mine});
-  }
-
   /// What a chain works on.
   struct chain_room {
     chain_room(device_memory& memory, index_t most)
@@ -267,7 +252,6 @@ class shard {
     pinned_array<float> gain_host;
   };
 
-  index_t first_;
   matrix_view<const float> points_;
   int device_;
   std::unique_ptr<own_stream> stream_;  // where the pool is on the host
@@ -301,14 +285,10 @@ class kcenter_shards : public gain_pool {
   kcenter_shards(const std::vector<cuda>& devices, bool on_host, const kcenter_problem& problem,
                  const allowance& limit, width asked)
       : on_host_(on_host), points_(problem.points), limit_(limit), width_(asked), shards_(devices.size()) {
-    const auto count = index_t(devices.size());
-    on_each([&](index_t s) {
-      const cuda& on = devices[std::size_t(s)];
-      const current_device here(on.device, call);
-      const index_t first = points_.rows / count * s + std::min(s, points_.rows % count);
-      const index_t rows = points_.rows / count + (s < points_.rows % count ? 1 : 0);
-      shards_[std::size_t(s)] =
-          std::make_unique<shard>(on, on_host, problem, limit, first, rows, asked.most, s == 0);
+    on_each([&](std::size_t s) {
+      const current_device here(devices[s].device, call);
+      const row_range range = shard_of(points_.rows, 1, index_t(devices.size()), index_t(s));
+      shards_[s] = std::make_unique<shard>(devices[s], on_host, problem, limit, range, asked.most, s == 0);
     });
     for (const auto& s : shards_) width_.most = std::min(width_.most, s->most());
     width_.first = std::min(width_.first, width_.most);
@@ -318,13 +298,11 @@ class kcenter_shards : public gain_pool {
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
     const std::vector<float> centers = values_of(latest);
-    on_each([&](index_t s) {
-      shards_[std::size_t(s)]->sweep(latest, {centers.data(), index_t(centers.size())}, left);
-    });
+    on_each([&](std::size_t s) { shards_[s]->sweep(latest, {centers.data(), index_t(centers.size())}, left); });
   }
 
   std::vector<candidate> best(index_t count) override {
-    on_each([&](index_t s) { shards_[std::size_t(s)]->best(count); });
+    on_each([&](std::size_t s) { shards_[s]->best(count); });
     best_.clear();
     for (const auto& s : shards_) best_.insert(best_.end(), s->found().begin(), s->found().end());
     std::sort(best_.begin(), best_.end(), [](const shortlisted& a, const shortlisted& b) {
@@ -360,24 +338,9 @@ class kcenter_shards : public gain_pool {
   }
 
  private:
-  /// Calls body(s) for every shard, side by side; rethrows what the first of them threw.
   template <class Body>
   void on_each(const Body& body) {
-    std::vector<std::exception_ptr> failed(shards_.size());
-    const auto guarded = [&](index_t s) {
-      try {
-        body(s);
-      } catch (...) {
-        failed[std::size_t(s)] = std::current_exception();
-      }
-    };
-    {
-      std::vector<std::jthread> others;
-      for (std::size_t s = 1; s < shards_.size(); ++s) others.emplace_back(guarded, index_t(s));
-      guarded(0);
-    }
-    for (const std::exception_ptr& f : failed)
-      if (f) std::rethrow_exception(f);
+    on_each_shard(index_t(shards_.size()), [&](index_t s) { body(std::size_t(s)); });
   }
 
   /// The values of rows that are on the host, in rows of a pitch.
@@ -408,9 +371,9 @@ std::unique_ptr<gain_pool> kcenter_pool(const cuda& on, const kcenter_problem& p
 
 std::unique_ptr<gain_pool> kcenter_pool(const offload& on, const kcenter_problem& problem,
                                         const allowance& limit, gain_pool::width width) {
+  require_devices(call, on.devices);
   std::vector<cuda> devices;
   for (const int device : on.devices) devices.push_back({.device = device, .memory = on.memory});
-  if (devices.empty()) throw value_error("kcenter: offload names no device; name at least one");
   return std::make_unique<kcenter_shards>(devices, true, problem, limit, width);
 }
 

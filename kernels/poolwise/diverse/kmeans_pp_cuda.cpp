@@ -2,15 +2,17 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <numeric>
-#include <optional>
 #include <vector>
 
 #include "poolwise/core/detail/offload.hpp"
+#include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical_cuda.hpp"
 #include "poolwise/distance/detail/neighbours_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
+#include "poolwise/diverse/detail/shards_cuda.hpp"
 #include "poolwise/diverse/detail/weights_cuda.hpp"
 
 namespace poolwise {
@@ -21,61 +23,96 @@ constexpr index_t proposals_a_call = 128;
 
 index_t pitch_of(index_t cols) { return (cols + 3) / 4 * 4; }  // rows of 128-bit loads
 
-/// Copies of some rows of a matrix.
-class gathered_rows {
- public:
-  gathered_rows(device_memory& memory, index_t cols)
-      : cols_(cols), values_(memory.array<float>(most_proposals * pitch_of(cols))) {}
+index_t rows_of(matrix_view<const float> points) { return points.rows; }
+index_t rows_of(const factored_rows& points) { return points.a.rows; }
+index_t padded_cols_of(matrix_view<const float> points) { return pitch_of(points.cols); }
+index_t padded_cols_of(const factored_rows& points) {
+  return pitch_of(points.a.cols) + pitch_of(points.h.cols);
+}
 
-  matrix_view<const float> of(const device_memory& memory, matrix_view<const float> points,
-                              vector_view<const index_t> rows) {
-    const matrix_view<float> gathered{values_.data(), rows.size, cols_, pitch_of(cols_)};
-    gather_rows(memory, points, rows, gathered);
-    return gathered;
+/// The rows of a shard on its device, and room there for some rows of any shard.
+class shard_matrix {
+ public:
+  /// pool: all rows, on this device or, on_host, on the host, from where those of the shard are sent.
+  shard_matrix(device_memory& memory, matrix_view<const float> pool, row_range shard, bool on_host)
+      : pool_(pool),
+        on_host_(on_host),
+        rows_{pool.row(shard.first), shard.count, pool.cols, pool.stride},
+        brought_(memory.array<float>(most_proposals * pitch_of(pool.cols))),
+        staged_(on_host ? brought_.size() : 0, call) {
+    if (!on_host || shard.count * pool.cols == 0) return;
+    const auto from = rows_;
+    sent_ = memory.array<float>(shard.count * pitch_of(pool.cols));
+    rows_ = {sent_.data(), shard.count, pool.cols, pitch_of(pool.cols)};
+    const auto bytes = [](index_t values) { return std::size_t(values) * sizeof(float); };
+    check(cudaMemcpy2DAsync(sent_.data(), bytes(rows_.stride), from.data, bytes(from.stride), bytes(from.cols),
+                            std::size_t(from.rows), cudaMemcpyDefault, memory.stream()),
+          call, "sending rows");
+  }
+
+  matrix_view<const float> rows() const { return rows_; }
+
+  /// Copies rows of the pool, `numbers` on the device, to the places `at` and on among those brought.
+  void bring(const device_memory& memory, const std::vector<index_t>& rows, const index_t* numbers,
+             index_t at) {
+    const index_t pitch = pitch_of(pool_.cols), count = index_t(rows.size());
+    float* const to = brought_.data() + at * pitch;
+    if (!on_host_) return gather_rows(memory, pool_, {numbers, count}, {to, count, pool_.cols, pitch});
+    float* const staged = staged_.data() + at * pitch;
+    for (index_t i = 0; i < count; ++i)
+      std::copy_n(pool_.row(rows[std::size_t(i)]), pool_.cols, staged + i * pitch);
+    copy_async(to, staged, count * pitch, memory);
+  }
+
+  /// The first rows among those brought.
+  matrix_view<const float> brought(index_t count) const {
+    return {brought_.data(), count, pool_.cols, pitch_of(pool_.cols)};
   }
 
  private:
-  index_t cols_;
-  device_array<float> values_;
+  matrix_view<const float> pool_;
+  bool on_host_;
+  matrix_view<const float> rows_;
+  device_array<float> sent_, brought_;
+  pinned_array<float> staged_;
 };
 
 /// The rows of a matrix on a device.
 class plain_device_rows {
  public:
-  plain_device_rows(device_memory& memory, int device, matrix_view<const float> points)
+  plain_device_rows(device_memory& memory, int device, matrix_view<const float> points, row_range shard,
+                    bool on_host)
       : memory_(memory),
         device_(device),
-        points_(points),
-        some_(memory, points.cols),
-        sweep_(memory, device, points.cols, points.rows, most_proposals) {
-    if (points.rows == 0) return;
-    sweep_.set_origin(points);
+        points_(memory, points, shard, on_host),
+        sweep_(memory, device, points.cols, shard.count, most_proposals) {
+    if (shard.count == 0) return;
+    sweep_.set_origin(points_.rows());
     if (sweep_.narrows(most_proposals) &&
-        memory.left() >= canonical_sweep::narrowed_bytes(points.cols, points.rows))
-      kept_ = sweep_.narrow(points);
+        memory.left() >= canonical_sweep::narrowed_bytes(points.cols, shard.count))
+      kept_ = sweep_.narrow(points_.rows());
   }
-
-  index_t count() const { return points_.rows; }
 
   void squared_norms(vector_view<float> norm2) {
-    squared_norms_cuda({.device = device_, .stream = memory_.stream()}, points_, norm2);
+    squared_norms_cuda({.device = device_, .stream = memory_.stream()}, points_.rows(), norm2);
   }
 
-  /// Lowers weights by rows of these numbers, which lie on the device.
-  void lower(vector_view<const index_t> centers, float* weight) {
-    sweep_.set_centers(some_.of(memory_, points_, centers));
-    sweep_.lower(points_, kept_.facts.size() > 0 ? &kept_ : nullptr, weight);
+  void bring(const std::vector<index_t>& rows, const index_t* numbers, index_t at) {
+    points_.bring(memory_, rows, numbers, at);
   }
 
-  void all_pairs(vector_view<const index_t> rows, float* d2) {
-    sweep_.all_pairs(some_.of(memory_, points_, rows), d2, rows.size);
+  /// Lowers weights by the first rows among those brought.
+  void lower(index_t centers, float* weight) {
+    sweep_.set_centers(points_.brought(centers));
+    sweep_.lower(points_.rows(), kept_.facts.size() > 0 ? &kept_ : nullptr, weight);
   }
+
+  void all_pairs(index_t count, float* d2) { sweep_.all_pairs(points_.brought(count), d2, count); }
 
  private:
   device_memory& memory_;
   int device_;
-  matrix_view<const float> points_;
-  gathered_rows some_;
+  shard_matrix points_;
   canonical_sweep sweep_;
   narrowed_rows kept_;
 };
@@ -83,147 +120,272 @@ class plain_device_rows {
 /// Outer products by their factors on a device.
 class factored_device_rows {
  public:
-  factored_device_rows(device_memory& memory, int device, const factored_rows& points)
+  factored_device_rows(device_memory& memory, int device, const factored_rows& points, row_range shard,
+                       bool on_host)
       : memory_(memory),
-        norm2_(memory.array<double>(points.a.rows)),
-        points_{points.a, points.h, norm2_.data(), points.bias ? 1.0 : 0.0},
-        some_a_(memory, points.a.cols),
-        some_h_(memory, points.h.cols),
-        some_norm2_(memory.array<double>(most_proposals)) {
-    const cuda on{.device = device, .stream = memory.stream()};
-    const auto of_a = memory.array<float>(count()), of_h = memory.array<float>(count());
-    const auto beyond = memory.array<unsigned long long>(1);
+        device_(device),
+        a_(memory, points.a, shard, on_host),
+        h_(memory, points.h, shard, on_host),
+        bias_(points.bias ? 1 : 0),
+        norm2_(memory.array<double>(shard.count)),
+        brought_norm2_(memory.array<double>(most_proposals)),
+        beyond_(memory.array<unsigned long long>(1)) {
     constexpr unsigned long long none = std::numeric_limits<unsigned long long>::max();
     unsigned long long first = none;
-    copy_async(beyond.data(), &first, 1, memory);
-    squared_norms_cuda(on, points.a, of_a.view());
-    squared_norms_cuda(on, points.h, of_h.view());
-    multiply_norms(memory, {of_a.data(), count()}, of_h.data(), points_.bias, norm2_.data(), beyond.data());
-    copy_async(&first, beyond.data(), 1, memory);
+    copy_async(beyond_.data(), &first, 1, memory);
+    find_norms(a_.rows(), h_.rows(), norm2_.data());
+    copy_async(&first, beyond_.data(), 1, memory);
     check(cudaStreamSynchronize(memory.stream()), call, "waiting for squared norms");
-    if (first != none) refuse_norm(index_t(first));
+    if (first != none) refuse_norm(shard.first + index_t(first));
   }
 
-  index_t count() const { return points_.a.rows; }
-
-  void squared_norms(vector_view<float> norm2) { round_norms(memory_, {norm2_.data(), count()}, norm2.data); }
-
-  void lower(vector_view<const index_t> centers, float* weight) {
-    lower_factored(memory_, points_, some(centers), weight);
+  void squared_norms(vector_view<float> norm2) {
+    round_norms(memory_, {norm2_.data(), norm2_.size()}, norm2.data);
   }
 
-  void all_pairs(vector_view<const index_t> rows, float* d2) {
-    all_factored_pairs(memory_, some(rows), d2, rows.size);
+  void bring(const std::vector<index_t>& rows, const index_t* numbers, index_t at) {
+    a_.bring(memory_, rows, numbers, at);
+    h_.bring(memory_, rows, numbers, at);
   }
+
+  void lower(index_t centers, float* weight) {
+    lower_factored(memory_, {a_.rows(), h_.rows(), norm2_.data(), bias_}, brought(centers), weight);
+  }
+
+  void all_pairs(index_t count, float* d2) { all_factored_pairs(memory_, brought(count), d2, count); }
 
  private:
-  factored_view some(vector_view<const index_t> rows) {
-    gather_norms(memory_, norm2_.data(), rows, some_norm2_.data());
-    return {some_a_.of(memory_, points_.a, rows), some_h_.of(memory_, points_.h, rows), some_norm2_.data(),
-            points_.bias};
+  factored_view brought(index_t count) {
+    find_norms(a_.brought(count), h_.brought(count), brought_norm2_.data());
+    return {a_.brought(count), h_.brought(count), brought_norm2_.data(), bias_};
+  }
+
+  void find_norms(matrix_view<const float> a, matrix_view<const float> h, double* norm2) {
+    const cuda on{.device = device_, .stream = memory_.stream()};
+    const auto of_a = memory_.array<float>(a.rows), of_h = memory_.array<float>(a.rows);
+    squared_norms_cuda(on, a, of_a.view());
+    squared_norms_cuda(on, h, of_h.view());
+    multiply_norms(memory_, {of_a.data(), a.rows}, of_h.data(), bias_, norm2, beyond_.data());
   }
 
   device_memory& memory_;
-  device_array<double> norm2_;
-  factored_view points_;
-  gathered_rows some_a_, some_h_;
-  device_array<double> some_norm2_;
+  int device_;
+  shard_matrix a_, h_;
+  double bias_;
+  device_array<double> norm2_, brought_norm2_;
+  device_array<unsigned long long> beyond_;
 };
 
-/// Weights are squared distances to the nearest pick, kept on the device. Every call that returns numbers waits
-/// for them.
+/// Some rows of the pool on one device: their weights are squared distances to the nearest pick, kept there.
+/// Every call that returns numbers waits for them.
 template <class Rows>
-class cuda_weights : public weight_pool {
+class weight_shard {
  public:
+  /// on_host: the points are host memory, and the shard has a stream of its own. leads: distances of proposals
+  /// are found here. The device of `on` is current.
   template <class Points>
-  cuda_weights(const cuda& on, const Points& points, const allowance& limit)
-      : here_(on.device, call),
-        memory_(on, call),
-        points_(memory_, on.device, points),
-        weight_(memory_.array<float>(rows())),
-        sums_(memory_.array<double>((rows() + weight_block - 1) / weight_block)),
+  weight_shard(const cuda& on, bool on_host, const Points& points, const allowance& limit, row_range shard,
+               bool leads)
+      : range_(shard),
+        device_(on.device),
+        stream_(on_host ? std::make_unique<own_stream>(call) : nullptr),
+        memory_(
+            {.device = on.device, .stream = stream_ ? cudaStream_t(*stream_) : on.stream, .memory = on.memory},
+            call),
+        points_(memory_, on.device, points, shard, on_host),
+        weight_(memory_.array<float>(shard.count)),
+        sums_(memory_.array<double>(blocks_of(shard.count, weight_block))),
         sums_host_(sums_.size(), call),
-        cost_(upload(limit.cost)),
-        group_(upload(limit.group)),
+        cost_(upload(part_of(limit.cost, shard))),
+        group_(upload(part_of(limit.group, shard))),
         quota_(upload(limit.quota)),
-        barred_(upload(limit.barred)),
+        barred_(upload(part_of(limit.barred, shard))),
         numbers_(memory_.array<index_t>(most_proposals)),
         numbers_host_(most_proposals, call),
-        proposed_(memory_.array<index_t>(most_proposals)),
         draws_(memory_.array<block_draw>(proposals_a_call)),
         draws_host_(proposals_a_call, call),
         drawn_(memory_.array<candidate>(proposals_a_call)),
         drawn_host_(proposals_a_call, call),
-        d2_(memory_.array<float>(most_proposals * most_proposals)),
-        d2_host_(most_proposals * proposals_a_call, call),
+        d2_(memory_.array<float>(leads ? most_proposals * most_proposals : 0)),
+        d2_host_(leads ? most_proposals * proposals_a_call : 0, call),
         best_state_(memory_.array<select_state>(1)),
         best_(memory_.array<shortlisted>(1)) {
-    const auto norm2 = memory_.array<float>(rows());
+    const auto norm2 = memory_.array<float>(shard.count);
     points_.squared_norms(norm2.view());
-    begin_distances(memory_, shard(), norm2.data(), barred_.data());
+    begin_distances(memory_, weights(), norm2.data(), barred_.data());
   }
 
   /// Nothing that is still on its way reads host memory that is freed here.
-  ~cuda_weights() override {
+  ~weight_shard() {
     if (cudaStreamSynchronize(memory_.stream()) != cudaSuccess) cudaGetLastError();
   }
 
-  index_t rows() const override { return points_.count(); }
+  row_range range() const { return range_; }
 
-  double sweep(const std::vector<candidate>& latest, const remaining& left) override {
-    tables_.clear();
-    proposals_ = 0;
+  /// As of a pool; returns the sums of the blocks.
+  vector_view<const double> sweep(const std::vector<index_t>& latest, const remaining& left) {
+    const current_device here(device_, call);
     if (!latest.empty()) {
-      if (first_) begin_distances(memory_, shard(), nullptr, barred_.data());
+      if (first_) begin_distances(memory_, weights(), nullptr, barred_.data());
       first_ = false;
-      for (std::size_t i = 0; i < latest.size(); ++i) numbers_host_[index_t(i)] = latest[i].row;
-      const vector_view<const index_t> centers{numbers_.data(), index_t(latest.size())};
-      copy_async(numbers_.data(), numbers_host_.data(), centers.size, memory_);
-      points_.lower(centers, weight_.data());
-      retire_rows(memory_, shard(), centers);
+      bring(latest, 0);
+      points_.lower(index_t(latest.size()), weight_.data());
+      retire_rows(memory_, weights(), {numbers_.data(), index_t(latest.size())});
     }
     if (latest.empty() || left.dwindles()) {
       if (!left.quota().empty()) copy_async(quota_.data(), left.quota().data, left.quota().size, memory_);
-      retire_beyond(memory_, shard(), cost_.data(), left.budget(), group_.data(), quota_.data());
+      retire_beyond(memory_, weights(), cost_.data(), left.budget(), group_.data(), quota_.data());
     }
-    sum_weights(memory_, {weight_.data(), rows()}, sums_.data());
+    sum_weights(memory_, weight_.view(), sums_.data());
     copy_async(sums_host_.data(), sums_.data(), sums_.size(), memory_);
     wait("waiting for sums of weights");
-    std::partial_sum(sums_host_.begin(), sums_host_.end(), sums_host_.begin());
-    return rows() == 0 ? 0 : sums_host_[sums_.size() - 1];
+    return {sums_host_.data(), sums_host_.size()};
   }
 
-  candidate largest() override {
+  candidate largest() {
+    const current_device here(device_, call);
     shortlisted best{-1, 0, 0, 0};
     unsigned found = 0;
-    select_best(memory_, shard(), 1, best_state_.data(), best_.data());
+    select_best(memory_, weights(), 1, best_state_.data(), best_.data());
     copy_async(&found, &best_state_.data()->found, 1, memory_);
     copy_async(&best, best_.data(), 1, memory_);
     wait("waiting for the largest norm");
     return found == 0 ? candidate{} : candidate{best.row, best.gain};
   }
 
-  candidate at(index_t row) override {
+  candidate at(index_t row) {
+    const current_device here(device_, call);
     candidate c{row, 0};
-    copy_async(&c.score, weight_.data() + row, 1, memory_);
+    copy_async(&c.score, weight_.data() + row - range_.first, 1, memory_);
     wait("waiting for a weight");
     return c;
   }
 
-  std::vector<candidate> propose(const std::vector<double>& units) override {
-    const auto count = index_t(units.size());
-    for (index_t i = 0; i < count; ++i) draws_host_[i] = block_of(units[std::size_t(i)]);
+  /// The rows that are drawn; blocks count from the shard's first.
+  std::vector<candidate> draw(const std::vector<block_draw>& draws) {
+    if (draws.empty()) return {};
+    const current_device here(device_, call);
+    const auto count = index_t(draws.size());
+    std::copy(draws.begin(), draws.end(), draws_host_.begin());
     copy_async(draws_.data(), draws_host_.data(), count, memory_);
-    draw_rows(memory_, {weight_.data(), rows()}, {draws_.data(), count}, drawn_.data(),
-              proposed_.data() + proposals_);
+    draw_rows(memory_, weight_.view(), {draws_.data(), count}, drawn_.data());
     copy_async(drawn_host_.data(), drawn_.data(), count, memory_);
-    const index_t all = proposals_ + count;
-    points_.all_pairs({proposed_.data(), all}, d2_.data());
-    copy_async(d2_host_.data(), d2_.data() + proposals_ * all, count * all, memory_);
-    wait("waiting for proposals");
-    tables_.push_back({proposals_, all, {d2_host_.begin(), d2_host_.begin() + count * all}});
-    proposals_ = all;
-    return {drawn_host_.begin(), drawn_host_.begin() + count};
+    wait("waiting for draws");
+    std::vector<candidate> drawn(drawn_host_.begin(), drawn_host_.begin() + count);
+    for (candidate& c : drawn) c.row += range_.first;
+    return drawn;
+  }
+
+  /// Squared distances of the proposals `first` and on, of which the earlier ones have been brought, to all of
+  /// them: [rows, first + rows].
+  std::vector<float> distances(const std::vector<index_t>& rows, index_t first) {
+    const current_device here(device_, call);
+    const index_t count = index_t(rows.size()), all = first + count;
+    bring(rows, first);
+    points_.all_pairs(all, d2_.data());
+    copy_async(d2_host_.data(), d2_.data() + first * all, count * all, memory_);
+    wait("waiting for distances of proposals");
+    return {d2_host_.begin(), d2_host_.begin() + count * all};
+  }
+
+ private:
+  shard_rows weights() const { return {range_.count, weight_.data(), nullptr, range_.first}; }
+
+  template <class T>
+  device_array<T> upload(vector_view<const T> host) {
+    auto array = memory_.array<T>(host.size);
+    copy_async(array.data(), host.data, host.size, memory_);
+    return array;
+  }
+
+  void bring(const std::vector<index_t>& rows, index_t at) {
+    std::copy(rows.begin(), rows.end(), numbers_host_.begin());
+    copy_async(numbers_.data(), numbers_host_.data(), index_t(rows.size()), memory_);
+    points_.bring(rows, numbers_.data(), at);
+  }
+
+  void wait(const char* what) { check(cudaStreamSynchronize(memory_.stream()), call, what); }
+
+  row_range range_;
+  int device_;
+  std::unique_ptr<own_stream> stream_;  // where the pool is on the host
+  device_memory memory_;
+  Rows points_;
+  device_array<float> weight_;
+  device_array<double> sums_;
+  pinned_array<double> sums_host_;
+  device_array<std::int64_t> cost_;
+  device_array<index_t> group_, quota_;
+  device_array<std::uint8_t> barred_;
+  device_array<index_t> numbers_;
+  pinned_array<index_t> numbers_host_;
+  device_array<block_draw> draws_;
+  pinned_array<block_draw> draws_host_;
+  device_array<candidate> drawn_;
+  pinned_array<candidate> drawn_host_;
+  device_array<float> d2_;
+  pinned_array<float> d2_host_;
+  device_array<select_state> best_state_;
+  device_array<shortlisted> best_;
+  bool first_ = true;  // no pick yet: weights are squared norms
+};
+
+/// The shards of a pool, each on its device, cut where blocks of weights end.
+template <class Rows>
+class weight_shards : public weight_pool {
+ public:
+  template <class Points>
+  weight_shards(const std::vector<cuda>& devices, bool on_host, const Points& points, const allowance& limit)
+      : rows_(rows_of(points)), shards_(devices.size()) {
+    on_each([&](std::size_t s) {
+      const current_device here(devices[s].device, call);
+      const row_range range = shard_of(rows_, weight_block, index_t(devices.size()), index_t(s));
+      shards_[s] = std::make_unique<weight_shard<Rows>>(devices[s], on_host, points, limit, range, s == 0);
+    });
+  }
+
+  index_t rows() const override { return rows_; }
+
+  double sweep(const std::vector<candidate>& latest, const remaining& left) override {
+    tables_.clear();
+    proposals_ = 0;
+    std::vector<vector_view<const double>> of_shard(shards_.size());
+    on_each([&](std::size_t s) { of_shard[s] = shards_[s]->sweep(numbers_of(latest), left); });
+    sums_.clear();
+    for (const auto& sums : of_shard) sums_.insert(sums_.end(), sums.begin(), sums.end());
+    std::partial_sum(sums_.begin(), sums_.end(), sums_.begin());
+    return sums_.empty() ? 0 : sums_.back();
+  }
+
+  candidate largest() override {
+    std::vector<candidate> best(shards_.size());
+    on_each([&](std::size_t s) { best[s] = shards_[s]->largest(); });
+    candidate first;
+    for (const candidate& c : best)
+      if (c.row >= 0 && (first.row < 0 || before(c, first))) first = c;
+    return first;
+  }
+
+  candidate at(index_t row) override { return shards_[owner_of(row)]->at(row); }
+
+  std::vector<candidate> propose(const std::vector<double>& units) override {
+    std::vector<std::vector<block_draw>> draws(shards_.size());
+    std::vector<std::size_t> owners;
+    for (const double unit : units) {
+      block_draw draw = block_of(unit);
+      owners.push_back(owner_of(draw.block * weight_block));
+      draw.block -= shards_[owners.back()]->range().first / weight_block;
+      draws[owners.back()].push_back(draw);
+    }
+    std::vector<std::vector<candidate>> drawn(shards_.size());
+    on_each([&](std::size_t s) { drawn[s] = shards_[s]->draw(draws[s]); });
+    std::vector<std::size_t> taken(shards_.size());
+    std::vector<candidate> proposed;
+    for (const std::size_t s : owners) proposed.push_back(drawn[s][taken[s]++]);
+    const index_t first = proposals_;
+    proposals_ += index_t(units.size());
+    tables_.push_back({first, proposals_, shards_[0]->distances(numbers_of(proposed), first)});
+    return proposed;
   }
 
   float nearest(index_t p, const std::vector<index_t>& accepted) override {
@@ -243,114 +405,64 @@ class cuda_weights : public weight_pool {
     std::vector<float> d2;
   };
 
-  shard_rows shard() const { return {rows(), weight_.data(), nullptr}; }
-
-  template <class T>
-  device_array<T> upload(vector_view<const T> host) {
-    auto array = memory_.array<T>(host.size);
-    copy_async(array.data(), host.data, host.size, memory_);
-    return array;
+  template <class Body>
+  void on_each(const Body& body) {
+    on_each_shard(index_t(shards_.size()), [&](index_t s) { body(std::size_t(s)); });
   }
 
-  void wait(const char* what) { check(cudaStreamSynchronize(memory_.stream()), call, what); }
+  static std::vector<index_t> numbers_of(const std::vector<candidate>& some) {
+    std::vector<index_t> rows;
+    for (const candidate& c : some) rows.push_back(c.row);
+    return rows;
+  }
+
+  std::size_t owner_of(index_t row) const {
+    std::size_t s = shards_.size() - 1;
+    while (row < shards_[s]->range().first) --s;
+    return s;
+  }
 
   block_draw block_of(double unit) const {
-    const double *const begin = sums_host_.begin(), *const end = sums_host_.end();
-    const double target = unit * *(end - 1);
+    const double target = unit * sums_.back();
     // A block without any share ends where it begins, at or below the target.
-    const double* block = std::upper_bound(begin, end, target);
-    if (block == end) block = std::lower_bound(begin, end, *(end - 1));
-    return {block - begin, target - (block == begin ? 0 : *(block - 1))};
+    auto block = std::upper_bound(sums_.begin(), sums_.end(), target);
+    if (block == sums_.end()) block = std::lower_bound(sums_.begin(), sums_.end(), sums_.back());
+    return {block - sums_.begin(), target - (block == sums_.begin() ? 0 : *(block - 1))};
   }
 
-  current_device here_;
-  device_memory memory_;
-  Rows points_;
-  device_array<float> weight_;
-  device_array<double> sums_;
-  pinned_array<double> sums_host_;
-  device_array<std::int64_t> cost_;
-  device_array<index_t> group_, quota_;
-  device_array<std::uint8_t> barred_;
-  device_array<index_t> numbers_;
-  pinned_array<index_t> numbers_host_;
-  device_array<index_t> proposed_;
-  device_array<block_draw> draws_;
-  pinned_array<block_draw> draws_host_;
-  device_array<candidate> drawn_;
-  pinned_array<candidate> drawn_host_;
-  device_array<float> d2_;
-  pinned_array<float> d2_host_;
-  device_array<select_state> best_state_;
-  device_array<shortlisted> best_;
-  bool first_ = true;  // no pick yet: weights are squared norms
+  index_t rows_;
+  std::vector<std::unique_ptr<weight_shard<Rows>>> shards_;
+  std::vector<double> sums_;  // of the weights up to the end of each block
   index_t proposals_ = 0;
   std::vector<distance_table> tables_;
 };
 
 // ---- rows that are sent once --------------------------------------------------------------------------------
 
-index_t cols_of(matrix_view<const float> points) { return points.cols; }
-index_t cols_of(const factored_rows& points) { return points.a.cols + points.h.cols; }
-index_t rows_of(matrix_view<const float> points) { return points.rows; }
-index_t rows_of(const factored_rows& points) { return points.a.rows; }
-
-/// Whether the rows fit on the one device there is, in half of what a pool of them leaves.
+/// Whether every device has room for its shard, in half of what a pool of it leaves.
 template <class Points>
-bool can_settle(const offload& on, const Points& points) {
-  if (on.devices.size() != 1) return false;
-  const current_device here(on.devices[0], call);
-  const device_memory memory({.device = on.devices[0], .memory = on.memory}, call);
+bool can_settle(const std::vector<cuda>& devices, const Points& points) {
   constexpr std::size_t weight_bytes = 64;  // a row, with norms and limits: more than there are
   constexpr auto proposals = std::size_t(most_proposals);
-  const auto rows = std::size_t(rows_of(points)), cols = std::size_t(cols_of(points));
+  const auto cols = std::size_t(padded_cols_of(points));
+  const auto rows = std::size_t(shard_of(rows_of(points), weight_block, index_t(devices.size()), 0).count);
   const std::size_t of_pool = rows * weight_bytes + proposals * (proposals + cols + 64) * sizeof(float);
-  return of_pool + 2 * rows * cols * sizeof(float) <= memory.left();
+  return std::all_of(devices.begin(), devices.end(), [&](const cuda& on) {
+    const current_device here(on.device, call);
+    return of_pool + 2 * rows * cols * sizeof(float) <= device_memory(on, call).left();
+  });
 }
 
-/// Rows of the host on a device, in the order of a stream of their own.
-template <class Points>
-class settled_rows {
- protected:
-  settled_rows(const offload& on, const Points& points)
-      : here_(on.devices[0], call),
-        stream_(call),
-        on_{.device = on.devices[0], .stream = stream_, .memory = on.memory},
-        memory_(on_, call),
-        sent_(send(points)) {
-    if (on.memory > 0) on_.memory = memory_.left();
-  }
-
-  /// Where a pool of them is, with the memory that is left.
-  const cuda& place() const { return on_; }
-  const Points& sent() const { return sent_; }
-
- private:
-  matrix_view<const float> send(matrix_view<const float> rows) {
-    copies_.push_back(memory_.array<float>(rows.rows * rows.cols));
-    const std::size_t width = std::size_t(rows.cols) * sizeof(float);
-    if (copies_.back().size() > 0)
-      check(cudaMemcpy2DAsync(copies_.back().data(), width, rows.data, std::size_t(rows.stride) * sizeof(float),
-                              width, std::size_t(rows.rows), cudaMemcpyDefault, stream_),
-            call, "sending rows");
-    return {copies_.back().data(), rows.rows, rows.cols};
-  }
-  factored_rows send(const factored_rows& rows) { return {send(rows.a), send(rows.h), rows.bias}; }
-
-  current_device here_;
-  own_stream stream_;
-  cuda on_;
-  device_memory memory_;
-  std::vector<device_array<float>> copies_;
-  Points sent_;
-};
-
 template <class Rows, class Points>
-class settled_weights : private settled_rows<Points>, public cuda_weights<Rows> {
- public:
-  settled_weights(const offload& on, const Points& points, const allowance& limit)
-      : settled_rows<Points>(on, points), cuda_weights<Rows>(this->place(), this->sent(), limit) {}
-};
+std::unique_ptr<weight_pool> settled_pool(const offload& on, const Points& points, const allowance& limit) {
+  require_devices(call, on.devices);
+  std::vector<cuda> devices;
+  for (const int device : on.devices) devices.push_back({.device = device, .memory = on.memory});
+  const index_t blocks = blocks_of(rows_of(points), weight_block);
+  devices.resize(std::size_t(std::clamp<index_t>(blocks, 1, index_t(devices.size()))));
+  if (!can_settle(devices, points)) return nullptr;
+  return std::make_unique<weight_shards<Rows>>(devices, true, points, limit);
+}
 
 // ---- rows that are sent -------------------------------------------------------------------------------------
 
@@ -370,24 +482,22 @@ vector_view<const T> view(const std::vector<T>& values) {
 
 std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, matrix_view<const float> points,
                                                  const allowance& limit) {
-  return std::make_unique<cuda_weights<plain_device_rows>>(on, points, limit);
+  return std::make_unique<weight_shards<plain_device_rows>>(std::vector{on}, false, points, limit);
 }
 
 std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, const factored_rows& points,
                                                  const allowance& limit) {
-  return std::make_unique<cuda_weights<factored_device_rows>>(on, points, limit);
+  return std::make_unique<weight_shards<factored_device_rows>>(std::vector{on}, false, points, limit);
 }
 
 std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, matrix_view<const float> points,
                                                     const allowance& limit) {
-  if (!can_settle(on, points)) return nullptr;
-  return std::make_unique<settled_weights<plain_device_rows, matrix_view<const float>>>(on, points, limit);
+  return settled_pool<plain_device_rows>(on, points, limit);
 }
 
 std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, const factored_rows& points,
                                                     const allowance& limit) {
-  if (!can_settle(on, points)) return nullptr;
-  return std::make_unique<settled_weights<factored_device_rows, factored_rows>>(on, points, limit);
+  return settled_pool<factored_device_rows>(on, points, limit);
 }
 
 void lower_distances_offload(const offload& on, matrix_view<const float> points,

@@ -28,7 +28,7 @@ __global__ void sum_weights_kernel(vector_view<const float> weights, index_t blo
 /// A warp takes a draw, a lane first a run of its block and then a row of a run: what lanes hold is added in
 /// their order by all of them alike.
 __global__ void draw_rows_kernel(vector_view<const float> weights, vector_view<const block_draw> draws,
-                                 candidate* drawn, index_t* rows) {
+                                 candidate* drawn) {
   static_assert(weight_run == 32 && weight_block == weight_run * 32);
   const index_t which = (index_t(blockIdx.x) * blockDim.x + threadIdx.x) / 32;
   if (which >= draws.size) return;
@@ -60,9 +60,7 @@ __global__ void draw_rows_kernel(vector_view<const float> weights, vector_view<c
     row = l;
     reached += next;
   }
-  if (lane != 0) return;
-  rows[which] = first + row;
-  drawn[which] = {first + row, weights[first + row]};
+  if (lane == 0) drawn[which] = {first + row, weights[first + row]};
 }
 
 __global__ void multiply_norms_kernel(vector_view<const float> a_norm2, const float* h_norm2, double bias,
@@ -72,11 +70,6 @@ __global__ void multiply_norms_kernel(vector_view<const float> a_norm2, const fl
   const float a = a_norm2[i], h = h_norm2[i];
   if (a > largest_norm2 || h > largest_norm2) atomicMin(first_beyond, static_cast<unsigned long long>(i));
   norm2[i] = double(a) * (double(h) + bias);
-}
-
-__global__ void gather_norms_kernel(const double* from, vector_view<const index_t> rows, double* to) {
-  const index_t i = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i < rows.size) to[i] = from[rows[i]];
 }
 
 __global__ void round_norms_kernel(vector_view<const double> from, float* to) {
@@ -227,10 +220,10 @@ void sum_weights(const device_memory& memory, vector_view<const float> weights, 
 }
 
 void draw_rows(const device_memory& memory, vector_view<const float> weights,
-               vector_view<const block_draw> draws, candidate* drawn, index_t* rows) {
+               vector_view<const block_draw> draws, candidate* drawn) {
   if (draws.empty()) return;
   draw_rows_kernel<<<grid_of(draws.size * 32, block_threads), block_threads, 0, memory.stream()>>>(
-      weights, draws, drawn, rows);
+      weights, draws, drawn);
   check(cudaGetLastError(), memory.call(), "launching draw_rows_kernel");
 }
 
@@ -240,13 +233,6 @@ void multiply_norms(const device_memory& memory, vector_view<const float> a_norm
   multiply_norms_kernel<<<grid_of(a_norm2.size, block_threads), block_threads, 0, memory.stream()>>>(
       a_norm2, h_norm2, bias, norm2, first_beyond);
   check(cudaGetLastError(), memory.call(), "launching multiply_norms_kernel");
-}
-
-void gather_norms(const device_memory& memory, const double* from, vector_view<const index_t> rows,
-                  double* to) {
-  if (rows.empty()) return;
-  gather_norms_kernel<<<grid_of(rows.size, block_threads), block_threads, 0, memory.stream()>>>(from, rows, to);
-  check(cudaGetLastError(), memory.call(), "launching gather_norms_kernel");
 }
 
 void round_norms(const device_memory& memory, vector_view<const double> from, float* to) {

@@ -22,7 +22,6 @@ namespace HWY_NAMESPACE {
 using float_mask = hn::Mask<floats_tag>;
 
 inline constexpr float infinity = std::numeric_limits<float>::infinity();
-inline constexpr float smallest_normal = std::numeric_limits<float>::min();
 
 /// x, and NaN in the rows that have no distribution.
 HWY_INLINE floats only_where(float_mask valid, floats x) {
@@ -35,41 +34,40 @@ HWY_INLINE floats only_where(float_mask valid, floats x) {
 /// summation, so it is the same on every target.
 inline constexpr index_t chunk_columns = 256;
 
-/// `lanes` rows from which four neighbouring columns may be read at any column up to cols - 4; from rows of
-/// less than four columns, at column 0.
+/// `lanes` rows of a matrix from `first` on; the last row stands in for those past the end.
 template <class T>
 class row_window {
  public:
-  /// The rows from `first` on; the last row stands in for those past the end.
-  HWY_INLINE row_window(const matrix_view<const T>& x, index_t first) : cols_(x.cols) {
-    const index_t left = x.rows - first;
-    const bool fours_stay_inside = x.cols >= 4 || (x.stride == x.cols && (left - lanes + 1) * x.cols >= 4);
-    if (!fours_stay_inside) {
-      copy(x, first);
-    } else if (left >= lanes) {
-      const T* row = x.row(first);
-      for (int k = 0; k < lanes; ++k, row += x.stride) rows_[std::size_t(k)] = row;
-    } else {
-      for (int k = 0; k < lanes; ++k) rows_[std::size_t(k)] = x.row(std::min(first + k, x.rows - 1));
-    }
-  }
+  HWY_INLINE row_window(const matrix_view<const T>& x, index_t first)
+      : x_(x),
+        first_(first),
+        whole_(first + lanes <= x.rows &&
+               (x.cols >= 4 || (x.stride == x.cols && (x.rows - first - lanes + 1) * x.cols >= 4))) {}
 
-  HWY_INLINE const row_pointers<T>& rows() const { return rows_; }
-  HWY_INLINE index_t cols() const { return cols_; }
+  HWY_INLINE const T* row(int k) const { return x_.row(first_) + k * x_.stride; }
+  HWY_INLINE index_t cols() const { return x_.cols; }
+
+  /// The columns [begin, end), a chunk of them and three at most. Four neighbours may be read even where there
+  /// are less.
+  HWY_INLINE even_rows<const T> columns(index_t begin, index_t end) {
+    return whole_ ? even_rows<const T>(row(0) + begin, x_.stride) : copy(begin, end);
+  }
 
  private:
-  void copy(const matrix_view<const T>& x, index_t first) {
+  HWY_NOINLINE even_rows<const T> copy(index_t begin, index_t end) {
+    const index_t stride = std::max<index_t>(end - begin, 4);
     for (int k = 0; k < lanes; ++k) {
-      const T* row = x.row(std::min(first + k, x.rows - 1));
-      for (index_t c = 0; c < x.cols; ++c) copies_[k][c] = row[c];
-      for (index_t c = x.cols; c < 4; ++c) copies_[k][c] = T{};
-      rows_[std::size_t(k)] = copies_[k];
+      const T* const row = x_.row(std::min(first_ + k, x_.rows - 1));
+      T* const to = std::copy(row + begin, row + end, copies_ + k * stride);
+      std::fill(to, copies_ + (k + 1) * stride, T{});
     }
+    return {copies_, stride};
   }
 
-  row_pointers<T> rows_;
-  index_t cols_;
-  T copies_[lanes][4];
+  matrix_view<const T> x_;
+  index_t first_;
+  bool whole_;  // four columns of all rows are there
+  T copies_[lanes * (chunk_columns + 3)];
 };
 
 /// Asks for the chunk that is read next while the one at hand is computed on: rows side by side are more
@@ -79,7 +77,7 @@ class prefetcher {
  public:
   /// The next chunk has `columns` columns, `ahead` elements after column 0 of each row of `window`.
   HWY_INLINE prefetcher(const row_window<T>& window, index_t ahead, index_t columns)
-      : rows_(window.rows()), ahead_(ahead), columns_(columns) {}
+      : window_(window), ahead_(ahead), columns_(columns) {}
 
   /// Called for every fourth column of the chunk at hand; asks for one cache line of each of four rows.
   HWY_INLINE void operator()(index_t c) const {
@@ -87,12 +85,12 @@ class prefetcher {
       constexpr index_t line = 64 / index_t(sizeof(T));
       const index_t offset = c / lanes * line;
       if (offset >= columns_) return;
-      for (int k = 0; k < 4; ++k) hwy::Prefetch(rows_[std::size_t(c % lanes + k)] + ahead_ + offset);
+      for (int k = 0; k < 4; ++k) hwy::Prefetch(window_.row(int(c % lanes) + k) + ahead_ + offset);
     }
   }
 
  private:
-  const row_pointers<T>& rows_;
+  const row_window<T>& window_;
   index_t ahead_, columns_;
 };
 
@@ -115,15 +113,35 @@ struct no_prefetch {
   HWY_INLINE void operator()(index_t) const {}
 };
 
+/// Shows the columns [skip, end) of `four` to body.see<0>(c, column) and so on, in order.
+template <class Body>
+HWY_INLINE void see_some(const four_columns& four, int skip, int end, index_t c, Body& body) {
+  const auto see = [&](auto skipped) HWY_ATTR {
+    constexpr int first = decltype(skipped)::value;
+    body.template see<0>(c, four.column[first]);
+    if constexpr (first < 3)
+      if (first + 1 < end) body.template see<1>(c + 1, four.column[first + 1]);
+    if constexpr (first < 2)
+      if (first + 2 < end) body.template see<2>(c + 2, four.column[first + 2]);
+  };
+  if (skip == 0) see(std::integral_constant<int, 0>());
+  if (skip == 1) see(std::integral_constant<int, 1>());
+  if (skip == 2) see(std::integral_constant<int, 2>());
+  if (skip == 3) see(std::integral_constant<int, 3>());
+}
+
 /// Shows the columns [begin, end) of `window` to body.see<(c - begin) % 4>(c, column) in order, or four at a
 /// time to body.see_four where it has that; the template argument chooses the partial sum.
 template <class Body, class T, class Prefetch = no_prefetch>
-HWY_INLINE void read_columns(const row_window<T>& window, index_t begin, index_t end, Body& body,
+HWY_INLINE void read_columns(row_window<T>& window, index_t begin, index_t end, Body& body,
                              const Prefetch& prefetch = {}) {
+  // The last columns are read together with up to three before them.
+  const index_t last = std::max<index_t>(end - 4, 0), from = std::min(begin, last);
+  const even_rows<const T> rows = window.columns(from, end);
   index_t c = begin;
   for (; c + 4 <= end; c += 4) {
     prefetch(c - begin);
-    const four_columns four = load_columns(window.rows(), c);
+    const four_columns four = load_columns(rows, c - from);
     if constexpr (requires { body.see_four(c, four.column); }) {
       body.see_four(c, four.column);
     } else {
@@ -134,14 +152,9 @@ HWY_INLINE void read_columns(const row_window<T>& window, index_t begin, index_t
     }
   }
   if (c == end) return;
-  // The last columns are read together with up to three before them.
   prefetch(c - begin);
-  const index_t from = std::max<index_t>(end - 4, 0);
-  const four_columns four = load_columns(window.rows(), from);
-  const floats* last = four.column + (c - from);
-  body.template see<0>(c, last[0]);
-  if (c + 1 < end) body.template see<1>(c + 1, last[1]);
-  if (c + 2 < end) body.template see<2>(c + 2, last[2]);
+  const four_columns four = load_columns(rows, last - from);
+  see_some(four, int(c - last), int(end - last), c, body);
 }
 
 // ---- Scores out
@@ -209,9 +222,8 @@ HWY_INLINE void each_column(index_t n, Body& body, const Prefetch& prefetch = {}
 /// sum + -p log2 p, with 0 log2 0 = 0. Below the normal floats it is worth less than 2e-36.
 template <int N>
 HWY_INLINE void add_entropies(const vectors<N>& p, vectors<N>& sum) {
-  vectors<N> normal, log;
-  for (int i = 0; i < N; ++i) normal[i] = hn::Max(p[i], all(smallest_normal));
-  log2_normal<N>(normal, log);
+  vectors<N> log;
+  log2_normal<N>(p, log);
   for (int i = 0; i < N; ++i) sum[i] = fnma(p[i], log[i], sum[i]);
 }
 
@@ -227,7 +239,7 @@ HWY_INLINE floats add_entropy(floats sum, floats p) {
 /// What a fold notes of a row beside whether it has a distribution.
 struct tracking {
   bool entropy = false;  ///< the entropy of probabilities; logits give it always, and their largest value
-  bool second = false;   ///< the second largest value, of which the largest is part: for margin and ratio
+  bool second = false;   ///< the two largest values: for margin and ratio, by the readers of `score` alone
   bool argmax = false;   ///< the lowest class with the largest value, which is part: for votes and gradients
   bool terms = false;    ///< leave e^(z - max) of logits in the chunk: for the committee, rows of one chunk
 };
@@ -333,7 +345,6 @@ struct logit_fold : logit_rows {
       argmax = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax);
     }
     const floats displaced = lesser(largest, x);
-    if constexpr (Track.second) second = hn::Max(second, displaced);
     largest = hn::Max(largest, x);
     room_.store(c - begin_, Track.terms ? x : displaced);
   }
@@ -447,8 +458,7 @@ struct probability_fold : probability_rows<T> {
       const auto leads = hn::RebindMask(ints_tag(), hn::Gt(p, this->largest));
       argmax = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax);
     }
-    if constexpr (Track.second) this->second = hn::Max(this->second, hn::Min(this->largest, p));
-    if constexpr (Track.second || Track.argmax) this->largest = hn::Max(this->largest, p);
+    if constexpr (Track.argmax) this->largest = hn::Max(this->largest, p);
     this->lowest = hn::Min(this->lowest, p);
     chunk_total_.part[Part] = hn::Add(chunk_total_.part[Part], p);
   }
@@ -463,7 +473,7 @@ using fold_of = std::conditional_t<Kind == outputs::logits, logit_fold<Track>, p
 /// Shows the whole rows of `window` to `fold`. The rows read next lie `to_next` elements after these; 0 if
 /// there are none.
 template <outputs Kind, class Fold, class T>
-HWY_INLINE void fold_rows(const row_window<T>& window, index_t to_next, Fold& fold) {
+HWY_INLINE void fold_rows(row_window<T>& window, index_t to_next, Fold& fold) {
   for (index_t begin = 0; begin < window.cols(); begin += chunk_columns) {
     const index_t end = std::min(window.cols(), begin + chunk_columns);
     const bool last = end == window.cols();

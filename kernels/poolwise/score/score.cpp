@@ -21,6 +21,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "poolwise/score/fold-inl.hpp"
+#include "poolwise/score/narrow-inl.hpp"
 #include "poolwise/score/wide-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -44,33 +45,52 @@ HWY_INLINE floats score_of(const Rows& rows, acquisition which) {
   return rows.energy();
 }
 
-/// Writes what `rows`, of which the first is row `first`, score.
 template <class Rows>
-HWY_INLINE void write_scores(const Rows& rows, std::span<const acquisition> which, index_t first,
+HWY_INLINE floats valid_score_of(const Rows& rows, acquisition which) {
+  return only_where(rows.valid(), score_of(rows, which));
+}
+
+/// Writes what the rows from `first` on score, that lie four neighbours a lane.
+template <class Rows>
+HWY_INLINE void write_narrow(const Rows& read, std::span<const acquisition> which, index_t first, index_t end,
                              const matrix_view<float>& scores) {
-  const float_mask valid = rows.valid();
-  for (std::size_t a = 0; a < which.size(); ++a)
-    write_column(only_where(valid, score_of(rows, which[a])), first, index_t(a), scores);
+  const int columns = int(which.size());
+  const auto score = [&](int c) HWY_ATTR {  // of the four rows of a lane, one after the other
+    return valid_score_of(read.rows(c / columns), which[std::size_t(c % columns)]);
+  };
+  if (scores.stride == columns && first + Rows::rows_at_once <= end) {
+    const even_rows<float> fours(scores.row(first), rows_a_lane * columns);
+    for (int c = 0; c < rows_a_lane * columns; c += 4)
+      store_columns({{score(c), score(c + 1), score(c + 2), score(c + 3)}}, fours, c);
+    return;
+  }
+  alignas(64) float lane[lanes];
+  for (int c = 0; c < rows_a_lane * columns; ++c) {
+    hn::Store(score(c), floats_tag(), lane);
+    for (int k = 0; k < lanes; ++k) {
+      const index_t row = first + rows_a_lane * k + c / columns;
+      if (row < end) scores(row, c % columns) = lane[k];
+    }
+  }
 }
 
 template <outputs Kind, tracking Track, class T>
 void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std::span<const acquisition> which,
                  const matrix_view<float>& scores) {
-  if (x.cols >= least_wide_columns) {
-    wide_rows<Kind, T, Track> wide;
-    for (index_t first = begin; first < end; first += tile_rows) {
-      wide.read(x, first);
-      for (int row = 0; row < tile_rows && first + row < end; row += lanes)
-        write_scores(wide.rows(row), which, first + row, scores);
+  if (x.cols < least_wide_columns) {
+    narrow_rows<Kind, T, Track> narrow;
+    for (index_t first = begin; first < end; first += narrow.rows_at_once) {
+      narrow.read(x, first, end);
+      write_narrow(narrow, which, first, end, scores);
     }
     return;
   }
-  chunk room;
-  for (index_t first = begin; first < end; first += lanes) {
-    const row_window<T> window(x, first);
-    fold_of<Kind, T, Track> fold(room);
-    fold_rows<Kind>(window, next_rows(x, first), fold);
-    write_scores(fold, which, first, scores);
+  wide_rows<Kind, T, Track> wide;
+  for (index_t first = begin; first < end; first += tile_rows) {
+    wide.read(x, first);
+    for (int row = 0; row < tile_rows && first + row < end; row += lanes)
+      for (std::size_t a = 0; a < which.size(); ++a)
+        write_column(valid_score_of(wide.rows(row), which[a]), first + row, index_t(a), scores);
   }
 }
 
@@ -124,7 +144,7 @@ template <outputs Kind, class T>
 void gradient_block(const matrix_view<const T>& x, index_t begin, index_t end, const matrix_view<float>& a) {
   chunk room;
   for (index_t first = begin; first < end; first += lanes) {
-    const row_window<T> window(x, first);
+    row_window<T> window(x, first);
     fold_of<Kind, T, tracking{.argmax = true}> fold(room);
     fold_rows<Kind>(window, next_rows(x, first), fold);
     const auto p = fold.to_probabilities();

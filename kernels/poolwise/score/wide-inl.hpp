@@ -17,9 +17,6 @@ HWY_BEFORE_NAMESPACE();
 namespace poolwise {
 namespace HWY_NAMESPACE {
 
-/// From here on what a row costs at its end is less than what its transpose costs.
-inline constexpr index_t least_wide_columns = 64;
-
 /// Columns of a row that are read before their terms are summed; they stay in the L1 cache. Part of the order
 /// of summation.
 inline constexpr index_t wide_chunk_columns = 2048;
@@ -38,6 +35,10 @@ HWY_INLINE void load_sixteen(const T* x, sixteen& s) {
   for (int i = 0; i < parts; ++i) s[i] = load_row(x + i * lanes);
 }
 
+HWY_INLINE void store_sixteen(const sixteen& s, float* x) {
+  for (int i = 0; i < parts; ++i) hn::Store(s[i], floats_tag(), x + i * lanes);
+}
+
 /// The columns [cols - 16, cols), and `pad` in place of those before column `from`.
 template <class T>
 HWY_INLINE void load_last(const T* x, index_t cols, index_t from, float pad, sixteen& s) {
@@ -53,15 +54,11 @@ HWY_INLINE void load_last(const T* x, index_t cols, index_t from, float pad, six
 struct lanes_of_rows {
   alignas(64) float row[tile_rows][tile_rows] = {};
 
-  HWY_INLINE void put(int r, const sixteen& s) {
-    for (int i = 0; i < parts; ++i) hn::Store(s[i], floats_tag(), row[r] + i * lanes);
-  }
+  HWY_INLINE void put(int r, const sixteen& s) { store_sixteen(s, row[r]); }
 
   /// For the rows from `r` on, one a lane: what lanes 4q .. 4q+3 hold.
   HWY_INLINE four_columns quarter(int r, int q) const {
-    row_pointers<float> rows;
-    for (int k = 0; k < lanes; ++k) rows[std::size_t(k)] = row[r + k];
-    return load_columns(rows, 4 * q);
+    return load_columns(even_rows<const float>(row[r], tile_rows), 4 * q);
   }
 
   HWY_INLINE floats sum(int r) const {
@@ -95,15 +92,40 @@ struct sixteen_sums {
 };
 
 /// 16 rows of logits. As in `logit_fold`, each lane keeps its largest element out of the terms that it sums;
-/// of the 16 kept, one of the largest stays out of the sum for good.
+/// of the 16 kept, one of the largest stays out of the sum for good. The largest elements of a chunk are looked
+/// for while the terms of the chunk before it are summed: the two need different ports of the processor.
 template <class T, tracking Track>
 class wide_logits {
  public:
   void read(const matrix_view<const T>& x, index_t first) {
-    const int n = int(std::min<index_t>(tile_rows, x.rows - first));
-    for (int r = 0; r < n; ++r) {
-      const index_t row = first + r;
-      read_row(x.row(row), x.row(std::min(row + 1, x.rows - 1)), x.cols, r);
+    const index_t end = std::min(first + tile_rows, x.rows);
+    const index_t ahead = std::max<index_t>(1, 1024 / x.cols);  // rows: some 4 KiB
+    const auto chunk_of = [&](index_t row, index_t begin)
+                              HWY_ATTR { return row_chunk(x, row, row + ahead, begin, row < end); };
+    row_chunk chunk = chunk_of(first, 0);
+    leaders lead(chunk.row);
+    lead.displace(chunk, 0, room_[0]);
+    int now = 0;
+    for (index_t row = first; row < end; ++row) {
+      sixteen_sums rest, weighted;
+      floats before = all(0);
+      for (index_t begin = 0; begin < x.cols; begin += wide_chunk_columns, now = 1 - now) {
+        const bool last = chunk.end == x.cols;
+        const row_chunk following = last ? chunk_of(row + 1, 0) : chunk_of(row, chunk.end);
+        const floats reference = hn::Max(largest_of(lead.largest), all(std::numeric_limits<float>::lowest()));
+        leaders then = last ? leaders(following.row) : lead;
+        terms t(reference);
+        add_terms(t, room_[now], chunk.sixteens(), then, following, room_[1 - now]);
+        for (int i = 0; i < parts; ++i) {
+          if (begin > 0) rescale(clamp_exponent(hn::Sub(before, reference)), rest.part[i], weighted.part[i]);
+          rest.part[i].add(hn::Add(t.rest[0][i], t.rest[1][i]));
+          weighted.part[i].add(hn::Add(t.weighted[0][i], t.weighted[1][i]));
+        }
+        before = reference;
+        if (last) keep(lead, before, rest, weighted, int(row - first));
+        lead = then;
+        chunk = following;
+      }
     }
   }
 
@@ -121,6 +143,56 @@ class wide_logits {
   }
 
  private:
+  /// A chunk of a row, or none; and a row that is read some time later.
+  struct row_chunk {
+    const T *row, *later;
+    index_t begin, end;
+
+    HWY_INLINE row_chunk(const matrix_view<const T>& x, index_t r, index_t r_later, index_t from, bool some)
+        : row(x.row(std::min(r, x.rows - 1))),
+          later(x.row(std::min(r_later, x.rows - 1))),
+          begin(from == 0 ? tile_rows : from),  // the first columns displace nothing
+          end(some ? std::min(x.cols, from + wide_chunk_columns) : begin) {}
+
+    HWY_INLINE int sixteens() const { return int((end - begin + tile_rows - 1) / tile_rows); }
+    HWY_INLINE int whole_sixteens() const { return int((end - begin) / tile_rows); }
+    HWY_INLINE void load(int s, sixteen& x) const { load_sixteen(row + begin + s * tile_rows, x); }
+    HWY_INLINE void ask(int s) const { hwy::Prefetch(later + begin + s * tile_rows); }
+  };
+
+  /// The largest element of each lane of a row so far, and the second largest.
+  struct leaders {
+    sixteen largest, second;
+
+    HWY_INLINE explicit leaders(const T* row) {
+      load_sixteen(row, largest);
+      set_sixteen(second, -infinity);
+    }
+
+    /// What 16 columns displace goes to `room`.
+    HWY_INLINE void displace(const sixteen& x, float* room) {
+      for (int i = 0; i < parts; ++i) {
+        const floats displaced = lesser(largest[i], x[i]);
+        if constexpr (Track.second) second[i] = hn::Max(second[i], displaced);
+        largest[i] = greater(x[i], largest[i]);  // a NaN of the first 16 columns stays
+        hn::Store(displaced, floats_tag(), room + i * lanes);
+      }
+    }
+
+    /// The columns of a chunk from sixteen `s` on.
+    HWY_INLINE void displace(const row_chunk& chunk, int s, float* room) {
+      sixteen x;
+      for (; s < chunk.whole_sixteens(); ++s) {
+        chunk.load(s, x);
+        chunk.ask(s);
+        displace(x, room + s * tile_rows);
+      }
+      if (s == chunk.sixteens()) return;
+      load_last(chunk.row, chunk.end, chunk.begin + s * tile_rows, -infinity, x);
+      displace(x, room + s * tile_rows);
+    }
+  };
+
   /// The terms of 16 columns after one another, in two partial sums each.
   struct terms {
     floats reference;
@@ -160,6 +232,25 @@ class wide_logits {
     }
   };
 
+  /// Sums the terms of a chunk that has been displaced, while the one that follows it is.
+  static HWY_INLINE void add_terms(terms& t, const float* room, int sixteens, leaders& then,
+                                   const row_chunk& following, float* room_then) {
+    const int both = sixteens < 16 ? 0 : std::min(sixteens, following.whole_sixteens()) / 2 * 2;
+    int s = 0;
+    for (; s < both; s += 2) {
+      sixteen x;
+      for (int p = 0; p < 2; ++p) {
+        following.load(s + p, x);
+        following.ask(s + p);
+        then.displace(x, room_then + (s + p) * tile_rows);
+      }
+      t.add_two(room + s * tile_rows);
+    }
+    then.displace(following, s, room_then);
+    for (; s + 2 <= sixteens; s += 2) t.add_two(room + s * tile_rows);
+    if (s < sixteens) t.add_one(room + s * tile_rows, 0);
+  }
+
   /// The largest of all lanes, in each.
   static HWY_INLINE floats largest_of(const sixteen& x) {
     floats most = x[0];
@@ -172,82 +263,30 @@ class wide_logits {
 #endif
   }
 
-  /// Row number r of the tile; `next_row` is read after it, and asked for while the terms are summed.
-  HWY_INLINE void read_row(const T* x, const T* next_row, index_t cols, int r) {
-    sixteen largest, second;
-    load_sixteen(x, largest);
-    set_sixteen(second, -infinity);
-    sixteen_sums rest, weighted;
-    floats before = all(0);
-    for (index_t begin = 0; begin < cols; begin += wide_chunk_columns) {
-      const index_t end = std::min(cols, begin + wide_chunk_columns);
-      float* room = displaced_;
-      index_t c = begin == 0 ? tile_rows : begin;
-      for (; c + tile_rows <= end; c += tile_rows) {
-        sixteen s;
-        load_sixteen(x + c, s);
-        displace(s, largest, second, room);
-      }
-      if (c < end) {
-        sixteen s;
-        load_last(x, cols, c, -infinity, s);
-        displace(s, largest, second, room);
-      }
-      const floats reference = hn::Max(largest_of(largest), all(std::numeric_limits<float>::lowest()));
-      terms t(reference);
-      const float* from = displaced_;
-      const T* next = end < cols ? x + end : next_row;
-      const index_t left = end < cols ? cols - end : cols;
-      for (; from + 2 * tile_rows <= room; from += 2 * tile_rows) {
-        const index_t ahead = std::min(from - displaced_ + tile_rows, left - 1);
-        hwy::Prefetch(next + ahead - tile_rows);
-        hwy::Prefetch(next + ahead);
-        t.add_two(from);
-      }
-      if (from < room) t.add_one(from, 0);
-      for (int i = 0; i < parts; ++i) {
-        if (begin > 0) rescale(clamp_exponent(hn::Sub(before, reference)), rest.part[i], weighted.part[i]);
-        rest.part[i].add(hn::Add(t.rest[0][i], t.rest[1][i]));
-        weighted.part[i].add(hn::Add(t.weighted[0][i], t.weighted[1][i]));
-      }
-      before = reference;
-    }
-    keep(largest, second, before, rest, weighted, r);
-  }
-
-  static HWY_INLINE void displace(const sixteen& x, sixteen& largest, sixteen& second, float*& room) {
-    for (int i = 0; i < parts; ++i, room += lanes) {
-      const floats displaced = lesser(largest[i], x[i]);
-      if constexpr (Track.second) second[i] = hn::Max(second[i], displaced);
-      largest[i] = greater(x[i], largest[i]);  // a NaN of the first 16 columns stays
-      hn::Store(displaced, floats_tag(), room);
-    }
-  }
-
   /// The row is read: the terms that its lanes still hold join the sums, but for one of the largest.
-  HWY_INLINE void keep(const sixteen& largest, sixteen& second, floats reference, sixteen_sums& rest,
-                       sixteen_sums& weighted, int r) {
-    const floats most = largest_of(largest);
+  HWY_INLINE void keep(leaders lead, floats reference, sixteen_sums& rest, sixteen_sums& weighted, int r) {
+    const floats most = largest_of(lead.largest);
     sixteen exponent, term;
-    for (int i = 0; i < parts; ++i) exponent[i] = clamp_exponent(hn::Sub(largest[i], reference));
+    for (int i = 0; i < parts; ++i) exponent[i] = clamp_exponent(hn::Sub(lead.largest[i], reference));
     exp_clamped<parts>(exponent, term);
     std::size_t ties = 0;
     for (int i = 0; i < parts; ++i) {
-      const float_mask is_most = hn::Eq(largest[i], most);
+      const float_mask is_most = hn::Eq(lead.largest[i], most);
       ties += hn::CountTrue(floats_tag(), is_most);
       weighted.part[i].add(hn::Mul(exponent[i], term[i]));
       rest.part[i].add(hn::IfThenZeroElse(is_most, term[i]));
       if constexpr (Track.second)
-        second[i] = hn::Max(second[i], hn::IfThenElse(is_most, all(-infinity), largest[i]));
+        lead.second[i] = hn::Max(lead.second[i], hn::IfThenElse(is_most, all(-infinity), lead.largest[i]));
     }
     largest_[r] = hn::GetLane(most);
     others_[r] = float(ties) - 1;
     rest.put_into(rest_, r);
     weighted.put_into(weighted_, r);
-    if constexpr (Track.second) second_.put(r, second);
+    if constexpr (Track.second) second_.put(r, lead.second);
   }
 
-  alignas(64) float displaced_[wide_chunk_columns];
+  // Were the two whole pages apart, loads from one would wait for the stores to the other.
+  alignas(64) float room_[2][wide_chunk_columns + 512];
   alignas(64) float largest_[tile_rows] = {}, others_[tile_rows] = {};  // others: largest elements but one
   lanes_of_rows rest_, weighted_, second_;
 };
@@ -257,8 +296,13 @@ template <class T, tracking Track>
 class wide_probabilities {
  public:
   void read(const matrix_view<const T>& x, index_t first) {
+    // The latency at the end of a row hides behind another one where rows are short. Long rows are read faster
+    // one by one, in the order of the memory.
     const int n = int(std::min<index_t>(tile_rows, x.rows - first));
-    for (int r = 0; r < n; ++r) read_row(x.row(first + r), x.cols, r);
+    if (parts == 1 && x.cols < 256)
+      for (int r = 0; r < n; r += 2) read_rows<2>(x, first + r, r);
+    else
+      for (int r = 0; r < n; ++r) read_rows<1>(x, first + r, r);
   }
 
   HWY_INLINE probability_rows<T> rows(int r) const {
@@ -280,97 +324,89 @@ class wide_probabilities {
   }
 
  private:
+  template <int AtOnce>
   struct gathered {
-    sixteen lowest, largest, second;
-    sixteen total[2], bits[2];
+    using rows_of_sixteen = sixteen[AtOnce];
+    rows_of_sixteen lowest, largest, second, total, bits;
 
     HWY_INLINE gathered() {
-      set_sixteen(lowest, 0);
-      set_sixteen(largest, 0);
-      set_sixteen(second, 0);
+      for (rows_of_sixteen* s : {&lowest, &largest, &second})
+        for (sixteen& row : *s) set_sixteen(row, 0);
       clear_sums();
     }
 
     HWY_INLINE void clear_sums() {
-      for (int p = 0; p < 2; ++p) {
-        set_sixteen(total[p], 0);
-        set_sixteen(bits[p], 0);
+      for (int k = 0; k < AtOnce; ++k) {
+        set_sixteen(total[k], 0);
+        set_sixteen(bits[k], 0);
       }
     }
 
-    HWY_INLINE bool any_negative() const {
-      floats least = lowest[0];
-      for (int i = 1; i < parts; ++i) least = hn::Min(least, lowest[i]);
-      return !hn::AllFalse(floats_tag(), hn::Lt(least, all(0)));
-    }
-
-    HWY_INLINE void note(const sixteen& x, int p) {
-      for (int i = 0; i < parts; ++i) {
-        if constexpr (Track.second) {
-          second[i] = hn::Max(second[i], hn::Min(largest[i], x[i]));
-          largest[i] = hn::Max(largest[i], x[i]);
+    HWY_INLINE void add(const rows_of_sixteen& x) {
+      vectors<AtOnce * parts> p, sums;
+      for (int k = 0; k < AtOnce; ++k)
+        for (int i = 0; i < parts; ++i) {
+          if constexpr (Track.second) {
+            second[k][i] = hn::Max(second[k][i], hn::Min(largest[k][i], x[k][i]));
+            largest[k][i] = hn::Max(largest[k][i], x[k][i]);
+          }
+          lowest[k][i] = hn::Min(lowest[k][i], x[k][i]);
+          total[k][i] = hn::Add(total[k][i], x[k][i]);
+          p[k * parts + i] = x[k][i];
+          sums[k * parts + i] = bits[k][i];
         }
-        lowest[i] = hn::Min(lowest[i], x[i]);
-        total[p][i] = hn::Add(total[p][i], x[i]);
+      if constexpr (Track.entropy) {
+        add_entropies<AtOnce * parts>(p, sums);
+        for (int k = 0; k < AtOnce; ++k)
+          for (int i = 0; i < parts; ++i) bits[k][i] = sums[k * parts + i];
       }
     }
 
-    HWY_INLINE void add_one(const sixteen& x, int p) {
-      note(x, p);
-      if constexpr (Track.entropy) add_entropies<parts>(x, bits[p]);
-    }
-
-    HWY_INLINE void add_two(const sixteen& x, const sixteen& y) {
-      if constexpr (parts > 1 || !Track.entropy) {
-        add_one(x, 0);
-        add_one(y, 1);
-      } else {
-        note(x, 0);
-        note(y, 1);
-        const vectors<2> p{x[0], y[0]};
-        vectors<2> sums{bits[0][0], bits[1][0]};
-        add_entropies<2>(p, sums);
-        bits[0][0] = sums[0];
-        bits[1][0] = sums[1];
-      }
+    HWY_INLINE bool any_negative(int k) const {
+      floats least = lowest[k][0];
+      for (int i = 1; i < parts; ++i) least = hn::Min(least, lowest[k][i]);
+      return !hn::AllFalse(floats_tag(), hn::Lt(least, all(0)));
     }
   };
 
-  HWY_INLINE void read_row(const T* x, index_t cols, int r) {
-    gathered g;
-    sixteen_sums total, bits;
-    for (index_t begin = 0; begin < cols; begin += wide_chunk_columns) {
-      const index_t end = std::min(cols, begin + wide_chunk_columns);
+  /// Rows `first` and on, number r of the tile and on; the last stands in for those past the end.
+  template <int AtOnce>
+  HWY_INLINE void read_rows(const matrix_view<const T>& x, index_t first, int r) {
+    const T* row[AtOnce];
+    for (int k = 0; k < AtOnce; ++k) row[k] = x.row(std::min(first + k, x.rows - 1));
+    const index_t ahead = 512;
+    gathered<AtOnce> g;
+    sixteen_sums total[AtOnce], bits[AtOnce];
+    for (index_t begin = 0; begin < x.cols; begin += wide_chunk_columns) {
+      const index_t end = std::min(x.cols, begin + wide_chunk_columns);
+      sixteen s[AtOnce];
       index_t c = begin;
-      for (; c + 2 * tile_rows <= end; c += 2 * tile_rows) {
-        sixteen s, t;
-        load_sixteen(x + c, s);
-        load_sixteen(x + c + tile_rows, t);
-        g.add_two(s, t);
-      }
-      if (c + tile_rows <= end) {
-        sixteen s;
-        load_sixteen(x + c, s);
-        g.add_one(s, 0);
-        c += tile_rows;
+      for (; c + tile_rows <= end; c += tile_rows) {
+        for (int k = 0; k < AtOnce; ++k) {
+          hwy::Prefetch(row[k] + c + ahead);
+          load_sixteen(row[k] + c, s[k]);
+        }
+        g.add(s);
       }
       if (c < end) {
-        sixteen s;
-        load_last(x, cols, c, 0, s);
-        g.add_one(s, 1);
+        for (int k = 0; k < AtOnce; ++k) load_last(row[k], x.cols, c, 0, s[k]);
+        g.add(s);
       }
-      for (int i = 0; i < parts; ++i) {
-        total.part[i].add(hn::Add(g.total[0][i], g.total[1][i]));
-        if constexpr (Track.entropy) bits.part[i].add(hn::Add(g.bits[0][i], g.bits[1][i]));
-      }
+      for (int k = 0; k < AtOnce; ++k)
+        for (int i = 0; i < parts; ++i) {
+          total[k].part[i].add(g.total[k][i]);
+          if constexpr (Track.entropy) bits[k].part[i].add(g.bits[k][i]);
+        }
       g.clear_sums();
     }
-    total.put_into(total_, r);
-    lowest_[r] = g.any_negative() ? -1.0f : 0.0f;  // its sign is all that is asked for
-    if constexpr (Track.entropy) bits.put_into(bits_, r);
-    if constexpr (Track.second) {
-      largest_.put(r, g.largest);
-      second_.put(r, g.second);
+    for (int k = 0; k < AtOnce; ++k) {
+      total[k].put_into(total_, r + k);
+      lowest_[r + k] = g.any_negative(k) ? -1.0f : 0.0f;  // its sign is all that is asked for
+      if constexpr (Track.entropy) bits[k].put_into(bits_, r + k);
+      if constexpr (Track.second) {
+        largest_.put(r + k, g.largest[k]);
+        second_.put(r + k, g.second[k]);
+      }
     }
   }
 

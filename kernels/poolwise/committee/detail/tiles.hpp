@@ -18,7 +18,7 @@ struct alignas(64) tile_column {
 
 /// The accumulators of a tile. Arrays have one element a column; those not gathered are null.
 struct tile {
-  tile_column* sum;         ///< of the members' probabilities
+  tile_column* sum;         ///< of the members' probabilities; null where votes alone matter
   tile_column* deviations;  ///< of the members' squared deviations from their mean
   tile_column* votes;       ///< members voting for a class
   tile_column* entropy;     ///< one element: of the members' entropies; NaN where one has no distribution
@@ -29,11 +29,15 @@ struct tile {
 class tiles {
  public:
   tiles(index_t rows, index_t cols, std::span<const disagreement> which)
-      : cols_(cols), sum_(columns(rows)), entropy_(std::size_t(blocks_of(rows, tile_rows))) {
+      : cols_(cols), entropy_(std::size_t(blocks_of(rows, tile_rows))) {
     const auto asked = [&](disagreement d) { return std::find(which.begin(), which.end(), d) != which.end(); };
+    const auto counts_votes = [](disagreement d) {
+      return d == disagreement::vote_entropy || d == disagreement::variation_ratio;
+    };
+    if (!std::all_of(which.begin(), which.end(), counts_votes)) sum_.resize(columns(rows));
+    if (std::any_of(which.begin(), which.end(), counts_votes)) votes_.resize(columns(rows));
     entropies_matter_ = asked(disagreement::bald) || asked(disagreement::max_kl);
     if (asked(disagreement::mean_std)) deviations_.resize(columns(rows));
-    if (asked(disagreement::vote_entropy) || asked(disagreement::variation_ratio)) votes_.resize(columns(rows));
   }
 
   /// The tile that holds row `row`, a multiple of `tile_rows`.

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
@@ -50,6 +51,9 @@ class tile_worker {
   /// After the device's last tile has been worked on. Not called where a tile has failed.
   virtual void end() {}
 };
+
+/// throws value_error if `devices` is empty or names one twice.
+void require_devices(const char* call, const std::vector<int>& devices);
 
 /// Sends the rows of `arrays`, as many in each as in the first, over the devices of `on`, a worker each, and
 /// returns when what they have written is in host memory. A device has a thread, three tiles in flight (one on

@@ -17,13 +17,14 @@ struct shard_rows {
   index_t rows = 0;
   float* distance = nullptr;
   const float* weight = nullptr;  ///< or null for 1
+  index_t first = 0;              ///< the row of the pool that is the shard's first
 };
 
 /// distance = covered, or infinity where that is null; 0 where the weight is 0; retired where barred.
 void begin_distances(const device_memory& memory, const shard_rows& shard, const float* covered,
                      const std::uint8_t* barred);
 
-/// Retires the rows, which count from the shard's first.
+/// Retires those of the rows of the pool that are the shard's.
 void retire_rows(const device_memory& memory, const shard_rows& shard, vector_view<const index_t> rows);
 
 /// Retires what costs more than the budget, or is of a group without quota. cost and group may be null.
@@ -36,7 +37,7 @@ void note_first_outside(const device_memory& memory, vector_view<const float> va
 
 /// What the best rows are known by.
 struct shortlisted {
-  index_t row;  ///< from the shard's first
+  index_t row;  ///< of the pool
   float gain, distance, weight;
 };
 

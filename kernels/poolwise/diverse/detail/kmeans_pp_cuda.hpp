@@ -1,5 +1,5 @@
-// k-means++ on CUDA devices: stale rejection over rows that lie on one, are sent to one once, or to several
-// for every sweep.
+// k-means++ on CUDA devices: stale rejection over rows that lie on one, or are sent to several once, or for
+// every sweep.
 #pragma once
 
 #include <memory>
@@ -19,8 +19,8 @@ std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, matrix_view<con
 std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, const factored_rows& points,
                                                  const allowance& limit);
 
-/// A pool on the host that the device of `on` is sent once; null where `on` names several devices, or one that
-/// has no room for it.
+/// A pool on the host of which each device of `on` is sent its shard once; null where one has no room for that.
+/// throws value_error if `on` names no device or one twice.
 std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, matrix_view<const float> points,
                                                     const allowance& limit);
 std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, const factored_rows& points,

@@ -16,9 +16,9 @@ struct block_draw {
   double target;
 };
 
-/// drawn[i] = the row that draw i means, with its weight; rows[i] = the row alone.
+/// drawn[i] = the row that draw i means, with its weight.
 void draw_rows(const device_memory& memory, vector_view<const float> weights,
-               vector_view<const block_draw> draws, candidate* drawn, index_t* rows);
+               vector_view<const block_draw> draws, candidate* drawn);
 
 /// Outer products a_i (x) h_i on a device.
 struct factored_view {
@@ -31,9 +31,6 @@ struct factored_view {
 /// where one of the two is larger than largest_norm2.
 void multiply_norms(const device_memory& memory, vector_view<const float> a_norm2, const float* h_norm2,
                     double bias, double* norm2, unsigned long long* first_beyond);
-
-/// to[i] = from[rows[i]]
-void gather_norms(const device_memory& memory, const double* from, vector_view<const index_t> rows, double* to);
 
 /// to[i] = float(from[i])
 void round_norms(const device_memory& memory, vector_view<const double> from, float* to);

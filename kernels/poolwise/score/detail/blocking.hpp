@@ -10,9 +10,11 @@ namespace poolwise {
 /// The rows of a tile: the lanes of the widest vector, a multiple of those of every target.
 inline constexpr index_t tile_rows = 16;
 
-/// Whole tiles that read about 256 KiB of fp32: far more work than handing the block out.
+/// Whole tiles that read about 256 KiB of fp32: far more work than handing the block out. Fours of tiles where
+/// there is room, for narrow rows are taken so.
 inline index_t rows_per_block(index_t cols) {
-  return std::max<index_t>(tile_rows, 65536 / cols / tile_rows * tile_rows);
+  const index_t rows = 65536 / cols, whole = rows < 4 * tile_rows ? tile_rows : 4 * tile_rows;
+  return std::max(tile_rows, rows / whole * whole);
 }
 
 }  // namespace poolwise

@@ -1,0 +1,54 @@
+// A pool cut into shards, one a device.
+#pragma once
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+#include <vector>
+
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/types.hpp"
+
+namespace poolwise {
+
+struct row_range {
+  index_t first = 0, count = 0;
+};
+
+/// Shard `s` of `shards`: they follow each other, are cut between blocks of `block` rows, and differ by a block
+/// at most.
+inline row_range shard_of(index_t rows, index_t block, index_t shards, index_t s) {
+  const index_t blocks = blocks_of(rows, block);
+  const auto begin = [&](index_t i) {
+    return std::min(rows, block * (blocks / shards * i + std::min(i, blocks % shards)));
+  };
+  return {begin(s), begin(s + 1) - begin(s)};
+}
+
+/// The rows of a range; none of an empty view, which is one that was left out.
+template <class T>
+vector_view<T> part_of(vector_view<T> x, row_range range) {
+  return x.empty() ? x : vector_view<T>{x.data + range.first, range.count};
+}
+
+/// Calls body(s) for every shard, side by side; rethrows what the first of them threw.
+template <class Body>
+void on_each_shard(index_t shards, const Body& body) {
+  std::vector<std::exception_ptr> failed(static_cast<std::size_t>(shards));
+  const auto guarded = [&](index_t s) {
+    try {
+      body(s);
+    } catch (...) {
+      failed[std::size_t(s)] = std::current_exception();
+    }
+  };
+  {
+    std::vector<std::jthread> others;
+    for (index_t s = 1; s < shards; ++s) others.emplace_back(guarded, s);
+    guarded(0);
+  }
+  for (const std::exception_ptr& f : failed)
+    if (f) std::rethrow_exception(f);
+}
+
+}  // namespace poolwise
