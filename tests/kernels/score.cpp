@@ -92,7 +92,7 @@ TYPED_TEST(Score, EveryAcquisitionMatchesItsDefinitionAtEveryShape) {
   for (outputs kind : {outputs::logits, outputs::probabilities})
     for (index_t cols : {1,  2,  3,  4,  5,   7,   8,   9,   10,  15,   16,   17,   31,   32,  33,
                          63, 64, 65, 79, 255, 256, 257, 259, 513, 1000, 2047, 2048, 2049, 4100})
-      for (index_t rows : {1, 7, 16, 17, 40}) {
+      for (index_t rows : {1, 7, 16, 17, 40, 64, 131}) {
         if (rows * cols > 40'000) continue;
         SCOPED_TRACE("rows " + std::to_string(rows) + " cols " + std::to_string(cols));
         auto x = reference::random_outputs<TypeParam>(kind, rows, cols, unsigned(rows * 1000 + cols));
@@ -222,6 +222,20 @@ TEST(Entropy, SmallEntropiesStayPositiveAndFallWithTheGap) {
     EXPECT_LT(h, before);
     EXPECT_GT(h, 0);
     before = h;
+  }
+}
+
+// log2 is within 4e-7 of itself, however close to 1; a product, a sum and ln 2 add a few units of rounding.
+TEST(Entropy, ProbabilitiesNearZeroAndOneAreExactRelatively) {
+  matrix<float> p(64 * 24, 2);
+  for (index_t i = 0; i < p.rows; ++i) {
+    p(i, 1) = std::ldexp(1 + float(i % 64) / 64, -2 - int(i / 64));
+    p(i, 0) = 1 - p(i, 1);
+  }
+  const auto got = scores_of(p.view(), outputs::probabilities, {acquisition::entropy});
+  for (index_t i = 0; i < p.rows; ++i) {
+    const real want = exact(p.values(i), outputs::probabilities, acquisition::entropy);
+    ASSERT_NEAR(got[std::size_t(i)], want, (4e-7L + 4 * unit) * want) << i;
   }
 }
 
