@@ -123,7 +123,7 @@ std::vector<float> means(cpu on, const std::vector<float>& points, index_t cols,
 }
 
 TEST(KnnGraphIvf, FindsMostOfTheGraphAndAllOfItWithAllProbes) {
-  const index_t rows = 2000, cols = 16, neighbours = 10, cells = 20;
+  const index_t rows = 1000, cols = 16, neighbours = 10, cells = 20;
   const auto points = normal_rows(rows, cols, 8);
   const auto centroids = means({}, points, cols, cells);
   const matrix_view<const float> x{points.data(), rows, cols}, c{centroids.data(), cells, cols};
@@ -215,7 +215,7 @@ lists walked(cpu on, const std::vector<float>& points, index_t cols, index_t nei
 }
 
 TEST(KnnGraphHnsw, FindsMostOfTheGraphAndMoreByBroaderWalks) {
-  const index_t rows = 2000, cols = 16, neighbours = 10;
+  const index_t rows = 1000, cols = 16, neighbours = 10;
   const auto points = normal_rows(rows, cols, 8);
   const lists exact = reference::neighbours_of(points, points, cols, neighbours, 0);
   const lists narrow = walked({}, points, cols, neighbours, {.breadth = 11});

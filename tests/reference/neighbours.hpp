@@ -55,7 +55,7 @@ inline lists neighbours_of(const std::vector<float>& queries, const std::vector<
       if (self < 0 || j != std::size_t(self) + i)
         all.emplace_back(
             canonical_squared_distance(queries.data() + i * width, references.data() + j * width, width), j);
-    std::sort(all.begin(), all.end());
+    std::partial_sort(all.begin(), all.begin() + neighbours, all.end());
     for (std::size_t n = 0; n < each; ++n) {
       found.which[i * each + n] = poolwise::index_t(all.at(n).second);
       found.d2[i * each + n] = all.at(n).first;
