@@ -215,7 +215,7 @@ TEST(CudaKCenter, RefusesWhatTheCpuRefuses) {
   expect_refused<value_error>([&] { kcenter(offload{}, p.on_host().points, {.picks = 1}); }, "in row 40 (1");
   const on_device<float> short_one(std::vector<float>(69, 1.0f));
   expect_refused<shape_error>(from(cuda{}, {.picks = 1}, short_one.view()),
-                              "covered has 69 places but points has 70");
+                              "covered has 69 places but there are 70 rows");
   std::vector<float> values(70, 1.0f);
   values[33] = values[55] = -1.0f;
   const on_device<float> negative(values);

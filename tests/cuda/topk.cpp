@@ -157,6 +157,16 @@ TEST(CudaTopK, ChunksBeyondThe32BitRows) {
     }
 }
 
+TEST(CudaTopK, DevicesThatBeginLateBringNothingTwice) {
+  const floats scores = random_scores(2'000, 3);
+  const auto expected = top_k(cpu{1}, view(scores), 5);
+  for (int repeat = 0; repeat < 25; ++repeat) {  // now and then a device ends before the last begins
+    top_k_state host(5);
+    host.add(offload{all_devices(), 60'000}, view(scores), 0);
+    ASSERT_EQ(host.best(), expected) << "repeat " << repeat;
+  }
+}
+
 TEST(CudaTopK, OnAStreamOfTheCaller) {
   const floats scores = random_scores(5'000, 8);
   const on_device<float> x(scores);

@@ -12,8 +12,8 @@
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/child_process.hpp"
 #include "poolwise/pool/array.hpp"
-#include "poolwise/pool/output.hpp"
 #include "poolwise/pool/detail/shape.hpp"
+#include "poolwise/pool/output.hpp"
 
 namespace poolwise {
 namespace {

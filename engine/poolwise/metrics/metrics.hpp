@@ -24,9 +24,10 @@ struct learning_curve {
 /// A curve of one point has that point's accuracy. throws shape_error, value_error (labels do not rise).
 double aubc(const learning_curve& curve);
 
-/// The area as Lu et al. 2023 (arXiv 2306.08954) report it, for one label a round: the trapezoid over the accuracies
-/// after each query, the initial point left out, divided by the number of queries. One interval short of its divisor,
-/// it lies below `aubc`. A curve of fewer than two queries has none: value_error. throws otherwise as aubc.
+/// The area as Lu et al. 2023 (arXiv 2306.08954) report it, for one label a round: the trapezoid over the
+/// accuracies after each query, the initial point left out, divided by the number of queries. One interval
+/// short of its divisor, it lies below `aubc`. A curve of fewer than two queries has none: value_error. throws
+/// otherwise as aubc.
 double aubc_lu2023(const learning_curve& curve);
 
 /// The fewest labels at which the curve reaches `target`; none if it never does (a censored run).

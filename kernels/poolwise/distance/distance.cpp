@@ -79,7 +79,8 @@ void squared_norms(const where& on, matrix_view<const float> points, vector_view
 nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points) {
   require_build_for(on, "find_nonfinite");
   if constexpr (has_cuda)
-    if (const auto* device = std::get_if<cuda>(&on)) return find_nonfinite_cuda(*device, "find_nonfinite", points);
+    if (const auto* device = std::get_if<cuda>(&on))
+      return find_nonfinite_cuda(*device, "find_nonfinite", points);
   // Rows that are to travel to devices lie on the host, which reads them faster than they travel.
   const cpu host = std::holds_alternative<offload>(on) ? cpu{} : require_cpu(on, "find_nonfinite");
   std::vector<nonfinite_rows> found(std::size_t(blocks_of(points.rows, row_block)));

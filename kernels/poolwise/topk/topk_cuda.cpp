@@ -204,11 +204,13 @@ nan_rows keep_best_of(const cuda& on, const char* call, const score_source& sour
 
 /// What the devices have found together.
 struct findings {
-  explicit findings(const top_k_state& state) : best(state.k()) {
-    if (const auto limit = state.threshold()) best.keep_only_before(*limit);
+  explicit findings(const top_k_state& state) : nothing(state.k()), best(state.k()) {
+    if (const auto limit = state.threshold()) nothing.keep_only_before(*limit);
+    best = nothing;
   }
 
-  std::mutex mutex;
+  top_k_state nothing;  // what a device begins with, though others may have ended
+  std::mutex mutex;     // of what follows
   top_k_state best;
   nan_rows nan;
   bool lost = false;
@@ -226,7 +228,7 @@ class filtering {
         source_of_(source_of),
         first_row_(first_row),
         all_(all) {
-    filter_.start(relative(all.best.threshold(), first_row));
+    filter_.start(relative(all.nothing.threshold(), first_row));
   }
 
   template <class View>
@@ -246,7 +248,7 @@ class filtering {
   }
 
   void end() {
-    const row_filter::result found = filter_.best(all_.best.k());
+    const row_filter::result found = filter_.best(all_.nothing.k());
     const std::lock_guard lock(all_.mutex);
     all_.nan += found.nan;
     all_.lost |= found.count > filter_.capacity();
@@ -271,7 +273,7 @@ template <class SourceOf>
 class keeping {
  public:
   keeping(const char* call, index_t first_row, const SourceOf& source_of, findings& all)
-      : call_(call), source_of_(source_of), first_row_(first_row), best_(all.best), all_(all) {}
+      : call_(call), source_of_(source_of), first_row_(first_row), best_(all.nothing), all_(all) {}
 
   template <class View>
   void operator()(const device_tile& tile, const View& rows, vector_view<const std::uint8_t> barred) {

@@ -11,8 +11,8 @@
 //
 // What it needs is a gain model: a function of a row and of the picks so far, in order, that never rises as
 // picks are added, and whose bits do not depend on how picks were grouped into sweeps, nor on whether a chain
-// or a sweep made it. k-center is one (weight * squared distance to the nearest pick), pivoted Cholesky (DPP) and
-// the joint information of a committee (BatchBALD) are others.
+// or a sweep made it. k-center is one (weight * squared distance to the nearest pick), pivoted Cholesky (DPP)
+// and the joint information of a committee (BatchBALD) are others.
 #pragma once
 
 #include <limits>
