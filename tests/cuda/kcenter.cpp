@@ -173,6 +173,23 @@ TEST(CudaKCenter, AnyCeilingAndNumberOfDevices) {
   }
 }
 
+/// From more picks than one sweep takes.
+TEST(CudaKCenter, GoesOnFromPicks) {
+  const pool p = gaussian(300, 12, 110, 4);
+  const picks expected = on_cpu(p);
+  const on_device<float> x(p.x);
+  const allowance limit = p.limit();
+  for (const index_t at : {index_t(1), index_t(33), index_t(100)}) {
+    SCOPED_TRACE(at);
+    const width shortlist{4, 32};
+    batch_run run{.begin = {{expected.begin(), expected.begin() + at}}};
+    const auto there = kcenter_pool(cuda{}, {x.rows(p.rows, p.cols), {}, {}}, limit, shortlist);
+    EXPECT_EQ(threshold_batches(*there, limit, &run), expected);
+    const auto sent = kcenter_pool(offload{}, p.on_host(), limit, shortlist);
+    EXPECT_EQ(threshold_batches(*sent, limit, &run), expected);
+  }
+}
+
 TEST(CudaKCenter, EqualRowsUpToTheLast) {
   pool p{200, 3, std::vector<float>(600, 2.5f)};
   p.picks = 400;

@@ -51,6 +51,7 @@ class shard {
         centers_host_(stream_ ? most_ * pitch_of(points_.cols) : 0, call),
         numbers_(memory_.array<index_t>(most_)),
         numbers_host_(most_, call),
+        brought_(call),
         distance_(memory_.array<float>(range.count)),
         chain_(memory_, leads ? most_ : 0) {
     shard_ = {range.count, distance_.data(), nullptr, range.first};
@@ -149,13 +150,15 @@ class shard {
   /// where the pool is on the host.
   void bring_rows(const std::vector<candidate>& rows, vector_view<const float> given) {
     const auto count = index_t(rows.size()), pitch = pitch_of(points_.cols);
+    brought_.wait();  // sweeps may follow each other, and what is staged here is still to be read
     for (index_t i = 0; i < count; ++i) numbers_host_[i] = rows[std::size_t(i)].row;
     copy_async(numbers_.data(), numbers_host_.data(), count, memory_);
     if (stream_) {
       std::copy(given.begin(), given.end(), centers_host_.begin());
       copy_async(centers_.data(), centers_host_.data(), count * pitch, memory_);
-      return;
     }
+    brought_.record(memory_.stream());
+    if (stream_) return;
     gather_rows(memory_, points_, {numbers_.data(), count}, {centers_.data(), count, points_.cols, pitch});
   }
 
@@ -265,6 +268,7 @@ class shard {
   pinned_array<float> centers_host_;
   device_array<index_t> numbers_;
   pinned_array<index_t> numbers_host_;
+  event brought_;  // the rows that bring_rows has staged last
   device_array<float> distance_;
   chain_room chain_;
   device_array<float> weight_;
