@@ -214,6 +214,15 @@ lists walked(cpu on, const std::vector<float>& points, index_t cols, index_t nei
   return got;
 }
 
+TEST(KnnGraphIvf, RefusesRowsOfNoColumns) {
+  lists got(100, 3);
+  expect_refused<shape_error>(
+      [&] {
+        knn_graph_ivf(cpu{}, {nullptr, 100, 0}, {nullptr, 5, 0}, 1, got.which_view());
+      },
+      "knn_graph_ivf: points has 0 columns; pass at least one");
+}
+
 TEST(KnnGraphHnsw, FindsMostOfTheGraphAndMoreByBroaderWalks) {
   const index_t rows = 1000, cols = 16, neighbours = 10;
   const auto points = normal_rows(rows, cols, 8);
@@ -334,6 +343,11 @@ TEST(Kmeans, RefusesWhatItCannotDo) {
   expect_refused<shape_error>(
       [&] { means({}, points, 3, 2, {.train_rows = 5}); },
       "kmeans: train_rows is 5 but points has 4 rows; pass at most as many, or 0 for all");
+  expect_refused<shape_error>(
+      [] {
+        kmeans(cpu{}, {nullptr, 4, 0}, {nullptr, 2, 0});
+      },
+      "kmeans: points has 0 columns; pass at least one");
 }
 
 TEST(IvfCells, OrderEveryRowByItsNearestCentroid) {

@@ -214,7 +214,8 @@ std::optional<probe_times> probe(const where& on, const pool_inputs& pool, const
 // Rows that say little of what grows faster than they do had better be many, as far as a second allows.
 index_t first_probe(const pool_inputs& pool, const selection_request& request) {
   if (request.what.diversify == nullptr || !request.what.diversify->compares_all_pairs) return 4096;
-  return std::clamp<index_t>(index_t(std::sqrt(2e10 / double(pool.embeddings->cols))), 4096, 16'384);
+  return std::clamp<index_t>(index_t(std::sqrt(2e10 / double(std::max<index_t>(1, pool.embeddings->cols)))),
+                             4096, 16'384);
 }
 
 // A larger probe measures better; it stops growing once it has taken a tenth of a second. Rows of which none

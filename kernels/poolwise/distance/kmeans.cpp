@@ -86,6 +86,7 @@ void check_kmeans(const where& on, matrix_view<const float> points, matrix_view<
   if (centroids.cols != points.cols)
     refuse("centroids has " + std::to_string(centroids.cols) + " columns but points has " +
            std::to_string(points.cols) + "; pass as many");
+  if (points.cols == 0) refuse("points has 0 columns; pass at least one");
   if (train < 0 || train > points.rows)
     refuse("train_rows is " + std::to_string(train) + " but points has " + std::to_string(points.rows) +
            " rows; pass at most as many, or 0 for all");
@@ -121,7 +122,7 @@ void kmeans(const where& on, matrix_view<const float> points, matrix_view<float>
   {
     const auto* const host = std::get_if<cpu>(&on);
     const openmp_threads scope(threads_of(host != nullptr ? *host : cpu{}));
-    clustering.train(index_t(rows.size()) / std::max<index_t>(1, points.cols), rows.data(), index);
+    clustering.train(index_t(rows.size()) / points.cols, rows.data(), index);
   }
 
   if constexpr (has_cuda)

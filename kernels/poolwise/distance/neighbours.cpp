@@ -61,6 +61,10 @@ class requirements {
              std::to_string(points.cols) + "; pass both from the same features");
   }
 
+  void some_columns(matrix_view<const float> points) const {
+    if (points.cols == 0) refuse("points has 0 columns; pass at least one");
+  }
+
   void probes_fit(index_t probes, index_t cells) const {
     if (probes < 1 || probes > cells)
       refuse(std::to_string(probes) + " probes into " + std::to_string(cells) + " cells; pass 1 to " +
@@ -144,6 +148,7 @@ void knn_graph_ivf(const where& on, matrix_view<const float> points, matrix_view
   require_build_for(on, call);
   const requirements require(call);
   require.same_features("centroids", centroids, points);
+  require.some_columns(points);
   require.lists_fit("neighbours", {neighbours, d2}, points.rows, points.rows - 1);
   require.probes_fit(probes, centroids.rows);
   require.devices_can(on, {neighbours, d2}, points.rows);

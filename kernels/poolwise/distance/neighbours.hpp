@@ -39,6 +39,7 @@ void knn_graph(const where& on, matrix_view<const float> points, matrix_view<ind
 /// data.
 ///
 /// neighbours  [rows, neighbours], written; -1 where the probed cells hold no more, d2 infinite there
+/// throws  as nearest_neighbours(), and shape_error for rows of no columns.
 /// On a CPU products exclude pairs as in nearest_neighbours(), so that it is exact within the cells, the same
 /// for any number of threads. Holds a copy of the points, in the order of their cells; a thread holds 4 MiB of
 /// lists. On a device FAISS's GpuIndexIVFFlat proposes a few neighbours more than asked for (at most 1819), and
@@ -74,10 +75,10 @@ struct kmeans_options {
 };
 
 /// k-means: writes the centroids [clusters, cols] that Lloyd's iterations reach from randomly drawn rows.
-/// throws  shape_error for fewer rows to train on than clusters; value_error for a NaN or an infinity in
-/// points. FAISS's Clustering; every assignment is nearest()'s, so that the centroids are the same, to the bit,
-/// for any number of threads and on any device. FAISS takes the means on the host: with `cuda` the rows to
-/// train on are copied there and the call waits; points and centroids lie on the device.
+/// throws  shape_error for fewer rows to train on than clusters, or no columns; value_error for a NaN or an
+/// infinity in points. FAISS's Clustering; every assignment is nearest()'s, so that the centroids are the same,
+/// to the bit, for any number of threads and on any device. FAISS takes the means on the host: with `cuda` the
+/// rows to train on are copied there and the call waits; points and centroids lie on the device.
 void kmeans(const where& on, matrix_view<const float> points, matrix_view<float> centroids,
             const kmeans_options& options = {});
 
