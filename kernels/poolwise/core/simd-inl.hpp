@@ -121,7 +121,8 @@ inline constexpr table<16> roots_of_two = [] {
   return table<16>(x);
 }();
 
-/// y = e^x for x in [exp_floor, 0] or NaN; e^0 is 1 to the bit. Relative error below 6.5e-7 + 2.8e-9 |x|.
+/// y = e^x for x in [exp_floor, 0] or NaN; e^0 is 1 to the bit. Relative error below 6.5e-7 + 2.8e-9 |x| where
+/// e^x is a normal float; below those y falls short of it, and is 0 at exp_floor.
 /// e^x = 2^(k/16) e^r with k/16 ln 2 + r = x, |r| <= ln(2)/32; e^r by a minimax polynomial of degree 2
 /// (relative error 4.3e-7). r is rounded once; the second term of the error is that of ln 2 in fp32.
 template <int N>
