@@ -6,6 +6,7 @@
 #include "cli.hpp"
 #include "inputs.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/pool/output.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -47,16 +48,6 @@ std::vector<Score> run_of(const std::vector<column>& columns, std::size_t from) 
     run.push_back(*one);
   }
   return run;
-}
-
-real_matrix rows_between(const real_matrix& x, index_t begin, index_t end) {
-  return std::visit(
-      [&](auto m) {
-        m.data = m.row(begin);
-        m.rows = end - begin;
-        return real_matrix(m);
-      },
-      x);
 }
 
 // A few hundred megabytes between two looks at the progress line.

@@ -9,6 +9,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/query/detail/gather.hpp"
 
 namespace poolwise {
@@ -123,20 +124,15 @@ struct row_range {
   bool holds(index_t row) const { return begin <= row && row < end; }
 };
 
-template <class T>
-vector_view<T> part_of(vector_view<T> v, row_range rows) {
-  return v.empty() ? v : vector_view<T>{v.data + rows.begin, rows.size()};
-}
-
-template <class T>
-matrix_view<T> part_of(matrix_view<T> x, row_range rows) {
-  return {x.row(rows.begin), rows.size(), x.cols, x.stride};
+template <class View>
+View part_of(const View& x, row_range rows) {
+  return rows_between(x, rows.begin, rows.end);
 }
 
 pool_inputs part_of(const pool_inputs& pool, row_range rows) {
   pool_inputs part = pool;
   part.rows = rows.size();
-  if (part.model) part.model = std::visit([&](auto x) { return real_matrix(part_of(x, rows)); }, *pool.model);
+  if (part.model) part.model = part_of(*pool.model, rows);
   if (part.embeddings) part.embeddings = part_of(*pool.embeddings, rows);
   return part;
 }

@@ -17,6 +17,7 @@
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/neighbours_cuda.hpp"
 

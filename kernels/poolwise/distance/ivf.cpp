@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/distance_tiles.hpp"
 #include "poolwise/distance/detail/neighbour_lists.hpp"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/neighbours_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"

@@ -6,6 +6,7 @@
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/neighbours_cuda.hpp"
 #include "poolwise/distance/distance.hpp"

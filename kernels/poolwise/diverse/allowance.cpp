@@ -5,6 +5,7 @@
 #include <string>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 
 namespace poolwise {

@@ -10,6 +10,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
 #include "poolwise/diverse/detail/exponentials.hpp"

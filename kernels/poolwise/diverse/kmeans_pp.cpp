@@ -9,6 +9,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/detail/kmeans_pp_cuda.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"

@@ -9,6 +9,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/topk/detail/guess.hpp"
 #include "poolwise/topk/detail/sample.hpp"
 #include "poolwise/topk/detail/topk_cuda.hpp"
@@ -36,7 +37,7 @@ nan_rows keep_best_rows(cpu on, const real_matrix& x, outputs kind, acquisition 
       if (const auto limit = state.threshold()) mine.state.keep_only_before(*limit);
     }
     const vector_view<float> scores{mine.scores.data(), end - begin};
-    const auto bars = part_of(barred, begin, end);
+    const auto bars = rows_between(barred, begin, end);
     score(cpu{1}, rows_between(x, begin, end), kind, which, scores);
     nan_rows invalid = mine.state.add(cpu{1}, scores, begin, bars);
     if (invalid.count > 0) invalid.first += begin;

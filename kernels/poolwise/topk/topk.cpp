@@ -15,6 +15,7 @@
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/topk/detail/guess.hpp"
 #include "poolwise/topk/detail/topk_cuda.hpp"
 
@@ -119,10 +120,6 @@ nan_rows sum(const per_thread<nan_rows>& parts) {
   return all;
 }
 
-vector_view<const float> between(vector_view<const float> scores, index_t begin, index_t end) {
-  return {scores.data + begin, end - begin};
-}
-
 const std::uint8_t* from(vector_view<const std::uint8_t> barred, index_t row) {
   return barred.empty() ? nullptr : barred.data + row;
 }
@@ -224,7 +221,7 @@ nan_rows find_nan(const where& on, vector_view<const float> scores, vector_view<
   const cpu host = require_cpu(on, "find_nan");
   per_thread<nan_rows> parts(host, scores.size, block);
   parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
-    parts.mine() += nan_among(between(scores, begin, end), begin, from(barred, begin));
+    parts.mine() += nan_among(rows_between(scores, begin, end), begin, from(barred, begin));
   });
   return sum(parts);
 }
@@ -250,7 +247,8 @@ nan_rows top_k_state::add(const where& on, vector_view<const float> scores, inde
   if (parts.all().size() == 1) return add_rows(scores, first_row, from(barred, 0));
   per_thread<nan_rows> nans(host, scores.size, block);
   parallel_blocks(host, scores.size, block, [&](index_t, index_t begin, index_t end) {
-    nan_rows nan = parts.mine().add_rows(between(scores, begin, end), first_row + begin, from(barred, begin));
+    nan_rows nan =
+        parts.mine().add_rows(rows_between(scores, begin, end), first_row + begin, from(barred, begin));
     if (nan.count > 0) nan.first += begin;
     nans.mine() += nan;
   });

@@ -9,6 +9,7 @@
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/topk/detail/filter_cuda.hpp"
 #include "poolwise/topk/detail/guess.hpp"
 #include "poolwise/topk/detail/sample.hpp"
@@ -298,11 +299,6 @@ class keeping {
   findings& all_;
 };
 
-vector_view<const float> part_of(vector_view<const float> x, index_t begin, index_t end) {
-  return {x.data + begin, end - begin};
-}
-real_matrix part_of(const real_matrix& x, index_t begin, index_t end) { return rows_between(x, begin, end); }
-
 template <class View, class SourceOf>
 nan_rows keep_best_of_host(const offload& on, const char* call, const View& x, index_t rows, index_t first_row,
                            vector_view<const std::uint8_t> barred, top_k_state& state,
@@ -310,8 +306,8 @@ nan_rows keep_best_of_host(const offload& on, const char* call, const View& x, i
   nan_rows nan;
   for (index_t begin = 0; begin < rows; begin += most_span) {
     const index_t end = std::min(rows, begin + most_span), first = first_row + begin;
-    const auto part = part_of(x, begin, end);
-    const auto bars = part_of(barred, begin, end);
+    const auto part = rows_between(x, begin, end);
+    const auto bars = rows_between(barred, begin, end);
     findings all(state);
     const top_k_guess guess = guess_top_k(end - begin, state.k());
     const bool filtered = guess.step > 0 && state.threshold();

@@ -28,11 +28,6 @@ void canonical_dots(const float* x, vector_view<const float* const> y, index_t c
 /// dot[i] = canonical_dot(x[i], y[i], cols).
 void canonical_dots(vector_view<const float* const> x, const float* const* y, index_t cols, float* dot);
 
-/// Rows begin, ..., end - 1 of x.
-inline matrix_view<const float> rows_between(matrix_view<const float> x, index_t begin, index_t end) {
-  return {x.row(begin), end - begin, x.cols, x.stride};
-}
-
 /// Whether none of x[0], ..., x[size - 1] is a NaN or an infinity.
 bool all_finite(const float* x, index_t size);
 

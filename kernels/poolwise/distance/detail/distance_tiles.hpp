@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/narrow.hpp"
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "poolwise/core/parallel.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/core/types.hpp"
 
 namespace poolwise {
@@ -25,10 +26,9 @@ inline row_range shard_of(index_t rows, index_t block, index_t shards, index_t s
   return {begin(s), begin(s + 1) - begin(s)};
 }
 
-/// The rows of a range; none of an empty view, which is one that was left out.
 template <class T>
 vector_view<T> part_of(vector_view<T> x, row_range range) {
-  return x.empty() ? x : vector_view<T>{x.data + range.first, range.count};
+  return rows_between(x, range.first, range.first + range.count);
 }
 
 /// Calls body(s) for every shard, side by side; rethrows what the first of them threw.

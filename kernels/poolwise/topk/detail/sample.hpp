@@ -1,4 +1,4 @@
-// Parts of a pool as views: neighbouring rows, or every so-manieth.
+// Every so-manieth row of a pool.
 #pragma once
 
 #include <cstdint>
@@ -8,21 +8,6 @@
 #include "poolwise/core/types.hpp"
 
 namespace poolwise {
-
-/// Rows begin, ..., end - 1.
-inline real_matrix rows_between(const real_matrix& x, index_t begin, index_t end) {
-  return std::visit(
-      [&](auto m) -> real_matrix {
-        return decltype(m){m.row(begin), end - begin, m.cols, m.stride};
-      },
-      x);
-}
-
-/// The same of one entry per row; none stays none.
-inline vector_view<const std::uint8_t> part_of(vector_view<const std::uint8_t> barred, index_t begin,
-                                               index_t end) {
-  return barred.empty() ? barred : vector_view<const std::uint8_t>{barred.data + begin, end - begin};
-}
 
 /// Rows 0, step, 2 step, ...
 inline real_matrix sample_of(const real_matrix& x, index_t step) {
