@@ -289,7 +289,7 @@ class kcenter_shards : public gain_pool {
   kcenter_shards(const std::vector<cuda>& devices, bool on_host, const kcenter_problem& problem,
                  const allowance& limit, width asked)
       : on_host_(on_host), points_(problem.points), limit_(limit), width_(asked), shards_(devices.size()) {
-    on_each([&](std::size_t s) {
+    on_each_shard(shards_.size(), [&](std::size_t s) {
       const current_device here(devices[s].device, call);
       const row_range range = shard_of(points_.rows, 1, index_t(devices.size()), index_t(s));
       shards_[s] = std::make_unique<shard>(devices[s], on_host, problem, limit, range, asked.most, s == 0);
@@ -302,11 +302,13 @@ class kcenter_shards : public gain_pool {
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
     const std::vector<float> centers = values_of(latest);
-    on_each([&](std::size_t s) { shards_[s]->sweep(latest, {centers.data(), index_t(centers.size())}, left); });
+    on_each_shard(shards_.size(), [&](std::size_t s) {
+      shards_[s]->sweep(latest, {centers.data(), index_t(centers.size())}, left);
+    });
   }
 
   std::vector<candidate> best(index_t count) override {
-    on_each([&](std::size_t s) { shards_[s]->best(count); });
+    on_each_shard(shards_.size(), [&](std::size_t s) { shards_[s]->best(count); });
     best_.clear();
     for (const auto& s : shards_) best_.insert(best_.end(), s->found().begin(), s->found().end());
     std::sort(best_.begin(), best_.end(), [](const shortlisted& a, const shortlisted& b) {
@@ -342,11 +344,6 @@ class kcenter_shards : public gain_pool {
   }
 
  private:
-  template <class Body>
-  void on_each(const Body& body) {
-    on_each_shard(index_t(shards_.size()), [&](index_t s) { body(std::size_t(s)); });
-  }
-
   /// The values of rows that are on the host, in rows of a pitch.
   std::vector<float> values_of(const std::vector<candidate>& rows) const {
     std::vector<float> values;

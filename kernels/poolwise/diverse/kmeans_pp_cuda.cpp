@@ -337,7 +337,7 @@ class weight_shards : public weight_pool {
   template <class Points>
   weight_shards(const std::vector<cuda>& devices, bool on_host, const Points& points, const allowance& limit)
       : rows_(rows_of(points)), shards_(devices.size()) {
-    on_each([&](std::size_t s) {
+    on_each_shard(shards_.size(), [&](std::size_t s) {
       const current_device here(devices[s].device, call);
       const row_range range = shard_of(rows_, weight_block, index_t(devices.size()), index_t(s));
       shards_[s] = std::make_unique<weight_shard<Rows>>(devices[s], on_host, points, limit, range, s == 0);
@@ -350,7 +350,8 @@ class weight_shards : public weight_pool {
     tables_.clear();
     proposals_ = 0;
     std::vector<vector_view<const double>> of_shard(shards_.size());
-    on_each([&](std::size_t s) { of_shard[s] = shards_[s]->sweep(numbers_of(latest), left); });
+    on_each_shard(shards_.size(),
+                  [&](std::size_t s) { of_shard[s] = shards_[s]->sweep(numbers_of(latest), left); });
     sums_.clear();
     for (const auto& sums : of_shard) sums_.insert(sums_.end(), sums.begin(), sums.end());
     std::partial_sum(sums_.begin(), sums_.end(), sums_.begin());
@@ -359,7 +360,7 @@ class weight_shards : public weight_pool {
 
   candidate largest() override {
     std::vector<candidate> best(shards_.size());
-    on_each([&](std::size_t s) { best[s] = shards_[s]->largest(); });
+    on_each_shard(shards_.size(), [&](std::size_t s) { best[s] = shards_[s]->largest(); });
     candidate first;
     for (const candidate& c : best)
       if (c.row >= 0 && (first.row < 0 || before(c, first))) first = c;
@@ -378,7 +379,7 @@ class weight_shards : public weight_pool {
       draws[owners.back()].push_back(draw);
     }
     std::vector<std::vector<candidate>> drawn(shards_.size());
-    on_each([&](std::size_t s) { drawn[s] = shards_[s]->draw(draws[s]); });
+    on_each_shard(shards_.size(), [&](std::size_t s) { drawn[s] = shards_[s]->draw(draws[s]); });
     std::vector<std::size_t> taken(shards_.size());
     std::vector<candidate> proposed;
     for (const std::size_t s : owners) proposed.push_back(drawn[s][taken[s]++]);
@@ -404,11 +405,6 @@ class weight_shards : public weight_pool {
     index_t first, pitch;
     std::vector<float> d2;
   };
-
-  template <class Body>
-  void on_each(const Body& body) {
-    on_each_shard(index_t(shards_.size()), [&](index_t s) { body(std::size_t(s)); });
-  }
 
   static std::vector<index_t> numbers_of(const std::vector<candidate>& some) {
     std::vector<index_t> rows;

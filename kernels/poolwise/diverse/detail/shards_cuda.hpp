@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <exception>
 #include <thread>
 #include <vector>
@@ -33,18 +34,18 @@ vector_view<T> part_of(vector_view<T> x, row_range range) {
 
 /// Calls body(s) for every shard, side by side; rethrows what the first of them threw.
 template <class Body>
-void on_each_shard(index_t shards, const Body& body) {
-  std::vector<std::exception_ptr> failed(static_cast<std::size_t>(shards));
-  const auto guarded = [&](index_t s) {
+void on_each_shard(std::size_t shards, const Body& body) {
+  std::vector<std::exception_ptr> failed(shards);
+  const auto guarded = [&](std::size_t s) {
     try {
       body(s);
     } catch (...) {
-      failed[std::size_t(s)] = std::current_exception();
+      failed[s] = std::current_exception();
     }
   };
   {
     std::vector<std::jthread> others;
-    for (index_t s = 1; s < shards; ++s) others.emplace_back(guarded, s);
+    for (std::size_t s = 1; s < shards; ++s) others.emplace_back(guarded, s);
     guarded(0);
   }
   for (const std::exception_ptr& f : failed)
