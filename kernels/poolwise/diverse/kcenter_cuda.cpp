@@ -194,6 +194,10 @@ class shard {
     }
     copies_ = std::make_unique<own_stream>(call);
     for (slot& s : slots_) s.device = memory_.array<float>(tile_rows_ * pitch);
+    // The tiles exist from here on in the order of the stream that allocates, and the other one writes them first.
+    event allocated(call);
+    allocated.record(memory_.stream());
+    allocated.hold(*copies_);
   }
 
   struct slot {
