@@ -12,8 +12,6 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/poolwiseConfigVersion.cma
 install(FILES ${PROJECT_BINARY_DIR}/poolwiseConfig.cmake ${PROJECT_BINARY_DIR}/poolwiseConfigVersion.cmake
   cmake/Finddlib.cmake cmake/Findlbfgs.cmake cmake/Findlibsvm.cmake DESTINATION ${package_dir})
 
-if(TARGET poolwise)
-  install(TARGETS poolwise)
-endif()
+install(TARGETS poolwise)
 install(FILES ${PROJECT_BINARY_DIR}/share/poolwise/plotly.min.js DESTINATION ${CMAKE_INSTALL_DATADIR}/poolwise OPTIONAL)
 install(DIRECTORY data DESTINATION ${CMAKE_INSTALL_DATADIR}/poolwise)

@@ -19,9 +19,11 @@
 #include "huge_array.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/diverse/batch_bald.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/dpp.hpp"
-#include "poolwise/pool/idx.hpp"
+#include "poolwise/diverse/kcenter.hpp"
+#include "poolwise/diverse/kmeans_pp.hpp"
+#include "poolwise/files/idx.hpp"
 
 extern "C" void sgemv_(const char* trans, const int* rows, const int* cols, const float* alpha, const float* a,
                        const int* stride, const float* x, const int* step_x, const float* beta, float* y,

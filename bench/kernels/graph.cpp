@@ -13,10 +13,10 @@
 #include "huge_array.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/distance.hpp"
-#include "poolwise/distance/knn_method.hpp"
-#include "poolwise/distance/neighbours.hpp"
-#include "poolwise/distance/similarity.hpp"
 #include "poolwise/diverse/coverage.hpp"
+#include "poolwise/graph/knn_method.hpp"
+#include "poolwise/graph/neighbours.hpp"
+#include "poolwise/graph/similarity.hpp"
 
 namespace poolwise {
 namespace {

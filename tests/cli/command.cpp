@@ -6,7 +6,7 @@
 #include <fstream>
 #include <random>
 
-#include "poolwise/pool/array.hpp"
+#include "poolwise/files/array.hpp"
 #include "reference/batches.hpp"
 #include "run_command.hpp"
 

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <random>
 
-#include "poolwise/pool/array.hpp"
+#include "poolwise/files/array.hpp"
 #include "run_command.hpp"
 
 namespace poolwise::test {

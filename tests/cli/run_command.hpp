@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "poolwise/pool/output.hpp"
+#include "poolwise/files/output.hpp"
 
 namespace poolwise::test {
 

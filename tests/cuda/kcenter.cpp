@@ -10,8 +10,9 @@
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/kcenter.hpp"
 #include "reference/errors.hpp"
 #include "reference/greedy.hpp"
 #include "reference/on_device.hpp"
@@ -22,7 +23,7 @@ namespace {
 using reference::expect_refused;
 using reference::on_device;
 using picks = std::vector<candidate>;
-using width = gain_pool::width;
+using width = gain_model::width;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
@@ -77,8 +78,8 @@ picks on_cpu(const pool& p) {
 picks on_cuda(const pool& p, width shortlist = {4, 32}, std::size_t memory = 0) {
   const on_device<float> x(p.x), covered(p.covered), weights(p.weights);
   const allowance limit = p.limit();
-  const auto gains = kcenter_pool(cuda{.memory = memory},
-                                  {x.rows(p.rows, p.cols), covered.view(), weights.view()}, limit, shortlist);
+  const auto gains = kcenter_model(cuda{.memory = memory},
+                                   {x.rows(p.rows, p.cols), covered.view(), weights.view()}, limit, shortlist);
   return threshold_batches(*gains, limit);
 }
 
@@ -86,7 +87,7 @@ picks offloaded(const pool& p, int count, std::size_t memory = 0, width shortlis
   offload on{{}, memory};
   for (int d = 0; d < count; ++d) on.devices.push_back(d);
   const allowance limit = p.limit();
-  return threshold_batches(*kcenter_pool(on, p.on_host(), limit, shortlist), limit);
+  return threshold_batches(*kcenter_model(on, p.on_host(), limit, shortlist), limit);
 }
 
 TEST(CudaKCenter, PickForPickAsANaiveLoop) {
@@ -183,9 +184,9 @@ TEST(CudaKCenter, GoesOnFromPicks) {
     SCOPED_TRACE(at);
     const width shortlist{4, 32};
     batch_run run{.begin = {{expected.begin(), expected.begin() + at}}};
-    const auto there = kcenter_pool(cuda{}, {x.rows(p.rows, p.cols), {}, {}}, limit, shortlist);
+    const auto there = kcenter_model(cuda{}, {x.rows(p.rows, p.cols), {}, {}}, limit, shortlist);
     EXPECT_EQ(threshold_batches(*there, limit, &run), expected);
-    const auto sent = kcenter_pool(offload{}, p.on_host(), limit, shortlist);
+    const auto sent = kcenter_model(offload{}, p.on_host(), limit, shortlist);
     EXPECT_EQ(threshold_batches(*sent, limit, &run), expected);
   }
 }

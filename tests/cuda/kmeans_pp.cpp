@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
+#include "poolwise/diverse/kmeans_pp.hpp"
 #include "reference/errors.hpp"
 #include "reference/on_device.hpp"
 

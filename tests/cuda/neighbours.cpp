@@ -1,5 +1,5 @@
 // Neighbour lists on devices: the bits of brute force, whoever proposes.
-#include "poolwise/distance/neighbours.hpp"
+#include "poolwise/graph/neighbours.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/distance/detail/neighbours_cuda.hpp"
+#include "poolwise/graph/detail/neighbours_cuda.hpp"
 #include "reference/errors.hpp"
 #include "reference/neighbours.hpp"
 #include "reference/on_device.hpp"

@@ -1,5 +1,5 @@
 // .npy and .safetensors files, built byte by byte: every type, every refusal, and files damaged at random.
-#include "poolwise/pool/array.hpp"
+#include "poolwise/files/array.hpp"
 
 #include <gtest/gtest.h>
 #include <omp.h>

@@ -1,5 +1,5 @@
 // Ids out of CSV and JSON Lines, as other programs write them and as they go wrong.
-#include "poolwise/pool/ids.hpp"
+#include "poolwise/files/ids.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

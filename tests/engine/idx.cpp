@@ -1,5 +1,5 @@
 // IDX files, plain and gzip, built byte by byte; and the real Fashion-MNIST.
-#include "poolwise/pool/idx.hpp"
+#include "poolwise/files/idx.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Files that are there whole or not at all: after success, an exception, a full disk, a signal, a kill.
-#include "poolwise/pool/output.hpp"
+#include "poolwise/files/output.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/pool/array.hpp"
+#include "poolwise/files/array.hpp"
 #include "reference/errors.hpp"
 #include "reference/scratch.hpp"
 

@@ -1,5 +1,5 @@
 // Tables of labelled rows: what is read, what is refused, and what tells one from another.
-#include "poolwise/pool/table.hpp"
+#include "poolwise/files/table.hpp"
 
 #include <gtest/gtest.h>
 

@@ -6,8 +6,9 @@
 
 #include "poolwise/committee/committee.hpp"
 #include "poolwise/distance/distance.hpp"
-#include "poolwise/distance/neighbours.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/kcenter.hpp"
+#include "poolwise/diverse/kmeans_pp.hpp"
+#include "poolwise/graph/neighbours.hpp"
 #include "poolwise/score/score.hpp"
 #include "poolwise/topk/best_rows.hpp"
 #include "poolwise/topk/topk.hpp"

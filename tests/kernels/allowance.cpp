@@ -1,5 +1,5 @@
 // What a batch may hold: checks, and how an allowance is used up.
-#include "poolwise/diverse/allowance.hpp"
+#include "poolwise/budget/allowance.hpp"
 
 #include <gtest/gtest.h>
 

@@ -13,7 +13,7 @@
 
 #include "poolwise/committee/committee.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/models.hpp"
 #include "reference/batch_bald.hpp"
 #include "reference/batches.hpp"
 #include "reference/cpu_targets.hpp"
@@ -138,7 +138,7 @@ TEST(BatchBald, TheFirstPickIsTheRowOfTheLargestBald) {
 
 /// A shortlist of one row: every gain is computed after every pick.
 picks plain(const cube& x, const allowance& limit, joint_configurations configurations, index_t width = 1) {
-  const auto pool = batch_bald_pool(cpu{1}, x.view(), outputs::logits, configurations);
+  const auto pool = batch_bald_model(cpu{1}, x.view(), outputs::logits, configurations);
   reference::narrow shortlists(*pool, {width, width});
   return threshold_batches(shortlists, limit);
 }

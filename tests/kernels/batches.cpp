@@ -13,7 +13,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
-#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/models.hpp"
 #include "reference/batches.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/errors.hpp"
@@ -27,10 +27,10 @@ using reference::picks;
 using reference::view;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
-picks kcenter_in_batches(matrix_view<const float> points, const allowance& limit, gain_pool::width width,
+picks kcenter_in_batches(matrix_view<const float> points, const allowance& limit, gain_model::width width,
                          vector_view<const float> covered = {}, vector_view<const float> weights = {},
                          batch_run* counts = nullptr) {
-  const auto pool = kcenter_pool(cpu{1}, points, covered, weights);
+  const auto pool = kcenter_model(cpu{1}, points, covered, weights);
   reference::narrow shortlists(*pool, width);
   return threshold_batches(shortlists, limit, counts);
 }
@@ -121,7 +121,7 @@ TEST(ThresholdBatch, ShortlistsOfAnyLengthPickAsANaiveLoop) {
       }
     }
     const auto naive = reference::kcenter(expected);
-    for (const gain_pool::width width : {gain_pool::width{1, 1}, {1, 64}, {7, 7}, {1000, 1000}}) {
+    for (const gain_model::width width : {gain_model::width{1, 1}, {1, 64}, {7, 7}, {1000, 1000}}) {
       SCOPED_TRACE(width.first);
       const picks got = kcenter_in_batches({p.points.data(), p.rows, p.cols}, limit, width, covered, weights);
       ASSERT_EQ(got.size(), naive.size());
@@ -190,7 +190,7 @@ TEST(ThresholdBatch, PartsOfThePoolMayLagBehind) {
   const auto x = heaps_of_rows(7000, 2, next);
   const matrix_view<const float> points{x.data(), 7000, 2};
   const picks expected = plain_kcenter(points, 900);
-  for (const gain_pool::width width : {gain_pool::width{60, 60}, {500, 4096}})
+  for (const gain_model::width width : {gain_model::width{60, 60}, {500, 4096}})
     EXPECT_EQ(kcenter_in_batches(points, {.picks = 900}, width), expected);
   for (const int threads : {2, 5}) EXPECT_EQ(kcenter(cpu{threads}, points, {.picks = 900}), expected);
 }
@@ -226,7 +226,7 @@ class pages_of_rows {
 /// Another pool, before whose third sweep pages are taken away.
 class losing_pages : public reference::narrow {
  public:
-  losing_pages(gain_pool& pool, pages_of_rows& rows, index_t pages)
+  losing_pages(gain_model& pool, pages_of_rows& rows, index_t pages)
       : narrow(pool, {50, 50}), rows_(rows), pages_(pages) {}
   void sweep(const picks& latest, const remaining& left) override {
     if (++sweeps_ == 3) rows_.take_away(pages_);
@@ -248,7 +248,7 @@ TEST(ThresholdBatch, PartsThatCannotMatterAreNotRead) {
   pages_of_rows rows(x);
   const index_t pages = 12'000 * 3 * 4 / sysconf(_SC_PAGESIZE);
   ASSERT_EQ(rows.there(pages), pages);
-  const auto pool = kcenter_pool(cpu{1}, {rows.data(), 20'000, 3}, {}, {});
+  const auto pool = kcenter_model(cpu{1}, {rows.data(), 20'000, 3}, {}, {});
   losing_pages without(*pool, rows, pages);
   EXPECT_EQ(threshold_batches(without, {.picks = 400}), expected);
   EXPECT_LE(rows.there(pages), 1);  // that of the first pick, row 0
@@ -267,7 +267,7 @@ TEST(ThresholdBatch, GoesOnFromWhereverItStood) {
   EXPECT_EQ(states.back().picks, expected);
   for (const batch_state& state : states) {
     EXPECT_TRUE(std::equal(state.picks.begin(), state.picks.end(), expected.begin()));
-    for (const gain_pool::width width : {gain_pool::width{2, 2}, {100, 100}}) {
+    for (const gain_model::width width : {gain_model::width{2, 2}, {100, 100}}) {
       batch_run resumed{.begin = state};
       EXPECT_EQ(kcenter_in_batches(points, limit, width, {}, view(p.weights), &resumed), expected);
     }
@@ -286,9 +286,9 @@ TEST(ThresholdBatch, TakesFarFewerSweepsThanPicks) {
 }
 
 /// Another pool that is asked for other numbers of proposals at a time.
-class proposing : public weight_pool {
+class proposing : public weight_model {
  public:
-  proposing(weight_pool& pool, index_t at_once) : pool_(pool), at_once_(at_once) {}
+  proposing(weight_model& pool, index_t at_once) : pool_(pool), at_once_(at_once) {}
   index_t rows() const override { return pool_.rows(); }
   double sweep(const picks& latest, const remaining& left) override { return pool_.sweep(latest, left); }
   candidate largest() override { return pool_.largest(); }
@@ -298,7 +298,7 @@ class proposing : public weight_pool {
   index_t proposals_at_once() const override { return at_once_; }
 
  private:
-  weight_pool& pool_;
+  weight_model& pool_;
   index_t at_once_;
 };
 
@@ -314,7 +314,7 @@ TEST(StaleRejection, ProposalsOfAnyNumberAtATime) {
   EXPECT_LT(counts.sweeps, 40);
   EXPECT_GT(counts.proposals, 400);
   for (const index_t at_once : {1, 7, 1024}) {
-    const auto pool = kmeans_pp_pool(cpu{2}, points, {});
+    const auto pool = kmeans_pp_model(cpu{2}, points, {});
     proposing other(*pool, at_once);
     EXPECT_EQ(stale_rejection(other, {.picks = 400}, 5, first_center::random), expected);
   }

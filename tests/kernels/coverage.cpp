@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/models.hpp"
 #include "reference/batches.hpp"
 #include "reference/errors.hpp"
 #include "reference/greedy.hpp"
@@ -120,10 +120,10 @@ void expect_equal(const picks& got, const std::vector<reference::pick>& expected
 /// Calls check(picks) for shortlists of several lengths and numbers of threads over fresh pools.
 template <class MakePool, class Check>
 void for_each_width(MakePool&& make_pool, const allowance& limit, Check&& check) {
-  for (const gain_pool::width width : {gain_pool::width{1, 1}, {1, 64}, {7, 7}, {1000, 1000}})
+  for (const gain_model::width width : {gain_model::width{1, 1}, {1, 64}, {7, 7}, {1000, 1000}})
     for (const int threads : {1, 2, 5}) {
       SCOPED_TRACE(testing::Message() << "shortlists of " << width.first << ", " << threads << " threads");
-      const std::unique_ptr<gain_pool> pool = make_pool(cpu{threads});
+      const std::unique_ptr<gain_model> pool = make_pool(cpu{threads});
       reference::narrow shortlists(*pool, width);
       check(threshold_batches(shortlists, limit));
     }
@@ -136,7 +136,7 @@ TEST(FacilityLocation, PickForPickAsANaiveLoop) {
     const problem p(next, trial);
     const auto expected = reference::facility_location(p.dense);
     expect_equal(facility_location(cpu{1}, p.graph, p.limit, p.labelled, view(p.weights)), expected);
-    for_each_width([&](cpu on) { return facility_location_pool(on, p.graph, p.labelled, view(p.weights)); },
+    for_each_width([&](cpu on) { return facility_location_model(on, p.graph, p.labelled, view(p.weights)); },
                    p.limit, [&](const picks& got) { expect_equal(got, expected); });
   }
 }
@@ -149,7 +149,7 @@ TEST(GraphCut, PickForPickAsANaiveLoop) {
     const double lambda = 2 + double(trial % 3) / 2;
     const auto expected = reference::graph_cut(p.dense, lambda);
     expect_equal(graph_cut(cpu{1}, p.graph, lambda, p.limit, p.labelled), expected);
-    for_each_width([&](cpu on) { return graph_cut_pool(on, p.graph, lambda, p.labelled); }, p.limit,
+    for_each_width([&](cpu on) { return graph_cut_model(on, p.graph, lambda, p.labelled); }, p.limit,
                    [&](const picks& got) { expect_equal(got, expected); });
   }
 }
@@ -242,9 +242,9 @@ TEST(Coverage, RoundsAsItIsDefined) {
       [&](std::size_t j) {
         for (std::size_t i = 0; i < std::size_t(rows); ++i) shared[i] += s[i][j];
       });
-  for_each_width([&](cpu on) { return facility_location_pool(on, graph, {}, view(weights)); }, {.picks = rows},
+  for_each_width([&](cpu on) { return facility_location_model(on, graph, {}, view(weights)); }, {.picks = rows},
                  [&](const picks& got) { EXPECT_EQ(got, located); });
-  for_each_width([&](cpu on) { return graph_cut_pool(on, graph, 2.5, {}); }, {.picks = rows},
+  for_each_width([&](cpu on) { return graph_cut_model(on, graph, 2.5, {}); }, {.picks = rows},
                  [&](const picks& got) { EXPECT_EQ(got, separated); });
   for (const picks& all : {located, separated})
     for (std::size_t p = 1; p < all.size(); ++p) EXPECT_LE(all[p].score, all[p - 1].score);

@@ -1,5 +1,7 @@
 // k-center against a naive loop, pick for pick; k-means++ against its distribution, by chi-square.
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
+#include "poolwise/diverse/kcenter.hpp"
+#include "poolwise/diverse/kmeans_pp.hpp"
 
 #include <gtest/gtest.h>
 

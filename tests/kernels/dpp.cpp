@@ -12,7 +12,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
-#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/models.hpp"
 #include "reference/batches.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/distance.hpp"
@@ -147,8 +147,8 @@ picks plain_linear(const matrix& x, const allowance& limit, const std::vector<fl
 }
 
 picks in_batches(cpu on, const matrix& x, const allowance& limit, const std::vector<float>& quality,
-                 dpp_kernel kernel, gain_pool::width width) {
-  const auto pool = dpp_pool(on, x, view(quality), kernel);
+                 dpp_kernel kernel, gain_model::width width) {
+  const auto pool = dpp_model(on, x, view(quality), kernel);
   reference::narrow shortlists(*pool, width);
   return threshold_batches(shortlists, limit);
 }
@@ -175,7 +175,7 @@ TEST(Dpp, PickForPickAsAPlainLoopWhateverTheShortlist) {
     if (trial & 16) limit.barred = view(barred);
     const picks expected = plain_linear(x, limit, quality);
     expect_distinct_and_falling(expected);
-    for (const gain_pool::width width : {gain_pool::width{1, 1}, {1, 64}, {7, 7}, {1000, 1000}}) {
+    for (const gain_model::width width : {gain_model::width{1, 1}, {1, 64}, {7, 7}, {1000, 1000}}) {
       SCOPED_TRACE(width.first);
       ASSERT_EQ(in_batches(cpu{1}, x, limit, quality, {dpp_similarity::linear}, width), expected);
     }

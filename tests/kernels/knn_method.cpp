@@ -1,5 +1,5 @@
 // Methods for neighbour lists: which is taken, what is said of it, and that what is said is so.
-#include "poolwise/distance/knn_method.hpp"
+#include "poolwise/graph/knn_method.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/distance/similarity.hpp"
 #include "poolwise/diverse/typiclust.hpp"
+#include "poolwise/graph/similarity.hpp"
 #include "reference/errors.hpp"
 #include "reference/neighbours.hpp"
 

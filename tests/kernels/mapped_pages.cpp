@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/budget/allowance.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/diverse/diverse.hpp"
 
 namespace poolwise {
 namespace {

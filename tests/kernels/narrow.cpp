@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "poolwise/distance/distance.hpp"
-#include "poolwise/distance/neighbours.hpp"
-#include "poolwise/distance/similarity.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
+#include "poolwise/graph/neighbours.hpp"
+#include "poolwise/graph/similarity.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/neighbours.hpp"
 

@@ -1,5 +1,5 @@
 // Neighbour lists against brute force, to the bit; k-means and cells against their definitions.
-#include "poolwise/distance/neighbours.hpp"
+#include "poolwise/graph/neighbours.hpp"
 
 #include <gtest/gtest.h>
 

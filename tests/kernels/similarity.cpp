@@ -1,5 +1,5 @@
 // Graphs of who resembles whom, against all pairs.
-#include "poolwise/distance/similarity.hpp"
+#include "poolwise/graph/similarity.hpp"
 
 #include <gtest/gtest.h>
 

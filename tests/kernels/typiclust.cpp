@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/distance/neighbours.hpp"
+#include "poolwise/graph/neighbours.hpp"
 #include "reference/batches.hpp"
 #include "reference/errors.hpp"
 #include "reference/neighbours.hpp"

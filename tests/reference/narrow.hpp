@@ -7,9 +7,9 @@
 
 namespace reference {
 
-class narrow : public poolwise::gain_pool {
+class narrow : public poolwise::gain_model {
  public:
-  narrow(poolwise::gain_pool& pool, width shortlist) : pool_(pool), width_(shortlist) {}
+  narrow(poolwise::gain_model& pool, width shortlist) : pool_(pool), width_(shortlist) {}
   void sweep(const std::vector<poolwise::candidate>& latest, const poolwise::remaining& left) override {
     pool_.sweep(latest, left);
   }
@@ -21,7 +21,7 @@ class narrow : public poolwise::gain_pool {
   width shortlist_width() const override { return width_; }
 
  private:
-  poolwise::gain_pool& pool_;
+  poolwise::gain_model& pool_;
   width width_;
 };
 

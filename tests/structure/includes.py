@@ -16,10 +16,12 @@ KERNELS = {
     "committee": ["core", "score"],
     "topk": ["core", "score"],
     "distance": ["core"],
-    "diverse": ["core", "score", "committee", "distance", "topk"],
+    "graph": ["core", "distance"],
+    "budget": ["core", "topk", "distance"],
+    "diverse": ["core", "score", "committee", "topk", "distance", "graph", "budget"],
 }
 # In the order in which the data flows: each may include the kernels, itself and those before it.
-ENGINE = ["pool", "learn", "schedule", "query", "ledger", "annotate", "metrics", "report", "loop"]
+ENGINE = ["files", "pool", "learn", "query", "metrics", "report", "loop", "reproduce"]
 
 ROOTS = ["kernels", "engine", "bindings", "tests", "bench"]
 SOURCES = {".hpp", ".cpp", ".h", ".c", ".cuh", ".cu"}
@@ -32,8 +34,9 @@ def allowed_folders():
     engine = {f"engine/poolwise/{name}": [*kernels, *(f"engine/poolwise/{seen}" for seen in ENGINE[:i])]
               for i, name in enumerate(ENGINE)}
     libraries = [*kernels, *engine]
-    everything = [*libraries, "engine/cli", "bindings"]
-    return {**kernels, **engine, "engine/cli": libraries, "bindings": libraries, "tests": everything, "bench": everything}
+    bindings = {f"bindings/{name}": libraries for name in ("cli", "python")}
+    everything = [*libraries, *bindings]
+    return {**kernels, **engine, **bindings, "tests": everything, "bench": everything}
 
 
 ALLOWED = allowed_folders()
@@ -48,7 +51,7 @@ def folder_of(path):
 def resolve(root, source, name, quoted):
     """The file of the tree that an include line of `source` means; None for a header from elsewhere."""
     places = [source.parent] if quoted else []
-    places += [root / part for part in ("kernels", "engine", "engine/cli", "bindings", "tests", "bench", ".")]
+    places += [root / part for part in ("kernels", "engine", "bindings/cli", "bindings/python", "tests", "bench", ".")]
     found = next((place / name for place in places if (place / name).is_file()), None)
     return found.resolve().relative_to(root) if found else None
 
@@ -101,16 +104,20 @@ PLANTED = [
     ("kernels/poolwise/newcomer/a.cpp", '<vector>', False),
     ("engine/poolwise/pool/a.cpp", '"poolwise/diverse/diverse.hpp"', True),
     ("engine/poolwise/pool/a.cpp", '"poolwise/query/query.hpp"', False),
-    ("engine/poolwise/query/a.cpp", '"poolwise/schedule/schedule.hpp"', True),
-    ("engine/poolwise/schedule/a.cpp", '"poolwise/query/query.hpp"', False),
+    ("engine/poolwise/files/a.cpp", '"poolwise/pool/pool.hpp"', False),
+    ("engine/poolwise/query/a.cpp", '"poolwise/budget/budget.hpp"', True),
+    ("kernels/poolwise/budget/a.cpp", '"poolwise/query/query.hpp"', False),
+    ("kernels/poolwise/budget/a.cpp", '"poolwise/diverse/diverse.hpp"', False),
+    ("kernels/poolwise/distance/a.cpp", '"poolwise/graph/graph.hpp"', False),
+    ("kernels/poolwise/graph/a.cpp", '"poolwise/distance/distance.hpp"', True),
     ("engine/poolwise/metrics/a.cpp", '"poolwise/report/report.hpp"', False),
     ("engine/poolwise/report/a.cpp", '"poolwise/metrics/metrics.hpp"', True),
     ("engine/poolwise/report/a.cpp", '"poolwise/loop/loop.hpp"', False),
-    ("engine/poolwise/loop/a.cpp", '  # include  "poolwise/ledger/ledger.hpp"  // the whole line', True),
+    ("engine/poolwise/loop/a.cpp", '  # include  "poolwise/query/query.hpp"  // the whole line', True),
     ("engine/poolwise/loop/a.cpp", '"cli.hpp"', False),
-    ("engine/cli/a.cpp", '"poolwise/loop/loop.hpp"', True),
-    ("engine/cli/a.cpp", '"module.hpp"', False),
-    ("engine/cli/a.cpp", '"bench/bench.hpp"', False),
+    ("bindings/cli/a.cpp", '"poolwise/loop/loop.hpp"', True),
+    ("bindings/cli/a.cpp", '"python.hpp"', False),
+    ("bindings/cli/a.cpp", '"bench/bench.hpp"', False),
     ("bindings/python/a.cpp", '"poolwise/loop/loop.hpp"', True),
     ("bindings/python/a.cpp", '"cli.hpp"', False),
     ("tests/kernels/a.cpp", '"reference/reference.hpp"', True),
@@ -123,8 +130,8 @@ PLANTED = [
 def planted_is_caught(source, include, right):
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch)
-        headers = [f"{folder}/{folder.split('/')[-1]}.hpp" for folder in ALLOWED if folder not in ("bindings", "tests")]
-        for header in [*headers, "bindings/module.hpp", "tests/reference/reference.hpp"]:
+        headers = [f"{folder}/{folder.split('/')[-1]}.hpp" for folder in ALLOWED if folder != "tests"]
+        for header in [*headers, "tests/reference/reference.hpp"]:
             (root / header).parent.mkdir(parents=True, exist_ok=True)
             (root / header).write_text("#pragma once\n")
         (root / source).parent.mkdir(parents=True, exist_ok=True)

@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/files/array.hpp"
+#include "poolwise/files/detail/shape.hpp"
+#include "poolwise/files/output.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/child_process.hpp"
-#include "poolwise/pool/array.hpp"
-#include "poolwise/pool/detail/shape.hpp"
-#include "poolwise/pool/output.hpp"
 
 namespace poolwise {
 namespace {

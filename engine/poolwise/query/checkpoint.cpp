@@ -14,8 +14,8 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/pool/detail/bytes.hpp"
-#include "poolwise/pool/output.hpp"
+#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/files/output.hpp"
 
 namespace poolwise {
 namespace {

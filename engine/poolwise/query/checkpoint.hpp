@@ -7,7 +7,7 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/query/select.hpp"
 
 namespace poolwise {

@@ -7,13 +7,15 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
-#include "poolwise/distance/neighbours.hpp"
-#include "poolwise/distance/similarity.hpp"
 #include "poolwise/diverse/batch_bald.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/coverage.hpp"
-#include "poolwise/diverse/diverse.hpp"
 #include "poolwise/diverse/dpp.hpp"
+#include "poolwise/diverse/kcenter.hpp"
+#include "poolwise/diverse/kmeans_pp.hpp"
 #include "poolwise/diverse/typiclust.hpp"
+#include "poolwise/graph/neighbours.hpp"
+#include "poolwise/graph/similarity.hpp"
 #include "poolwise/query/detail/gather.hpp"
 
 namespace poolwise {

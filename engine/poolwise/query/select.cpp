@@ -7,12 +7,12 @@
 #include <numeric>
 #include <utility>
 
+#include "poolwise/budget/spend.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/core/philox.hpp"
 #include "poolwise/query/detail/gather.hpp"
 #include "poolwise/query/diversity.hpp"
-#include "poolwise/schedule/spend.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise {

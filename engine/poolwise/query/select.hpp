@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/budget/allowance.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
-#include "poolwise/diverse/allowance.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/query/strategy.hpp"
 
 namespace poolwise {

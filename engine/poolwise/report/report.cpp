@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/pool/shared_file.hpp"
+#include "poolwise/files/shared_file.hpp"
 #include "poolwise/report/detail/charts.hpp"
 #include "poolwise/report/detail/page.hpp"
 #include "poolwise/report/detail/png.hpp"

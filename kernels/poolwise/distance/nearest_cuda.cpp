@@ -4,7 +4,6 @@
 
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/distance/detail/neighbours_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"
 
 namespace poolwise {
@@ -14,8 +13,6 @@ constexpr const char* call = "nearest";
 constexpr index_t most_tile = 1 << 20;   // points that are brought before all references
 constexpr index_t most_epoch = 1 << 30;  // references that a key tells apart
 constexpr index_t least_tile = 1024;
-constexpr index_t least_faiss_elements = index_t{1}
-                                         << 17;  // below, what FAISS sets up costs more than it saves
 
 }  // namespace
 
@@ -23,10 +20,6 @@ void nearest_cuda(const cuda& on, matrix_view<const float> points, matrix_view<c
                   vector_view<float> d2, vector_view<index_t> which) {
   if (points.rows == 0) return;
   const current_device here(on.device, call);
-  if constexpr (has_faiss_gpu)
-    if (points.cols > 0 && references.rows * points.cols >= least_faiss_elements &&
-        references.rows <= most_device_references)
-      return nearest_by_faiss_cuda(on, call, points, references, d2, which);
   device_memory memory(on, call);
   // Keys and bf16 copies of a tile take no more than half of what there is.
   const std::size_t left = memory.left();

@@ -17,7 +17,7 @@
 #include "poolwise/core/philox.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
 #include "poolwise/diverse/detail/exponentials.hpp"
-#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/topk/topk.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -311,7 +311,7 @@ double rounding_of_gains(index_t members, index_t classes, index_t configuration
 /// A gain after some of the picks bounds the gain after all of them, and costs less: a row whose gain is stale
 /// is computed after the next level of picks, as long as its bound comes first, so that most never meet all
 /// configurations.
-class joint_information : public gain_pool {
+class joint_information : public gain_model {
  public:
   joint_information(cpu on, const real_cube& x, outputs kind, joint_configurations configurations)
       : on_(on),
@@ -550,8 +550,8 @@ void check_positive(const char* what, index_t value) {
 
 }  // namespace
 
-std::unique_ptr<gain_pool> batch_bald_pool(cpu on, const real_cube& x, outputs kind,
-                                           joint_configurations configurations) {
+std::unique_ptr<gain_model> batch_bald_model(cpu on, const real_cube& x, outputs kind,
+                                             joint_configurations configurations) {
   return std::make_unique<joint_information>(on, x, kind, configurations);
 }
 

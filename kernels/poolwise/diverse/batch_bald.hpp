@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "poolwise/budget/allowance.hpp"
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
-#include "poolwise/diverse/allowance.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/score/score.hpp"
 
 namespace poolwise {

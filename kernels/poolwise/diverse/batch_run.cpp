@@ -2,7 +2,7 @@
 #include <unordered_set>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 
 namespace poolwise {
 

@@ -9,7 +9,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -86,9 +86,9 @@ class cut {
 /// The gains of an objective over a graph. What a pick lowers is known at once, by the lists: such gains are
 /// stale, bound what they would be, and are computed anew for the rows that come first, and by a sweep.
 template <class Objective>
-class graph_pool : public gain_pool {
+class graph_model : public gain_model {
  public:
-  graph_pool(cpu on, index_t rows, Objective objective, std::span<const index_t> labelled)
+  graph_model(cpu on, index_t rows, Objective objective, std::span<const index_t> labelled)
       : on_(on),
         objective_(std::move(objective)),
         gain_(std::size_t(rows), 0.0f),
@@ -179,15 +179,15 @@ void check_weights(cpu on, const char* call, vector_view<const float> weights, i
 
 }  // namespace
 
-std::unique_ptr<gain_pool> facility_location_pool(cpu on, const similarity_graph& graph,
-                                                  std::span<const index_t> labelled,
-                                                  vector_view<const float> weights) {
-  return std::make_unique<graph_pool<coverage>>(on, graph.rows(), coverage(graph, weights), labelled);
+std::unique_ptr<gain_model> facility_location_model(cpu on, const similarity_graph& graph,
+                                                    std::span<const index_t> labelled,
+                                                    vector_view<const float> weights) {
+  return std::make_unique<graph_model<coverage>>(on, graph.rows(), coverage(graph, weights), labelled);
 }
 
-std::unique_ptr<gain_pool> graph_cut_pool(cpu on, const similarity_graph& graph, double lambda,
-                                          std::span<const index_t> labelled) {
-  return std::make_unique<graph_pool<cut>>(on, graph.rows(), cut(on, graph, lambda), labelled);
+std::unique_ptr<gain_model> graph_cut_model(cpu on, const similarity_graph& graph, double lambda,
+                                            std::span<const index_t> labelled) {
+  return std::make_unique<graph_model<cut>>(on, graph.rows(), cut(on, graph, lambda), labelled);
 }
 
 std::vector<candidate> facility_location(const where& on, const similarity_graph& graph, const allowance& limit,
@@ -199,7 +199,7 @@ std::vector<candidate> facility_location(const where& on, const similarity_graph
   check_weights(host, call, weights, graph.rows());
   check_allowance(call, limit, graph.rows());
   check_begin(call, run, limit, graph.rows());
-  return threshold_batches(*facility_location_pool(host, graph, labelled, weights), limit, run);
+  return threshold_batches(*facility_location_model(host, graph, labelled, weights), limit, run);
 }
 
 std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph, double lambda,
@@ -211,7 +211,7 @@ std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph,
   check_labelled(call, graph, labelled);
   check_allowance(call, limit, graph.rows());
   check_begin(call, run, limit, graph.rows());
-  return threshold_batches(*graph_cut_pool(host, graph, lambda, labelled), limit, run);
+  return threshold_batches(*graph_cut_model(host, graph, lambda, labelled), limit, run);
 }
 
 }  // namespace poolwise

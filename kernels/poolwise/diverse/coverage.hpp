@@ -4,12 +4,12 @@
 #include <span>
 #include <vector>
 
+#include "poolwise/budget/allowance.hpp"
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
-#include "poolwise/distance/similarity.hpp"
-#include "poolwise/diverse/allowance.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
+#include "poolwise/graph/similarity.hpp"
 
 namespace poolwise {
 

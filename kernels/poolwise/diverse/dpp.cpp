@@ -14,7 +14,7 @@
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
 #include "poolwise/diverse/detail/exponentials.hpp"
-#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -87,7 +87,7 @@ class kernel_of_rows {
 /// and c_it^2 is what pick t explains of the variance of row i. The sum is, always, the canonical dot over the
 /// whole blocks of columns before t and then, in double, column after column: whether a chain makes an element,
 /// one row and some columns at a time, or a sweep, one tile of rows and all new columns, it has the same bits.
-class pivoted_cholesky : public gain_pool {
+class pivoted_cholesky : public gain_model {
  public:
   pivoted_cholesky(cpu on, matrix_view<const float> points, vector_view<const float> quality, dpp_kernel kernel)
       : on_(on),
@@ -361,8 +361,8 @@ double median_distance(const where& on, matrix_view<const float> points) {
   return sampled_median_distance(points);
 }
 
-std::unique_ptr<gain_pool> dpp_pool(cpu on, matrix_view<const float> points, vector_view<const float> quality,
-                                    dpp_kernel kernel) {
+std::unique_ptr<gain_model> dpp_model(cpu on, matrix_view<const float> points, vector_view<const float> quality,
+                                      dpp_kernel kernel) {
   if (kernel.kind == dpp_similarity::rbf && kernel.bandwidth == 0)
     kernel.bandwidth = sampled_median_distance(points);
   return std::make_unique<pivoted_cholesky>(on, points, quality, kernel);
@@ -376,7 +376,7 @@ std::vector<candidate> dpp(const where& on, matrix_view<const float> points, con
   require_finite(on, "dpp", "points", points);
   check_allowance("dpp", limit, points.rows);
   check_begin("dpp", run, limit, points.rows);
-  return threshold_batches(*dpp_pool(host, points, quality, kernel), limit, run);
+  return threshold_batches(*dpp_model(host, points, quality, kernel), limit, run);
 }
 
 }  // namespace poolwise

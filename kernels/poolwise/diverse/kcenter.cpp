@@ -7,11 +7,12 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
-#include "poolwise/diverse/detail/pools.hpp"
+#include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/kcenter.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
@@ -30,7 +31,7 @@ constexpr index_t part_rows = 2048, parts_at_once = 64;
 ///
 /// Gains of parts of the pool may be stale, and then bound what they would be: a part whose largest stale gain
 /// does not reach the shortlist is not read until one does.
-class farthest_first : public gain_pool {
+class farthest_first : public gain_model {
  public:
   farthest_first(cpu on, matrix_view<const float> points, vector_view<const float> covered,
                  vector_view<const float> weights)
@@ -228,19 +229,19 @@ class farthest_first : public gain_pool {
   std::vector<float> fresh_;
 };
 
-std::unique_ptr<gain_pool> pool_of(const where& on, const kcenter_problem& problem, const allowance& limit) {
+std::unique_ptr<gain_model> pool_of(const where& on, const kcenter_problem& problem, const allowance& limit) {
   if (!std::holds_alternative<cpu>(on)) refuse_apart("kcenter", limit);
   if constexpr (has_cuda) {
-    if (const auto* device = std::get_if<cuda>(&on)) return kcenter_pool(*device, problem, limit);
-    if (const auto* devices = std::get_if<offload>(&on)) return kcenter_pool(*devices, problem, limit);
+    if (const auto* device = std::get_if<cuda>(&on)) return kcenter_model(*device, problem, limit);
+    if (const auto* devices = std::get_if<offload>(&on)) return kcenter_model(*devices, problem, limit);
   }
-  return kcenter_pool(require_cpu(on, "kcenter"), problem.points, problem.covered, problem.weights);
+  return kcenter_model(require_cpu(on, "kcenter"), problem.points, problem.covered, problem.weights);
 }
 
 }  // namespace
 
-std::unique_ptr<gain_pool> kcenter_pool(cpu on, matrix_view<const float> points,
-                                        vector_view<const float> covered, vector_view<const float> weights) {
+std::unique_ptr<gain_model> kcenter_model(cpu on, matrix_view<const float> points,
+                                          vector_view<const float> covered, vector_view<const float> weights) {
   return std::make_unique<farthest_first>(on, points, covered, weights);
 }
 

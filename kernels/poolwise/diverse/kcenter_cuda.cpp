@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "poolwise/core/detail/offload.hpp"
-#include "poolwise/distance/detail/neighbours_cuda.hpp"
+#include "poolwise/distance/detail/rows_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
@@ -194,7 +194,8 @@ class shard {
     }
     copies_ = std::make_unique<own_stream>(call);
     for (slot& s : slots_) s.device = memory_.array<float>(tile_rows_ * pitch);
-    // The tiles exist from here on in the order of the stream that allocates, and the other one writes them first.
+    // The tiles exist from here on in the order of the stream that allocates, and the other one writes them
+    // first.
     event allocated(call);
     allocated.record(memory_.stream());
     allocated.hold(*copies_);
@@ -288,7 +289,7 @@ class shard {
 };
 
 /// The shards of a pool, each on its device.
-class kcenter_shards : public gain_pool {
+class kcenter_shards : public gain_model {
  public:
   kcenter_shards(const std::vector<cuda>& devices, bool on_host, const kcenter_problem& problem,
                  const allowance& limit, width asked)
@@ -369,13 +370,13 @@ class kcenter_shards : public gain_pool {
 
 }  // namespace
 
-std::unique_ptr<gain_pool> kcenter_pool(const cuda& on, const kcenter_problem& problem, const allowance& limit,
-                                        gain_pool::width width) {
+std::unique_ptr<gain_model> kcenter_model(const cuda& on, const kcenter_problem& problem,
+                                          const allowance& limit, gain_model::width width) {
   return std::make_unique<kcenter_shards>(std::vector<cuda>{on}, false, problem, limit, width);
 }
 
-std::unique_ptr<gain_pool> kcenter_pool(const offload& on, const kcenter_problem& problem,
-                                        const allowance& limit, gain_pool::width width) {
+std::unique_ptr<gain_model> kcenter_model(const offload& on, const kcenter_problem& problem,
+                                          const allowance& limit, gain_model::width width) {
   require_devices(call, on.devices);
   std::vector<cuda> devices;
   for (const int device : on.devices) devices.push_back({.device = device, .memory = on.memory});

@@ -11,10 +11,11 @@
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/detail/kmeans_pp_cuda.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
-#include "poolwise/diverse/detail/pools.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/detail/models.hpp"
+#include "poolwise/diverse/kmeans_pp.hpp"
 
 namespace poolwise {
 namespace {
@@ -123,7 +124,7 @@ class outer_products {
 
 /// Weights are squared distances to the nearest pick, kept on the host; devices may lower them.
 template <class Rows>
-class host_weights : public weight_pool {
+class host_weights : public weight_model {
  public:
   host_weights(const where& on, Rows points)
       : on_(host_of(on)),
@@ -249,8 +250,8 @@ void refuse_norm(index_t row) {
                     " leaves the range of fp32; scale the rows down");
 }
 
-std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, matrix_view<const float> points,
-                                            const allowance& limit) {
+std::unique_ptr<weight_model> kmeans_pp_model(const where& on, matrix_view<const float> points,
+                                              const allowance& limit) {
   if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
@@ -260,8 +261,8 @@ std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, matrix_view<const f
   return std::make_unique<host_weights<plain_rows>>(on, plain_rows(on, points));
 }
 
-std::unique_ptr<weight_pool> kmeans_pp_pool(const where& on, const factored_rows& points,
-                                            const allowance& limit) {
+std::unique_ptr<weight_model> kmeans_pp_model(const where& on, const factored_rows& points,
+                                              const allowance& limit) {
   if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
@@ -277,7 +278,7 @@ std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> point
   require_finite(on, "kmeans_pp", "points", points);
   check_allowance("kmeans_pp", limit, points.rows);
   check_begin("kmeans_pp", run, limit, points.rows);
-  return stale_rejection(*kmeans_pp_pool(on, points, limit), limit, seed, first, run);
+  return stale_rejection(*kmeans_pp_model(on, points, limit), limit, seed, first, run);
 }
 
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
@@ -290,7 +291,7 @@ std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, c
   require_finite(on, "kmeans_pp", "h", points.h);
   check_allowance("kmeans_pp", limit, points.a.rows);
   check_begin("kmeans_pp", run, limit, points.a.rows);
-  return stale_rejection(*kmeans_pp_pool(on, points, limit), limit, seed, first, run);
+  return stale_rejection(*kmeans_pp_model(on, points, limit), limit, seed, first, run);
 }
 
 }  // namespace poolwise

@@ -9,7 +9,7 @@
 #include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical_cuda.hpp"
-#include "poolwise/distance/detail/neighbours_cuda.hpp"
+#include "poolwise/distance/detail/rows_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
 #include "poolwise/diverse/detail/shards_cuda.hpp"
@@ -332,7 +332,7 @@ class weight_shard {
 
 /// The shards of a pool, each on its device, cut where blocks of weights end.
 template <class Rows>
-class weight_shards : public weight_pool {
+class weight_shards : public weight_model {
  public:
   template <class Points>
   weight_shards(const std::vector<cuda>& devices, bool on_host, const Points& points, const allowance& limit)
@@ -450,7 +450,7 @@ bool can_settle(const std::vector<cuda>& devices, const Points& points) {
 }
 
 template <class Rows, class Points>
-std::unique_ptr<weight_pool> settled_pool(const offload& on, const Points& points, const allowance& limit) {
+std::unique_ptr<weight_model> settled_model(const offload& on, const Points& points, const allowance& limit) {
   require_devices(call, on.devices);
   std::vector<cuda> devices;
   for (const int device : on.devices) devices.push_back({.device = device, .memory = on.memory});
@@ -476,24 +476,24 @@ vector_view<const T> view(const std::vector<T>& values) {
 
 }  // namespace
 
-std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, matrix_view<const float> points,
-                                                 const allowance& limit) {
+std::unique_ptr<weight_model> kmeans_pp_pool_cuda(const cuda& on, matrix_view<const float> points,
+                                                  const allowance& limit) {
   return std::make_unique<weight_shards<plain_device_rows>>(std::vector{on}, false, points, limit);
 }
 
-std::unique_ptr<weight_pool> kmeans_pp_pool_cuda(const cuda& on, const factored_rows& points,
-                                                 const allowance& limit) {
+std::unique_ptr<weight_model> kmeans_pp_pool_cuda(const cuda& on, const factored_rows& points,
+                                                  const allowance& limit) {
   return std::make_unique<weight_shards<factored_device_rows>>(std::vector{on}, false, points, limit);
 }
 
-std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, matrix_view<const float> points,
-                                                    const allowance& limit) {
-  return settled_pool<plain_device_rows>(on, points, limit);
+std::unique_ptr<weight_model> kmeans_pp_pool_settled(const offload& on, matrix_view<const float> points,
+                                                     const allowance& limit) {
+  return settled_model<plain_device_rows>(on, points, limit);
 }
 
-std::unique_ptr<weight_pool> kmeans_pp_pool_settled(const offload& on, const factored_rows& points,
-                                                    const allowance& limit) {
-  return settled_pool<factored_device_rows>(on, points, limit);
+std::unique_ptr<weight_model> kmeans_pp_pool_settled(const offload& on, const factored_rows& points,
+                                                     const allowance& limit) {
+  return settled_model<factored_device_rows>(on, points, limit);
 }
 
 void lower_distances_offload(const offload& on, matrix_view<const float> points,

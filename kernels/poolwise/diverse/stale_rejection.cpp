@@ -23,7 +23,7 @@ double acceptance_unit(std::uint64_t seed, index_t n) {
 
 class rejection_sampler {
  public:
-  rejection_sampler(weight_pool& pool, const allowance& limit, std::uint64_t seed, batch_run* run)
+  rejection_sampler(weight_model& pool, const allowance& limit, std::uint64_t seed, batch_run* run)
       : pool_(pool), left_(limit), seed_(seed), run_(run) {
     if (run == nullptr) return;
     for (const candidate& pick : run->begin.picks) take(pick);
@@ -124,7 +124,7 @@ class rejection_sampler {
   /// Of proposal p since the last sweep.
   index_t number_of(index_t p) const { return 1 + state_.proposals + p; }
 
-  weight_pool& pool_;
+  weight_model& pool_;
   remaining left_;
   std::uint64_t seed_;
   batch_run* run_;
@@ -135,7 +135,7 @@ class rejection_sampler {
 
 }  // namespace
 
-std::vector<candidate> stale_rejection(weight_pool& pool, const allowance& limit, std::uint64_t seed,
+std::vector<candidate> stale_rejection(weight_model& pool, const allowance& limit, std::uint64_t seed,
                                        first_center first, batch_run* run) {
   return rejection_sampler(pool, limit, seed, run).sample(first);
 }

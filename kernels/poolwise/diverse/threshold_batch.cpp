@@ -10,7 +10,7 @@ constexpr index_t short_chain = 8;
 
 }  // namespace
 
-std::vector<candidate> threshold_batches(gain_pool& pool, const allowance& limit, batch_run* run) {
+std::vector<candidate> threshold_batches(gain_model& pool, const allowance& limit, batch_run* run) {
   remaining left(limit);
   batch_state state;
   auto [width, most, sweeps] = pool.shortlist_width();

@@ -7,7 +7,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/distance/neighbours.hpp"
+#include "poolwise/graph/neighbours.hpp"
 
 namespace poolwise {
 namespace {

@@ -5,11 +5,11 @@
 #include <span>
 #include <vector>
 
+#include "poolwise/budget/allowance.hpp"
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
-#include "poolwise/distance/knn_method.hpp"
-#include "poolwise/diverse/allowance.hpp"
+#include "poolwise/graph/knn_method.hpp"
 
 namespace poolwise {
 

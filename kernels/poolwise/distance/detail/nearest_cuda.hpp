@@ -1,4 +1,4 @@
-// nearest on a CUDA device. Views lie in device memory; nothing waits, but for FAISS.
+// nearest on a CUDA device. Views lie in device memory; nothing waits.
 #pragma once
 
 #include "poolwise/core/types.hpp"

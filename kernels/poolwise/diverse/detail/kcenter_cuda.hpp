@@ -17,10 +17,10 @@ struct kcenter_problem {
 
 /// The pool on the device of `on`, or shared out over its devices: each holds its rows where the ceiling
 /// allows, else has them sent in tiles, once a sweep. What `limit` and `problem` view must outlive it.
-std::unique_ptr<gain_pool> kcenter_pool(const cuda& on, const kcenter_problem& problem, const allowance& limit,
-                                        gain_pool::width width = {});
-std::unique_ptr<gain_pool> kcenter_pool(const offload& on, const kcenter_problem& problem,
-                                        const allowance& limit, gain_pool::width width = {});
+std::unique_ptr<gain_model> kcenter_model(const cuda& on, const kcenter_problem& problem,
+                                          const allowance& limit, gain_model::width width = {});
+std::unique_ptr<gain_model> kcenter_model(const offload& on, const kcenter_problem& problem,
+                                          const allowance& limit, gain_model::width width = {});
 
 /// The first of values that is not a number from 0 to `most`, and it; row -1 if there is none. Waits.
 struct outside_value {

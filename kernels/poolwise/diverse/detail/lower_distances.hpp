@@ -6,7 +6,7 @@
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/distance/detail/narrow.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/kmeans_pp.hpp"
 
 namespace poolwise {
 

@@ -11,9 +11,10 @@
 #include <limits>
 #include <vector>
 
+#include "poolwise/budget/allowance.hpp"
 #include "poolwise/core/order.hpp"
-#include "poolwise/diverse/allowance.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
+#include "poolwise/diverse/kmeans_pp.hpp"
 
 namespace poolwise {
 
@@ -33,9 +34,9 @@ inline constexpr index_t most_proposals = 1024;
 
 /// A pool whose rows are drawn by weight, wherever they lie. What its members return is in host memory and the
 /// same for every such place.
-class weight_pool {
+class weight_model {
  public:
-  virtual ~weight_pool() = default;
+  virtual ~weight_model() = default;
   virtual index_t rows() const = 0;
 
   /// Weights are squared norms until the first sweep with a pick, and from there on squared distances to the
@@ -64,7 +65,7 @@ class weight_pool {
 
 /// k-means++ over `pool`, the same wherever `run` begins. throws value_error where squared distances leave the
 /// range of fp32.
-std::vector<candidate> stale_rejection(weight_pool& pool, const allowance& limit, std::uint64_t seed,
+std::vector<candidate> stale_rejection(weight_model& pool, const allowance& limit, std::uint64_t seed,
                                        first_center first, batch_run* run = nullptr);
 
 }  // namespace poolwise

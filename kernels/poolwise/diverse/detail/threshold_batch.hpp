@@ -18,17 +18,17 @@
 #include <limits>
 #include <vector>
 
+#include "poolwise/budget/allowance.hpp"
 #include "poolwise/core/order.hpp"
-#include "poolwise/diverse/allowance.hpp"
-#include "poolwise/diverse/diverse.hpp"
+#include "poolwise/diverse/batch_run.hpp"
 
 namespace poolwise {
 
 /// A pool under a gain model, wherever its rows lie: on the host, on a device, shared out over several. What
 /// its members return is in host memory and the same for every such place.
-class gain_pool {
+class gain_model {
  public:
-  virtual ~gain_pool() = default;
+  virtual ~gain_model() = default;
 
   /// Lowers the gains of all rows by `latest`, the picks since the last sweep, in order, be they of `chain` or
   /// of an earlier run; at first there are none. `latest` and what `left` does not allow are left out from now
@@ -58,6 +58,6 @@ class gain_pool {
 inline constexpr candidate no_rival{-1, -std::numeric_limits<float>::infinity()};
 
 /// The picks of plain greedy over `pool`, whatever the widths of its shortlists and wherever `run` begins.
-std::vector<candidate> threshold_batches(gain_pool& pool, const allowance& limit, batch_run* run = nullptr);
+std::vector<candidate> threshold_batches(gain_model& pool, const allowance& limit, batch_run* run = nullptr);
 
 }  // namespace poolwise

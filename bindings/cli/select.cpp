@@ -1,0 +1,182 @@
+// poolwise select: the batch to label next.
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "cli.hpp"
+#include "inputs.hpp"
+#include "poolwise/core/error.hpp"
+#include "poolwise/files/output.hpp"
+#include "poolwise/query/checkpoint.hpp"
+#include "poolwise/query/plan.hpp"
+
+namespace poolwise::cli {
+namespace {
+
+struct select_options {
+  common_options common;
+  query_flags flags;
+  std::string out, checkpoint;
+};
+
+// The shortest text that reads back as the same fp32.
+std::string exact(float value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", double(value));
+  return text;
+}
+
+std::string as_csv(const batch& chosen, const row_ids& ids) {
+  std::string csv = "rank,row,id,score,cost,reason\n";
+  for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
+    const pick& p = chosen.picks[i];
+    csv += std::to_string(i + 1) + "," + std::to_string(p.row) + "," + csv_field(ids[p.row]) + "," +
+           exact(p.score) + "," + std::to_string(p.cost) + "," + csv_field(p.reason) + "\n";
+  }
+  return csv;
+}
+
+nlohmann::ordered_json as_json(const std::optional<knn_report>& made) {
+  if (!made) return {};
+  return {{"method", name_of(made->method)},
+          {"recall", made->recall},
+          {"sampled_rows", made->sampled},
+          {"cells", made->cells},
+          {"probes", made->probes},
+          {"train_rows", made->train_rows},
+          {"links", made->links},
+          {"breadth", made->breadth}};
+}
+
+// Nothing of exact lists, which are what one expects.
+void say_approximation(const knn_report& made) {
+  if (made.method == knn_method::exact) return;
+  char recall[16];
+  std::snprintf(recall, sizeof recall, "%.3f", made.recall);
+  const std::string how = made.method == knn_method::ivf
+                              ? std::to_string(made.probes) + " of " + std::to_string(made.cells) +
+                                    " cells, made from " + std::to_string(made.train_rows) + " rows"
+                              : "walks of breadth " + std::to_string(made.breadth) + " along " +
+                                    std::to_string(made.links) + " links a row";
+  say("neighbours are approximate: " + std::string(name_of(made.method)) + ", " + how + "; recall " + recall +
+      " over " + std::to_string(made.sampled) + " sampled rows (--neighbours exact finds all)");
+}
+
+nlohmann::ordered_json as_json(const batch& chosen, const query& q) {
+  nlohmann::ordered_json picks = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
+    const pick& p = chosen.picks[i];
+    picks.push_back({{"rank", i + 1},
+                     {"row", p.row},
+                     {"id", q.ids[p.row]},
+                     {"score", p.score},
+                     {"cost", p.cost},
+                     {"reason", p.reason}});
+  }
+  return {{"strategy", q.request.what.name},
+          {"seed", q.request.seed},
+          {"apart", q.request.apart ? nlohmann::ordered_json(*q.request.apart) : nlohmann::ordered_json()},
+          {"rows", q.pool().rows},
+          {"neighbours", as_json(chosen.neighbours)},
+          {"cost", chosen.cost()},
+          {"skipped_rows", chosen.skipped_rows},
+          {"rank_seconds", chosen.rank_seconds},
+          {"diversify_seconds", chosen.diversify_seconds},
+          {"picks", std::move(picks)}};
+}
+
+void check_ceiling(std::uint64_t ceiling, std::uint64_t needed) {
+  if (ceiling > 0 && needed > ceiling)
+    throw value_error("select: needs " + human_bytes(double(needed)) +
+                      " beside the mapped inputs but --memory "
+                      "allows " +
+                      human_bytes(double(ceiling)) +
+                      "; raise it, or keep fewer candidates "
+                      "(--strategy margin/10x/kcenter)");
+}
+
+// A selection whose state is kept in a file as it goes, and which goes on from there.
+batch select_with_checkpoint(const where& on, const query& q, const checkpoint* saved) {
+  progress line("picking", double(q.request.limit.picks));
+  batch_run run;
+  if (saved != nullptr)
+    if (auto state = saved->read()) {
+      say("going on from " + std::to_string(state->picks.size()) + " picks");
+      run.begin = std::move(*state);
+    }
+  run.advanced = [&](const batch_state& state) {
+    line.at(double(state.picks.size()));
+    if (saved != nullptr) saved->write(state);
+  };
+  selection_request request = q.request;
+  request.run = &run;
+  return select(on, q.pool(), request);
+}
+
+// The file of picks would go with the checkpoint when this is over.
+void require_two_files(const select_options& options) {
+  namespace fs = std::filesystem;
+  if (!options.out.empty() && !options.checkpoint.empty() &&
+      fs::weakly_canonical(fs::absolute(options.out)) == fs::weakly_canonical(fs::absolute(options.checkpoint)))
+    throw CLI::ValidationError("--checkpoint", "and --out name the same file; give each its own");
+}
+
+void run(const select_options& options) {
+  require_two_files(options);
+  input_files files(options.common.memory);
+  const where on = options.common.on(files.pages());
+  const query q("select", options.flags, options.common.seed, files);
+  const query_plan needed = plan_memory(on, q.pool(), q.request);
+  check_ceiling(options.common.memory, needed.bytes - process_bytes + q.copied_bytes());
+  if (options.common.dry_run) {
+    const index_t picks = q.request.limit.picks;
+    return print_dry_run(options.common, "select",
+                         "pick up to " + std::to_string(picks) + " of " + std::to_string(q.pool().rows) +
+                             " rows by " + q.request.what.name + ", with up to " +
+                             human_bytes(double(needed.bytes)) + " of memory",
+                         {{"strategy", q.request.what.name},
+                          {"rows", q.pool().rows},
+                          {"most_picks", picks},
+                          {"bytes", needed.bytes}});
+  }
+  std::optional<checkpoint> saved;
+  if (!options.checkpoint.empty()) saved.emplace(options.checkpoint, fingerprint(on, q.pool(), q.request));
+  const batch chosen = select_with_checkpoint(on, q, saved ? &*saved : nullptr);
+  if (chosen.skipped_rows > 0)
+    say("warning: left out " + std::to_string(chosen.skipped_rows) +
+        " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));
+  if (chosen.neighbours) say_approximation(*chosen.neighbours);
+  if (!options.out.empty()) write_text(options.out, as_csv(chosen, q.ids));
+  if (options.common.json)
+    print_json("select", as_json(chosen, q));
+  else if (options.out.empty())
+    write_text("-", as_csv(chosen, q.ids));
+  if (saved) saved->remove();
+}
+
+}  // namespace
+
+void add_select(CLI::App& app) {
+  auto options = std::make_shared<select_options>();
+  CLI::App* command = app.add_subcommand("select", "Pick the batch to label next, within a budget");
+  options->flags.add_to(*command);
+  command
+      ->add_option("--out", options->out,
+                   "The picks as CSV: rank,row,id,score,cost,reason (default: standard output)")
+      ->type_name("FILE.csv");
+  command
+      ->add_option("--checkpoint", options->checkpoint,
+                   "Keep the picks so far in this file; a run that was ended goes on from it. Gone at the end. "
+                   "Scores alone and typiclust pick at once, and keep nothing")
+      ->type_name("FILE");
+  add_common(*command, options->common);
+  command->footer(
+      "Example:\n"
+      "  poolwise select --logits logits.npy --embeddings embeddings.npy --labelled labelled.npy \\\n"
+      "      --strategy margin/10x/kcenter --batch 100 --out picks.csv");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace poolwise::cli

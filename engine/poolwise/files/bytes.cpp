@@ -1,0 +1,129 @@
+#include "poolwise/files/detail/bytes.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/files/detail/descriptor.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+const char* remedy(int code) {
+  switch (code) {
+    case ENOENT:
+    case ENOTDIR:
+      return "check the path";
+    case EACCES:
+    case EPERM:
+      return "ask for permission to read it";
+    case EISDIR:
+      return "name a file in it";
+    case ESPIPE:
+      return "arrays are mapped: save it as a regular file first";
+    default:
+      return "check the file and the device it lies on";
+  }
+}
+
+descriptor open_readable(const char* call, const std::filesystem::path& file, int flags) {
+  const int number = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | flags);
+  if (number < 0) throw_unreadable(call, file, errno);
+  return descriptor(number);
+}
+
+struct stat status_of(const char* call, const std::filesystem::path& file, const descriptor& from) {
+  struct stat status {};
+  if (::fstat(from.number(), &status) != 0) throw_unreadable(call, file, errno);
+  if (S_ISDIR(status.st_mode)) throw_unreadable(call, file, EISDIR);
+  return status;
+}
+
+}  // namespace
+
+void throw_unreadable(const char* call, const std::filesystem::path& file, int code) {
+  throw io_error(std::string(call) + ": cannot read " + printable(file.string()) + ": " + std::strerror(code) +
+                 "; " + remedy(code));
+}
+
+file_bytes map_file(const char* call, const std::filesystem::path& file) {
+  // Opening a FIFO would otherwise wait for a writer.
+  const descriptor from = open_readable(call, file, O_NONBLOCK);
+  const struct stat status = status_of(call, file, from);
+  if (!S_ISREG(status.st_mode)) throw_unreadable(call, file, ESPIPE);
+  if (status.st_size == 0) return {};
+
+  const auto size = std::size_t(status.st_size);
+  void* const address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, from.number(), 0);
+  if (address == MAP_FAILED) throw_unreadable(call, file, errno);
+  // Hints, which a file system is free to refuse: rows are read front to back, and by whole sweeps.
+  ::madvise(address, size, MADV_SEQUENTIAL);
+  ::madvise(address, size, MADV_HUGEPAGE);
+  return {static_cast<const std::byte*>(address), index_t(size),
+          std::shared_ptr<const void>(address, [size](void* p) { ::munmap(p, size); }), true};
+}
+
+std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes) {
+  const auto alignment = std::align_val_t(bytes >= huge_page ? huge_page : 64);
+  auto* const data = static_cast<std::byte*>(::operator new(bytes, alignment));
+  if (bytes >= huge_page) ::madvise(data, bytes / huge_page * huge_page, MADV_HUGEPAGE);
+  return {data, [alignment](std::byte* p) { ::operator delete(p, alignment); }};
+}
+
+file_bytes aligned_slice(const file_bytes& from, index_t begin, index_t count, std::size_t alignment) {
+  if (count == 0) return {nullptr, 0, from.owner};
+  const std::byte* const data = from.data + begin;
+  if (reinterpret_cast<std::uintptr_t>(data) % alignment == 0) return {data, count, from.owner, from.mapped};
+  const auto copy = allocate_buffer(std::size_t(count));
+  constexpr index_t block = index_t{1} << 22;
+  parallel_blocks(cpu{}, count, block, [&](index_t, index_t first, index_t last) {
+    std::memcpy(copy.get() + first, data + first, std::size_t(last - first));
+  });
+  return {copy.get(), count, copy};
+}
+
+std::string read_file(const char* call, const std::filesystem::path& file) {
+  const descriptor from = open_readable(call, file, 0);
+  const struct stat status = status_of(call, file, from);
+  // One byte more than expected: the read that finds the end then needs no larger buffer.
+  std::string text(std::max(std::size_t(status.st_size) + 1, std::size_t{1} << 16), '\0');
+  std::size_t size = 0;
+  for (;;) {
+    const ssize_t got = ::read(from.number(), text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_unreadable(call, file, errno);
+    if (got == 0) break;
+    size += std::size_t(got);
+    if (size == text.size()) text.resize(2 * size);
+  }
+  text.resize(size);
+  return text;
+}
+
+std::string printable(std::string_view text, std::size_t limit) {
+  std::size_t end = std::min(text.size(), limit);
+  // Not in the middle of a UTF-8 character.
+  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  std::string shown;
+  for (const char c : text.substr(0, end)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      shown += c;
+    } else {
+      shown += "\\x";
+      shown += "0123456789abcdef"[byte >> 4];
+      shown += "0123456789abcdef"[byte & 15];
+    }
+  }
+  return end < text.size() ? shown + "..." : shown;
+}
+
+}  // namespace poolwise

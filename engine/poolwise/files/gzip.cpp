@@ -1,0 +1,56 @@
+#include "poolwise/files/detail/gzip.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/files/detail/bytes.hpp"
+
+namespace poolwise {
+
+gzip_reader::gzip_reader(const char* call, std::filesystem::path file) : call_(call), path_(std::move(file)) {
+  errno = 0;
+  file_.reset(::gzopen(path_.c_str(), "rb"));
+  if (!file_) throw_unreadable(call, path_, errno != 0 ? errno : ENOMEM);
+  constexpr unsigned buffer_bytes = 1u << 17;
+  ::gzbuffer(file_.get(), buffer_bytes);
+}
+
+index_t gzip_reader::read(std::uint8_t* to, index_t count) {
+  constexpr index_t most = index_t{1} << 30;  // gzread counts in int
+  index_t total = 0;
+  while (total < count) {
+    const int got = ::gzread(file_.get(), to + total, unsigned(std::min(count - total, most)));
+    require_sound(got);
+    if (got == 0) break;
+    total += got;
+  }
+  return total;
+}
+
+std::string gzip_reader::rest() {
+  std::string text(std::size_t{1} << 16, '\0');
+  for (std::size_t size = 0;;) {
+    const std::size_t room = text.size() - size;
+    const auto got = std::size_t(read(reinterpret_cast<std::uint8_t*>(text.data()) + size, index_t(room)));
+    size += got;
+    if (got < room) {
+      text.resize(size);
+      return text;
+    }
+    text.resize(2 * size);
+  }
+}
+
+// A gzip stream that ends too soon is told by the error state alone.
+void gzip_reader::require_sound(int got) {
+  int code = Z_OK;
+  const char* const reason = ::gzerror(file_.get(), &code);
+  if (code == Z_ERRNO) throw_unreadable(call_, path_, errno);
+  if (got < 0 || (code != Z_OK && code != Z_STREAM_END))
+    throw format_error(std::string(call_) + ": " + printable(path_.string()) + " is corrupt gzip (" +
+                       printable(reason) + "); fetch it again");
+}
+
+}  // namespace poolwise

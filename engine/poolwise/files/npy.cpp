@@ -1,0 +1,247 @@
+// numpy's own file format: numpy/lib/format.py describes it.
+#include <bit>
+#include <charconv>
+#include <optional>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/files/array.hpp"
+#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/files/detail/shape.hpp"
+
+namespace poolwise {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "files hold little-endian numbers, used in place");
+
+constexpr std::string_view magic = "\x93NUMPY";
+constexpr index_t longest_header = index_t{1} << 20;  // numpy's are a few hundred bytes
+constexpr std::size_t shown = 80;                     // bytes of foreign text in a message
+
+struct npy_header {
+  std::string descr;
+  bool fortran_order = false;
+  std::vector<index_t> shape;
+};
+
+[[noreturn]] void refuse(const std::string& file, const std::string& what) {
+  throw format_error("open_npy: " + file + " " + what);
+}
+
+// The header is a Python dict literal with three known keys; nothing else of Python is understood.
+class header_parser {
+ public:
+  header_parser(std::string_view text, const std::string& file) : text_(text), file_(file) {}
+
+  npy_header parse() {
+    expect('{');
+    while (!accept('}')) {
+      parse_entry();
+      if (accept(',')) continue;
+      expect('}');
+      break;
+    }
+    peek();
+    if (at_ < text_.size()) fail("nothing after the closing }");
+    if (!descr_ || !fortran_order_ || !shape_) fail("the keys descr, fortran_order and shape");
+    return {*descr_, *fortran_order_, *shape_};
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& expected) const {
+    refuse(file_, "has a malformed header: expected " + expected + " at byte " + std::to_string(at_) + " of " +
+                      printable(text_, shown) + "; write it again with numpy.save");
+  }
+
+  // The next character that is not space, and '\0' at the end.
+  char peek() {
+    while (at_ < text_.size() && std::string_view(" \t\n\r\f").find(text_[at_]) != std::string_view::npos)
+      ++at_;
+    return at_ < text_.size() ? text_[at_] : '\0';
+  }
+
+  bool accept(char c) {
+    if (peek() != c) return false;
+    ++at_;
+    return true;
+  }
+
+  void expect(char c) {
+    if (!accept(c)) fail(std::string("'") + c + "'");
+  }
+
+  void parse_entry() {
+    const std::string key = parse_string("a key in quotes");
+    expect(':');
+    if (key == "descr") {
+      if (peek() == '[')
+        refuse(file_, "has a structured dtype; save one field of it, as numpy.save(file, x['field'])");
+      set(descr_, key, parse_string("a dtype in quotes"));
+    } else if (key == "fortran_order") {
+      set(fortran_order_, key, parse_bool());
+    } else if (key == "shape") {
+      set(shape_, key, parse_shape());
+    } else {
+      fail("only the keys descr, fortran_order and shape");
+    }
+  }
+
+  template <class T>
+  void set(std::optional<T>& place, const std::string& key, T value) {
+    if (place) fail("the key " + key + " once");
+    place = std::move(value);
+  }
+
+  std::string parse_string(const char* expected) {
+    const char quote = peek();
+    if (quote != '\'' && quote != '"') fail(expected);
+    const std::size_t end = text_.find(quote, at_ + 1);
+    if (end == std::string_view::npos) fail("a closing quote");
+    const std::string_view inside = text_.substr(at_ + 1, end - at_ - 1);
+    if (inside.find('\\') != std::string_view::npos) fail("a string without backslashes");
+    at_ = end + 1;
+    return std::string(inside);
+  }
+
+  bool parse_bool() {
+    peek();
+    for (const bool value : {true, false}) {
+      const std::string_view word = value ? "True" : "False";
+      if (!text_.substr(at_).starts_with(word)) continue;
+      at_ += word.size();
+      return value;
+    }
+    fail("True or False");
+  }
+
+  // "()", "(3,)", "(3, 4)", "(3, 4,)"; "(3)" is a number, in Python as here.
+  std::vector<index_t> parse_shape() {
+    std::vector<index_t> shape;
+    expect('(');
+    while (!accept(')')) {
+      shape.push_back(parse_extent());
+      if (accept(',')) continue;
+      if (shape.size() == 1) fail("',' (a shape is a tuple)");
+      expect(')');
+      break;
+    }
+    return shape;
+  }
+
+  index_t parse_extent() {
+    peek();
+    index_t extent = 0;
+    const char* const begin = text_.data() + at_;
+    const auto [end, problem] = std::from_chars(begin, text_.data() + text_.size(), extent);
+    if (problem == std::errc::invalid_argument) fail("a number or ')'");
+    if (problem == std::errc::result_out_of_range) fail("an extent that fits 63 bits");
+    if (extent < 0) fail("an extent that is not negative");
+    at_ += std::size_t(end - begin);
+    return extent;
+  }
+
+  std::string_view text_;
+  const std::string& file_;
+  std::size_t at_ = 0;
+  std::optional<std::string> descr_;
+  std::optional<bool> fortran_order_;
+  std::optional<std::vector<index_t>> shape_;
+};
+
+struct named_type {
+  std::string_view descr;
+  dtype type;
+};
+
+// numpy has no bfloat16: ml_dtypes saves it as '<V2', and what was loaded so is saved again as '|V2'.
+constexpr named_type types[] = {
+    {"<f2", dtype::f2}, {"<f4", dtype::f4}, {"<f8", dtype::f8},   {"<i4", dtype::i4},   {"<i8", dtype::i8},
+    {"<u4", dtype::u4}, {"<u8", dtype::u8}, {"|V2", dtype::bf16}, {"<V2", dtype::bf16},
+};
+
+dtype type_of(const std::string& descr, const std::string& file) {
+  for (const named_type& known : types)
+    if (descr == known.descr) return known.type;
+  const std::string named = printable(descr, shown);
+  if (descr.find('O') != std::string::npos)
+    refuse(file, "holds Python objects ('" + named +
+                     "'), which are pickled and never loaded; convert to numbers, as .astype('<f4')");
+  for (const named_type& known : types)
+    if (descr == '>' + std::string(known.descr.substr(1)))
+      refuse(file,
+             "is big-endian ('" + named + "'); convert it with .astype('" + std::string(known.descr) + "')");
+  std::string supported;
+  for (const named_type& known : types)
+    supported += (supported.empty() ? "'" : ", '") + std::string(known.descr) + "'";
+  refuse(file, "has dtype '" + named + "'; supported are " + supported + ": convert it with .astype");
+}
+
+// Both orders coincide where at most one extent differs from 1.
+bool orders_differ(const std::vector<index_t>& shape) {
+  int long_extents = 0;
+  for (const index_t extent : shape) {
+    if (extent == 0) return false;
+    long_extents += extent > 1;
+  }
+  return long_extents > 1;
+}
+
+index_t little_endian(std::string_view bytes) {
+  index_t value = 0;
+  for (std::size_t i = bytes.size(); i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  return value;
+}
+
+struct header_place {
+  index_t begin, size;
+};
+
+header_place find_header(const file_bytes& content, const std::string& file) {
+  constexpr index_t version_at = 6, length_at = 8;
+  if (content.size < length_at || content.text(0, version_at) != magic)
+    refuse(file, "is not a .npy file (it does not begin as one); write it with numpy.save");
+  const int major = int(content.data[version_at]), minor = int(content.data[version_at + 1]);
+  if (major < 1 || major > 3 || minor != 0)
+    refuse(file, "has .npy version " + std::to_string(major) + "." + std::to_string(minor) +
+                     "; versions 1.0, 2.0 and 3.0 are read");
+  const index_t width = major == 1 ? 2 : 4;
+  if (content.size < length_at + width) refuse(file, "is truncated in its header; write it again");
+  const header_place header{length_at + width, little_endian(content.text(length_at, width))};
+  if (header.size > longest_header)
+    refuse(file, "has a header of " + std::to_string(header.size) + " bytes; at most " +
+                     std::to_string(longest_header) + " are read, write it again with numpy.save");
+  if (header.begin + header.size > content.size)
+    refuse(file, "is truncated: its header needs " + std::to_string(header.size) + " bytes, the file has " +
+                     std::to_string(content.size - header.begin) + " more; write it again");
+  return header;
+}
+
+}  // namespace
+
+array open_npy(const std::filesystem::path& file) {
+  const file_bytes content = map_file("open_npy", file);
+  array result;
+  result.name = printable(file.string());
+  const auto [begin, size] = find_header(content, result.name);
+  const npy_header header = header_parser(content.text(begin, size), result.name).parse();
+  result.type = type_of(header.descr, result.name);
+  result.shape = header.shape;
+  const auto needed = bytes_of(header.shape, size_of(result.type));
+  if (!needed)
+    refuse(result.name, "has shape " + printable(shape_text(header.shape), shown) +
+                            ", more than 2^63 - 1 bytes; write it again with numpy.save");
+  if (header.fortran_order && orders_differ(header.shape))
+    refuse(result.name, "is in Fortran order; save numpy.ascontiguousarray(x)");
+  const index_t there = content.size - begin - size;
+  if (there != *needed)
+    refuse(result.name, std::string("is ") + (there < *needed ? "truncated" : "longer than its shape says") +
+                            ": shape " + printable(shape_text(header.shape), shown) + " needs " +
+                            std::to_string(*needed) + " bytes of data, the file has " + std::to_string(there) +
+                            "; write it again");
+  const file_bytes data = aligned_slice(content, begin + size, *needed, size_of(result.type));
+  result.data = data.data;
+  result.owner = data.owner;
+  result.mapped = data.mapped;
+  return result;
+}
+
+}  // namespace poolwise

@@ -1,0 +1,181 @@
+#include "poolwise/files/table.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <string_view>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/files/detail/csv.hpp"
+#include "poolwise/files/detail/gzip.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr std::size_t shown = 80;  // bytes of foreign text in a message
+
+[[noreturn]] void refuse(const std::string& file, index_t line, const std::string& what) {
+  throw format_error("read_table: " + file + " line " + std::to_string(line) + ": " + what);
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "'";
+  out += printable(text, shown);
+  return out += '\'';
+}
+
+/// The number that is the whole of `text`; none if it is no finite number.
+std::optional<double> number(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  double value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+double required_number(std::string_view text, const std::string& file, index_t line, const std::string& where) {
+  if (const auto value = number(text)) return *value;
+  refuse(file, line, quoted(text) + " in " + where + " is no finite number; write one");
+}
+
+/// Numbers the classes in their order.
+void set_labels(labelled_table& table, const std::vector<std::string>& classes) {
+  const auto before = [](const std::string& a, const std::string& b) {
+    const auto x = number(a), y = number(b);
+    if (x && y) return *x < *y;
+    return x.has_value() != y.has_value() ? x.has_value() : a < b;
+  };
+  std::map<std::string, std::int32_t, decltype(before)> numbers(before);
+  for (const std::string& name : classes) numbers.emplace(name, 0);
+  for (auto& [name, label] : numbers) {
+    label = std::int32_t(table.class_names.size());
+    table.class_names.push_back(name);
+  }
+  for (const std::string& name : classes) table.labels.push_back(numbers.at(name));
+}
+
+labelled_table read_csv(std::string_view text, const std::string& file) {
+  csv_reader reader("read_table", text, file);
+  std::vector<std::string> fields, classes;
+  labelled_table table;
+  if (!reader.next(fields)) refuse(file, 1, "no header line; begin with one that names the columns");
+  const std::size_t columns = fields.size();
+  table.cols = index_t(columns) - 1;
+  while (reader.next(fields)) {
+    if (fields.size() != columns)
+      refuse(file, reader.line(),
+             std::to_string(fields.size()) + " fields, but the header line has " + std::to_string(columns) +
+                 "; give every line as many");
+    for (std::size_t j = 0; j + 1 < columns; ++j)
+      table.features.push_back(
+          required_number(fields[j], file, reader.line(), "column " + std::to_string(j + 1)));
+    if (fields.back().empty()) refuse(file, reader.line(), "the class in the last column is empty; write one");
+    classes.push_back(fields.back());
+  }
+  table.rows = index_t(classes.size());
+  set_labels(table, classes);
+  return table;
+}
+
+struct sparse_value {
+  index_t row, col;
+  double value;
+};
+
+/// The words of a line up to a comment.
+std::vector<std::string_view> words_of(std::string_view line) {
+  line = line.substr(0, line.find('#'));
+  std::vector<std::string_view> words;
+  for (std::size_t at = 0; (at = line.find_first_not_of(" \t\r", at)) != std::string_view::npos;) {
+    const std::size_t end = std::min(line.find_first_of(" \t\r", at), line.size());
+    words.push_back(line.substr(at, end - at));
+    at = end;
+  }
+  return words;
+}
+
+labelled_table read_libsvm(std::string_view text, const std::string& file) {
+  constexpr index_t most = 1'000'000;  // of features, which are kept dense
+  std::vector<std::string> classes;
+  std::vector<sparse_value> values;
+  labelled_table table;
+  for (index_t line = 1; !text.empty(); ++line) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const auto words = words_of(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (words.empty()) continue;
+    required_number(words[0], file, line, "the place of the class");
+    index_t before = 0;
+    for (std::size_t k = 1; k < words.size(); ++k) {
+      const std::size_t colon = std::min(words[k].find(':'), words[k].size());
+      index_t index = 0;
+      const auto [stop, failed] = std::from_chars(words[k].data(), words[k].data() + colon, index);
+      if (failed != std::errc() || stop != words[k].data() + colon || colon == words[k].size() ||
+          index <= before || index > most)
+        refuse(file, line,
+               quoted(words[k]) +
+                   " is no index:value with a rising index from 1; a CSV file must end its name in .csv");
+      values.push_back(
+          {index_t(classes.size()), index - 1,
+           required_number(words[k].substr(colon + 1), file, line, "feature " + std::to_string(index))});
+      before = index;
+    }
+    table.cols = std::max(table.cols, before);
+    classes.emplace_back(words[0]);
+  }
+  table.rows = index_t(classes.size());
+  table.features.assign(std::size_t(table.rows * table.cols), 0.0);
+  for (const sparse_value& v : values) table.features[std::size_t(v.row * table.cols + v.col)] = v.value;
+  set_labels(table, classes);
+  return table;
+}
+
+/// One step of SplitMix64 (Steele et al. 2014) over what was gathered and the next value.
+std::uint64_t mixed(std::uint64_t so_far, std::uint64_t value) {
+  std::uint64_t z = (so_far ^ value) + 0x9e3779b97f4a7c15;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+  z = (z ^ z >> 27) * 0x94d049bb133111eb;
+  return z ^ z >> 31;
+}
+
+}  // namespace
+
+labelled_table read_table(const std::filesystem::path& file) {
+  const std::string name = printable(file.string()), bytes = gzip_reader("read_table", file).rest();
+  const std::string_view text = without_mark(bytes);
+  const auto unzipped = file.extension() == ".gz" ? file.stem() : file.filename();
+  labelled_table table = unzipped.extension() == ".csv" ? read_csv(text, name) : read_libsvm(text, name);
+  if (table.rows < 1 || table.cols < 1)
+    throw shape_error("read_table: " + name + " has " + std::to_string(table.rows) + " rows of " +
+                      std::to_string(table.cols) + " features; give at least one of each");
+  return table;
+}
+
+table_fingerprint fingerprint(const labelled_table& table) {
+  table_fingerprint print;
+  for (index_t i = 0; i < table.rows; ++i) {
+    std::uint64_t row = mixed(0, std::uint64_t(table.labels[std::size_t(i)]));
+    // + 0.0 makes a negative zero, which some writers keep, the same as 0.
+    for (index_t j = 0; j < table.cols; ++j)
+      row = mixed(row, std::bit_cast<std::uint64_t>(table.view()(i, j) + 0.0));
+    print.ordered = mixed(print.ordered, row);
+    print.rows += row;
+  }
+  return print;
+}
+
+std::vector<index_t> constant_columns(const labelled_table& table) {
+  std::vector<index_t> found;
+  for (index_t j = 0; j < table.cols; ++j) {
+    bool constant = true;
+    for (index_t i = 1; i < table.rows && constant; ++i) constant = table.view()(i, j) == table.view()(0, j);
+    if (constant) found.push_back(j);
+  }
+  return found;
+}
+
+}  // namespace poolwise

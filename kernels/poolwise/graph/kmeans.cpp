@@ -1,0 +1,156 @@
+// k-means and cells: FAISS takes the means, nearest() assigns.
+#include <faiss/Clustering.h>
+#include <faiss/Index.h>
+#include <faiss/impl/FaissException.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/philox.hpp"
+#include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/distance/distance.hpp"
+#include "poolwise/graph/detail/faiss_cpu.hpp"
+#include "poolwise/graph/detail/neighbours_cuda.hpp"
+#include "poolwise/graph/neighbours.hpp"
+
+namespace poolwise {
+namespace {
+
+/// The index that FAISS's Clustering asks for the nearest centroid of every row: nearest(), which is exact on
+/// every device.
+class canonical_index : public faiss::Index {
+ public:
+  canonical_index(where on, index_t cols) : faiss::Index(cols), on_(std::move(on)) {}
+
+  // The type of ids is faiss::Index::idx_t before FAISS 1.7.4 and faiss::idx_t since; both are 64 bits.
+  void add(std::int64_t n, const float* x) override {
+    centroids_.insert(centroids_.end(), x, x + n * d);
+    ntotal += n;
+  }
+  void reset() override {
+    centroids_.clear();
+    ntotal = 0;
+  }
+  void search(std::int64_t n, const float* x, std::int64_t, float* d2, std::int64_t* ids,
+              const faiss::SearchParameters* = nullptr) const override {
+    nearest(on_, {x, n, d}, {centroids_.data(), ntotal, d}, {d2, n}, {ids, n});
+  }
+
+ private:
+  where on_;
+  std::vector<float> centroids_;
+};
+
+/// `count` rows of `rows`, ascending: those whose random bits are lowest.
+std::vector<index_t> drawn_rows(index_t rows, index_t count, std::uint64_t seed) {
+  std::vector<index_t> drawn(static_cast<std::size_t>(rows));
+  std::iota(drawn.begin(), drawn.end(), index_t(0));
+  if (count == rows) return drawn;
+  const auto before = [&](index_t a, index_t b) {
+    const auto bits_a = random_bits(seed, stream::kmeans_rows, std::uint64_t(a));
+    const auto bits_b = random_bits(seed, stream::kmeans_rows, std::uint64_t(b));
+    return bits_a < bits_b || (bits_a == bits_b && a < b);
+  };
+  std::nth_element(drawn.begin(), drawn.begin() + count, drawn.end(), before);
+  drawn.resize(std::size_t(count));
+  std::sort(drawn.begin(), drawn.end());
+  return drawn;
+}
+
+/// The rows to train on, without padding, in host memory.
+std::vector<float> training_rows(const where& on, matrix_view<const float> points,
+                                 const kmeans_options& options) {
+  const index_t count = options.train_rows == 0 ? points.rows : options.train_rows;
+  const std::vector<index_t> drawn = drawn_rows(points.rows, count, options.seed);
+  std::vector<float> rows(std::size_t(count * points.cols));
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on)) {
+      rows_to_host_cuda(*device, "kmeans", points, drawn, rows.data());
+      return rows;
+    }
+  for (index_t i = 0; i < count; ++i)
+    std::copy_n(points.row(drawn[std::size_t(i)]), points.cols, rows.data() + i * points.cols);
+  return rows;
+}
+
+void check_kmeans(const where& on, matrix_view<const float> points, matrix_view<float> centroids,
+                  const kmeans_options& options) {
+  const auto refuse = [](const std::string& what) { throw shape_error("kmeans: " + what); };
+  const index_t train = options.train_rows == 0 ? points.rows : options.train_rows;
+  if (centroids.cols != points.cols)
+    refuse("centroids has " + std::to_string(centroids.cols) + " columns but points has " +
+           std::to_string(points.cols) + "; pass as many");
+  if (points.cols == 0) refuse("points has 0 columns; pass at least one");
+  if (train < 0 || train > points.rows)
+    refuse("train_rows is " + std::to_string(train) + " but points has " + std::to_string(points.rows) +
+           " rows; pass at most as many, or 0 for all");
+  if (centroids.rows < 1 || centroids.rows > train)
+    refuse(std::to_string(centroids.rows) + " clusters of " + std::to_string(train) +
+           " rows to train on; ask for 1 to " + std::to_string(train));
+  if (options.iterations < 1)
+    throw value_error("kmeans: " + std::to_string(options.iterations) + " iterations; pass at least 1");
+  require_finite(on, "kmeans", "points", points);
+}
+
+/// Where rows are assigned that lie in host memory now.
+where from_host(const where& on) {
+  if (const auto* device = std::get_if<cuda>(&on)) return offload{{device->device}, device->memory};
+  return on;
+}
+
+}  // namespace
+
+void kmeans(const where& on, matrix_view<const float> points, matrix_view<float> centroids,
+            const kmeans_options& options) {
+  require_build_for(on, "kmeans");
+  check_kmeans(on, points, centroids, options);
+  const std::vector<float> rows = training_rows(on, points, options);
+
+  faiss::ClusteringParameters parameters;
+  parameters.niter = options.iterations;
+  parameters.seed = int(random_bits(options.seed, stream::kmeans_rows, ~std::uint64_t{0}) >> 33);
+  parameters.min_points_per_centroid = 1;  // fewer make FAISS print
+  parameters.max_points_per_centroid = std::numeric_limits<int>::max();
+  faiss::Clustering clustering(int(points.cols), int(centroids.rows), parameters);
+  canonical_index index(from_host(on), points.cols);
+  {
+    const auto* const host = std::get_if<cpu>(&on);
+    const openmp_threads scope(threads_of(host != nullptr ? *host : cpu{}));
+    clustering.train(index_t(rows.size()) / points.cols, rows.data(), index);
+  }
+
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on))
+      return rows_to_device_cuda(*device, "kmeans", clustering.centroids.data(), centroids);
+  for (index_t c = 0; c < centroids.rows; ++c)
+    std::copy_n(clustering.centroids.data() + c * points.cols, points.cols, centroids.row(c));
+}
+
+cell_order ivf_cells(const where& on, matrix_view<const float> points, matrix_view<const float> centroids) {
+  require_build_for(on, "ivf_cells");
+  std::vector<index_t> cell(static_cast<std::size_t>(points.rows));
+  std::vector<float> d2(cell.size());
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on))
+      nearest_to_host_cuda(*device, "ivf_cells", points, centroids, cell.data());
+  if (!std::holds_alternative<cuda>(on))
+    nearest(on, points, centroids, {d2.data(), points.rows}, {cell.data(), points.rows});
+
+  cell_order order;
+  order.begin.assign(std::size_t(centroids.rows + 1), 0);
+  for (const index_t c : cell) ++order.begin[std::size_t(c + 1)];
+  std::partial_sum(order.begin.begin(), order.begin.end(), order.begin.begin());
+  order.rows.resize(cell.size());
+  std::vector<index_t> next(order.begin.begin(), order.begin.end() - 1);
+  for (index_t i = 0; i < points.rows; ++i)
+    order.rows[std::size_t(next[std::size_t(cell[std::size_t(i)])]++)] = i;
+  return order;
+}
+
+}  // namespace poolwise
