@@ -13,8 +13,8 @@
 #include <sstream>
 #include <vector>
 
-#include "poolwise/core/devices.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/human.hpp"
 #include "poolwise/files/detail/bytes.hpp"
 #include "poolwise/files/output.hpp"
 
@@ -23,42 +23,6 @@ namespace {
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-std::string scaled(double value, const char* const* units, std::size_t count, double step) {
-  std::size_t unit = 0;
-  while (value >= step && unit + 1 < count) {
-    value /= step;
-    ++unit;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, value < 10 && unit > 0 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-  return text;
-}
-
-// The 0, 2 and 3 of "cuda:0,2,3"; none if that is not what it says.
-std::vector<int> indices_of(const std::string& device) {
-  if (device.rfind("cuda:", 0) != 0 || device.back() == ',') return {};
-  std::vector<int> indices;
-  std::istringstream list(device.substr(5));
-  for (std::string index; std::getline(list, index, ',');) {
-    if (index.empty() || index.size() > 3 || index.find_first_not_of("0123456789") != std::string::npos)
-      return {};
-    indices.push_back(std::stoi(index));
-  }
-  return indices;
-}
-
-std::string check_device(const std::string& device) {
-  for (const char* word : {"cpu", "auto", "cuda", "cuda:all"})
-    if (device == word) return {};
-  auto indices = indices_of(device);
-  if (indices.empty())
-    return "\"" + device + "\" is no device; use cpu, cuda, cuda:1, cuda:0,1, cuda:all or auto";
-  std::sort(indices.begin(), indices.end());
-  return std::adjacent_find(indices.begin(), indices.end()) == indices.end()
-             ? std::string()
-             : "\"" + device + "\" names a device twice; name each once";
 }
 
 // The bytes of "8GiB", "512M" or "1000000"; a message where that is no such size.
@@ -82,20 +46,7 @@ std::string read_size(std::string& text) {
 
 where common_options::on(mapped_pages* pages) const {
   if (threads > 0) omp_set_num_threads(threads);
-  if (device == "cpu" || (device == "auto" && !built_with_cuda)) return cpu{threads, pages};
-  require_build_for(offload{}, "--device");
-  const cuda_status found = list_cuda_devices();
-  std::vector<int> present;
-  for (const cuda_device& d : found.devices) present.push_back(d.index);
-  if (device == "auto" && present.empty()) return cpu{threads, pages};
-  const bool all = device == "auto" || device == "cuda:all";
-  if (present.empty()) throw no_cuda_error("--device " + device + ": " + found.missing);
-  const std::vector<int> devices = all ? present : device == "cuda" ? std::vector{0} : indices_of(device);
-  for (const int index : devices)
-    if (std::find(present.begin(), present.end(), index) == present.end())
-      throw no_cuda_error("--device " + device + ": there is no cuda:" + std::to_string(index) +
-                          "; `poolwise devices` lists those that there are");
-  return offload{devices, std::size_t(memory)};
+  return parse_where(device, cpu{threads, pages}, std::size_t(memory), "--device");
 }
 
 void add_common(CLI::App& command, common_options& common) {
@@ -108,7 +59,7 @@ void add_common(CLI::App& command, common_options& common) {
       .add_option("--device", common.device,
                   "cpu, cuda, cuda:INDEX (several: cuda:0,1 or cuda:all), or auto: all GPUs, the CPU where "
                   "there is none")
-      ->check(CLI::Validator(check_device, ""))
+      ->check(read_by(check_where))
       ->type_name("DEVICE")
       ->capture_default_str();
   add_number(command, "--threads", common.threads, 1, 4096,
@@ -141,27 +92,6 @@ void print_dry_run(const common_options& common, const std::string& command, con
 }
 
 void say(const std::string& message) { std::cerr << "poolwise: " << printable(message) << '\n'; }
-
-std::string human_bytes(double bytes) {
-  static const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  return scaled(bytes, units, 6, 1024);
-}
-
-std::string human_seconds(double seconds) {
-  if (seconds >= 120) {
-    char text[32];
-    std::snprintf(text, sizeof text, seconds < 7200 ? "%.0f min" : "%.1f h",
-                  seconds < 7200 ? seconds / 60 : seconds / 3600);
-    return text;
-  }
-  if (seconds >= 1) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f s", seconds);
-    return text;
-  }
-  static const char* const units[] = {"us", "ms", "s"};
-  return scaled(seconds * 1e6, units, 3, 1000);
-}
 
 progress::progress(std::string what, double total)
     : what_(std::move(what)), total_(total), start_(now()), terminal_(isatty(STDERR_FILENO) == 1) {}

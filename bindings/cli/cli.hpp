@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/human.hpp"
 #include "poolwise/core/mapped_pages.hpp"
 #include "poolwise/core/where.hpp"
 
@@ -36,7 +37,7 @@ struct common_options {
   std::string config;
 
   /// Where the kernels compute; sets OpenMP's thread count on the way.
-  /// pages: of the input files, given back on the way where the CPU computes.
+  /// pages: of the input files, given back on the way.
   where on(mapped_pages* pages = nullptr) const;
 };
 void add_common(CLI::App& command, common_options& common);
@@ -105,10 +106,6 @@ void print_dry_run(const common_options& common, const std::string& command, con
 
 /// A message to the person, on standard error and one line.
 void say(const std::string& message);
-
-/// A number of bytes or seconds as people read them: "1.2 GiB", "340 ms".
-std::string human_bytes(double bytes);
-std::string human_seconds(double seconds);
 
 /// A line on standard error that keeps itself up to date; silent unless that is a terminal.
 class progress {

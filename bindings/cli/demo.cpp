@@ -138,7 +138,7 @@ void print_table(const experiment_report& report, index_t budget) {
 // One model has nobody to disagree with.
 void require_committee(const demo_options& options) {
   for (const std::string& name : options.strategies)
-    if (options.members == 1 && parse_strategy(name).needs_committee())
+    if (options.members == 1 && parse_strategy(name).needs(part::committee))
       throw CLI::ValidationError("--strategies", name + " needs a committee; give --members 5, say");
 }
 

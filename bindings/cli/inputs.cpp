@@ -64,6 +64,8 @@ std::vector<index_t> integers(const std::string& spec, input_files& files) {
   return spec.empty() ? std::vector<index_t>() : as_integers(files.open(spec));
 }
 
+bool is_table(const std::string& file) { return file.ends_with(".csv") || file.ends_with(".jsonl"); }
+
 }  // namespace
 
 CLI::Validator strategy_name() { return read_by(parse_strategy); }
@@ -108,36 +110,61 @@ matrix_view<const float> input_files::open_floats(const std::string& spec, array
 void model_flags::add_to(CLI::App& command) {
   auto* logits_flag = command.add_option("--logits", logits, "Model outputs before softmax, [rows, classes]");
   auto* probs_flag = command.add_option("--probs", probs, "Class probabilities, [rows, classes]");
-  auto* committee_flag =
-      command.add_option("--committee", committee, "A committee's logits, [members, rows, classes]");
+  auto* committee_flag = command.add_option(
+      "--committee", committee,
+      "A committee's logits: one array [members, rows, classes], or one [rows, classes] a member: a.npy,b.npy");
   auto* committee_probs_flag =
-      command.add_option("--committee-probs", committee_probs, "Its probabilities, [members, rows, classes]");
-  for (auto* flag : {logits_flag, probs_flag, committee_flag, committee_probs_flag}) flag->type_name("ARRAY");
+      command.add_option("--committee-probs", committee_probs, "Its probabilities, in the same shapes");
+  auto* predictions_flag =
+      command.add_option("--predictions", predictions, "Predictions of regressors, [members, rows, outputs]");
+  for (auto* flag : {logits_flag, probs_flag, predictions_flag}) flag->type_name("ARRAY");
+  for (auto* flag : {committee_flag, committee_probs_flag}) flag->delimiter(',')->type_name("ARRAY,...");
   probs_flag->excludes(logits_flag);
   committee_probs_flag->excludes(committee_flag);
 }
 
 model_arrays::model_arrays(const model_flags& flags, input_files& files) {
   const std::string& model = flags.logits.empty() ? flags.probs : flags.logits;
-  const std::string& committee = flags.committee.empty() ? flags.committee_probs : flags.committee;
+  const std::vector<std::string>& committee = flags.committee.empty() ? flags.committee_probs : flags.committee;
+  if (!flags.predictions.empty()) {
+    const real_cube cube = files.open_cube(flags.predictions, predictions_);
+    const auto* floats = std::get_if<cube_view<const float>>(&cube);
+    if (floats == nullptr)
+      throw format_error(flags.predictions +
+                         " is of 16-bit numbers, and predictions are read as float32; save it so");
+    inputs.predictions = *floats;
+    inputs.rows = floats->rows;
+  }
   if (!model.empty()) {
     inputs.model = files.open_matrix(model, model_);
     inputs.model_kind = flags.logits.empty() ? outputs::probabilities : outputs::logits;
     inputs.rows = rows_of(*inputs.model);
   }
   if (!committee.empty()) {
-    inputs.committee = files.open_cube(committee, committee_);
+    inputs.committee = open_committee(committee, files);
     inputs.committee_kind = flags.committee.empty() ? outputs::probabilities : outputs::logits;
-    inputs.rows = std::visit([](auto c) { return c.rows; }, *inputs.committee);
+    inputs.rows = inputs.committee->rows();
   }
+}
+
+committee_outputs model_arrays::open_committee(const std::vector<std::string>& specs, input_files& files) {
+  committee_.resize(specs.size());
+  if (specs.size() == 1) return files.open_cube(specs[0], committee_[0]);
+  std::vector<real_matrix> members;
+  for (std::size_t m = 0; m < specs.size(); ++m) members.push_back(files.open_matrix(specs[m], committee_[m]));
+  return committee_outputs(std::move(members));
 }
 
 void query_flags::add_to(CLI::App& command) {
   model.add_to(command);
   command.add_option("--embeddings", embeddings, "Features, [rows, features]")->type_name("ARRAY");
-  command.add_option("--labelled", labelled, "Rows that have a label; never picked, k-center's first centres")
+  command.add_option("--queries", queries, "Features that picks are to be like, [queries, features]")
       ->type_name("ARRAY");
-  command.add_option("--exclude", exclude, "Rows that must not be picked")->type_name("ARRAY");
+  command
+      .add_option("--labelled", labelled,
+                  "Rows that have a label; never picked, k-center's first centres. Or their ids: CSV or JSONL")
+      ->type_name("ARRAY");
+  command.add_option("--exclude", exclude, "Rows that must not be picked, or their ids")->type_name("ARRAY");
   command
       .add_option("--strategy", strategy,
                   "Such as margin, badge or margin/10x/kcenter; see `poolwise strategies`")
@@ -159,12 +186,16 @@ void query_flags::add_to(CLI::App& command) {
              "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
              "out duplicates alone")
       ->type_name("DISTANCE");
+  std::string listing;
+  for (const strategy_entry& entry : strategies())
+    if (entry.lists_neighbours) listing += (listing.empty() ? "" : ", ") + std::string(entry.name);
   command
       .add_option(
           "--neighbours", neighbours,
-          "How facility_location, graph_cut and typiclust find each row's neighbours: exact, ivf or hnsw, "
-          "whose recall is measured and said; auto is exact up to rows^2 x features = 1e13 (395,000 rows "
-          "of 64, 140,000 of 512) and on devices, and ivf beyond")
+          "How strategies find each row's neighbours (" + listing +
+              "): exact, ivf or hnsw, "
+              "whose recall is measured and said; auto is exact up to rows^2 x features = 1e13 (395,000 rows "
+              "of 64, 140,000 of 512) and on devices, and ivf beyond")
       ->check(CLI::IsMember({"auto", "exact", "ivf", "hnsw"}))
       ->capture_default_str()
       ->type_name("METHOD");
@@ -174,56 +205,69 @@ void query_flags::add_to(CLI::App& command) {
       ->capture_default_str();
 }
 
-query::query(const char* command, const query_flags& flags, std::uint64_t seed, input_files& files)
+wording words_of(const char* command) {
+  return {.call = command,
+          .outputs = "--logits or --probs",
+          .committee = "--committee or --committee-probs",
+          .embeddings = "--embeddings",
+          .predictions = "--predictions",
+          .queries = "--queries",
+          .excluded = "--exclude",
+          .cost = "--cost",
+          .group = "--group",
+          .quota = "--quota",
+          .batch = "--batch",
+          .budget = "--budget",
+          .skip = "--on-nan skip",
+          .neighbours = "--neighbours",
+          .memory = "--memory"};
+}
+
+query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_files& files)
     : files_(files),
+      spec_{.strategy = flags.strategy,
+            .batch = flags.batch,
+            .budget = flags.budget,
+            .quota = flags.quota.empty() ? std::vector<index_t>() : read_quota(flags.quota),
+            .apart = flags.apart,
+            .neighbours = parse_knn_method(flags.neighbours),
+            .seed = seed,
+            .invalid = flags.on_nan == "skip" ? on_invalid::skip : on_invalid::refuse},
       model_(flags.model, files),
-      labelled_(integers(flags.labelled, files)),
-      excluded_(integers(flags.exclude, files)),
       group_(integers(flags.group, files)),
       cost_(integers(flags.cost, files)) {
-  if (flags.budget >= 0 && flags.cost.empty())
-    throw CLI::ValidationError("--budget",
-                               "is in the unit of --cost; give --cost, or --batch for a number of picks");
-  if (flags.group.empty() != flags.quota.empty())
-    throw CLI::ValidationError("--group", "and --quota go together; give both or none");
-  if (flags.batch == 0 && flags.budget < 0)
-    throw CLI::ValidationError("--batch", "or --budget is needed; say how much to pick");
-
   pool_inputs& pool = model_.inputs;
   if (!flags.embeddings.empty()) {
     pool.embeddings = files.open_floats(flags.embeddings, embeddings_);
     if (pool.rows == 0) pool.rows = pool.embeddings->rows;
   }
-  if (pool.rows == 0 && !cost_.empty()) pool.rows = index_t(cost_.size());
-  if (!pool.model && !pool.committee && !pool.embeddings && flags.cost.empty())
+  if (!flags.queries.empty()) pool.queries = files.open_floats(flags.queries, queries_);
+  if (pool.rows == 0) pool.rows = index_t(cost_.size());
+  if (pool.rows == 0 && !pool.model && !pool.committee && !pool.embeddings && !pool.predictions &&
+      flags.cost.empty())
     throw CLI::RequiredError("One array of all rows (--logits, --probs, --committee, --embeddings, --cost)");
-  pool.check(command);
-  if (!flags.ids.empty()) ids = as_input([&] { return row_ids(flags.ids, pool.rows); });
-
-  request.names = {command,        "--logits or --probs", "--committee or --committee-probs",
-                   "--embeddings", "--exclude",           "--on-nan skip",
-                   "--neighbours"};
-  request.what = parse_strategy(flags.strategy);
-  request.labelled = labelled_;
-  request.excluded = excluded_;
-  request.seed = seed;
-  request.apart = flags.apart;
-  request.neighbours = parse_knn_method(flags.neighbours);
-  request.invalid = flags.on_nan == "skip" ? on_invalid::skip : on_invalid::refuse;
-  request.limit.cost = {cost_.data(), index_t(cost_.size())};
-  request.limit.group = {group_.data(), index_t(group_.size())};
-  if (!flags.quota.empty()) {
-    quota_ = read_quota(flags.quota);
-    request.limit.quota = {quota_.data(), index_t(quota_.size())};
+  if (!flags.ids.empty()) {
+    ids_ = as_input([&] { return row_ids(flags.ids, pool.rows); });
+    pool.ids = &ids_;
   }
-  if (flags.budget >= 0) request.limit.budget = flags.budget;
-  const index_t taken = index_t(labelled_.size() + excluded_.size());
-  request.limit.picks = flags.batch > 0 ? flags.batch : std::max<index_t>(0, pool.rows - taken);
+  labelled_ = rows(flags.labelled);
+  excluded_ = rows(flags.exclude);
+  pool.labelled = labelled_;
+  pool.excluded = excluded_;
+  pool.cost = {cost_.data(), index_t(cost_.size())};
+  pool.group = {group_.data(), index_t(group_.size())};
 }
 
-std::uint64_t query::copied_bytes() const {
+std::vector<index_t> query_inputs::rows(const std::string& text) const {
+  if (!is_table(text)) return integers(text, files_);
+  if (ids_.numbered())
+    throw CLI::ValidationError(text, "holds ids, and rows have none; give --ids, or row numbers");
+  return as_input([&] { return ids_.rows_in(text); });
+}
+
+std::uint64_t query_inputs::copied_bytes() const {
   const std::size_t numbers =
-      labelled_.size() + excluded_.size() + group_.size() + quota_.size() + cost_.size();
+      labelled_.size() + excluded_.size() + group_.size() + spec_.quota.size() + cost_.size();
   return files_.copied() + std::uint64_t(numbers) * sizeof(index_t);
 }
 

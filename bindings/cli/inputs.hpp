@@ -11,7 +11,8 @@
 #include "poolwise/core/mapped_pages.hpp"
 #include "poolwise/files/array.hpp"
 #include "poolwise/files/ids.hpp"
-#include "poolwise/query/select.hpp"
+#include "poolwise/pool/pool.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise::cli {
 
@@ -48,9 +49,10 @@ class input_files {
 /// A check for the words of a strategy.
 CLI::Validator strategy_name();
 
-/// --logits or --probs, --committee or --committee-probs.
+/// --logits or --probs, --committee or --committee-probs, --predictions.
 struct model_flags {
-  std::string logits, probs, committee, committee_probs;
+  std::string logits, probs, predictions;
+  std::vector<std::string> committee, committee_probs;
 
   void add_to(CLI::App& command);
 };
@@ -65,42 +67,49 @@ class model_arrays {
   pool_inputs inputs;
 
  private:
-  array model_, committee_;
+  committee_outputs open_committee(const std::vector<std::string>& specs, input_files& files);
+
+  array model_, predictions_;
+  std::vector<array> committee_;
 };
 
 /// All of `select` and `plan`.
 struct query_flags {
   model_flags model;
-  std::string embeddings, labelled, exclude, strategy, cost, group, quota, ids, on_nan = "refuse",
-                                                                                neighbours = "auto";
-  index_t batch = 0;
-  std::int64_t budget = -1;
+  std::string embeddings, queries, labelled, exclude, strategy, cost, group, quota, ids, on_nan = "refuse",
+                                                                                         neighbours = "auto";
+  std::optional<index_t> batch;
+  std::optional<std::int64_t> budget;
   std::optional<float> apart;
 
   void add_to(CLI::App& command);
 };
 
-/// A query with everything it views. Not movable: the request points into it.
-class query {
+/// What messages call the parts of a query: by their options.
+wording words_of(const char* command);
+
+/// The spec and the pool that flags describe, with everything that the pool views.
+class query_inputs {
  public:
-  /// In the name of `command`, which messages begin with.
-  query(const char* command, const query_flags& flags, std::uint64_t seed, input_files& files);
-  query(const query&) = delete;
-  query& operator=(const query&) = delete;
+  query_inputs(const query_flags& flags, std::uint64_t seed, input_files& files);
+  query_inputs(const query_inputs&) = delete;
+  query_inputs& operator=(const query_inputs&) = delete;
 
   const pool_inputs& pool() const { return model_.inputs; }
+  const query_spec& spec() const { return spec_; }
 
   /// What the inputs take beside mapped files.
   std::uint64_t copied_bytes() const;
 
-  selection_request request;
-  row_ids ids;
-
  private:
-  const input_files& files_;
+  std::vector<index_t> rows(const std::string& text) const;
+
+  input_files& files_;
+  query_spec spec_;
   model_arrays model_;
-  array embeddings_;
-  std::vector<index_t> labelled_, excluded_, group_, quota_;
+  array embeddings_, queries_;
+  row_ids ids_;
+  std::vector<index_t> labelled_, excluded_, group_;
   std::vector<std::int64_t> cost_;
 };
 

@@ -71,9 +71,9 @@ void add_plan(CLI::App& app) {
   command->callback([options] {
     input_files files(options->common.memory);
     const where on = options->common.on(files.pages());
-    const query q("plan", options->flags, options->common.seed, files);
-    const query_plan result = plan(on, q.pool(), q.request);
-    const residence resident = residence_of(result, q.copied_bytes(), options->common.memory);
+    const query_inputs inputs(options->flags, options->common.seed, files);
+    const query_plan result = plan(on, prepare(inputs.spec(), inputs.pool(), words_of("plan")));
+    const residence resident = residence_of(result, inputs.copied_bytes(), options->common.memory);
     if (options->common.json)
       print_json("plan", as_json(result, resident));
     else

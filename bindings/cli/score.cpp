@@ -8,6 +8,8 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/files/output.hpp"
+#include "poolwise/pool/judge.hpp"
+#include "poolwise/query/score_columns.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise::cli {
@@ -20,79 +22,38 @@ struct score_options {
   std::string out, on_nan = "refuse";
 };
 
-struct column {
-  std::string name;
-  ranking by;
-};
-
-std::vector<column> parse_columns(const std::vector<std::string>& names) {
-  std::vector<column> columns;
+std::vector<strategy> parse_columns(const std::vector<std::string>& names) {
+  std::vector<strategy> columns;
   for (const auto& name : names) {
-    const strategy what = parse_strategy(name);
-    if (what.needs_embeddings() || !(what.needs_outputs() || what.needs_committee()))
+    columns.push_back(parse_strategy(name));
+    const strategy& what = columns.back();
+    const bool of_outputs =
+        what.needs(part::outputs) || what.needs(part::committee) || what.needs(part::predictions);
+    if (what.score() == nullptr || !of_outputs)
       throw CLI::ValidationError("--acquisition",
                                  "\"" + name +
                                      "\" is no score of model outputs; see "
                                      "`poolwise strategies` for acquisitions and disagreements");
-    columns.push_back({name, what.rank_by});
   }
   return columns;
 }
 
-template <class Score>
-std::vector<Score> run_of(const std::vector<column>& columns, std::size_t from) {
-  std::vector<Score> run;
-  for (std::size_t i = from; i < columns.size(); ++i) {
-    const auto* one = std::get_if<Score>(&columns[i].by);
-    if (!one) break;
-    run.push_back(*one);
-  }
-  return run;
-}
-
-// A few hundred megabytes between two looks at the progress line.
-index_t chunk_rows(const real_matrix& x) {
-  return std::max<index_t>(1, (index_t{1} << 26) / std::max<index_t>(1, cols_of(x)));
-}
-
-void score_model(const where& on, const pool_inputs& pool, std::span<const acquisition> which,
-                 matrix_view<float> out) {
-  progress line("scoring", double(pool.rows));
-  const index_t chunk = chunk_rows(*pool.model);
-  for (index_t begin = 0; begin < pool.rows; begin += chunk) {
-    line.at(double(begin));
-    const index_t end = std::min(pool.rows, begin + chunk);
-    score(on, rows_between(*pool.model, begin, end), pool.model_kind, which,
-          {out.row(begin), end - begin, out.cols, out.stride});
-  }
-}
-
-void require_parts(const pool_inputs& pool, const std::vector<column>& columns) {
-  for (const column& c : columns)
-    if (const auto* of_model = std::get_if<acquisition>(&c.by)) {
-      if (!pool.model) throw CLI::RequiredError("--logits or --probs");
-      // Of no rows: is it a score of such outputs?
-      score(cpu{}, rows_between(*pool.model, 0, 0), pool.model_kind, *of_model, vector_view<float>{});
-    } else if (!pool.committee) {
+void require_parts(const pool_inputs& pool, const std::vector<strategy>& columns) {
+  for (const strategy& what : columns) {
+    if (what.needs(part::outputs) && !pool.model) throw CLI::RequiredError("--logits or --probs");
+    if (what.needs(part::committee) && !pool.committee)
       throw CLI::RequiredError("--committee or --committee-probs");
-    }
+    if (what.needs(part::predictions) && !pool.predictions) throw CLI::RequiredError("--predictions");
+    if (what.first().entry->fused)  // of no rows: is it a score of such outputs?
+      score(cpu{}, rows_between(*pool.model, 0, 0), pool.model_kind, *what.first().entry->fused,
+            vector_view<float>{});
+  }
 }
 
-// Neighbouring columns of one kind share one read of the inputs.
-void score_columns(const where& on, const pool_inputs& pool, const std::vector<column>& columns,
-                   matrix_view<float> out) {
-  for (std::size_t i = 0; i < columns.size();) {
-    const auto of_model = run_of<acquisition>(columns, i);
-    const auto of_committee = run_of<disagreement>(columns, i);
-    const index_t width = index_t(of_model.size() + of_committee.size());
-    const matrix_view<float> part{out.data + i, out.rows, width, out.stride};
-    if (!of_model.empty()) {
-      score_model(on, pool, of_model, part);
-    } else {
-      score_committee(on, *pool.committee, pool.committee_kind, of_committee, part);
-    }
-    i += std::size_t(width);
-  }
+parts parts_of(const std::vector<strategy>& columns) {
+  parts needed;
+  for (const strategy& what : columns) needed = needed | what.first().needs();
+  return needed;
 }
 
 // Rows that lack a score, or one of several.
@@ -106,15 +67,6 @@ nan_rows rows_with_nan(const where& on, matrix_view<const float> scores) {
       ++found.count;
     }
   return found;
-}
-
-// The first of them, as an error message.
-std::string describe_invalid(const pool_inputs& pool, const nan_rows& invalid) {
-  const index_t row = invalid.first;
-  std::string why = pool.model ? why_invalid(*pool.model, pool.model_kind, row) : std::string();
-  if (why.empty()) why = "has no distribution for some member of the committee";
-  return "row " + std::to_string(row) + " " + why + "; " + std::to_string(invalid.count) + " of " +
-         std::to_string(pool.rows) + " rows cannot be scored";
 }
 
 // Only one format is written; another name would promise another.
@@ -149,10 +101,13 @@ void run(const score_options& options) {
 
   const auto values = std::make_unique_for_overwrite<float[]>(std::size_t(pool.rows * width));
   const matrix_view<float> scores{values.get(), pool.rows, width};
-  score_columns(on, pool, columns, scores);
+  {
+    progress line("scoring", double(pool.rows));
+    score_columns(on, pool, columns, scores, [&](index_t rows) { line.at(double(rows)); });
+  }
   const nan_rows invalid = rows_with_nan(on, scores);
   if (invalid.count > 0) {
-    const std::string what = describe_invalid(pool, invalid);
+    const std::string what = describe_invalid(pool, parts_of(columns), invalid, "cannot be scored");
     if (options.on_nan == "refuse")
       throw value_error("score: " + what + "; mend them, or write NaN for them (--on-nan keep)");
     say("warning: " + what + "; their scores are NaN");

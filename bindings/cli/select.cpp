@@ -2,8 +2,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <optional>
-#include <utility>
 
 #include "cli.hpp"
 #include "inputs.hpp"
@@ -11,6 +9,7 @@
 #include "poolwise/files/output.hpp"
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
+#include "poolwise/query/select.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -28,12 +27,12 @@ std::string exact(float value) {
   return text;
 }
 
-std::string as_csv(const batch& chosen, const row_ids& ids) {
+std::string as_csv(const batch& chosen) {
   std::string csv = "rank,row,id,score,cost,reason\n";
   for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
     const pick& p = chosen.picks[i];
-    csv += std::to_string(i + 1) + "," + std::to_string(p.row) + "," + csv_field(ids[p.row]) + "," +
-           exact(p.score) + "," + std::to_string(p.cost) + "," + csv_field(p.reason) + "\n";
+    csv += std::to_string(i + 1) + "," + std::to_string(p.row) + "," + csv_field(p.id) + "," + exact(p.score) +
+           "," + std::to_string(p.cost) + "," + csv_field(p.reason) + "\n";
   }
   return csv;
 }
@@ -64,55 +63,28 @@ void say_approximation(const knn_report& made) {
       " over " + std::to_string(made.sampled) + " sampled rows (--neighbours exact finds all)");
 }
 
-nlohmann::ordered_json as_json(const batch& chosen, const query& q) {
+nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
   nlohmann::ordered_json picks = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
     const pick& p = chosen.picks[i];
     picks.push_back({{"rank", i + 1},
                      {"row", p.row},
-                     {"id", q.ids[p.row]},
+                     {"id", p.id},
                      {"score", p.score},
                      {"cost", p.cost},
                      {"reason", p.reason}});
   }
-  return {{"strategy", q.request.what.name},
-          {"seed", q.request.seed},
-          {"apart", q.request.apart ? nlohmann::ordered_json(*q.request.apart) : nlohmann::ordered_json()},
-          {"rows", q.pool().rows},
+  const query_spec& spec = asked.spec();
+  return {{"strategy", spec.strategy},
+          {"seed", spec.seed},
+          {"apart", spec.apart ? nlohmann::ordered_json(*spec.apart) : nlohmann::ordered_json()},
+          {"rows", asked.pool().rows},
           {"neighbours", as_json(chosen.neighbours)},
           {"cost", chosen.cost()},
           {"skipped_rows", chosen.skipped_rows},
           {"rank_seconds", chosen.rank_seconds},
           {"diversify_seconds", chosen.diversify_seconds},
           {"picks", std::move(picks)}};
-}
-
-void check_ceiling(std::uint64_t ceiling, std::uint64_t needed) {
-  if (ceiling > 0 && needed > ceiling)
-    throw value_error("select: needs " + human_bytes(double(needed)) +
-                      " beside the mapped inputs but --memory "
-                      "allows " +
-                      human_bytes(double(ceiling)) +
-                      "; raise it, or keep fewer candidates "
-                      "(--strategy margin/10x/kcenter)");
-}
-
-// A selection whose state is kept in a file as it goes, and which goes on from there.
-batch select_with_checkpoint(const where& on, const query& q, const checkpoint* saved) {
-  progress line("picking", double(q.request.limit.picks));
-  batch_run run;
-  if (saved != nullptr)
-    if (auto state = saved->read()) {
-      say("going on from " + std::to_string(state->picks.size()) + " picks");
-      run.begin = std::move(*state);
-    }
-  run.advanced = [&](const batch_state& state) {
-    line.at(double(state.picks.size()));
-    if (saved != nullptr) saved->write(state);
-  };
-  selection_request request = q.request;
-  request.run = &run;
-  return select(on, q.pool(), request);
 }
 
 // The file of picks would go with the checkpoint when this is over.
@@ -127,33 +99,39 @@ void run(const select_options& options) {
   require_two_files(options);
   input_files files(options.common.memory);
   const where on = options.common.on(files.pages());
-  const query q("select", options.flags, options.common.seed, files);
-  const query_plan needed = plan_memory(on, q.pool(), q.request);
-  check_ceiling(options.common.memory, needed.bytes - process_bytes + q.copied_bytes());
+  const query_inputs inputs(options.flags, options.common.seed, files);
+  const query asked = prepare(inputs.spec(), inputs.pool(), words_of("select"));
+  const index_t picks = asked.limit().picks;
+  progress line("picking", double(picks));
+  const query_run how{
+      .ceiling = options.common.memory,
+      .held = inputs.copied_bytes(),
+      .checkpoint = options.checkpoint,
+      .resumed =
+          [](const batch_state& s) { say("going on from " + std::to_string(s.picks.size()) + " picks"); },
+      .advanced = [&](const batch_state& s) { line.at(double(s.picks.size())); }};
   if (options.common.dry_run) {
-    const index_t picks = q.request.limit.picks;
+    const query_plan needed = plan_within(on, asked, how);
     return print_dry_run(options.common, "select",
-                         "pick up to " + std::to_string(picks) + " of " + std::to_string(q.pool().rows) +
-                             " rows by " + q.request.what.name + ", with up to " +
+                         "pick up to " + std::to_string(picks) + " of " + std::to_string(inputs.pool().rows) +
+                             " rows by " + asked.what().name + ", with up to " +
                              human_bytes(double(needed.bytes)) + " of memory",
-                         {{"strategy", q.request.what.name},
-                          {"rows", q.pool().rows},
+                         {{"strategy", asked.what().name},
+                          {"rows", inputs.pool().rows},
                           {"most_picks", picks},
                           {"bytes", needed.bytes}});
   }
-  std::optional<checkpoint> saved;
-  if (!options.checkpoint.empty()) saved.emplace(options.checkpoint, fingerprint(on, q.pool(), q.request));
-  const batch chosen = select_with_checkpoint(on, q, saved ? &*saved : nullptr);
+  const batch chosen = poolwise::run(on, asked, how);
   if (chosen.skipped_rows > 0)
     say("warning: left out " + std::to_string(chosen.skipped_rows) +
         " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));
   if (chosen.neighbours) say_approximation(*chosen.neighbours);
-  if (!options.out.empty()) write_text(options.out, as_csv(chosen, q.ids));
+  if (!options.out.empty()) write_text(options.out, as_csv(chosen));
   if (options.common.json)
-    print_json("select", as_json(chosen, q));
+    print_json("select", as_json(chosen, asked));
   else if (options.out.empty())
-    write_text("-", as_csv(chosen, q.ids));
-  if (saved) saved->remove();
+    write_text("-", as_csv(chosen));
+  if (!options.checkpoint.empty()) remove_checkpoint(options.checkpoint);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "reference/asked.hpp"
 #include "reference/errors.hpp"
 #include "reference/scratch.hpp"
 
@@ -18,21 +19,21 @@ namespace {
 
 constexpr index_t rows = 300, classes = 3, features = 5;
 
-struct query {
+struct case_of {
   std::vector<float> logits, embeddings, committee;
   std::vector<std::int64_t> cost;
   std::vector<index_t> group, quota{200, 200}, labelled{1, 2}, excluded{3};
   pool_inputs pool;
-  selection_request request;
+  asked request;
 
-  query() {
+  case_of() {
     for (index_t i = 0; i < rows * classes; ++i) logits.push_back(float(i * i % 17) / 3);
     for (index_t i = 0; i < rows * features; ++i) embeddings.push_back(float(i * i % 101));
     for (index_t i = 0; i < 2 * rows * classes; ++i) committee.push_back(float(i * i % 13) / 2);
     for (index_t i = 0; i < rows; ++i) cost.push_back(1 + i % 3), group.push_back(i % 2);
-    request.what = parse_strategy("kcenter");
-    request.limit.picks = 40;
-    request.limit.budget = 500;
+    request.spec.strategy = "kcenter";
+    request.spec.batch = 40;
+    request.spec.budget = 500;
   }
 
   std::uint64_t fingerprint(const where& on = cpu{}) {
@@ -42,15 +43,15 @@ struct query {
     pool.committee = cube_view<const float>{committee.data(), 2, rows, classes};
     request.labelled = labelled;
     request.excluded = excluded;
-    request.limit.cost = {cost.data(), rows};
-    request.limit.group = {group.data(), rows};
-    request.limit.quota = {quota.data(), 2};
-    return poolwise::fingerprint(on, pool, request);
+    request.cost = {cost.data(), rows};
+    request.group = {group.data(), rows};
+    request.spec.quota = quota;
+    return poolwise::fingerprint(on, prepared(pool, request));
   }
 };
 
 TEST(Fingerprint, IsTheSameOnAnyThreadsAndOfRowsWhereverTheyLie) {
-  query q;
+  case_of q;
   const std::uint64_t one = q.fingerprint(cpu{1});
   for (const int threads : {2, 5}) EXPECT_EQ(q.fingerprint(cpu{threads}), one);
   std::vector<float> wide;
@@ -59,38 +60,38 @@ TEST(Fingerprint, IsTheSameOnAnyThreadsAndOfRowsWhereverTheyLie) {
     wide.push_back(-1);
   }
   q.pool.embeddings = matrix_view<const float>{wide.data(), rows, features, features + 1};
-  EXPECT_EQ(fingerprint(cpu{}, q.pool, q.request), one);
+  EXPECT_EQ(poolwise::fingerprint(cpu{}, prepared(q.pool, q.request)), one);
 }
 
 TEST(Fingerprint, ChangesWithEverythingThatThePicksDependOn) {
   const std::vector<std::function<void(query&)>> changes = {
-      [](query& q) { q.logits[7] += 1; },
-      [](query& q) { q.logits.back() = -q.logits.back() - 1; },
-      [](query& q) { q.embeddings[rows * features - 1] += 1; },
-      [](query& q) { std::swap(q.embeddings[0], q.embeddings[8]); },
-      [](query& q) { q.committee[0] += 1; },
-      [](query& q) { q.cost[4] += 1; },
-      [](query& q) { q.group[4] ^= 1; },
-      [](query& q) { q.quota[1] -= 1; },
-      [](query& q) { q.labelled[0] = 0; },
-      [](query& q) {
+      [](case_of& q) { q.logits[7] += 1; },
+      [](case_of& q) { q.logits.back() = -q.logits.back() - 1; },
+      [](case_of& q) { q.embeddings[rows * features - 1] += 1; },
+      [](case_of& q) { std::swap(q.embeddings[0], q.embeddings[8]); },
+      [](case_of& q) { q.committee[0] += 1; },
+      [](case_of& q) { q.cost[4] += 1; },
+      [](case_of& q) { q.group[4] ^= 1; },
+      [](case_of& q) { q.quota[1] -= 1; },
+      [](case_of& q) { q.labelled[0] = 0; },
+      [](case_of& q) {
         q.labelled = {1}, q.excluded = {2, 3};
       },
-      [](query& q) { q.request.seed = 1; },
-      [](query& q) { q.request.round = 1; },
-      [](query& q) { q.request.limit.picks = 41; },
-      [](query& q) { q.request.limit.budget = 501; },
-      [](query& q) { q.request.apart = 0.0f; },
-      [](query& q) { q.request.neighbours = knn_method::hnsw; },
-      [](query& q) { q.request.invalid = on_invalid::skip; },
-      [](query& q) { q.request.what = parse_strategy("margin/10x/kcenter"); },
-      [](query& q) { q.pool.model_kind = outputs::probabilities; },
+      [](case_of& q) { q.request.spec.seed = 1; },
+      [](case_of& q) { q.request.spec.round = 1; },
+      [](case_of& q) { q.request.spec.batch = 41; },
+      [](case_of& q) { q.request.spec.budget = 501; },
+      [](case_of& q) { q.request.spec.apart = 0.0f; },
+      [](case_of& q) { q.request.spec.neighbours = knn_method::hnsw; },
+      [](case_of& q) { q.request.spec.invalid = on_invalid::skip; },
+      [](case_of& q) { q.request.spec.strategy = "margin/10x/kcenter"; },
+      [](case_of& q) { q.pool.model_kind = outputs::probabilities; },
   };
-  query unchanged;
+  case_of unchanged;
   std::set<std::uint64_t> seen = {unchanged.fingerprint()};
   EXPECT_TRUE(seen.insert(unchanged.fingerprint(offload{})).second);
   for (std::size_t i = 0; i < changes.size(); ++i) {
-    query q;
+    case_of q;
     changes[i](q);
     EXPECT_TRUE(seen.insert(q.fingerprint()).second) << "change " << i;
   }
@@ -106,9 +107,9 @@ TEST(Checkpoint, GivesBackWhatWasWritten) {
   saved.write(state);
   EXPECT_EQ(saved.read(), state);
   EXPECT_EQ(checkpoint(folder.path() / "picks", 7).read(), state);
-  saved.remove();
+  remove_checkpoint(folder.path() / "picks");
   EXPECT_EQ(saved.read(), std::nullopt);
-  saved.remove();
+  remove_checkpoint(folder.path() / "picks");
 }
 
 TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
@@ -134,9 +135,9 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
   reference::write_file(file, "");
   reference::expect_refused<format_error>([&] { saved.read(); }, "is not a checkpoint");
   std::string later = good;
-  later[7] = 2;
+  later[7] = 3;
   reference::write_file(file, later);
-  reference::expect_refused<format_error>([&] { saved.read(); }, "has version 2");
+  reference::expect_refused<format_error>([&] { saved.read(); }, "has version 3");
 }
 
 // Every state that a selection passes through is one that it goes on from to the same batch.
@@ -145,19 +146,26 @@ TEST(Checkpoint, SelectGoesOnFromAnyState) {
        {"kcenter", "badge", "dpp", "facility_location", "probcover", "graph_cut", "margin/200/kcenter",
         "entropy/5x/badge", "margin/200/weighted_kcenter", "margin/200/dpp"}) {
     SCOPED_TRACE(name);
-    query q;
+    case_of q;
     q.fingerprint();
-    q.request.what = parse_strategy(name);
-    q.request.apart = 0.5f;
+    q.request.spec.strategy = name;
+    q.request.spec.apart = 0.5f;
+    const reference::scratch_folder folder;
+    const auto file = folder.path() / "picks";
+    const query whole = prepared(q.pool, q.request);
     std::vector<batch_state> states;
-    batch_run run{.advanced = [&](const batch_state& state) { states.push_back(state); }};
-    q.request.run = &run;
-    const batch expected = select(cpu{2}, q.pool, q.request);
+    const batch expected =
+        run(cpu{2}, whole, {.advanced = [&](const batch_state& state) { states.push_back(state); }});
     ASSERT_FALSE(states.empty());
     for (const batch_state& state : states) {
-      batch_run resumed{.begin = state};
-      q.request.run = &resumed;
-      const batch got = select(cpu{1}, q.pool, q.request);
+      // A state speaks of the rows of the pool, whatever the strategy counts.
+      for (std::size_t i = 0; i < state.picks.size(); ++i) EXPECT_EQ(state.picks[i].row, expected.picks[i].row);
+      checkpoint(file, fingerprint(cpu{}, whole)).write(state);
+      index_t resumed = -1;
+      const batch got = run(cpu{1}, whole, {.checkpoint = file, .resumed = [&](const batch_state& from) {
+                                              resumed = index_t(from.picks.size());
+                                            }});
+      EXPECT_EQ(resumed, index_t(state.picks.size()));
       ASSERT_EQ(got.picks.size(), expected.picks.size());
       for (std::size_t i = 0; i < got.picks.size(); ++i) {
         EXPECT_EQ(got.picks[i].row, expected.picks[i].row);

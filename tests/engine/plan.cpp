@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "reference/asked.hpp"
 
 #include "reference/batches.hpp"
 
@@ -22,27 +23,27 @@ constexpr index_t rows = 5000, classes = 4, features = 3, members = 2, picks = 5
 
 TEST(Plan, EveryStrategyAloneAndAmongCandidates) {
   const auto logits = normals(rows * classes, 1), committee = normals(members * rows * classes, 2),
-             embeddings = normals(rows * features, 3);
+             embeddings = normals(rows * features, 3), predictions = normals(members * rows, 4);
   const std::vector<index_t> labelled = {3, 4999};
   pool_inputs pool;
   pool.rows = rows;
   pool.model = matrix_view<const float>{logits.data(), rows, classes};
   pool.committee = cube_view<const float>{committee.data(), members, rows, classes};
   pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+  pool.predictions = cube_view<const float>{predictions.data(), members, rows, 1};
+  pool.queries = matrix_view<const float>{embeddings.data(), 3, features};
   std::vector<std::string> names;
-  for (const strategy_entry& entry : strategy_entries()) {
-    names.emplace_back(entry.name);
-    if (entry.diversify) {
-      names.push_back("margin/10x/" + std::string(entry.name));
-      names.push_back("bald/100/" + std::string(entry.name));
-    }
+  for (const strategy_entry& entry : strategies()) {
+    names.push_back(entry.example());
+    names.push_back("margin/10x/" + entry.example());
+    names.push_back("bald/100/" + entry.example());
   }
   for (const std::string& name : names) {
     SCOPED_TRACE(name);
-    selection_request request;
-    request.what = parse_strategy(name);
+    asked request;
+    request.spec.strategy = name;
     request.labelled = labelled;
-    request.limit.picks = picks;
+    request.spec.batch = picks;
     const query_plan planned = plan(cpu{}, pool, request);
     EXPECT_GT(planned.bytes, 0u);
     EXPECT_GT(planned.seconds, 0);
@@ -58,12 +59,12 @@ TEST(Plan, OfNeighboursByEveryMethod) {
   pool_inputs pool;
   pool.rows = rows;
   pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
-  selection_request request;
-  request.what = parse_strategy("facility_location");
-  request.limit.picks = picks;
+  asked request;
+  request.spec.strategy = "facility_location";
+  request.spec.batch = picks;
   const std::uint64_t exact = plan_memory(cpu{}, pool, request).bytes;
   for (const knn_method by : {knn_method::ivf, knn_method::hnsw}) {
-    request.neighbours = by;
+    request.spec.neighbours = by;
     const query_plan planned = plan(cpu{}, pool, request);
     EXPECT_GT(planned.bytes, exact + rows * features * 4);
     EXPECT_GT(planned.seconds, 0);
@@ -71,9 +72,9 @@ TEST(Plan, OfNeighboursByEveryMethod) {
   // A pool of whose rows nothing is read: beyond what exact lists are made for, memory grows with rows.
   pool.rows = 10'000'000;
   pool.embeddings->rows = pool.rows;
-  request.neighbours = knn_method::exact;
+  request.spec.neighbours = knn_method::exact;
   const std::uint64_t lists = plan_memory(cpu{}, pool, request).bytes;
-  request.neighbours = knn_method::automatic;
+  request.spec.neighbours = knn_method::automatic;
   EXPECT_GT(plan_memory(cpu{}, pool, request).bytes, lists + std::uint64_t(pool.rows) * features * 4);
 }
 
@@ -94,15 +95,15 @@ TEST(Plan, OfAPoolWhoseFirstRowsCannotBePicked) {
   const std::vector<index_t> quota = {0, picks};
   for (const char* name : {"margin", "badge"}) {
     SCOPED_TRACE(name);
-    selection_request request;
-    request.what = parse_strategy(name);
-    request.limit.picks = picks;
-    selection_request grouped = request, priced = request, known = request;
-    grouped.limit.group = {group.data(), rows};
-    grouped.limit.quota = {quota.data(), 2};
-    priced.limit.cost = {cost.data(), rows};
-    priced.limit.budget = picks;
-    for (const selection_request& r : {grouped, priced}) {
+    asked request;
+    request.spec.strategy = name;
+    request.spec.batch = picks;
+    asked grouped = request, priced = request, known = request;
+    grouped.group = {group.data(), rows};
+    grouped.spec.quota = quota;
+    priced.cost = {cost.data(), rows};
+    priced.spec.budget = picks;
+    for (const asked& r : {grouped, priced}) {
       EXPECT_EQ(select(cpu{}, pool, r).picks.size(), std::size_t(picks));
       EXPECT_GT(plan(cpu{}, pool, r).seconds, 0);
     }
@@ -131,10 +132,10 @@ TEST(Plan, OfAPoolWhoseFirstRowsAreInvalid) {
     pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
     for (const char* name : {"margin", "badge", "bald", "margin/10x/kcenter", "batchbald"}) {
       SCOPED_TRACE(name + std::string(" of ") + std::to_string(invalid));
-      selection_request request;
-      request.what = parse_strategy(name);
-      request.limit.picks = 2;
-      request.invalid = on_invalid::skip;
+      asked request;
+      request.spec.strategy = name;
+      request.spec.batch = 2;
+      request.spec.invalid = on_invalid::skip;
       EXPECT_GT(plan(cpu{}, pool, request).seconds, 0);
       EXPECT_EQ(select(cpu{}, pool, request).picks.size(), 2u);
     }
@@ -146,13 +147,15 @@ TEST(Plan, OfAPoolWithoutAValidRowSaysWhatSelectSays) {
   pool_inputs pool;
   pool.rows = rows;
   pool.model = matrix_view<const float>{logits.data(), rows, classes};
-  selection_request request;
-  request.what = parse_strategy("margin");
-  request.limit.picks = 2;
+  asked request;
+  request.spec.strategy = "margin";
+  request.spec.batch = 2;
   EXPECT_THROW(plan(cpu{}, pool, request), value_error);
-  request.invalid = on_invalid::skip;
+  request.spec.invalid = on_invalid::skip;
   EXPECT_THROW(plan(cpu{}, pool, request), value_error);
-  request.limit.budget = 5;
+  request.spec.budget = 5;
+  const std::vector<std::int64_t> cost(rows, 1);
+  request.cost = {cost.data(), rows};
   EXPECT_THROW(plan(cpu{}, pool, request), budget_error);
 }
 
@@ -161,7 +164,7 @@ TEST(Plan, RefusesWhatSelectRefusesBeforeItReadsTheData) {
   pool_inputs pool;
   pool.rows = rows;
   pool.model = matrix_view<const float>{logits.data(), rows, classes};
-  const auto refused = [&](const selection_request& request) {
+  const auto refused = [&](const asked& request) {
     std::string said[3];
     try {
       select(cpu{}, pool, request);
@@ -182,11 +185,11 @@ TEST(Plan, RefusesWhatSelectRefusesBeforeItReadsTheData) {
     EXPECT_EQ(said[1], said[0]);
     EXPECT_EQ(said[2], said[0]);
   };
-  selection_request request;
-  request.what = parse_strategy("margin");
-  request.limit.picks = rows + 1;
+  asked request;
+  request.spec.strategy = "margin";
+  request.spec.batch = rows + 1;
   refused(request);
-  request.limit.picks = rows;
+  request.spec.batch = rows;
   const std::vector<index_t> one = {7}, outside = {rows}, twice = {7, 7};
   for (const auto& list : {one, outside, twice}) {
     request.labelled = list;
@@ -194,11 +197,11 @@ TEST(Plan, RefusesWhatSelectRefusesBeforeItReadsTheData) {
   }
   request.labelled = {};
   for (const char* name : {"kcenter", "badge", "bald", "batchbald"}) {
-    request.what = parse_strategy(name);
+    request.spec.strategy = name;
     refused(request);
   }
   pool.model_kind = outputs::probabilities;
-  request.what = parse_strategy("energy");
+  request.spec.strategy = "energy";
   refused(request);
 }
 
@@ -207,14 +210,14 @@ TEST(Plan, RefusesLimitsThatSelectRefuses) {
   pool_inputs pool;
   pool.rows = rows;
   pool.model = matrix_view<const float>{logits.data(), rows, classes};
-  selection_request request;
-  request.what = parse_strategy("margin");
-  request.limit.picks = picks;
+  asked request;
+  request.spec.strategy = "margin";
+  request.spec.batch = picks;
   std::vector<index_t> group(rows, 0), quota = {1, -1};
-  request.limit.group = {group.data(), rows};
-  request.limit.quota = {quota.data(), 2};
+  request.group = {group.data(), rows};
+  request.spec.quota = quota;
   EXPECT_THROW(plan(cpu{}, pool, request), value_error);
-  quota[1] = 1;
+  request.spec.quota[1] = 1;
   group.back() = 2;  // beyond the first rows
   EXPECT_THROW(plan(cpu{}, pool, request), value_error);
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "reference/asked.hpp"
 
 namespace poolwise {
 namespace {
@@ -21,28 +23,32 @@ constexpr index_t pool_rows = 500, classes = 5, features = 7, members = 3;
 
 // A pool with everything that any strategy needs.
 struct pool_fixture {
-  std::vector<float> logits, committee, embeddings;
+  std::vector<float> logits, committee, embeddings, predictions, queries;
   pool_inputs inputs;
 
   explicit pool_fixture(unsigned seed = 1, index_t rows = pool_rows)
       : logits(std::size_t(rows * classes)),
         committee(std::size_t(members * rows * classes)),
-        embeddings(std::size_t(rows * features)) {
+        embeddings(std::size_t(rows * features)),
+        predictions(std::size_t(members * rows)),
+        queries(std::size_t(4 * features)) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
-    for (auto* values : {&logits, &committee, &embeddings})
+    for (auto* values : {&logits, &committee, &embeddings, &predictions, &queries})
       for (float& v : *values) v = normal(random);
     inputs.rows = rows;
     inputs.model = matrix_view<const float>{logits.data(), rows, classes};
     inputs.committee = cube_view<const float>{committee.data(), members, rows, classes};
     inputs.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+    inputs.predictions = cube_view<const float>{predictions.data(), members, rows, 1};
+    inputs.queries = matrix_view<const float>{queries.data(), 4, features};
   }
 };
 
-selection_request ask(const std::string& strategy_name, index_t picks) {
-  selection_request request;
-  request.what = parse_strategy(strategy_name);
-  request.limit.picks = picks;
+asked ask(const std::string& strategy_name, index_t picks) {
+  asked request;
+  request.spec.strategy = strategy_name;
+  request.spec.batch = picks;
   return request;
 }
 
@@ -52,7 +58,7 @@ std::vector<index_t> rows_of(const batch& b) {
   return rows;
 }
 
-std::string refusal(const pool_inputs& pool, const selection_request& request) {
+std::string refusal(const pool_inputs& pool, const asked& request) {
   try {
     select(cpu{}, pool, request);
   } catch (const error& e) {
@@ -61,39 +67,20 @@ std::string refusal(const pool_inputs& pool, const selection_request& request) {
   return "";
 }
 
-const char* const every_strategy[] = {"random",
-                                      "least_confidence",
-                                      "margin",
-                                      "ratio",
-                                      "entropy",
-                                      "energy",
-                                      "bald",
-                                      "vote_entropy",
-                                      "consensus_entropy",
-                                      "variation_ratio",
-                                      "max_kl",
-                                      "mean_std",
-                                      "kcenter",
-                                      "badge",
-                                      "weighted_kcenter",
-                                      "dpp",
-                                      "batchbald",
-                                      "facility_location",
-                                      "probcover",
-                                      "graph_cut",
-                                      "typiclust",
-                                      "margin/50/kcenter",
-                                      "margin/50/dpp",
-                                      "bald/3x/weighted_kcenter",
-                                      "bald/3x/badge",
-                                      "entropy/100/badge",
-                                      "random/10x/kcenter",
-                                      "margin/50/facility_location",
-                                      "bald/3x/probcover",
-                                      "entropy/100/graph_cut",
-                                      "margin/10x/typiclust"};
+// Each that the table lists, alone and among candidates.
+std::vector<std::string> every_strategy() {
+  std::vector<std::string> names = {"random/10x/kcenter", "margin/50%/bald/20%/typiclust/2x/kcenter",
+                                    "typiclust/100/entropy", "power(bald, beta=2)/3x/badge"};
+  const char* const kept[] = {"margin/50/", "bald/3x/", "entropy/100/"};
+  std::size_t turn = 0;
+  for (const strategy_entry& entry : strategies()) {
+    names.push_back(entry.example());
+    names.push_back(kept[turn++ % 3] + entry.example());
+  }
+  return names;
+}
 
-class EveryStrategy : public testing::TestWithParam<const char*> {};
+class EveryStrategy : public testing::TestWithParam<std::string> {};
 
 TEST_P(EveryStrategy, PicksDistinctAvailableRowsTheSameOnAnyThreads) {
   const pool_fixture pool;
@@ -115,7 +102,7 @@ TEST_P(EveryStrategy, PicksDistinctAvailableRowsTheSameOnAnyThreads) {
 
 TEST_P(EveryStrategy, StaysWithinTheBudgetAndTheQuotas) {
   const pool_fixture pool;
-  if (std::string(GetParam()) == "energy") return;  // negative scores have no worth per cost
+  if (GetParam().ends_with("energy")) return;  // negative scores have no worth per cost
   std::vector<std::int64_t> cost(pool_rows);
   std::vector<index_t> group(pool_rows);
   for (index_t i = 0; i < pool_rows; ++i) {
@@ -124,14 +111,14 @@ TEST_P(EveryStrategy, StaysWithinTheBudgetAndTheQuotas) {
   }
   const std::vector<index_t> quota = {5, 3};
   auto request = ask(GetParam(), 40);
-  request.limit.cost = {cost.data(), pool_rows};
-  request.limit.budget = 30;
+  request.cost = {cost.data(), pool_rows};
+  request.spec.budget = 30;
   const batch priced = select(cpu{}, pool.inputs, request);
   EXPECT_LE(priced.cost(), 30);
   EXPECT_GE(priced.cost(), 24);  // less than a dearest row is left over
-  request.limit.budget = std::numeric_limits<std::int64_t>::max();
-  request.limit.group = {group.data(), pool_rows};
-  request.limit.quota = {quota.data(), 2};
+  request.spec.budget.reset();
+  request.group = {group.data(), pool_rows};
+  request.spec.quota = quota;
   const auto rows = rows_of(select(cpu{}, pool.inputs, request));
   EXPECT_EQ(std::count_if(rows.begin(), rows.end(), [](index_t r) { return r % 2 == 0; }), 5);
   EXPECT_EQ(rows.size(), 8u);
@@ -145,7 +132,7 @@ TEST_P(EveryStrategy, PicksLieApartFromEachOtherAndFromLabelledRows) {
   request.labelled = labelled;
   for (const float radius : {0.0f, 1.0f, 2.5f}) {
     SCOPED_TRACE(radius);
-    request.apart = radius;
+    request.spec.apart = radius;
     const auto rows = rows_of(select(cpu{1}, pool.inputs, request));
     EXPECT_GT(rows.size(), 10u);
     auto all = rows;
@@ -169,9 +156,10 @@ TEST_P(EveryStrategy, TakesTheWholePoolWhenAsked) {
   EXPECT_EQ(std::set<index_t>(rows.begin(), rows.end()).size(), 30u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Select, EveryStrategy, testing::ValuesIn(every_strategy), [](const auto& name) {
+INSTANTIATE_TEST_SUITE_P(Select, EveryStrategy, testing::ValuesIn(every_strategy()), [](const auto& name) {
   std::string text = name.param;
-  std::replace(text.begin(), text.end(), '/', '_');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return !std::isalnum(c); }, '_');
   return text;
 });
 
@@ -181,12 +169,12 @@ TEST(Select, ABudgetBuysWhatItCanOfTheRowsThatAreLeft) {
   const std::vector<std::int64_t> cost(pool_rows, 2);
   for (const char* strategy : {"entropy", "kcenter", "margin/10x/kcenter"}) {
     SCOPED_TRACE(strategy);
-    selection_request request = ask(strategy, pool_rows);
-    request.invalid = on_invalid::skip;
-    request.limit.cost = {cost.data(), pool_rows};
-    request.limit.budget = 9;
+    asked request = ask(strategy, pool_rows);
+    request.spec.invalid = on_invalid::skip;
+    request.cost = {cost.data(), pool_rows};
+    request.spec.budget = 9;
     EXPECT_EQ(select(cpu{}, pool.inputs, request).picks.size(), 4u);
-    request.limit.budget = 2 * pool_rows;
+    request.spec.budget = 2 * pool_rows;
     const bool looks_at_logits = std::string(strategy) != "kcenter";
     EXPECT_EQ(index_t(select(cpu{}, pool.inputs, request).picks.size()),
               looks_at_logits ? pool_rows - 2 : pool_rows);
@@ -207,26 +195,26 @@ TEST(Select, TheBestRowsThatLieApartAreThoseOfAWalkDownTheRanking) {
     if (!near) expected.push_back(row);
   }
   EXPECT_LT(expected.size(), std::size_t(pool_rows));
-  request.apart = 0.0f;
+  request.spec.apart = 0.0f;
   EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, request)), expected);
 }
 
 TEST(Select, LyingApartNeedsPlacesThatExist) {
   pool_fixture pool;
   auto request = ask("margin", 5);
-  request.apart = 1.0f;
+  request.spec.apart = 1.0f;
   pool.embeddings[9 * features] = std::nanf("");
   EXPECT_NE(refusal(pool.inputs, request).find("row 9 has an embedding that is not finite"), std::string::npos);
-  request.invalid = on_invalid::skip;
+  request.spec.invalid = on_invalid::skip;
   EXPECT_EQ(select(cpu{}, pool.inputs, request).skipped_rows, 1);
   const std::vector<index_t> labelled = {9};
   request.labelled = labelled;
   EXPECT_NE(refusal(pool.inputs, request).find("labelled row 9 has an embedding that is not finite"),
             std::string::npos);
   request.labelled = {};
-  request.apart = -1.0f;
+  request.spec.apart = -1.0f;
   EXPECT_NE(refusal(pool.inputs, request).find("it must be a finite distance"), std::string::npos);
-  request.apart = 1.0f;
+  request.spec.apart = 1.0f;
   pool.inputs.embeddings.reset();
   EXPECT_NE(refusal(pool.inputs, request).find("give them (pool_inputs::embeddings)"), std::string::npos);
 }
@@ -257,10 +245,10 @@ TEST(Select, RandomDependsOnSeedAndRoundAndNothingElse) {
   auto request = ask("random", 50);
   const auto rows = rows_of(select(cpu{}, a.inputs, request));
   EXPECT_EQ(rows_of(select(cpu{}, b.inputs, request)), rows);
-  request.seed = 1;
+  request.spec.seed = 1;
   EXPECT_NE(rows_of(select(cpu{}, a.inputs, request)), rows);
-  request.seed = 0;
-  request.round = 1;
+  request.spec.seed = 0;
+  request.spec.round = 1;
   EXPECT_NE(rows_of(select(cpu{}, a.inputs, request)), rows);
 }
 
@@ -268,7 +256,7 @@ TEST(Select, RandomIsUniform) {
   const pool_fixture pool(1, 20);
   std::vector<int> counts(20);
   auto request = ask("random", 5);
-  for (request.seed = 0; request.seed < 4000; ++request.seed)
+  for (request.spec.seed = 0; request.spec.seed < 4000; ++request.spec.seed)
     for (const index_t row : rows_of(select(cpu{1}, pool.inputs, request))) ++counts[std::size_t(row)];
   double chi2 = 0;
   for (const int n : counts)
@@ -326,16 +314,21 @@ TEST(Select, ReasonsOfADrawSaySo) {
 
 TEST(Select, MessagesSpeakInTheNamesOfTheRequest) {
   const pool_fixture pool(1, 60);
-  selection_request request = ask("kcenter", 61);
-  request.names = {"pick_some", "x", "members", "places", "never", "forget=them"};
+  asked request = ask("kcenter", 61);
+  request.words = {.call = "pick_some",
+                   .outputs = "x",
+                   .committee = "members",
+                   .embeddings = "places",
+                   .excluded = "never",
+                   .skip = "forget=them"};
   EXPECT_EQ(refusal(pool.inputs, request),
             "pick_some: a batch of 61 was asked of 60 available rows; ask for at most as many");
   pool_inputs lacking;
   lacking.rows = 60;
   const auto says = [&](const char* name, const std::string& text) {
-    request.what = parse_strategy(name);
+    request.spec.strategy = name;
     EXPECT_EQ(refusal(lacking, request), "pick_some: strategy \"" + std::string(name) + "\" needs " + text);
-    EXPECT_THROW(check_request(lacking, request), usage_error);
+    EXPECT_THROW(prepared(lacking, request), usage_error);
   };
   says("margin", "model outputs; give them (x)");
   says("bald", "committee outputs; give them (members)");
@@ -426,7 +419,7 @@ TEST(Select, SaysHowNeighboursWereFound) {
     ASSERT_TRUE(exact.neighbours.has_value());
     EXPECT_EQ(exact.neighbours->method, knn_method::exact);
     for (const knn_method by : {knn_method::ivf, knn_method::hnsw}) {
-      request.neighbours = by;
+      request.spec.neighbours = by;
       const batch near = select(cpu{1}, pool.inputs, request);
       ASSERT_TRUE(near.neighbours.has_value());
       EXPECT_EQ(near.neighbours->method, by);
@@ -440,13 +433,13 @@ TEST(Select, SaysHowNeighboursWereFound) {
   for (const char* name : {"entropy", "kcenter", "probcover"}) {
     auto request = ask(name, 2);
     EXPECT_FALSE(select(cpu{}, pool.inputs, request).neighbours.has_value()) << name;
-    request.neighbours = knn_method::exact;
+    request.spec.neighbours = knn_method::exact;
     EXPECT_EQ(select(cpu{}, pool.inputs, request).picks.size(), 2u) << name;
-    request.neighbours = knn_method::hnsw;
+    request.spec.neighbours = knn_method::hnsw;
     EXPECT_EQ(refusal(pool.inputs, request),
               "select: strategy \"" + std::string(name) +
                   "\" makes no lists of neighbours, and was asked to make them by hnsw; leave that out "
-                  "(selection_request::neighbours)");
+                  "(query_spec::neighbours)");
   }
 }
 
@@ -472,8 +465,8 @@ TEST(Select, InvalidRowsAreRefusedByNameOrSkipped) {
       EXPECT_NE(message.find("row 20 holds"), std::string::npos) << message;
       EXPECT_NE(message.find("column 2"), std::string::npos) << message;
       EXPECT_NE(message.find("2 of 500 rows"), std::string::npos) << message;
-      request.invalid = on_invalid::skip;
-      request.limit.picks = 498;
+      request.spec.invalid = on_invalid::skip;
+      request.spec.batch = 498;
       const batch b = select(cpu{}, pool.inputs, request);
       EXPECT_EQ(b.skipped_rows, 2);
       EXPECT_EQ(b.first_skipped, 20);
@@ -506,7 +499,7 @@ TEST(Select, InvalidEmbeddingsAndCommittees) {
   for (const char* name : {"batchbald", "margin/50/batchbald"}) {
     EXPECT_NE(refusal(other.inputs, ask(name, 5)).find("row 9 holds"), std::string::npos) << name;
     auto request = ask(name, 5);
-    request.invalid = on_invalid::skip;
+    request.spec.invalid = on_invalid::skip;
     EXPECT_EQ(select(cpu{}, other.inputs, request).skipped_rows, 1) << name;
   }
   other.logits[8 * classes] = std::nanf("");
@@ -536,11 +529,11 @@ TEST(Select, KeepsRowsThatCanBePicked) {
   for (const char* name : {"margin/10x/kcenter", "margin/50/badge", "margin/10x/facility_location"}) {
     SCOPED_TRACE(name);
     auto shared = ask(name, 5), priced = shared;
-    shared.limit.group = {group.data(), pool_rows};
-    shared.limit.quota = {quota.data(), 2};
-    priced.limit.cost = {cost.data(), pool_rows};
-    priced.limit.budget = 99;
-    for (const selection_request& request : {shared, priced}) {
+    shared.group = {group.data(), pool_rows};
+    shared.spec.quota = quota;
+    priced.cost = {cost.data(), pool_rows};
+    priced.spec.budget = 99;
+    for (const asked& request : {shared, priced}) {
       const batch chosen = select(cpu{}, pool.inputs, request);
       ASSERT_EQ(chosen.picks.size(), 5u);
       for (const pick& p : chosen.picks) {
@@ -549,7 +542,7 @@ TEST(Select, KeepsRowsThatCanBePicked) {
       }
     }
     const std::vector<index_t> none = {0, 0};
-    shared.limit.quota = {none.data(), 2};
+    shared.spec.quota = none;
     EXPECT_THROW(select(cpu{}, pool.inputs, shared), budget_error);
   }
 }
@@ -588,8 +581,8 @@ TEST(Select, WrongUses) {
 
   std::vector<std::int64_t> cost(pool_rows, 10);
   auto poor = ask("entropy", 3);
-  poor.limit.cost = {cost.data(), pool_rows};
-  poor.limit.budget = 9;
+  poor.cost = {cost.data(), pool_rows};
+  poor.spec.budget = 9;
   EXPECT_THROW(select(cpu{}, pool.inputs, poor), budget_error);
   if (built_with_cuda) {
     EXPECT_THROW(select(cuda{}, pool.inputs, ask("entropy", 3)), value_error);

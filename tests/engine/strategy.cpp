@@ -12,31 +12,60 @@ namespace poolwise {
 namespace {
 
 TEST(Strategy, EveryListedNameParsesToItself) {
-  for (const strategy_entry& entry : strategy_entries()) {
-    const strategy s = parse_strategy(entry.name);
-    EXPECT_EQ(s.name, entry.name);
-    EXPECT_EQ(s.rank_by.index(), entry.rank_by.index()) << entry.name;
-    EXPECT_EQ(s.diversify, entry.diversify) << entry.name;
+  for (const strategy_entry& entry : strategies()) {
+    const strategy s = parse_strategy(entry.example());
+    EXPECT_EQ(s.name, entry.example());
+    ASSERT_EQ(s.stages.size(), 1u);
+    EXPECT_EQ(s.first().entry, &entry) << entry.name;
+    EXPECT_NE(entry.scores(), entry.pick != nullptr) << entry.name;
     EXPECT_NE(std::string(entry.formula), "");
     EXPECT_NE(std::string(entry.source), "");
+    EXPECT_NE(entry.needs_text(), "");
+    for (const parameter& p : entry.parameters) {
+      EXPECT_EQ(s.first().given[p.name], p.standard);
+      arguments given(entry);
+      given.set("", p.name, p.standard);  // is in its own range
+      EXPECT_NE(std::string(p.meaning), "");
+    }
   }
 }
 
-TEST(Strategy, ComposedOfThreeParts) {
+TEST(Strategy, StagesAndWhatIsKeptBetweenThem) {
   const strategy s = parse_strategy("margin/1000/kcenter");
-  EXPECT_EQ(std::get<acquisition>(s.rank_by), acquisition::margin);
-  EXPECT_EQ(s.keep.rows, 1000);
-  ASSERT_NE(s.diversify, nullptr);
-  EXPECT_STREQ(s.diversify->name, "kcenter");
-  EXPECT_TRUE(s.needs_outputs());
-  EXPECT_TRUE(s.needs_embeddings());
-  EXPECT_FALSE(s.needs_committee());
+  ASSERT_EQ(s.stages.size(), 2u);
+  EXPECT_EQ(s.first().entry->fused, acquisition::margin);
+  EXPECT_EQ(s.first().keep.rows, 1000);
+  EXPECT_STREQ(s.last().entry->name, "kcenter");
+  EXPECT_TRUE(s.needs(part::outputs));
+  EXPECT_TRUE(s.needs(part::embeddings));
+  EXPECT_FALSE(s.needs(part::committee));
+  EXPECT_EQ(s.score(), nullptr);
 
   const strategy b = parse_strategy("bald/10x/badge");
-  EXPECT_EQ(std::get<disagreement>(b.rank_by), disagreement::bald);
-  EXPECT_EQ(b.keep.per_pick, 10);
-  EXPECT_TRUE(b.needs_committee());
-  EXPECT_TRUE(b.needs_outputs());
+  EXPECT_EQ(b.first().entry->disagrees, disagreement::bald);
+  EXPECT_EQ(b.first().keep.per_pick, 10);
+  EXPECT_TRUE(b.needs(part::committee));
+  EXPECT_TRUE(b.needs(part::outputs));
+
+  const strategy many = parse_strategy("margin/50%/bald/20%/typiclust/10x/kcenter");
+  ASSERT_EQ(many.stages.size(), 4u);
+  EXPECT_EQ(many.stages[0].keep.percent, 50);
+  EXPECT_STREQ(many.stages[2].entry->name, "typiclust");
+  EXPECT_EQ(many.stages[2].keep.per_pick, 10);
+}
+
+TEST(Strategy, ParametersAndScoresThatAStrategyIsMadeOf) {
+  const strategy cut = parse_strategy("graph_cut( lambda = 4.5 )");
+  EXPECT_EQ(cut.first().given["lambda"], 4.5);
+  EXPECT_EQ(cut.first().given.count("neighbours"), 32);
+  EXPECT_EQ(cut.first().text, "graph_cut( lambda = 4.5 )");
+  const strategy power = parse_strategy("power(bald, beta=2)/10x/kcenter");
+  ASSERT_NE(power.first().inner, nullptr);
+  EXPECT_STREQ(power.first().inner->entry->name, "bald");
+  EXPECT_EQ(power.first().given["beta"], 2);
+  EXPECT_TRUE(power.needs(part::committee));
+  EXPECT_NE(parse_strategy("margin").score(), nullptr);
+  EXPECT_EQ(parse_strategy("kcenter").score(), nullptr);
 }
 
 TEST(Strategy, KeepCountsStayBetweenPicksAndPool) {
@@ -47,6 +76,8 @@ TEST(Strategy, KeepCountsStayBetweenPicksAndPool) {
   EXPECT_EQ((keep_rule{0, 3}.count(10, 100)), 30);
   EXPECT_EQ((keep_rule{0, 30}.count(10, 100)), 100);
   EXPECT_EQ((keep_rule{0, index_t{1} << 62}.count(10, 100)), 100);  // no overflow
+  EXPECT_EQ((keep_rule{0, 0, 20}.count(10, 101)), 21);
+  EXPECT_EQ((keep_rule{0, 0, 1}.count(10, 100)), 10);
 }
 
 std::string refusal(const std::string& text) {
@@ -63,16 +94,34 @@ TEST(Strategy, UnknownNamesGetTheNearest) {
   EXPECT_NE(refusal("entorpy").find("\"entropy\""), std::string::npos);
   EXPECT_NE(refusal("k-center").find("\"kcenter\""), std::string::npos);
   EXPECT_NE(refusal("margin/10x/bage").find("\"badge\""), std::string::npos);
-  EXPECT_NE(refusal("margin/10x/entropy").find("no diversity strategy \"entropy\""), std::string::npos);
   EXPECT_NE(refusal("").find("there is no"), std::string::npos);
 }
 
 TEST(Strategy, MalformedTextIsRefused) {
   EXPECT_NE(refusal("margin/10x").find("2 parts"), std::string::npos);
   EXPECT_NE(refusal("margin/10x/kcenter/badge").find("4 parts"), std::string::npos);
-  EXPECT_NE(refusal("kcenter/10x/badge").find("ranks no rows"), std::string::npos);
-  for (const char* keep : {"0", "-3", "x", "", "1.5", "10y", "99999999999999999999"})
+  for (const char* keep : {"0", "-3", "x", "", "1.5", "10y", "99999999999999999999", "0%", "101%", "%", "nan%"})
     EXPECT_NE(refusal(std::string("margin/") + keep + "/badge").find("cannot keep"), std::string::npos) << keep;
+  const auto says = [](const char* text, const char* part) {
+    EXPECT_NE(refusal(text).find(part), std::string::npos) << text << ": " << refusal(text);
+  };
+  says("graph_cut(lamda=4)", "there is no parameter \"lamda\"; it takes lambda, neighbours");
+  says("graph_cut(lambda=1)", "lambda is 1; it must be at least 2");
+  says("graph_cut(lambda=x)", "lambda is \"x\", which is no number");
+  says("graph_cut(lambda=inf)", "it must be");
+  says("graph_cut(lambda=nan)", "it must be");
+  says("facility_location(neighbours=2.5)", "it must be a whole number");
+  says("probcover(purity=2)", "it must be from 0 to 1");
+  says("power(margin,beta=0)", "it must be more than 0");
+  says("graph_cut(4)", "gives a parameter of graph_cut no value");
+  says("kcenter(x=1)", "the strategy takes none");
+  says("power", "write such as power(margin)");
+  says("power(beta=2)", "is made of a score");
+  says("power(kcenter)", "ranks no rows");
+  says("power(margin,bald)", "no value");
+  says("graph_cut(lambda=4", "parenthesis");
+  says("graph_cut)lambda=4(", "parenthesis");
+  says("graph_cut(lambda=4)x", "goes on behind");
 }
 
 }  // namespace

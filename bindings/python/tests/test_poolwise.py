@@ -285,12 +285,24 @@ def test_plan_says_what_select_takes():
 def test_select_reaches_every_strategy_there_is():
     points = RNG.standard_normal((257, 4)).astype(np.float32)
     members = RNG.standard_normal((3, 257, 10)).astype(np.float32)
-    everything = {"outputs": LOGITS, "committee": members, "embeddings": points, "labelled": [3, 5]}
+    everything = {"outputs": LOGITS, "committee": members, "embeddings": points, "labelled": [3, 5],
+                  "predictions": members[:, :, :1].copy(), "queries": points[:4], "query_weights": np.ones(4, np.float32)}
     for entry in poolwise.strategies():
-        chosen = poolwise.select(strategy=entry.name, batch=9, **everything)
+        chosen = poolwise.select(strategy=entry.example, batch=9, **everything)
         assert len(set(chosen.rows)) == 9 and not {3, 5} & set(chosen.rows), entry.name
         if entry.kind == "diversity":
             assert f'"{entry.name}"' in poolwise.select.__doc__
+
+
+def test_members_may_lie_apart_and_rows_have_ids():
+    members = RNG.standard_normal((3, 257, 10)).astype(np.float32)
+    ids = [f"item {row}" for row in range(257)]
+    whole = poolwise.select(strategy="bald", batch=9, committee=members)
+    apart = poolwise.select(strategy="bald", batch=9, committee=list(members), ids=ids)
+    assert list(apart.rows) == list(whole.rows) and list(apart.scores) == list(whole.scores)
+    assert apart.ids == [ids[row] for row in whole.rows] and whole.ids == [str(row) for row in whole.rows]
+    with pytest.raises(poolwise.ShapeError, match="member 1"):
+        poolwise.select(strategy="bald", batch=9, committee=[members[0], members[1, :9]])
 
 
 def test_plan_takes_what_select_takes(tmp_path):
@@ -304,7 +316,7 @@ def test_plan_takes_what_select_takes(tmp_path):
 def test_memory_is_a_ceiling():
     ask = {"strategy": "margin", "batch": 9, "outputs": LOGITS}
     for call in (poolwise.select, poolwise.plan):
-        with pytest.raises(poolwise.InvalidValueError, match=rf"^{call.__name__}: needs \d+ bytes .* memory allows 1000;"):
+        with pytest.raises(poolwise.InvalidValueError, match=rf"^{call.__name__}: needs [\d.]+ \w+ .* memory allows 1000 B;"):
             call(**ask, memory=1000)
     needed = poolwise.plan(**ask).bytes
     assert list(poolwise.select(**ask, memory=needed).rows) == list(poolwise.select(**ask).rows)

@@ -122,21 +122,59 @@ void require_distinct(const id_list& list, const std::string& file) {
   }
 }
 
-}  // namespace
-
-row_ids::row_ids(const std::filesystem::path& file, index_t rows) {
-  const std::string name = printable(file.string());
+id_list read_ids(const std::filesystem::path& file, const std::string& name) {
   const bool csv = file.extension() == ".csv";
   if (!csv && file.extension() != ".jsonl")
     throw format_error("row_ids: " + name + " is neither .csv nor .jsonl by its name; pass one of these");
   const std::string bytes = read_file("row_ids", file);
   const std::string_view text = without_mark(bytes);
-  id_list list = csv ? read_csv(text, name) : read_jsonl(text, name);
+  return csv ? read_csv(text, name) : read_jsonl(text, name);
+}
+
+}  // namespace
+
+row_ids::row_ids(const std::filesystem::path& file, index_t rows) {
+  const std::string name = printable(file.string());
+  id_list list = read_ids(file, name);
   if (index_t(list.ids.size()) != rows)
     throw shape_error("row_ids: " + name + " has " + std::to_string(list.ids.size()) +
                       " ids but the pool has " + std::to_string(rows) + " rows; give one id a row");
   require_distinct(list, name);
   ids_ = std::move(list.ids);
+}
+
+row_ids::row_ids(std::vector<std::string> ids) : ids_(std::move(ids)) {
+  std::unordered_map<std::string_view, std::size_t> row_of;
+  for (std::size_t row = 0; row < ids_.size(); ++row) {
+    const auto [first, is_new] = row_of.emplace(ids_[row], row);
+    if (ids_[row].empty() || !is_new)
+      throw value_error("row_ids: the id '" + printable(ids_[row], shown) + "' of row " + std::to_string(row) +
+                        (is_new ? " is empty" : " is already that of row " + std::to_string(first->second)) +
+                        "; give every row its own");
+  }
+}
+
+std::vector<index_t> row_ids::rows_of(std::span<const std::string> ids) const {
+  std::unordered_map<std::string_view, index_t> row_of;
+  row_of.reserve(ids_.size());
+  for (std::size_t row = 0; row < ids_.size(); ++row) row_of.emplace(ids_[row], index_t(row));
+  std::vector<index_t> rows;
+  for (const std::string& id : ids) {
+    const auto found = row_of.find(id);
+    if (found == row_of.end())
+      throw value_error("row_ids: no row has the id '" + printable(id, shown) + "'; give ids of the pool");
+    rows.push_back(found->second);
+  }
+  return rows;
+}
+
+std::vector<index_t> row_ids::rows_in(const std::filesystem::path& file) const {
+  const std::string name = printable(file.string());
+  try {
+    return rows_of(read_ids(file, name).ids);
+  } catch (const value_error& problem) {
+    throw value_error(std::string(problem.what()) + " (" + name + ")");
+  }
 }
 
 std::string row_ids::operator[](index_t row) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,17 @@ class row_ids {
   /// rows; shape_error unless there is one id for each of `rows`.
   row_ids(const std::filesystem::path& file, index_t rows);
 
+  /// ids  one a row; throws value_error if one is empty or repeated.
+  explicit row_ids(std::vector<std::string> ids);
+
   std::string operator[](index_t row) const;
   bool numbered() const { return ids_.empty(); }
+
+  /// The rows that these ids name, in their order. throws value_error for an id that no row has.
+  std::vector<index_t> rows_of(std::span<const std::string> ids) const;
+
+  /// The rows whose ids stand in a file, which is read as those of all rows are.
+  std::vector<index_t> rows_in(const std::filesystem::path& file) const;
 
  private:
   std::vector<std::string> ids_;

@@ -70,7 +70,7 @@ void check(const labelled_pool& data, const learner& model, const strategy& what
   if (schedule.initial < 1 || schedule.batch < 1 || schedule.rounds < 0 || needed > data.pool.rows)
     throw value_error("run_loop: the schedule labels " + std::to_string(needed) + " rows but the pool has " +
                       std::to_string(data.pool.rows) + "; shorten it (initial and batch are at least 1)");
-  if (what.needs_committee() && model.members() < 2)
+  if (what.needs(part::committee) && model.members() < 2)
     throw value_error("run_loop: strategy \"" + what.name +
                       "\" asks a committee but the learner is one model; "
                       "use a committee learner");
@@ -163,16 +163,17 @@ loop_run run_loop(const where& on, const labelled_pool& data, learner& model, co
       inputs.embeddings = data.pool;
       std::optional<prediction> predicted;
       std::vector<float> model_outputs;
-      if (what.needs_outputs() || what.needs_committee()) predicted.emplace(model, data.pool);
-      if (what.needs_committee()) inputs.committee = predicted->view;
-      if (what.needs_outputs()) {
+      inputs.labelled = labelled.rows();
+      if (what.needs(part::outputs) || what.needs(part::committee)) predicted.emplace(model, data.pool);
+      if (what.needs(part::committee)) inputs.committee = cube_view<const float>(predicted->view);
+      if (what.needs(part::outputs)) {
         model_outputs = consensus(*predicted);
         inputs.model = matrix_view<const float>{model_outputs.data(), data.pool.rows, model.classes()};
       }
       const double predict_seconds = watch.lap();
-      selection_request request{what, labelled.rows(), {}, {}, seed, std::uint32_t(round), on_invalid::refuse};
-      request.limit.picks = schedule.batch;
-      const batch chosen = select(on, inputs, request);
+      const batch chosen =
+          select(on, inputs,
+                 {.strategy = what.name, .batch = schedule.batch, .seed = seed, .round = std::uint32_t(round)});
       record.score_seconds = predict_seconds + chosen.rank_seconds;
       record.select_seconds = chosen.diversify_seconds;
       for (const pick& p : chosen.picks) record.picked.push_back(p.row);

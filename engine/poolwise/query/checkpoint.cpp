@@ -89,6 +89,10 @@ void add_rows(cpu on, matrix_view<const T> x, hash& into) {
   into.add(blocks.data(), blocks.size() * sizeof(std::uint64_t));
 }
 
+void add_rows(cpu on, const real_matrix& x, hash& into) {
+  std::visit([&](auto rows) { add_rows(on, rows, into); }, x);
+}
+
 template <class T>
 void add_values(vector_view<const T> values, hash& into) {
   into.add(values.data, std::size_t(values.size) * sizeof(T));
@@ -96,7 +100,7 @@ void add_values(vector_view<const T> values, hash& into) {
 
 // ---- The bytes of a file: a head, the picks, and a hash of both
 
-constexpr char magic[8] = {'p', 'w', 'p', 'i', 'c', 'k', 's', 1};  // the last one: the version
+constexpr char magic[8] = {'p', 'w', 'p', 'i', 'c', 'k', 's', 2};  // the last one: the version
 
 struct file_head {
   char magic[8];
@@ -128,34 +132,27 @@ T value_at(std::string_view bytes, std::size_t at) {
 
 }  // namespace
 
-std::uint64_t fingerprint(const where& on, const pool_inputs& pool, const selection_request& request) {
-  const auto* const here = std::get_if<cpu>(&on);
-  const cpu host = here != nullptr ? *here : cpu{};
+std::uint64_t fingerprint(const where& on, const query& asked) {
+  const cpu host = host_of(on);
+  const pool_inputs& pool = asked.pool();
   hash h;
-  h.add(request.what.name.data(), request.what.name.size());
-  h.add_value(here != nullptr);
-  h.add_value(request.seed);
-  h.add_value(request.round);
-  h.add_value(request.invalid);
-  h.add_value(request.limit.picks);
-  h.add_value(request.limit.budget);
-  h.add_value(request.apart.value_or(-1.0f));
-  h.add_value(request.neighbours);
-  h.add(request.labelled.data(), request.labelled.size_bytes());
-  h.add(request.excluded.data(), request.excluded.size_bytes());
-  add_values(request.limit.cost, h);
-  add_values(request.limit.group, h);
-  add_values(request.limit.quota, h);
+  const std::string spec = to_json(asked.spec());
+  h.add(spec.data(), spec.size());
+  h.add_value(std::holds_alternative<cpu>(on));
+  h.add(pool.labelled.data(), pool.labelled.size_bytes());
+  h.add(pool.excluded.data(), pool.excluded.size_bytes());
+  add_values(pool.cost, h);
+  add_values(pool.group, h);
   h.add_value(pool.model_kind);
   h.add_value(pool.committee_kind);
-  if (pool.model) std::visit([&](auto x) { add_rows(host, x, h); }, *pool.model);
+  if (pool.model) add_rows(host, *pool.model, h);
   if (pool.committee)
-    std::visit(
-        [&](auto cube) {
-          for (index_t member = 0; member < cube.members; ++member) add_rows(host, cube.member(member), h);
-        },
-        *pool.committee);
+    for (index_t m = 0; m < pool.committee->members(); ++m) add_rows(host, pool.committee->member(m), h);
   if (pool.embeddings) add_rows(host, *pool.embeddings, h);
+  if (pool.predictions)
+    for (index_t m = 0; m < pool.predictions->members; ++m) add_rows(host, pool.predictions->member(m), h);
+  if (pool.queries) add_rows(host, *pool.queries, h);
+  add_values(pool.query_weights, h);
   return h.value();
 }
 
@@ -171,7 +168,7 @@ std::optional<batch_state> checkpoint::read() const {
     throw format_error(name + " is not a checkpoint; name another file, or remove it");
   if (const int version = bytes[sizeof magic - 1]; version != magic[sizeof magic - 1])
     throw format_error(name + " has version " + std::to_string(version) +
-                       " and this build reads version 1; go on with the build that wrote it, or remove it");
+                       " and this build reads version 2; go on with the build that wrote it, or remove it");
   const auto head = value_at<file_head>(bytes, 0);
   const std::string_view content(bytes.data(), bytes.size() - sizeof(std::uint64_t));
   if (std::uint64_t(head.picks) != (bytes.size() - around) / sizeof(file_pick) ||
@@ -202,9 +199,9 @@ void checkpoint::write(const batch_state& state) const {
   write_text(file_, bytes);
 }
 
-void checkpoint::remove() const {
+void remove_checkpoint(const std::filesystem::path& file) {
   std::error_code none;
-  std::filesystem::remove(file_, none);
+  std::filesystem::remove(file, none);
 }
 
 }  // namespace poolwise

@@ -8,16 +8,16 @@
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/diverse/batch_run.hpp"
-#include "poolwise/query/select.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 
-/// 64 bits of all that the picks of `select` depend on: every value of the inputs, the limits, the strategy,
-/// the seed, and whether devices compute. Reads the inputs once. Not for telling friend from foe.
-std::uint64_t fingerprint(const where& on, const pool_inputs& pool, const selection_request& request);
+/// 64 bits of all that the picks of a query depend on: its spec, every value of the pool, and whether devices
+/// compute. Reads the pool once. Not for telling friend from foe.
+std::uint64_t fingerprint(const where& on, const query& asked);
 
-/// The file of one selection. It is replaced as a whole: whenever the process ends, a whole state is there, or
-/// none yet.
+/// The file of one selection, whose rows are those of the pool. It is replaced as a whole: whenever the process
+/// ends, a whole state is there, or none yet.
 class checkpoint {
  public:
   /// `fingerprint` says of which selection.
@@ -30,12 +30,12 @@ class checkpoint {
   /// throws io_error.
   void write(const batch_state& state) const;
 
-  /// The selection is over, and its result is safe.
-  void remove() const;
-
  private:
   std::filesystem::path file_;
   std::uint64_t fingerprint_;
 };
+
+/// The selection is over, and its result is safe.
+void remove_checkpoint(const std::filesystem::path& file);
 
 }  // namespace poolwise

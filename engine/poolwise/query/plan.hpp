@@ -7,7 +7,7 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
-#include "poolwise/query/select.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 
@@ -18,7 +18,7 @@ struct plan_step {
   double seconds = 0;
 };
 
-/// What a process takes before it holds any of a request: code, thread stacks, the libraries' own buffers. A
+/// What a process takes before it holds any of a query: code, thread stacks, the libraries' own buffers. A
 /// ceiling is for what comes on top.
 inline constexpr std::uint64_t process_bytes = std::uint64_t{64} << 20;
 
@@ -30,13 +30,12 @@ struct query_plan {
   std::vector<plan_step> steps;
 };
 
-/// The memory a request needs beside its inputs, and its passes over the pool. Computes nothing of the request;
-/// throws what `check_request` throws.
-query_plan plan_memory(const where& on, const pool_inputs& pool, const selection_request& request);
+/// The memory a query needs beside its inputs, and its passes over the pool. Computes nothing of it.
+query_plan plan_memory(const where& on, const query& asked);
 
-/// plan_memory with times: runs the request on the first rows of the pool among which there are some to pick,
-/// for about a second at most, and scales by rows and picks. Throws what `select` throws for such a request,
-/// except for what only a full look at the data shows.
-query_plan plan(const where& on, const pool_inputs& pool, const selection_request& request);
+/// plan_memory with times: runs the query on the first rows of the pool among which there are some to pick, for
+/// about a second at most, and scales by rows and picks. Throws what `run` throws for such a query, except for
+/// what only a full look at the data shows.
+query_plan plan(const where& on, const query& asked);
 
 }  // namespace poolwise

@@ -2,55 +2,16 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <numeric>
-#include <vector>
+#include <optional>
+#include <utility>
 
 #include "poolwise/core/error.hpp"
 
 namespace poolwise {
 namespace {
-
-struct score_entry {
-  const char* name;
-  const char* kind;
-  const char* formula;
-  const char* needs;
-  const char* source;
-  ranking rank_by;
-};
-
-const score_entry scores[] = {
-    {"random", "acquisition", "uniform by (seed, row)", "nothing", "-", random_score{}},
-    {"least_confidence", "acquisition", "1 - p1", "outputs", "Lewis & Gale 1994",
-     acquisition::least_confidence},
-    {"margin", "acquisition", "1 - (p1 - p2)", "outputs", "Scheffer et al. 2001", acquisition::margin},
-    {"ratio", "acquisition", "p2 / p1", "outputs", "Settles 2009", acquisition::ratio},
-    {"entropy", "acquisition", "-sum p ln p", "outputs", "Shannon 1948; Dagan & Engelson 1995",
-     acquisition::entropy},
-    {"energy", "acquisition", "-ln sum exp z", "logits", "Liu et al. 2020", acquisition::energy},
-    {"bald", "disagreement", "H[mean p] - mean H[p]", "committee", "Houlsby et al. 2011", disagreement::bald},
-    {"consensus_entropy", "disagreement", "H[mean p]", "committee", "Settles 2009",
-     disagreement::consensus_entropy},
-    {"vote_entropy", "disagreement", "H[votes / members]", "committee", "Dagan & Engelson 1995",
-     disagreement::vote_entropy},
-    {"variation_ratio", "disagreement", "1 - max votes / members", "committee", "Freeman 1965",
-     disagreement::variation_ratio},
-    {"max_kl", "disagreement", "max KL(p, mean p)", "committee", "McCallum & Nigam 1998", disagreement::max_kl},
-    {"mean_std", "disagreement", "mean over classes of the sd of p", "committee", "Kampffmeyer et al. 2016",
-     disagreement::mean_std},
-};
-
-std::string needs_of(const diversity& d) {
-  std::string needs;
-  const auto add = [&](bool needed, const char* part) {
-    if (needed) needs += (needs.empty() ? "" : ", ") + std::string(part);
-  };
-  add(d.needs_outputs, "outputs");
-  add(d.needs_committee, "committee");
-  add(d.needs_embeddings, "embeddings");
-  return needs;
-}
 
 std::size_t edits(const std::string& a, const std::string& b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -67,80 +28,146 @@ std::size_t edits(const std::string& a, const std::string& b) {
   return row.back();
 }
 
-const strategy_entry& find_entry(const std::string& word, const std::string& text, bool only_diversity) {
-  std::vector<std::string> known;
-  for (const auto& entry : strategy_entries()) {
-    if (only_diversity && entry.diversify == nullptr) continue;
-    if (entry.name == word) return entry;
-    known.emplace_back(entry.name);
-  }
-  throw usage_error((word == text ? "" : "strategy \"" + text + "\": ") + "there is no " +
-                    (only_diversity ? "diversity " : "") + "strategy \"" + word + "\"; the nearest name is \"" +
-                    nearest_word(word, known) + "\" (`poolwise strategies` lists them all)");
+/// The whole of `word` as a number; nothing if it is none.
+template <class Number>
+std::optional<Number> number_in(const std::string& word) {
+  Number number{};
+  const char* const end = word.data() + word.size();
+  const auto [rest, problem] = std::from_chars(word.data(), end, number);
+  return problem == std::errc{} && rest == end ? std::optional(number) : std::nullopt;
 }
 
-keep_rule parse_keep(const std::string& word, const std::string& text) {
-  index_t number = 0;
-  const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), number);
-  const std::string unit(end, word.data() + word.size());
-  if (problem != std::errc{} || number < 1 || (!unit.empty() && unit != "x"))
-    throw usage_error("strategy \"" + text + "\": cannot keep \"" + word +
-                      "\"; write a number of rows such as 1000, or 10x for ten rows a pick");
-  return unit == "x" ? keep_rule{0, number} : keep_rule{number, 0};
-}
+/// Reads the words of one strategy.
+class reader {
+ public:
+  explicit reader(const std::string& text) : text_(text) {}
+
+  strategy read() const {
+    const std::vector<std::string> words = split(text_, '/');
+    if (words.size() % 2 == 0)
+      refuse(
+          "",
+          "has " + std::to_string(words.size()) +
+              " parts; write one name, or stages with what is kept between them, such as margin/10x/kcenter");
+    strategy read{text_, {}};
+    for (std::size_t i = 0; i < words.size(); i += 2) {
+      read.stages.push_back(stage_of(words[i]));
+      if (i + 1 < words.size()) read.stages.back().keep = keep_of(words[i + 1]);
+    }
+    return read;
+  }
+
+ private:
+  [[noreturn]] void refuse(const char* colon, const std::string& why) const {
+    throw usage_error("strategy \"" + text_ + "\"" + colon + " " + why);
+  }
+
+  /// The parts between separators that no parenthesis encloses, without the spaces around them.
+  std::vector<std::string> split(const std::string& text, char separator) const {
+    std::vector<std::string> parts(1);
+    int depth = 0;
+    for (const char c : text) {
+      depth += (c == '(') - (c == ')');
+      if (depth < 0) break;
+      if (c == separator && depth == 0)
+        parts.emplace_back();
+      else
+        parts.back() += c;
+    }
+    if (depth != 0) refuse(":", "has a parenthesis without its other; write such as graph_cut(lambda=4)");
+    for (std::string& part : parts) {
+      part.erase(0, part.find_first_not_of(' '));
+      part.erase(part.find_last_not_of(' ') + 1);
+    }
+    return parts;
+  }
+
+  const strategy_entry& entry_of(const std::string& word) const {
+    std::vector<std::string> known;
+    for (const strategy_entry& entry : strategies()) {
+      if (entry.name == word) return entry;
+      known.emplace_back(entry.name);
+    }
+    throw usage_error((word == text_ ? "" : "strategy \"" + text_ + "\": ") + "there is no strategy \"" + word +
+                      "\"; the nearest name is \"" + nearest_word(word, known) +
+                      "\" (`poolwise strategies` lists them all)");
+  }
+
+  stage stage_of(const std::string& word) const {
+    const std::size_t open = word.find('(');
+    const strategy_entry& entry = entry_of(word.substr(0, open));
+    stage read{&entry, arguments(entry), {}, word, {}};
+    if (open != std::string::npos) {
+      if (word.back() != ')') refuse(":", "goes on behind the parenthesis of \"" + word + "\"");
+      for (const std::string& argument : split(word.substr(open + 1, word.size() - open - 2), ','))
+        take(argument, read);
+    }
+    if (entry.takes_score && !read.inner)
+      refuse(":", std::string(entry.name) + " is made of a score; write such as " + entry.example());
+    return read;
+  }
+
+  void take(const std::string& argument, stage& into) const {
+    const std::size_t equals = argument.find('=');
+    if (argument.find('(') < equals || equals == std::string::npos) {
+      if (!into.entry->takes_score || into.inner)
+        refuse(":", "\"" + argument + "\" gives a parameter of " + into.entry->name +
+                        " no value; write such as graph_cut(lambda=4)");
+      auto inner = std::make_shared<stage>(stage_of(argument));
+      if (!inner->entry->scores())
+        refuse(":", argument + " ranks no rows; " + into.entry->name + " is made of a score such as margin");
+      into.inner = std::move(inner);
+      return;
+    }
+    const std::string name = argument.substr(0, argument.find_last_not_of(' ', equals - 1) + 1);
+    const std::string value =
+        argument.substr(std::min(argument.find_first_not_of(' ', equals + 1), argument.size()));
+    const auto number = number_in<double>(value);
+    if (!number) refuse(":", name + " is \"" + value + "\", which is no number");
+    into.given.set("strategy \"" + text_ + "\": ", name, *number);
+  }
+
+  keep_rule keep_of(const std::string& word) const {
+    if (!word.empty() && word.back() == '%') {
+      const auto percent = number_in<double>(word.substr(0, word.size() - 1));
+      if (percent && *percent > 0 && *percent <= 100) return {0, 0, *percent};
+    } else if (!word.empty() && word.back() == 'x') {
+      const auto per_pick = number_in<index_t>(word.substr(0, word.size() - 1));
+      if (per_pick && *per_pick > 0) return {0, *per_pick, 0};
+    } else if (const auto rows = number_in<index_t>(word); rows && *rows > 0) {
+      return {*rows, 0, 0};
+    }
+    refuse(":", "cannot keep \"" + word +
+                    "\"; write a number of rows such as 1000, 10x for ten rows a pick, or 20% of the rows");
+  }
+
+  const std::string& text_;
+};
 
 }  // namespace
 
-index_t keep_rule::count(index_t picks, index_t pool) const {
-  if (rows == 0 && per_pick == 0) return pool;
+index_t keep_rule::count(index_t picks, index_t available) const {
+  if (rows == 0 && per_pick == 0 && percent == 0) return available;
+  const bool all = per_pick > 0 && picks > available / per_pick;
+  const index_t share = index_t(std::ceil(percent / 100 * double(available)));
   // Fewer candidates than picks would make a batch short although rows are left.
-  const index_t wanted = per_pick > 0 && picks > pool / per_pick ? pool : std::max(rows, per_pick * picks);
-  return std::clamp(wanted, std::min(picks, pool), pool);
+  const index_t wanted = all ? available : std::max({rows, per_pick * picks, share});
+  return std::clamp(wanted, std::min(picks, available), available);
 }
 
-bool strategy::needs_outputs() const {
-  return std::holds_alternative<acquisition>(rank_by) || (diversify && diversify->needs_outputs);
-}
-bool strategy::needs_committee() const {
-  return std::holds_alternative<disagreement>(rank_by) || (diversify && diversify->needs_committee);
-}
-bool strategy::needs_embeddings() const { return diversify && diversify->needs_embeddings; }
+parts stage::needs() const { return inner ? entry->needs | inner->needs() : entry->needs; }
 
-strategy parse_strategy(const std::string& text) {
-  std::vector<std::string> words(1);
-  for (const char c : text)
-    if (c == '/')
-      words.emplace_back();
-    else
-      words.back() += c;
-  if (words.size() != 1 && words.size() != 3)
-    throw usage_error("strategy \"" + text + "\" has " + std::to_string(words.size()) +
-                      " parts; write one name, or acquisition/keep/diversity such as margin/10x/kcenter");
-  const strategy_entry& first = find_entry(words[0], text, false);
-  strategy s{text, first.rank_by, {}, first.diversify};
-  if (words.size() == 1) return s;
-  if (s.diversify != nullptr)
-    throw usage_error("strategy \"" + text + "\" begins with \"" + words[0] +
-                      "\", which ranks no rows; begin with an acquisition such as margin");
-  s.keep = parse_keep(words[1], text);
-  s.diversify = find_entry(words[2], text, true).diversify;
-  return s;
+bool strategy::needs(part one) const {
+  return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.needs().has(one); });
+}
+bool strategy::lists_neighbours() const {
+  return std::any_of(stages.begin(), stages.end(), [](const stage& s) { return s.entry->lists_neighbours; });
+}
+bool strategy::counts_labelled() const {
+  return std::any_of(stages.begin(), stages.end(), [](const stage& s) { return s.entry->counts_labelled; });
 }
 
-std::span<const strategy_entry> strategy_entries() {
-  static const std::vector<strategy_entry> entries = [] {
-    std::vector<strategy_entry> list;
-    for (const score_entry& s : scores) {
-      const char* const on_devices = std::holds_alternative<random_score>(s.rank_by) ? "none" : "all";
-      list.push_back({s.name, s.kind, s.formula, s.needs, s.source, on_devices, s.rank_by, nullptr});
-    }
-    for (const diversity& d : diversities())
-      list.push_back(
-          {d.name, "diversity", d.formula, needs_of(d), d.source, d.on_devices, std::monostate{}, &d});
-    return list;
-  }();
-  return entries;
-}
+strategy parse_strategy(const std::string& text) { return reader(text).read(); }
 
 std::string nearest_word(const std::string& text, std::span<const std::string> words) {
   const std::string* nearest = nullptr;

@@ -1,58 +1,54 @@
-// A strategy: which score, how many candidates are kept by it, and how a diverse batch is made of them.
+// A strategy: stages that rank or spread rows, and how many rows go from each to the next.
 #pragma once
 
-#include <span>
+#include <memory>
 #include <string>
-#include <variant>
+#include <vector>
 
-#include "poolwise/committee/committee.hpp"
 #include "poolwise/core/types.hpp"
-#include "poolwise/query/diversity.hpp"
-#include "poolwise/score/score.hpp"
+#include "poolwise/query/strategy_entry.hpp"
 
 namespace poolwise {
 
-struct random_score {};  ///< uniform by (seed, row): the best k are a uniform sample without replacement
-
-/// What ranks the pool. `monostate`: nothing, every row is a candidate.
-using ranking = std::variant<std::monostate, random_score, acquisition, disagreement>;
-
-/// How many of the best-ranked rows become candidates.
+/// How many rows a stage leaves to the next. One of the three, or none: all rows.
 struct keep_rule {
   index_t rows = 0;      ///< a number of rows, or
-  index_t per_pick = 0;  ///< so many for each pick of the batch; both 0: all of them
+  index_t per_pick = 0;  ///< so many for each pick of the batch, or
+  double percent = 0;    ///< of the rows that the stage is given
 
-  index_t count(index_t picks, index_t pool) const;
+  /// Of `available` rows; never fewer than the picks while there are as many.
+  index_t count(index_t picks, index_t available) const;
+};
+
+/// One word of a strategy: margin, graph_cut(lambda=4), power(bald, beta=2).
+struct stage {
+  const strategy_entry* entry = nullptr;
+  arguments given = {};
+  std::shared_ptr<const stage> inner = {};  ///< the score that it is made of
+  std::string text;                         ///< as it was written
+  keep_rule keep = {};                      ///< what goes to the next stage; of the last one: nothing to say
+
+  parts needs() const;
 };
 
 struct strategy {
   std::string name;
-  ranking rank_by;
-  keep_rule keep;
-  const diversity* diversify = nullptr;  ///< none: the batch is the best-ranked rows
+  std::vector<stage> stages;
 
-  bool needs_outputs() const;     ///< logits or probabilities, [rows, classes]
-  bool needs_committee() const;   ///< [members, rows, classes]
-  bool needs_embeddings() const;  ///< [rows, features]
+  const stage& first() const { return stages.front(); }
+  const stage& last() const { return stages.back(); }
+  bool needs(part one) const;
+  bool lists_neighbours() const;
+  bool counts_labelled() const;
+  /// The score, where the strategy is one: a single stage that ranks.
+  const stage* score() const { return stages.size() == 1 && first().entry->scores() ? &first() : nullptr; }
 };
 
-/// Reads "margin", "kcenter", "margin/1000/kcenter" (rank by margin, keep the best 1000, k-center among them)
-/// or "margin/10x/badge" (keep ten for each pick).
-/// throws usage_error that names the nearest known word for an unknown one.
+/// Reads stages and what is kept between them: "margin"; "margin/1000/kcenter" (k-center among the 1000 rows of
+/// highest margin); "margin/10x/badge" (ten rows for each pick); "margin/50%/bald/20%/typiclust/10x/kcenter". A
+/// stage takes parameters by name, and a score that it is made of: "graph_cut(lambda=4)", "power(bald,
+/// beta=2)/10x/kcenter". throws usage_error that names the nearest known word for an unknown one.
 strategy parse_strategy(const std::string& text);
-
-/// The words a strategy is made of, for lists and help.
-struct strategy_entry {
-  const char* name;
-  const char* kind;  ///< "acquisition", "disagreement" or "diversity"
-  const char* formula;
-  std::string needs;
-  const char* source;
-  const char* on_devices;  ///< as `diversity` has it; "none" for random, which goes with any device
-  ranking rank_by;
-  const diversity* diversify;
-};
-std::span<const strategy_entry> strategy_entries();
 
 /// The word of `words` with the fewest edits to `text`.
 std::string nearest_word(const std::string& text, std::span<const std::string> words);

@@ -70,10 +70,11 @@ std::vector<index_t> whole_pool(const table_part& part, const std::vector<index_
   pool_inputs inputs;
   inputs.rows = part.trained;
   inputs.embeddings = matrix_view<const float>{rounded.data(), part.trained, part.cols};
-  selection_request request{parse_strategy(name), initial, {}, {}, seed, 0, on_invalid::refuse};
-  request.limit.picks = part.trained - index_t(initial.size());
+  inputs.labelled = initial;
+  const index_t rest = part.trained - index_t(initial.size());
   std::vector<index_t> order;
-  for (const pick& p : select(cpu{1}, inputs, request).picks) order.push_back(p.row);
+  for (const pick& p : select(cpu{1}, inputs, {.strategy = name, .batch = rest, .seed = seed}).picks)
+    order.push_back(p.row);
   return order;
 }
 

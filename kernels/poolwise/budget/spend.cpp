@@ -21,14 +21,14 @@ std::vector<candidate> best(const where& on, vector_view<const float> scores, in
 // longer walk, so the walk starts short and doubles.
 std::vector<candidate> take_in_order(const where& on, vector_view<const float> keys,
                                      vector_view<const float> scores, const allowance& limit) {
-  const auto* const host = std::get_if<cpu>(&on);
+  const cpu host = host_of(on);
   for (index_t walked = std::min(keys.size, 2 * limit.picks + 64);; walked = std::min(keys.size, 2 * walked)) {
     remaining left(limit);
     std::vector<candidate> taken;
     const auto ranked = best(on, keys, walked);
     for (const candidate& c : ranked) {
       if (left.picks() == 0) break;
-      if (host != nullptr) settle_pages(*host);
+      settle_pages(host);
       if (!left.eligible(c.row)) continue;
       left.take(c.row);
       taken.push_back({c.row, scores[c.row]});

@@ -36,7 +36,7 @@ struct sending {
   index_t rows, tile_rows = 0;  // of the whole, and of a tile
   std::size_t ceiling;          // of offload
   std::size_t worker_bytes = 0;
-  int copy_threads;
+  cpu copier;  // threads of a device, and the pages they read from
   std::function<std::unique_ptr<tile_worker>(const cuda&)> make;
 
   std::atomic<index_t> next_tile{0};
@@ -83,14 +83,14 @@ struct sending {
 
 /// Runs `copy(to, from, bytes)` over the rows [first, first + rows) of `a` and the dense rows at `dense`.
 template <class Copy>
-void copy_rows(const host_rows& a, index_t first, index_t rows, std::byte* dense, int threads, Copy copy) {
+void copy_rows(const host_rows& a, index_t first, index_t rows, std::byte* dense, cpu on, Copy copy) {
   const std::size_t plane = a.row_bytes * std::size_t(rows);
   if (plane == 0) return;
   const auto block = index_t(std::max<std::size_t>(1, copy_block / a.row_bytes));
   for (std::size_t p = 0; p < a.planes; ++p) {
     std::byte* const begin = a.data + p * a.plane_stride + std::size_t(first) * a.row_stride;
     std::byte* const to = dense + p * plane;
-    parallel_blocks(cpu{threads}, rows, block, [&](index_t, index_t b, index_t e) {
+    parallel_blocks(on, rows, block, [&](index_t, index_t b, index_t e) {
       if (a.row_stride == a.row_bytes)
         return copy(to + std::size_t(b) * a.row_bytes, begin + std::size_t(b) * a.row_bytes,
                     std::size_t(e - b) * a.row_bytes);
@@ -210,7 +210,7 @@ class device_lane {
     if (all_.pinned[a])
       return copy_strided(array, first_of(s.tile), rows, s.device.data() + all_.place(a), up_);
     std::byte* const staged = s.pinned.data() + all_.place(a);
-    copy_rows(array, first_of(s.tile), rows, staged, all_.copy_threads,
+    copy_rows(array, first_of(s.tile), rows, staged, all_.copier,
               [](std::byte* dense, const std::byte* host, std::size_t n) { std::memcpy(dense, host, n); });
     copy(s.device.data() + all_.place(a), staged, array, rows, up_);
   }
@@ -232,7 +232,7 @@ class device_lane {
     for (std::size_t a = 0; a < all_.arrays.size(); ++a)
       if (all_.arrays[a].written && !all_.pinned[a])
         copy_rows(all_.arrays[a], first_of(s.tile), rows_of_tile(s.tile), s.pinned.data() + all_.place(a),
-                  all_.copy_threads,
+                  all_.copier,
                   [](const std::byte* dense, std::byte* host, std::size_t n) { std::memcpy(host, dense, n); });
     s.tile = -1;
   }
@@ -312,7 +312,7 @@ void send_tiles(const offload& on, const char* call, std::span<const host_rows> 
               .pinned = {},
               .rows = rows,
               .ceiling = on.memory,
-              .copy_threads = std::max(1, omp_get_max_threads() / int(on.devices.size())),
+              .copier = {std::max(1, threads_of(on.host) / int(on.devices.size())), on.host.pages},
               .make = make};
   std::size_t budget = std::numeric_limits<std::size_t>::max();
   for (int device : on.devices) {

@@ -22,6 +22,7 @@ enum class stream : std::uint32_t {
   mlp_order = 8,
   batch_bald = 9,
   knn_sample = 10,
+  power_strategy = 11,
 };
 
 POOLWISE_HD inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -35,9 +36,24 @@ struct offload {
   /// Bytes of memory that the call may allocate on each device; 0 for all that is free. What does not fit is
   /// sent again.
   std::size_t memory = 0;
+  /// What of a call no device does, and what reads the rows that travel.
+  cpu host = {};
 };
 
 using where = std::variant<cpu, cuda, offload>;
+
+/// The CPU that takes part in a call: `on` itself, or what stands beside the devices.
+cpu host_of(const where& on);
+
+/// Reads "cpu", "cuda" (device 0), "cuda:1", "cuda:0,2" or "cuda:all", or "auto": all devices, or the CPU where
+/// there is none. Devices take rows from host memory and may allocate `memory` bytes each; 0 for all that is
+/// free. throws  value_error for another text; no_cuda_error, in the name of `option`, for a device that is not
+/// there.
+where parse_where(const std::string& text, cpu host = {}, std::size_t memory = 0,
+                  const char* option = "device");
+
+/// throws value_error for a text that parse_where does not read. Asks the machine for nothing.
+void check_where(const std::string& text);
 
 /// The CPU that `on` names; throws no_cuda_error, in the name of `call`, when it names a device, for a call
 /// that has no kernel for one. Nothing moves to another device silently.

@@ -46,4 +46,11 @@ struct joint_configurations {
 std::vector<candidate> batch_bald(const where& on, const real_cube& x, outputs kind, const allowance& limit,
                                   joint_configurations configurations = {}, batch_run* run = nullptr);
 
+/// What batch_bald allocates at most.
+constexpr std::uint64_t batch_bald_bytes(std::uint64_t rows, std::uint64_t members, std::uint64_t classes,
+                                         std::uint64_t configurations) {
+  const std::uint64_t joint = configurations / (classes > 0 ? classes : 1);
+  return 24 * (members + 1) * (joint > 8 ? joint : 8) + rows * 110;
+}
+
 }  // namespace poolwise

@@ -1,6 +1,7 @@
 // Batches that a determinantal point process finds likely: rows of high quality that do not repeat each other.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "poolwise/budget/allowance.hpp"
@@ -50,5 +51,12 @@ double median_distance(const where& on, matrix_view<const float> points);
 std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
                            vector_view<const float> quality = {}, dpp_kernel kernel = {},
                            batch_run* run = nullptr);
+
+/// What dpp allocates at most: the factor, in blocks of 16 columns, of all rows, of the picks, and of the rows
+/// of a shortlist.
+constexpr std::uint64_t dpp_bytes(std::uint64_t rows, std::uint64_t picks) {
+  const std::uint64_t columns = picks / 16 * 16 + 16, shortlist = rows < 4096 ? rows : 4096;
+  return 4 * columns * (rows + picks + shortlist) + rows * (4 + 8 + 4);
+}
 
 }  // namespace poolwise

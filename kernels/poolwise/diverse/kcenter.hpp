@@ -2,6 +2,7 @@
 // to hundreds of them for one pass over the rows.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "poolwise/budget/allowance.hpp"
@@ -33,5 +34,8 @@ namespace poolwise {
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered = {}, vector_view<const float> weights = {},
                                batch_run* run = nullptr);
+
+/// What kcenter allocates on a CPU at most, `covered` and the picks of a sweep apart.
+constexpr std::uint64_t kcenter_bytes(std::uint64_t rows) { return rows * (4 + 4 + 4 + 1); }
 
 }  // namespace poolwise

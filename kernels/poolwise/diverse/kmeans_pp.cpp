@@ -26,11 +26,6 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 // alone.
 constexpr float retired = -1.0f;
 
-/// Where host arrays are worked on beside the devices of `on`.
-cpu host_of(const where& on) {
-  return std::holds_alternative<offload>(on) ? cpu{} : require_cpu(on, "kmeans_pp");
-}
-
 /// The rows of a matrix.
 class plain_rows {
  public:

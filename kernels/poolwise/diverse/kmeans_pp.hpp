@@ -47,4 +47,7 @@ std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, c
                                  std::uint64_t seed, first_center first = first_center::largest_norm,
                                  batch_run* run = nullptr);
 
+/// What kmeans_pp of factored rows allocates on a CPU at most, the picks of a sweep apart.
+constexpr std::uint64_t kmeans_pp_bytes(std::uint64_t rows) { return rows * (4 + 8 + 1); }
+
 }  // namespace poolwise

@@ -44,4 +44,12 @@ std::vector<candidate> typiclust(const where& on, matrix_view<const float> point
                                  std::span<const index_t> labelled = {}, const typiclust_options& options = {},
                                  knn_report* made = nullptr);
 
+/// What typiclust allocates at most beside what the lists take while they are made (knn_graph_bytes).
+constexpr std::uint64_t typiclust_bytes(std::uint64_t rows, std::uint64_t cols,
+                                        const typiclust_options& options = {}) {
+  const std::uint64_t faiss = std::uint64_t{64} << 20;
+  const std::uint64_t row = 4 * cols + std::uint64_t(options.neighbours) * (8 + 4) + 5 * 8;
+  return faiss + rows * row + 4 * std::uint64_t(options.most_clusters) * cols * sizeof(float);
+}
+
 }  // namespace poolwise

@@ -120,8 +120,7 @@ void kmeans(const where& on, matrix_view<const float> points, matrix_view<float>
   faiss::Clustering clustering(int(points.cols), int(centroids.rows), parameters);
   canonical_index index(from_host(on), points.cols);
   {
-    const auto* const host = std::get_if<cpu>(&on);
-    const openmp_threads scope(threads_of(host != nullptr ? *host : cpu{}));
+    const openmp_threads scope(threads_of(host_of(on)));
     clustering.train(index_t(rows.size()) / points.cols, rows.data(), index);
   }
 

@@ -24,12 +24,6 @@ constexpr index_t most_rows = index_t(1) << 32;
   throw value_error(std::string(call) + ": " + what);
 }
 
-// The threads of `on`; all there are beside a device, which has no part in what lists become.
-cpu host_beside(const where& on) {
-  const auto* const host = std::get_if<cpu>(&on);
-  return host != nullptr ? *host : cpu{};
-}
-
 // At distance 0 the quotient may be 0 / 0, at an infinite one it may be of two infinities.
 float similarity_at(float d2, float half_d2) {
   if (d2 == 0) return 1;
@@ -177,7 +171,7 @@ similarity_graph knn_similarities(const where& on, matrix_view<const float> poin
     half_d2 = median(std::move(farthest));
   }
   for (float& d2 : similarity) d2 = similarity_at(d2, half_d2);
-  return {host_beside(on), lists, values};
+  return {host_of(on), lists, values};
 }
 
 std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const float> points, float radius_d2,

@@ -8,6 +8,6 @@ int main() {
   const auto strategy = poolwise::parse_strategy("margin/1000/kcenter");
   const auto gpus = poolwise::list_cuda_devices();
   std::printf("%s keeps %lld rows; %zu GPUs\n", strategy.name.c_str(),
-              static_cast<long long>(strategy.keep.rows), gpus.devices.size());
-  return strategy.keep.rows == 1000 ? 0 : 1;
+              static_cast<long long>(strategy.first().keep.rows), gpus.devices.size());
+  return strategy.first().keep.rows == 1000 ? 0 : 1;
 }

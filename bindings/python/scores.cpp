@@ -1,0 +1,104 @@
+// Scores of rows, and the best of them.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "module.hpp"
+#include "poolwise/committee/committee.hpp"
+#include "poolwise/query/strategy.hpp"
+
+namespace poolwise::python {
+namespace {
+
+using one_or_more = std::variant<std::string, std::vector<std::string>>;
+
+template <class Score>
+Score parse_score(const char* call, std::optional<Score> strategy_entry::*kind, const std::string& word) {
+  const strategy what = parse_strategy(word);
+  const stage* const score = what.score();
+  if (score != nullptr && score->entry->*kind) return *(score->entry->*kind);
+  std::string known;
+  for (const strategy_entry& entry : strategies())
+    if (entry.*kind) known += (known.empty() ? "" : ", ") + std::string(entry.name);
+  throw value_error(std::string(call) + ": \"" + word + "\" is not one of its scores; pass one of " + known);
+}
+
+/// What `score` and `committee` have in common: words in, [rows] or [rows, words] out.
+template <class Score, class Work>
+float_array scored(const char* call, std::optional<Score> strategy_entry::*kind, const one_or_more& words,
+                   index_t rows, const std::optional<float_array>& out, Work work) {
+  const bool vector = std::holds_alternative<std::string>(words);
+  std::vector<Score> which;
+  if (vector)
+    which.push_back(parse_score(call, kind, std::get<std::string>(words)));
+  else
+    for (const std::string& word : std::get<std::vector<std::string>>(words))
+      which.push_back(parse_score(call, kind, word));
+  const index_t cols = index_t(which.size());
+  float_array scores = out ? *out : new_floats(rows, cols, vector);
+  const result_place place(call, scores, rows, cols, vector);
+  without_gil([&] { work(which, place.view()); });
+  return scores;
+}
+
+float_array score_rows(const outputs_array& x, const one_or_more& acquisitions, const std::string& kind,
+                       const std::optional<float_array>& out, const integer& threads) {
+  const borrowed array("score", "outputs", x);
+  const real_matrix view = array.outputs();
+  const outputs holds = kind_of("score", kind);
+  const where on = on_cpu("score", threads);
+  return scored("score", &strategy_entry::fused, acquisitions, rows_of(view), out,
+                [&](const auto& which, auto place) { score(on, view, holds, which, place); });
+}
+
+float_array score_members(const outputs_array& x, const one_or_more& disagreements, const std::string& kind,
+                          const std::optional<float_array>& out, const integer& threads) {
+  const borrowed array("committee", "outputs", x);
+  const real_cube view = array.committee();
+  const outputs holds = kind_of("committee", kind);
+  const where on = on_cpu("committee", threads);
+  const index_t rows = rows_of(view);
+  return scored("committee", &strategy_entry::disagrees, disagreements, rows, out,
+                [&](const auto& which, auto place) { score_committee(on, view, holds, which, place); });
+}
+
+}  // namespace
+
+void define_scores(nb::module_& m) {
+  m.def("score", &score_rows, "outputs"_a, "acquisition"_a, nb::kw_only(), "kind"_a = "logits",
+        "out"_a = nb::none(), "threads"_a = 0,
+        R"(Acquisition scores of every row, larger = more worth labelling, all of them in one read of `outputs`.
+
+outputs      [rows, classes] float32, float16 or bfloat16 (of ml_dtypes or torch, or uint16 as its bits).
+acquisition  a name ("entropy", "margin", "least_confidence", "ratio", "energy") or a list of names.
+kind         what `outputs` holds: "logits" or "probabilities".
+out          where to write: float32, writable, of the result's shape; None for a new array.
+returns      float32 [rows] for a name, [rows, names] for a list. A row without a distribution (a NaN, +Inf, a
+             wrong sum) scores NaN, and `top_k` and `select` refuse it.
+raises       ArrayError, ShapeError, InvalidValueError (an unknown name; energy of probabilities).
+
+The same bits for any number of threads and any CPU. Reads `outputs` once; allocates the result alone.)");
+
+  m.def("committee", &score_members, "outputs"_a, "disagreement"_a, nb::kw_only(), "kind"_a = "logits",
+        "out"_a = nb::none(), "threads"_a = 0,
+        R"(How much the members of a committee disagree about each row, by every disagreement in one pass.
+
+outputs       [members, rows, classes] float32, float16 or bfloat16, dense in C order.
+disagreement  a name ("bald", "consensus_entropy", "vote_entropy", "variation_ratio", "max_kl", "mean_std") or a
+              list of names.
+kind, out     as for `score`.
+returns       float32 [rows] or [rows, names]; NaN where a member has no distribution.
+raises        ArrayError, ShapeError, InvalidValueError.
+
+Reads `outputs` once, twice for max_kl; allocates the result and a few KiB a thread.)");
+}
+
+}  // namespace poolwise::python

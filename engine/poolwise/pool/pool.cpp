@@ -1,0 +1,85 @@
+#include "poolwise/pool/pool.hpp"
+
+#include <utility>
+
+#include "poolwise/core/error.hpp"
+
+namespace poolwise {
+namespace {
+
+std::vector<real_matrix> each_member(const real_cube& cube) {
+  std::vector<real_matrix> members;
+  std::visit(
+      [&](auto c) {
+        for (index_t m = 0; m < c.members; ++m) members.push_back(c.member(m));
+      },
+      cube);
+  return members;
+}
+
+}  // namespace
+
+std::string names_of(parts needed) {
+  constexpr std::pair<part, const char*> all[] = {{part::outputs, "outputs"},
+                                                  {part::committee, "committee"},
+                                                  {part::embeddings, "embeddings"},
+                                                  {part::predictions, "predictions"},
+                                                  {part::queries, "queries"}};
+  std::string names;
+  for (const auto& [one, name] : all)
+    if (needed.has(one)) names += (names.empty() ? "" : ", ") + std::string(name);
+  return names.empty() ? "nothing" : names;
+}
+
+committee_outputs::committee_outputs(const real_cube& cube) : members_(each_member(cube)), cube_(cube) {}
+
+committee_outputs::committee_outputs(std::vector<real_matrix> members) : members_(std::move(members)) {
+  if (members_.empty()) throw shape_error("committee outputs: there is no member; give at least one");
+  const real_matrix& first = members_.front();
+  for (std::size_t m = 1; m < members_.size(); ++m) {
+    const real_matrix& other = members_[m];
+    if (other.index() != first.index() || rows_of(other) != rows_of(first) || cols_of(other) != cols_of(first))
+      throw shape_error("committee outputs: member " + std::to_string(m) + " has [" +
+                        std::to_string(rows_of(other)) + ", " + std::to_string(cols_of(other)) +
+                        "] values but member 0 has [" + std::to_string(rows_of(first)) + ", " +
+                        std::to_string(cols_of(first)) +
+                        "], or they differ in format; give all members in one shape and format");
+  }
+}
+
+index_t committee_outputs::rows() const {
+  return cube_ ? poolwise::rows_of(*cube_) : rows_of(members_.front());
+}
+
+index_t committee_outputs::cols() const { return cube_ ? cols_of(*cube_) : cols_of(members_.front()); }
+
+bool pool_inputs::has(part one) const {
+  switch (one) {
+    case part::outputs:
+      return model.has_value();
+    case part::committee:
+      return committee.has_value();
+    case part::embeddings:
+      return embeddings.has_value();
+    case part::predictions:
+      return predictions.has_value();
+    case part::queries:
+      return queries.has_value();
+  }
+  return false;
+}
+
+void pool_inputs::check(const char* call) const {
+  if (rows == 0) throw value_error(std::string(call) + ": the pool is empty; give at least one row");
+  const auto same = [&](const char* what, index_t got) {
+    if (got != rows)
+      throw shape_error(std::string(call) + ": " + what + " have " + std::to_string(got) +
+                        " rows but the pool has " + std::to_string(rows) + "; give one row for each pool item");
+  };
+  if (model) same("model outputs", rows_of(*model));
+  if (committee) same("committee outputs", committee->rows());
+  if (embeddings) same("embeddings", embeddings->rows);
+  if (predictions) same("predictions", predictions->rows);
+}
+
+}  // namespace poolwise

@@ -1,0 +1,95 @@
+// What is known of a pool's rows: named parts, one entry a row.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/files/ids.hpp"
+#include "poolwise/score/score.hpp"
+
+namespace poolwise {
+
+/// The parts that a strategy may need.
+enum class part : unsigned {
+  outputs = 1,      ///< logits or probabilities, [rows, classes]
+  committee = 2,    ///< the same of several members, [members, rows, classes]
+  embeddings = 4,   ///< features, [rows, features]
+  predictions = 8,  ///< of regressors, [members, rows, outputs]
+  queries = 16,     ///< embeddings that picks are to be like, [queries, features]
+};
+
+/// A set of parts.
+class parts {
+ public:
+  constexpr parts() = default;
+  constexpr parts(part one) : bits_(unsigned(one)) {}
+
+  constexpr bool has(part one) const { return (bits_ & unsigned(one)) != 0; }
+  constexpr parts operator|(parts other) const { return parts(bits_ | other.bits_); }
+  constexpr parts without(parts other) const { return parts(bits_ & ~other.bits_); }
+  friend constexpr bool operator==(parts, parts) = default;
+
+ private:
+  constexpr explicit parts(unsigned bits) : bits_(bits) {}
+  unsigned bits_ = 0;
+};
+constexpr parts operator|(part a, part b) { return parts(a) | parts(b); }
+
+/// Their names, such as "outputs, embeddings"; "nothing" for none.
+std::string names_of(parts needed);
+
+/// The outputs of a committee, in one array or in one a member.
+class committee_outputs {
+ public:
+  template <class T>
+  committee_outputs(cube_view<const T> cube) : committee_outputs(real_cube(cube)) {}
+  committee_outputs(const real_cube& cube);
+
+  /// Members that lie apart from each other. throws shape_error for no member, or unless all have the shape and
+  /// the format of the first.
+  explicit committee_outputs(std::vector<real_matrix> members);
+
+  index_t members() const { return index_t(members_.size()); }
+  index_t rows() const;
+  index_t cols() const;
+  const real_matrix& member(index_t m) const { return members_[std::size_t(m)]; }
+  /// All members in one array, where they lie so.
+  const std::optional<real_cube>& cube() const { return cube_; }
+
+ private:
+  std::vector<real_matrix> members_;
+  std::optional<real_cube> cube_;
+};
+
+/// What is known of a pool: views in host memory, which the caller keeps. All parts that are there have `rows`
+/// rows.
+struct pool_inputs {
+  index_t rows = 0;
+  std::optional<real_matrix> model;  ///< [rows, classes]
+  outputs model_kind = outputs::logits;
+  std::optional<committee_outputs> committee;  ///< [members, rows, classes]
+  outputs committee_kind = outputs::logits;
+  std::optional<matrix_view<const float>> embeddings;  ///< [rows, features]
+  std::optional<cube_view<const float>> predictions;   ///< [members, rows, outputs]
+  std::optional<matrix_view<const float>> queries;     ///< [queries, features], not of the pool
+  vector_view<const float> query_weights = {};         ///< [queries], what each counts for; empty for 1
+
+  std::span<const index_t> labelled = {};     ///< rows that have a label: never picked
+  std::span<const index_t> excluded = {};     ///< rows that must not be picked
+  vector_view<const std::int64_t> cost = {};  ///< [rows] in the smallest unit, >= 0; empty: no row has a price
+  vector_view<const index_t> group = {};      ///< [rows], numbered from 0; empty: no row has a group
+  const row_ids* ids = nullptr;               ///< what rows are called elsewhere; null for their numbers
+
+  bool has(part one) const;
+  std::string id(index_t row) const { return ids != nullptr ? (*ids)[row] : std::to_string(row); }
+
+  /// throws, in the name of `call`, shape_error naming the part whose rows differ; value_error for an empty
+  /// pool.
+  void check(const char* call) const;
+};
+
+}  // namespace poolwise

@@ -1,0 +1,115 @@
+// One query, described once: the command, Python, the loop and the ledger all fill in the same value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "poolwise/budget/allowance.hpp"
+#include "poolwise/core/types.hpp"
+#include "poolwise/graph/knn_method.hpp"
+#include "poolwise/pool/pool.hpp"
+#include "poolwise/query/strategy.hpp"
+
+namespace poolwise {
+
+enum class on_invalid { refuse, skip };
+
+/// What is asked of a pool. It holds all that the picks depend on, beside the pool itself.
+struct query_spec {
+  std::string strategy;                     ///< as parse_strategy reads it
+  std::optional<index_t> batch = {};        ///< picks at most; none: what the budget buys
+  std::optional<std::int64_t> budget = {};  ///< for all picks together, in the unit of the pool's cost
+  std::vector<index_t> quota = {};          ///< picks allowed in each of the pool's groups; empty: any number
+  /// No pick lies within this distance of another, or of a labelled row, by their embeddings; 0: no duplicates.
+  std::optional<float> apart = {};
+  /// How a strategy finds neighbours whose picks stand for the pool (facility_location, graph_cut, typiclust).
+  /// What is approximate is said in batch::neighbours.
+  knn_method neighbours = knn_method::automatic;
+  std::uint64_t seed = 0;
+  std::uint32_t round = 0;  ///< numbers the queries of a campaign; part of the random seed
+  on_invalid invalid = on_invalid::refuse;
+
+  friend bool operator==(const query_spec&, const query_spec&) = default;
+};
+
+/// The spec as one JSON object, without what stands as it stands in a fresh one; and back, to an equal spec.
+/// throws format_error for other JSON, naming the key.
+std::string to_json(const query_spec& spec);
+query_spec spec_from_json(const std::string& text);
+
+/// What messages call the parts of a query, in the words of those who read them: a command names its options.
+struct wording {
+  const char* call = "select";
+  const char* outputs = "pool_inputs::model";
+  const char* committee = "pool_inputs::committee";
+  const char* embeddings = "pool_inputs::embeddings";
+  const char* predictions = "pool_inputs::predictions";
+  const char* queries = "pool_inputs::queries";
+  const char* excluded = "pool_inputs::excluded";
+  const char* cost = "pool_inputs::cost";
+  const char* group = "pool_inputs::group";
+  const char* quota = "query_spec::quota";
+  const char* batch = "query_spec::batch";
+  const char* budget = "query_spec::budget";
+  const char* skip = "on_invalid::skip";
+  const char* neighbours = "query_spec::neighbours";
+  const char* memory = "query_run::ceiling";
+};
+
+/// A query that nothing is left to refuse of, but for what only the values of the arrays show. Views the pool.
+class query {
+ public:
+  query(query&&) = default;
+  query& operator=(query&&) = default;
+
+  const query_spec& spec() const { return spec_; }
+  const strategy& what() const { return what_; }
+  const pool_inputs& pool() const { return pool_; }
+  const wording& words() const { return words_; }
+  /// On the picks: `barred` are the labelled and excluded rows; `apart` is to be filled in.
+  const allowance& limit() const { return limit_; }
+  /// Rows that are not barred.
+  index_t available() const { return available_; }
+  /// Whether a budget in the unit of costs, and not a number of picks, says how much is picked.
+  bool priced() const { return spec_.budget.has_value(); }
+  /// Whether the part is looked at: by a stage, or to keep picks apart.
+  bool needs(part one) const { return what_.needs(one) || (one == part::embeddings && spec_.apart); }
+  /// A number of picks is to be had in full from the rows that are left; a budget buys what there is.
+  /// throws value_error.
+  void require_enough(index_t left) const;
+  /// "select: "
+  std::string opening() const { return std::string(words_.call) + ": "; }
+
+ private:
+  friend query prepare(const query_spec&, const pool_inputs&, const wording&);
+  query(const query_spec& spec, const pool_inputs& pool, const wording& words);
+
+  void check_needs() const;
+  void check_amounts() const;
+  void bar(std::span<const index_t> rows, const char* what);
+
+  query_spec spec_;
+  strategy what_;
+  pool_inputs pool_;
+  wording words_;
+  std::vector<std::uint8_t> barred_;
+  index_t available_;
+  allowance limit_;
+};
+
+/// Refuses what is wrong with a query, whoever asks, before the values of the arrays are read.
+///
+/// throws usage_error   an unknown strategy or parameter; a part that the strategy needs and the pool lacks;
+/// neither a
+///                      batch nor a budget; a budget without costs; quotas without groups or groups without
+///                      quotas.
+///        value_error   labelled or excluded rows out of range or repeated; fewer rows available than picks
+///        (with a
+///                      budget, those that are left are what it can buy); negative costs, quotas, a distance
+///                      that is none.
+///        shape_error   parts of different numbers of rows.
+query prepare(const query_spec& spec, const pool_inputs& pool, const wording& words = {});
+
+}  // namespace poolwise

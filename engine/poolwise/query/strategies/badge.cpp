@@ -1,0 +1,33 @@
+#include "poolwise/diverse/kmeans_pp.hpp"
+#include "poolwise/query/strategy_entry.hpp"
+
+namespace poolwise {
+namespace {
+
+std::vector<reasoned_pick> pick(const stage_input& x) {
+  const index_t classes = cols_of(*x.pool.model);
+  std::vector<float> a(std::size_t(x.rows() * classes));
+  output_gradient(x.on, *x.pool.model, x.pool.model_kind, {a.data(), x.rows(), classes});
+  const factored_rows gradient{{a.data(), x.rows(), classes}, *x.pool.embeddings, /*bias=*/true};
+  return with_reason("drawn by squared gradient distance",
+                     kmeans_pp(x.on, gradient, x.limit, x.query_seed(), first_center::largest_norm, x.run));
+}
+
+// Beside what k-means++ takes, the half of the gradients that is not the embeddings.
+std::uint64_t bytes(const strategy_size& size) {
+  return size.rows * size.classes * sizeof(float) + kmeans_pp_bytes(size.rows);
+}
+
+}  // namespace
+
+std::vector<strategy_entry> strategies_of_badge() {
+  return {{.name = "badge",
+           .kind = "diversity",
+           .formula = "k-means++ on (p - onehot) (x) [h; 1]",
+           .source = "Ash et al. 2020",
+           .needs = part::outputs | part::embeddings,
+           .pick = pick,
+           .bytes = bytes}};
+}
+
+}  // namespace poolwise

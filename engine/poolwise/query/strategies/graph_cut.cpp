@@ -1,0 +1,35 @@
+#include "poolwise/diverse/coverage.hpp"
+#include "poolwise/query/detail/graph_rows.hpp"
+#include "poolwise/query/strategy_entry.hpp"
+
+namespace poolwise {
+namespace {
+
+std::vector<reasoned_pick> pick(const stage_input& x) {
+  graph_rows rows(x);
+  const similarity_graph graph = neighbour_graph(x, rows);
+  return with_reason(
+      "like many rows, unlike those labelled or picked",
+      rows.in_stage(graph_cut(host_of(x.on), graph, x["lambda"], rows.limit(), rows.labelled(), rows.run())));
+}
+
+}  // namespace
+
+std::vector<strategy_entry> strategies_of_graph_cut() {
+  // The standard lambda is that of the monotone graph cut nearest to what libraries take, 1/lambda = 0.4.
+  return {{.name = "graph_cut",
+           .kind = "diversity",
+           .formula = "max 2.5 sum_ij s_ij (j picked) - sum_ij s_ij (both picked); s as for facility_location",
+           .source = "Iyer & Bilmes 2013",
+           .on_devices = "graph",
+           .needs = part::embeddings,
+           .counts_labelled = true,
+           .compares_all_pairs = true,
+           .lists_neighbours = true,
+           .parameters = {{"lambda", 2.5, at_least(2), "likeness to the pool against likeness to other picks"},
+                          {"neighbours", 32, whole_from(1), "rows that a row may be like"}},
+           .pick = pick,
+           .bytes = neighbour_graph_bytes}};
+}
+
+}  // namespace poolwise

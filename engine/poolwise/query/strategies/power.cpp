@@ -1,0 +1,47 @@
+#include <cmath>
+#include <string>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/philox.hpp"
+#include "poolwise/query/strategy.hpp"
+
+namespace poolwise {
+namespace {
+
+/// The best k are drawn without replacement with probability proportional to score^beta: Gumbel noise on beta
+/// ln score (Kool et al., ICML 2019). A score of 0 is drawn last.
+void score_power(const stage_input& x, vector_view<float> scores) {
+  stage_input inner = x;
+  inner.given = &x.inner->given;
+  inner.inner = x.inner->inner.get();
+  x.inner->entry->score(inner, scores);
+  const double beta = x["beta"];
+  parallel_blocks(host_of(x.on), x.rows(), 4096, [&](index_t, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) {
+      if (scores[i] < 0)
+        throw value_error("power: row " + std::to_string(x.pool_row(i)) + " scores " +
+                          std::to_string(scores[i]) + " by " + x.inner->text +
+                          "; take a score that is never negative, such as margin");
+      const double u =
+          0x1p-54 + random_unit(x.seed, stream::power_strategy, std::uint64_t(x.pool_row(i)), x.round);
+      scores[i] = float(beta * std::log(double(scores[i])) - std::log(-std::log(u)));
+    }
+  });
+}
+
+}  // namespace
+
+std::vector<strategy_entry> strategies_of_power() {
+  return {{.name = "power",
+           .kind = "acquisition",
+           .formula = "drawn in proportion to score^beta, as PowerBALD: power(bald)",
+           .source = "Kirsch et al. 2023",
+           .takes_score = true,
+           .draws = true,
+           .parameters = {{"beta", 1, above(0),
+                           "how far large scores are preferred; 1: in proportion to the score"}},
+           .score = score_power}};
+}
+
+}  // namespace poolwise

@@ -1,0 +1,49 @@
+#include "poolwise/diverse/probcover.hpp"
+
+#include "poolwise/query/detail/graph_rows.hpp"
+#include "poolwise/query/strategy_entry.hpp"
+
+namespace poolwise {
+namespace {
+
+probcover_options options_of(const arguments& given) {
+  return {.purity = given["purity"], .most_clusters = given.count("clusters")};
+}
+
+std::vector<reasoned_pick> pick(const stage_input& x) {
+  if (x.limit.picks == 0) return {};
+  graph_rows rows(x);
+  probcover_options options = options_of(*x.given);
+  options.seed = x.query_seed();
+  return with_reason(
+      "near most rows that nothing labelled or picked is near",
+      rows.in_stage(probcover(x.on, rows.points(), rows.limit(), rows.labelled(), options, rows.run())));
+}
+
+std::uint64_t bytes(const strategy_size& size) {
+  return graph_rows_bytes(size) +
+         probcover_bytes(size.rows + size.labelled, size.features, options_of(*size.given));
+}
+
+}  // namespace
+
+std::vector<strategy_entry> strategies_of_probcover() {
+  const probcover_options standard;
+  return {
+      {.name = "probcover",
+       .kind = "diversity",
+       .formula =
+           "most rows covered within delta; delta: the largest at which 95 % of balls keep to one cluster",
+       .source = "Yehuda et al. 2022",
+       .on_devices = "clusters",
+       .needs = part::embeddings,
+       .counts_labelled = true,
+       .compares_all_pairs = true,
+       .parameters = {{"purity", standard.purity, between(0, 1), "the share of balls that keep to one cluster"},
+                      {"clusters", double(standard.most_clusters), whole_from(1),
+                       "at most, which stand for classes; else one for each label"}},
+       .pick = pick,
+       .bytes = bytes}};
+}
+
+}  // namespace poolwise

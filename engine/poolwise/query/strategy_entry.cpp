@@ -1,0 +1,70 @@
+#include "poolwise/query/strategy_entry.hpp"
+
+#include <cmath>
+#include <cstdio>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/philox.hpp"
+
+namespace poolwise {
+namespace {
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+// Nothing where `value` is in the range.
+std::string refusal(const parameter_range& range, double value) {
+  if (range.whole && value != std::floor(value)) return "a whole number";
+  if (range.least_is_out && !(value > range.least)) return "more than " + number(range.least);
+  const bool bound_above = std::isfinite(range.most) && !range.whole;
+  if (!(value >= range.least && value <= range.most))
+    return bound_above ? "from " + number(range.least) + " to " + number(range.most)
+                       : "at least " + number(range.least);
+  return std::isfinite(value) ? "" : "finite";
+}
+
+}  // namespace
+
+arguments::arguments(const strategy_entry& of) : of_(of.parameters) {
+  for (const parameter& p : of_) values_.push_back(p.standard);
+}
+
+double arguments::operator[](std::string_view name) const {
+  for (std::size_t i = 0; i < of_.size(); ++i)
+    if (of_[i].name == name) return values_[i];
+  throw usage_error("a strategy asks for its parameter \"" + std::string(name) + "\", which its table lacks");
+}
+
+void arguments::set(const std::string& opening, std::string_view name, double value) {
+  std::string known;
+  for (std::size_t i = 0; i < of_.size(); ++i) {
+    known += (i > 0 ? ", " : "") + std::string(of_[i].name);
+    if (of_[i].name != name) continue;
+    const std::string needed = refusal(of_[i].range, value);
+    if (!needed.empty())
+      throw usage_error(opening + std::string(name) + " is " + number(value) + "; it must be " + needed);
+    values_[i] = value;
+    return;
+  }
+  throw usage_error(opening + "there is no parameter \"" + std::string(name) + "\"; " +
+                    (known.empty() ? "the strategy takes none" : "it takes " + known));
+}
+
+std::uint64_t stage_input::query_seed() const { return random_bits(seed, stream::query_round, round); }
+
+std::vector<reasoned_pick> with_reason(const char* reason, const std::vector<candidate>& picks) {
+  std::vector<reasoned_pick> reasoned;
+  for (const candidate& c : picks) reasoned.push_back({c, reason});
+  return reasoned;
+}
+
+std::string strategy_entry::needs_text() const {
+  return needs_instead != nullptr ? needs_instead : takes_score ? "what its score needs" : names_of(needs);
+}
+
+std::string strategy_entry::example() const { return takes_score ? std::string(name) + "(margin)" : name; }
+
+}  // namespace poolwise

@@ -1,0 +1,152 @@
+// What a strategy is made of: a value that names it, says where it comes from and what it needs, and picks or
+// scores.
+//
+// Each strategy, or family of them, is one file in strategies/. Lists, help, docstrings, shell completion and
+// the tests that go over all strategies are made of the entries.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "poolwise/budget/allowance.hpp"
+#include "poolwise/committee/committee.hpp"
+#include "poolwise/core/order.hpp"
+#include "poolwise/core/types.hpp"
+#include "poolwise/core/where.hpp"
+#include "poolwise/diverse/batch_run.hpp"
+#include "poolwise/graph/knn_method.hpp"
+#include "poolwise/pool/pool.hpp"
+#include "poolwise/score/score.hpp"
+
+namespace poolwise {
+
+/// What a parameter may be.
+struct parameter_range {
+  double least = -std::numeric_limits<double>::infinity(), most = std::numeric_limits<double>::infinity();
+  bool least_is_out = false;  ///< whether `least` itself is too small
+  bool whole = false;         ///< whether it counts something
+};
+constexpr parameter_range at_least(double least) { return {.least = least}; }
+constexpr parameter_range above(double least) { return {.least = least, .least_is_out = true}; }
+constexpr parameter_range between(double least, double most) { return {least, most}; }
+constexpr parameter_range whole_from(double least) { return {.least = least, .most = 0x1p53, .whole = true}; }
+
+/// A number that a strategy can be given, as in graph_cut(lambda=4).
+struct parameter {
+  const char* name;
+  double standard;  ///< where none is given
+  parameter_range range;
+  const char* meaning;
+};
+
+struct strategy_entry;
+struct stage;
+
+/// The parameters of a strategy as they were given, and the standard of those that were not.
+class arguments {
+ public:
+  arguments() = default;
+  explicit arguments(const strategy_entry& of);
+
+  double operator[](std::string_view name) const;
+  index_t count(std::string_view name) const { return index_t((*this)[name]); }
+  /// throws usage_error, which begins with `opening`, for a parameter or a value that the strategy does not
+  /// take.
+  void set(const std::string& opening, std::string_view name, double value);
+
+ private:
+  std::span<const parameter> of_;
+  std::vector<double> values_;
+};
+
+/// Some rows of a pool, as a stage of a strategy sees them.
+struct stage_input {
+  where on;
+  pool_inputs pool;  ///< of these rows, the parts that the strategy needs
+  std::span<const index_t> pool_rows =
+      {};  ///< their numbers in the whole pool; empty: `first_row` and those behind it
+  index_t first_row = 0;
+  const arguments* given = nullptr;
+  const stage* inner = nullptr;  ///< the score that the strategy is made of, if it is made of one
+  std::uint64_t seed = 0;        ///< of the campaign
+  std::uint32_t round = 0;
+
+  // For those that pick:
+  matrix_view<const float> labelled = {};  ///< [labelled, features], finite: what has a label already
+  vector_view<const float> scores = {};    ///< [rows], by which they were kept; empty: by no score
+  allowance limit = {};
+  batch_run* run = nullptr;                       ///< in the numbers of these rows
+  knn_method neighbours = knn_method::automatic;  ///< how lists of neighbours are made, and
+  std::optional<knn_report>* lists = nullptr;     ///< where it is said how they were
+
+  index_t rows() const { return pool.rows; }
+  index_t pool_row(index_t i) const { return pool_rows.empty() ? first_row + i : pool_rows[std::size_t(i)]; }
+  double operator[](std::string_view name) const { return (*given)[name]; }
+  index_t count(std::string_view name) const { return given->count(name); }
+  /// Of this query alone: every round draws afresh, whatever the seed of the campaign.
+  std::uint64_t query_seed() const;
+};
+
+/// By what the memory of a strategy grows.
+struct strategy_size {
+  std::uint64_t rows = 0, features = 0, classes = 0, members = 0, picks = 0, labelled = 0;
+  knn_method neighbours = knn_method::exact;  ///< resolved
+  const arguments* given = nullptr;
+};
+
+/// A row of the stage and why it was picked, for people.
+struct reasoned_pick {
+  candidate picked;
+  const char* reason;
+};
+
+/// The picks, all for one reason.
+std::vector<reasoned_pick> with_reason(const char* reason, const std::vector<candidate>& picks);
+
+struct strategy_entry {
+  const char* name;
+  const char*
+      kind;  ///< "acquisition" (a score of rows), "disagreement" (of a committee) or "diversity" (it picks)
+  const char* formula;
+  const char* source;
+  /// What `offload` computes on devices: "all", parts of it (the CPU does the rest), "refused", or "none": it
+  /// goes with any device.
+  const char* on_devices = "all";
+  parts needs = {};
+  const char* needs_instead = nullptr;  ///< how people read it, where the names of the parts say too little
+  bool takes_score = false;             ///< whether it is made of a score, as power(margin)
+  bool counts_labelled = false;         ///< whether labelled rows count as picked
+  bool compares_all_pairs = false;  ///< whether its time grows with rows^2, not with rows and picks; but for
+  bool lists_neighbours = false;    ///< whether it makes lists of neighbours, by the method that is asked for
+  bool draws = false;               ///< whether its scores are drawn, and say nothing about a row's worth
+  std::vector<parameter> parameters = {};
+
+  /// One number per row of the stage, larger = sooner; NaN where a row cannot be judged. Empty for those that
+  /// pick.
+  std::function<void(const stage_input& x, vector_view<float> scores)> score = {};
+  /// Which acquisition it is, so that no score need reach memory; or which disagreement, so that several share
+  /// a read.
+  std::optional<acquisition> fused = {};
+  std::optional<disagreement> disagrees = {};
+
+  /// Picks in order, rows counting from the first of the stage. Empty for those that score.
+  std::vector<reasoned_pick> (*pick)(const stage_input& x) = nullptr;
+  /// An upper bound on what it allocates, beside what grows with the picks alone; null for nothing.
+  std::uint64_t (*bytes)(const strategy_size& size) = nullptr;
+
+  bool scores() const { return bool(score); }
+  std::string needs_text() const;
+  /// The shortest strategy that has it: its name, or power(margin).
+  std::string example() const;
+};
+
+/// All of them: acquisitions, disagreements, strategies of diversity.
+std::span<const strategy_entry> strategies();
+
+}  // namespace poolwise
