@@ -89,8 +89,7 @@ __global__ void __launch_bounds__(block_threads)
 #pragma unroll 8
     for (index_t c = lane; c < x.cols; c += canonical_lanes) sum = Pair::step(self[c], other[c], sum);
   }
-  for (int half = canonical_lanes / 2; half > 0; half /= 2)
-    sum += __shfl_xor_sync(0xffffffffu, sum, half, canonical_lanes);
+  sum = warp_sum(sum, canonical_lanes);
   if (row < x.rows && lane == 0) out(row, sum);
 }
 

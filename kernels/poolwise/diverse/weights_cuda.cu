@@ -1,10 +1,10 @@
+#include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/diverse/detail/stale_rejection.hpp"
 #include "poolwise/diverse/detail/weights_cuda.hpp"
 
 namespace poolwise {
 namespace {
 
-constexpr unsigned whole_warp = 0xffffffffu;
 constexpr int block_threads = 256;
 
 __device__ inline double share_of(float weight) { return double(weight > 0 ? weight : 0.0f); }
@@ -159,8 +159,7 @@ struct lower_minimum {
     float least = __int_as_float(0x7f800000);
     for (int j = 0; j < 4; ++j)
       if (j < centers) least = fminf(least, d2[j]);
-    least = fminf(least, __shfl_xor_sync(whole_warp, least, 4));
-    least = fminf(least, __shfl_xor_sync(whole_warp, least, 8));
+    least = warp_min(least, 4, 4);
     // Floats that are not negative compare as their bits do, and a negative m stays below them all.
     if (there && threadIdx.x / 4 % 4 == 0 && least < m[row])
       atomicMin(reinterpret_cast<int*>(m) + row, __float_as_int(least));

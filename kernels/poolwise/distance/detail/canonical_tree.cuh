@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/core/types.hpp"
 
 namespace poolwise {
@@ -15,13 +16,7 @@ inline bool has_vectors(matrix_view<const float> x) {
 /// The sum of sixteen partial sums held by four neighbouring threads, four each, in the canonical order: j and
 /// j + 8, then j + 4, j + 2, j + 1. Every thread of the warp calls it; all four get the sum.
 __device__ inline float fold_quads(float4 sum) {
-#pragma unroll
-  for (int half = 2; half > 0; half /= 2) {
-    sum.x += __shfl_xor_sync(0xffffffffu, sum.x, half, 4);
-    sum.y += __shfl_xor_sync(0xffffffffu, sum.y, half, 4);
-    sum.z += __shfl_xor_sync(0xffffffffu, sum.z, half, 4);
-    sum.w += __shfl_xor_sync(0xffffffffu, sum.w, half, 4);
-  }
+  sum = {warp_sum(sum.x, 4), warp_sum(sum.y, 4), warp_sum(sum.z, 4), warp_sum(sum.w, 4)};
   return (sum.x + sum.z) + (sum.y + sum.w);
 }
 
