@@ -129,8 +129,8 @@ outcome run_lower(const problem& p, path allowed, const layout& how = {}) {
     device_memory memory({.memory = how.memory}, "test");
     canonical_sweep sweep(memory, 0, p.cols, p.rows, p.centers, allowed);
     sweep.set_origin(points);
-    narrowed_rows kept;
-    if (how.kept && sweep.narrows(p.centers)) kept = sweep.narrow(points);
+    rounded_rows kept;
+    if (how.kept && sweep.uses_tensor_cores(p.centers)) kept = sweep.round(points);
     sweep.set_centers({c.data(), p.centers, p.cols});
     sweep.lower(points, kept.facts.size() > 0 ? &kept : nullptr, m.data());
     out.survivors = sweep.survivors();

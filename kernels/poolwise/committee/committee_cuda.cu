@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <variant>
 
 #include "poolwise/committee/detail/committee_cuda.hpp"
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/score/detail/fold_cuda.cuh"
 #include "poolwise/score/detail/row_tile_cuda.cuh"
 #include "poolwise/score/detail/score_cuda.hpp"
@@ -105,38 +107,26 @@ struct totals {
     }
     return log_of_mean;
   }
-  __device__ void join(const totals& other) {
-    consensus += other.consensus;
-    vote_entropy += other.vote_entropy;
-    most_votes = fmaxf(most_votes, other.most_votes);
-    deviation += other.deviation;
-  }
-  __device__ totals from_lane(int half) const {
-    return {__shfl_xor_sync(all_lanes, consensus, half), __shfl_xor_sync(all_lanes, vote_entropy, half),
-            __shfl_xor_sync(all_lanes, most_votes, half), __shfl_xor_sync(all_lanes, deviation, half)};
-  }
+
+  struct join {
+    __device__ totals operator()(const totals& a, const totals& b) const {
+      return {a.consensus + b.consensus, a.vote_entropy + b.vote_entropy, fmaxf(a.most_votes, b.most_votes),
+              a.deviation + b.deviation};
+    }
+  };
 };
 
-struct number {
-  float value;
-
-  __device__ void join(const number& other) { value += other.value; }
-  __device__ number from_lane(int half) const { return {__shfl_xor_sync(all_lanes, value, half)}; }
-};
-
-/// The sums of a row's threads as one, which all of them get. Where they are more than a warp the block has one
-/// row, and between two calls for the same Sum must lie another barrier.
-template <bool WholeWarps, class Sum>
-__device__ Sum join_row(Sum s, int lanes) {
-  __shared__ Sum room[fused_cols / most_columns / 32];
-  for (int half = (WholeWarps ? 32 : lanes) / 2; half > 0; half /= 2) s.join(s.from_lane(half));
-  if (!WholeWarps || lanes == 32) return s;
-  if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = s;
+/// Joins what a row's threads have found; all of them get the result. Where they are more than a warp the block
+/// has one row, and between two calls with the same Join must lie another barrier.
+template <bool WholeWarps, class T, class Join>
+__device__ T join_row(const T& mine, int lanes, Join join) {
+  __shared__ T room[fused_cols / most_columns / 32];
+  const T of_warp = warp_reduce(mine, join, WholeWarps ? 32 : lanes);
+  if (!WholeWarps || lanes == 32) return of_warp;
+  if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = of_warp;
   __syncthreads();
   const int warps = lanes / 32;
-  s = room[int(threadIdx.x) & (warps - 1)];
-  for (int half = warps / 2; half > 0; half /= 2) s.join(s.from_lane(half));
-  return s;
+  return warp_reduce(room[int(threadIdx.x) & (warps - 1)], join, warps);
 }
 
 /// Writes a row's scores from its totals and the sum of its members' entropies.
@@ -175,37 +165,29 @@ struct welford {
 
 // ---- Rows that their threads hold
 
-/// The largest element of a row.
-struct peak {
-  float value;
-
-  __device__ void join(const peak& other) { value = fmaxf(value, other.value); }
-  __device__ peak from_lane(int half) const { return {__shfl_xor_sync(all_lanes, value, half)}; }
-};
-
-/// What its normaliser, its entropy and its vote come from. The largest elements, for there may be several, are
-/// only counted.
-template <outputs Kind>
-struct mass {
-  float rest, weighted, lowest, largest;
+/// The elements of a row from which its normaliser, its entropy and its vote follow. The largest ones, for
+/// there may be several, are only counted.
+struct row_mass {
+  float rest, weighted, largest;
   int first;  ///< column of the largest
 
-  __device__ void join(const mass& other) {
-    rest += other.rest;
-    weighted += other.weighted;
-    if constexpr (Kind == outputs::probabilities) lowest = fminf(lowest, other.lowest);
-    largest += other.largest;
-    first = min(first, other.first);
-  }
-  __device__ mass from_lane(int half) const {
-    mass other{};
-    other.rest = __shfl_xor_sync(all_lanes, rest, half);
-    other.weighted = __shfl_xor_sync(all_lanes, weighted, half);
-    if constexpr (Kind == outputs::probabilities) other.lowest = __shfl_xor_sync(all_lanes, lowest, half);
-    other.largest = __shfl_xor_sync(all_lanes, largest, half);
-    other.first = __shfl_xor_sync(all_lanes, first, half);
-    return other;
-  }
+  struct join {
+    __device__ row_mass operator()(const row_mass& a, const row_mass& b) const {
+      return {a.rest + b.rest, a.weighted + b.weighted, a.largest + b.largest, min(a.first, b.first)};
+    }
+  };
+};
+
+/// Probabilities are looked through for negative ones, too.
+struct row_mass_and_lowest : row_mass {
+  float lowest;
+
+  struct join {
+    __device__ row_mass_and_lowest operator()(const row_mass_and_lowest& a,
+                                              const row_mass_and_lowest& b) const {
+      return {row_mass::join{}(a, b), fminf(a.lowest, b.lowest)};
+    }
+  };
 };
 
 /// Calls f(j) for each of a thread's columns, and for up to three more, which are not there.
@@ -230,10 +212,13 @@ struct member_summary {
 template <outputs Kind, class T, bool WholeWarps>
 __device__ member_summary normalise(row_share& x, const sharing& by) {
   constexpr bool logits = Kind == outputs::logits;
-  peak top{-infinity};
-  each_column(by.columns, [&](int j) { top.value = fmaxf(top.value, x[j]); });
-  const float largest = join_row<WholeWarps>(top, by.lanes).value, level = fmaxf(largest, lowest_finite);
-  mass<Kind> own{0, 0, 0, 0, INT_MAX};
+  using mass = std::conditional_t<logits, row_mass, row_mass_and_lowest>;
+  float peak = -infinity;
+  each_column(by.columns, [&](int j) { peak = fmaxf(peak, x[j]); });
+  const float largest = join_row<WholeWarps>(peak, by.lanes, largest_of{}),
+              level = fmaxf(largest, lowest_finite);
+  mass own{};
+  own.first = INT_MAX;
   unsigned held = 0;  // a bit for each of the thread's columns that holds the largest
   each_column(by.columns, [&](int j) {
     const bool holds = x[j] == largest;
@@ -251,14 +236,13 @@ __device__ member_summary normalise(row_share& x, const sharing& by) {
   const int first = __ffs(int(held)) - 1;
   own.largest = float(__popc(held));
   if (held != 0) own.first = by.lane() + first * by.lanes;
-  const mass<Kind> all = join_row<WholeWarps>(own, by.lanes);
+  const mass all = join_row<WholeWarps>(own, by.lanes, typename mass::join{});
   const float others = all.largest - 1;
-  const row_state s{largest,
-                    0,
-                    all.rest + others * (logits ? 1.0f : largest),
-                    logits ? all.weighted : all.weighted + others * p_log2_p(largest),
-                    all.lowest,
-                    0};
+  row_state s{};
+  s.largest = largest;
+  s.rest = all.rest + others * (logits ? 1.0f : largest);
+  s.weighted = logits ? all.weighted : all.weighted + others * p_log2_p(largest);
+  if constexpr (!logits) s.lowest = all.lowest;
   const row_scores<Kind, T> scores(s);
   const float scale = scores.scale();
   each_column(by.columns, [&](int j) { x[j] *= scale; });
@@ -408,16 +392,16 @@ __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row,
   each_column(by.columns, [&](int j) {
     sum[j] = t.add(out, all, sum[j], deviations[j], out.votes ? votes[j * by.threads()] : 0.0f);
   });
-  t = join_row<WholeWarps>(t, by.lanes);
+  t = join_row<WholeWarps>(t, by.lanes, totals::join{});
   // max_e KL(p^e || pbar), where KL = -H[p^e] - sum_c p_c ln pbar_c. The sums are the means' logarithms by now.
   float largest_kl = 0;
   for (index_t k = 0; out.max_kl && k < x.members; ++k) {
     row_share p;
     source.next(p);
     const member_summary member = normalise<Kind, T, WholeWarps>(p, by);
-    number cross{};
-    each_column(by.columns, [&](int j) { cross.value = __fmaf_rn(p[j], sum[j], cross.value); });
-    largest_kl = fmaxf(largest_kl, -member.entropy - join_row<WholeWarps>(cross, by.lanes).value);
+    float cross = 0;
+    each_column(by.columns, [&](int j) { cross = __fmaf_rn(p[j], sum[j], cross); });
+    largest_kl = fmaxf(largest_kl, -member.entropy - join_row<WholeWarps>(cross, by.lanes, sum_of{}));
   }
   if (lane == 0 && there) write_scores(out, row, x.cols, t, entropy, all, largest_kl);
 }
@@ -516,17 +500,17 @@ __global__ void __launch_bounds__(block_threads, 2)
   for (index_t k = 0; k < x.members; ++k) entropy += records[k * x.rows + row].entropy;
   if (keeps && threadIdx.x == 0) g.entropy[row] = entropy;
   if (out.count == 0) return;
-  t = join_row<true>(t, block_threads);
+  t = join_row<true>(t, block_threads, totals::join{});
   float largest_kl = 0;
   for (index_t k = 0; out.max_kl && k < x.members; ++k) {
     const row_record r = records[k * x.rows + row];
     const T* const from = x.data + k * x.member_stride + row * x.stride;
-    number cross{};
+    float cross = 0;
 #pragma unroll 4
     for (index_t c = threadIdx.x; c < x.cols; c += block_threads)  // of logs its own, written above
-      cross.value = __fmaf_rn(probability<Kind>(from[c], r), logs[row * x.cols + c], cross.value);
+      cross = __fmaf_rn(probability<Kind>(from[c], r), logs[row * x.cols + c], cross);
     __syncthreads();
-    largest_kl = fmaxf(largest_kl, -r.entropy - join_row<true>(cross, block_threads).value);
+    largest_kl = fmaxf(largest_kl, -r.entropy - join_row<true>(cross, block_threads, sum_of{}));
   }
   if (threadIdx.x == 0) write_scores(out, row, x.cols, t, entropy, all, largest_kl);
 }
@@ -547,7 +531,7 @@ __global__ void __launch_bounds__(block_threads)
     }
     total += squares;
   }
-  for (int half = lanes / 2; half > 0; half /= 2) total += __shfl_xor_sync(all_lanes, total, half);
+  total = warp_sum(total, lanes);
   if (row < x.rows && thread % lanes == 0) variance[row] = float(total / double(x.members * x.cols));
 }
 

@@ -8,20 +8,10 @@ namespace poolwise {
 namespace {
 
 constexpr int block_threads = 256;
-constexpr int narrow_rows = 128;  // rows of a block of the narrow kernel, one a thread
-constexpr int narrow_cols = 32;   // so that its tile leaves room for eight blocks a multiprocessor
+constexpr int rows_a_block = 128;  // of short rows, one a thread
+constexpr int short_cols = 32;     // so that its tile leaves room for eight blocks a multiprocessor
 
-/// What a pair of columns contributes: the square of their difference ...
-struct difference {
-  __device__ static float step(float x, float y, float sum) { return __fmaf_rn(x - y, x - y, sum); }
-};
-
-/// ... or their product ...
-struct product {
-  __device__ static float step(float x, float y, float sum) { return __fmaf_rn(x, y, sum); }
-};
-
-/// ... or a NaN where the column is not finite.
+/// A column that is not finite contributes a NaN.
 struct poison {
   __device__ static float step(float x, float, float sum) { return __fmaf_rn(x, 0.0f, sum); }
 };
@@ -49,7 +39,7 @@ __global__ void __launch_bounds__(block_threads)
   const index_t thread = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
   const index_t row = thread / threads;
   const int quad = int(thread % threads);
-  float4 sum = {0, 0, 0, 0};
+  float sum[4] = {};
   if (row < x.rows) {
     const auto* const x4 = reinterpret_cast<const float4*>(x.row(row));
     const auto* const y4 = reinterpret_cast<const float4*>(y);
@@ -57,18 +47,15 @@ __global__ void __launch_bounds__(block_threads)
 #pragma unroll 8
     for (index_t c = quad; c < quads; c += threads) {
       const float4 a = x4[c], b = y != nullptr ? y4[c] : a;
-      sum.x = Pair::step(a.x, b.x, sum.x);
-      sum.y = Pair::step(a.y, b.y, sum.y);
-      sum.z = Pair::step(a.z, b.z, sum.z);
-      sum.w = Pair::step(a.w, b.w, sum.w);
+      add_quad<Pair>(a, b, sum);
     }
     if (quads % threads == quad) {  // the columns behind the last whole vector
       const float* const self = x.row(row);
       const float* const other = y != nullptr ? y : self;
       const index_t c = quads * 4;
-      if (c < x.cols) sum.x = Pair::step(self[c], other[c], sum.x);
-      if (c + 1 < x.cols) sum.y = Pair::step(self[c + 1], other[c + 1], sum.y);
-      if (c + 2 < x.cols) sum.z = Pair::step(self[c + 2], other[c + 2], sum.z);
+      if (c < x.cols) sum[0] = Pair::step(self[c], other[c], sum[0]);
+      if (c + 1 < x.cols) sum[1] = Pair::step(self[c + 1], other[c + 1], sum[1]);
+      if (c + 2 < x.cols) sum[2] = Pair::step(self[c + 2], other[c + 2], sum[2]);
     }
   }
   const float total = fold_quads(sum);
@@ -89,22 +76,21 @@ __global__ void __launch_bounds__(block_threads)
 #pragma unroll 8
     for (index_t c = lane; c < x.cols; c += canonical_lanes) sum = Pair::step(self[c], other[c], sum);
   }
-  for (int half = canonical_lanes / 2; half > 0; half /= 2)
-    sum += __shfl_xor_sync(0xffffffffu, sum, half, canonical_lanes);
+  sum = warp_sum(sum, canonical_lanes);
   if (row < x.rows && lane == 0) out(row, sum);
 }
 
-/// A thread takes a row, from a tile that the block has loaded coalesced: rows narrower than a segment.
+/// A thread takes a row, from a tile that the block has loaded coalesced: rows shorter than a segment.
 /// An odd pitch keeps 32 rows in 32 banks. magic = ceil(2^32 / cols) divides by cols.
 template <class Pair, class Out>
-__global__ void __launch_bounds__(narrow_rows)
-    canonical_narrow_rows_kernel(matrix_view<const float> x, const float* y, Out out, unsigned magic) {
-  __shared__ float tile[narrow_rows * (narrow_cols + 1)];
-  const index_t first = index_t(blockIdx.x) * narrow_rows;
-  const int rows = int(x.rows - first < narrow_rows ? x.rows - first : narrow_rows);
+__global__ void __launch_bounds__(rows_a_block)
+    canonical_short_rows_kernel(matrix_view<const float> x, const float* y, Out out, unsigned magic) {
+  __shared__ float tile[rows_a_block * (short_cols + 1)];
+  const index_t first = index_t(blockIdx.x) * rows_a_block;
+  const int rows = int(x.rows - first < rows_a_block ? x.rows - first : rows_a_block);
   const int cols = int(x.cols), pitch = cols | 1;
 #pragma unroll 4
-  for (int i = int(threadIdx.x); i < rows * cols; i += narrow_rows) {
+  for (int i = int(threadIdx.x); i < rows * cols; i += rows_a_block) {
     const int row = cols == 1 ? i : int(__umulhi(unsigned(i), magic)), col = i - row * cols;
     tile[row * pitch + col] = x(first + row, col);
   }
@@ -128,10 +114,10 @@ template <class Pair, class Out>
 void canonical_rows(const cuda& on, const char* call, matrix_view<const float> x, const float* y, Out out) {
   if (x.rows == 0) return;  // an empty grid is a launch error
   const bool vectors = has_vectors(x) && (y == nullptr || reinterpret_cast<std::uintptr_t>(y) % 16 == 0);
-  if (x.cols <= narrow_cols && x.cols > 0 && (!vectors || x.cols < canonical_lanes)) {
+  if (x.cols <= short_cols && x.cols > 0 && (!vectors || x.cols < canonical_lanes)) {
     const auto magic = unsigned((0x100000000ull + std::uint64_t(x.cols) - 1) / std::uint64_t(x.cols));
-    canonical_narrow_rows_kernel<Pair>
-        <<<grid_of(x.rows, narrow_rows), narrow_rows, 0, on.stream>>>(x, y, out, magic);
+    canonical_short_rows_kernel<Pair>
+        <<<grid_of(x.rows, rows_a_block), rows_a_block, 0, on.stream>>>(x, y, out, magic);
   } else if (vectors) {
     canonical_rows_by_quads_kernel<Pair>
         <<<grid_of(x.rows * (canonical_lanes / 4), block_threads), block_threads, 0, on.stream>>>(x, y, out);

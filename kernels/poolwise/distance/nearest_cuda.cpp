@@ -25,8 +25,7 @@ void nearest_cuda(const cuda& on, matrix_view<const float> points, matrix_view<c
   const std::size_t left = memory.left();
   index_t tile = std::min(points.rows, most_tile);
   while (tile > least_tile &&
-         std::size_t(tile) * sizeof(nearest_key) + canonical_sweep::narrowed_bytes(points.cols, tile) >
-             left / 2)
+         std::size_t(tile) * sizeof(nearest_key) + canonical_sweep::rounded_bytes(points.cols, tile) > left / 2)
     tile /= 2;
   const auto keys = memory.array<nearest_key>(tile);
   const index_t slab = std::min(references.rows, canonical_sweep::most_centers);
@@ -34,10 +33,10 @@ void nearest_cuda(const cuda& on, matrix_view<const float> points, matrix_view<c
   sweep.set_origin(references);
   for (index_t first = 0; first < points.rows; first += tile) {
     const auto some = rows_between(points, first, std::min(points.rows, first + tile));
-    narrowed_rows kept;
-    const bool keeps = sweep.narrows(slab) && references.rows > slab &&
-                       memory.left() >= canonical_sweep::narrowed_bytes(points.cols, some.rows);
-    if (keeps) kept = sweep.narrow(some);
+    rounded_rows kept;
+    const bool keeps = sweep.uses_tensor_cores(slab) && references.rows > slab &&
+                       memory.left() >= canonical_sweep::rounded_bytes(points.cols, some.rows);
+    if (keeps) kept = sweep.round(some);
     for (index_t epoch = 0; epoch < references.rows; epoch += most_epoch) {
       begin_nearest(memory, {keys.data(), some.rows});
       const index_t end = std::min(references.rows, epoch + most_epoch);

@@ -1,11 +1,11 @@
 #include <algorithm>
 
+#include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
 
 namespace poolwise {
 namespace {
 
-constexpr unsigned whole_warp = 0xffffffffu;
 constexpr int block_threads = 256;
 constexpr index_t most_blocks = 1024;  // of kernels that stride over the rows
 constexpr int chain_threads = 1024;
@@ -165,14 +165,6 @@ __global__ void take_best_kernel(shard_rows shard, select_state* state, shortlis
 
 using place_key = unsigned long long;  // greatest: the highest gain, of equals the lowest place; 0 for none
 
-__device__ inline place_key greater_in_warp(place_key key) {
-  for (int half = 16; half > 0; half /= 2) {
-    const place_key other = __shfl_xor_sync(whole_warp, key, half);
-    key = key > other ? key : other;
-  }
-  return key;
-}
-
 __global__ void __launch_bounds__(chain_threads) chain_kernel(chain_job job) {
   __shared__ place_key best_of_warp[2][32];
   const int t = int(threadIdx.x), threads = int(blockDim.x), lane = t % 32;
@@ -200,10 +192,10 @@ __global__ void __launch_bounds__(chain_threads) chain_kernel(chain_job job) {
       const place_key key = bits << 32 | (0xffffffffu - unsigned(t + r * threads));
       best = best > key ? best : key;
     }
-    best = greater_in_warp(best);
+    best = warp_max(best);
     if (lane == 0) best_of_warp[picks % 2][t / 32] = best;
     __syncthreads();
-    best = greater_in_warp(lane < threads / 32 ? best_of_warp[picks % 2][lane] : 0);
+    best = warp_max(lane < threads / 32 ? best_of_warp[picks % 2][lane] : place_key{0});
     if (best == 0) break;
     const int place = int(0xffffffffu - unsigned(best));
     const float gain = __uint_as_float(unsigned(best >> 32) - 1);

@@ -78,8 +78,9 @@ class shard {
       return;
     }
     sweep_->set_origin(on_device());
-    if (sweep_->narrows(most_) && memory_.left() >= canonical_sweep::narrowed_bytes(points_.cols, range.count))
-      kept_ = sweep_->narrow(on_device());
+    if (sweep_->uses_tensor_cores(most_) &&
+        memory_.left() >= canonical_sweep::rounded_bytes(points_.cols, range.count))
+      kept_ = sweep_->round(on_device());
   }
 
   /// Nothing that is still on its way reads host memory that is freed here.
@@ -285,7 +286,7 @@ class shard {
   std::unique_ptr<own_stream> copies_;
   slot slots_[2];
   std::optional<canonical_sweep> sweep_;
-  narrowed_rows kept_;
+  rounded_rows kept_;
 };
 
 /// The shards of a pool, each on its device.

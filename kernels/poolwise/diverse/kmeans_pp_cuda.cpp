@@ -88,9 +88,9 @@ class plain_device_rows {
         sweep_(memory, device, points.cols, shard.count, most_proposals) {
     if (shard.count == 0) return;
     sweep_.set_origin(points_.rows());
-    if (sweep_.narrows(most_proposals) &&
-        memory.left() >= canonical_sweep::narrowed_bytes(points.cols, shard.count))
-      kept_ = sweep_.narrow(points_.rows());
+    if (sweep_.uses_tensor_cores(most_proposals) &&
+        memory.left() >= canonical_sweep::rounded_bytes(points.cols, shard.count))
+      kept_ = sweep_.round(points_.rows());
   }
 
   void squared_norms(vector_view<float> norm2) {
@@ -114,7 +114,7 @@ class plain_device_rows {
   int device_;
   shard_matrix points_;
   canonical_sweep sweep_;
-  narrowed_rows kept_;
+  rounded_rows kept_;
 };
 
 /// Outer products by their factors on a device.

@@ -1,10 +1,11 @@
+#include "poolwise/core/detail/warp_cuda.cuh"
+#include "poolwise/distance/detail/canonical_tile.cuh"
 #include "poolwise/diverse/detail/stale_rejection.hpp"
 #include "poolwise/diverse/detail/weights_cuda.hpp"
 
 namespace poolwise {
 namespace {
 
-constexpr unsigned whole_warp = 0xffffffffu;
 constexpr int block_threads = 256;
 
 __device__ inline double share_of(float weight) { return double(weight > 0 ? weight : 0.0f); }
@@ -79,26 +80,12 @@ __global__ void round_norms_kernel(vector_view<const double> from, float* to) {
 
 // ---- factored rows ------------------------------------------------------------------------------------------
 
-constexpr int tile_rows = 64, tile_centers = 16, tile_cols = 32;
-constexpr int tile_pitch = tile_cols + 4;  // rows four apart lie in different banks
-
-struct tile_room {
-  __align__(16) float x[tile_rows][tile_pitch];
-  __align__(16) float y[tile_centers][tile_pitch];
-};
-
-/// A thread's place in a tile: four rows by four centres, of each pair four of the sixteen partial sums.
-struct tile_place {
-  int quad = int(threadIdx.x % 4), center = int(threadIdx.x / 4 % 4) * 4;
-  int row = int(threadIdx.x / 32) * 8 + int(threadIdx.x % 32 / 16) * 4;
-};
-
 /// Canonical dots of a tile: of this thread's row + quad with its four centres. Columns past the end count as
 /// 0, which adds nothing; rows past the end are the last one.
 __device__ inline void dot_tile(matrix_view<const float> x, matrix_view<const float> y, index_t row0,
                                 index_t center0, tile_room& room, const tile_place& at, float (&dot)[4]) {
   const int t = int(threadIdx.x);
-  float sum[4][4][4] = {};
+  tile_sums sum = {};
   for (index_t c0 = 0; c0 < x.cols; c0 += tile_cols) {
     __syncthreads();
     const index_t c = c0 + t % tile_cols;
@@ -110,46 +97,9 @@ __device__ inline void dot_tile(matrix_view<const float> x, matrix_view<const fl
       room.y[r][t % tile_cols] = c < y.cols ? y(min(center0 + r, y.rows - 1), c) : 0.0f;
     __syncthreads();
 #pragma unroll
-    for (int s = 0; s < tile_cols; s += 16) {
-      float4 b[4];
-#pragma unroll
-      for (int j = 0; j < 4; ++j)
-        b[j] = *reinterpret_cast<const float4*>(&room.y[at.center + j][s + at.quad * 4]);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const float4 a = *reinterpret_cast<const float4*>(&room.x[at.row + i][s + at.quad * 4]);
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          sum[i][j][0] = __fmaf_rn(a.x, b[j].x, sum[i][j][0]);
-          sum[i][j][1] = __fmaf_rn(a.y, b[j].y, sum[i][j][1]);
-          sum[i][j][2] = __fmaf_rn(a.z, b[j].z, sum[i][j][2]);
-          sum[i][j][3] = __fmaf_rn(a.w, b[j].w, sum[i][j][3]);
-        }
-      }
-    }
+    for (int s = 0; s < tile_cols; s += canonical_lanes) add_columns<product>(room, at, s, sum);
   }
-  // The tree's levels j + 8 and j + 4 join threads: each of the four hands over the rows of the others.
-#pragma unroll
-  for (int i = 0; i < 2; ++i)
-#pragma unroll
-    for (int j = 0; j < 4; ++j)
-#pragma unroll
-      for (int p = 0; p < 4; ++p) {
-        const float keep = at.quad & 2 ? sum[i + 2][j][p] : sum[i][j][p];
-        const float give = at.quad & 2 ? sum[i][j][p] : sum[i + 2][j][p];
-        sum[i][j][p] = keep + __shfl_xor_sync(whole_warp, give, 2);
-      }
-#pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    float four[4];
-#pragma unroll
-    for (int p = 0; p < 4; ++p) {
-      const float keep = at.quad & 1 ? sum[1][j][p] : sum[0][j][p];
-      const float give = at.quad & 1 ? sum[0][j][p] : sum[1][j][p];
-      four[p] = keep + __shfl_xor_sync(whole_warp, give, 1);
-    }
-    dot[j] = (four[0] + four[2]) + (four[1] + four[3]);
-  }
+  fold_tile(sum, at, dot);
 }
 
 struct lower_minimum {
@@ -159,8 +109,7 @@ struct lower_minimum {
     float least = __int_as_float(0x7f800000);
     for (int j = 0; j < 4; ++j)
       if (j < centers) least = fminf(least, d2[j]);
-    least = fminf(least, __shfl_xor_sync(whole_warp, least, 4));
-    least = fminf(least, __shfl_xor_sync(whole_warp, least, 8));
+    least = warp_min(least, 4, 4);
     // Floats that are not negative compare as their bits do, and a negative m stays below them all.
     if (there && threadIdx.x / 4 % 4 == 0 && least < m[row])
       atomicMin(reinterpret_cast<int*>(m) + row, __float_as_int(least));

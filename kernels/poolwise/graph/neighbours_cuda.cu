@@ -1,4 +1,5 @@
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/distance/detail/canonical_cuda.hpp"
 #include "poolwise/distance/detail/error_bound.hpp"
 #include "poolwise/graph/detail/neighbours_cuda.hpp"
@@ -100,8 +101,7 @@ __device__ const neighbour_key* keep_nearest(const float* point, matrix_view<con
         for (index_t c = lane; c < references.cols; c += canonical_lanes)
           sum = __fmaf_rn(point[c] - other[c], point[c] - other[c], sum);
       }
-      for (int half = canonical_lanes / 2; half > 0; half /= 2)
-        sum += __shfl_xor_sync(0xffffffffu, sum, half, canonical_lanes);
+      sum = warp_sum(sum, canonical_lanes);
       if (reference < 0 || lane != 0) continue;
       if (candidates.doubtful(first + pair, sum)) atomicExch(&lists.doubted, 1);
       const neighbour_key key = key_of(sum, reference);
@@ -185,7 +185,7 @@ __global__ void largest_kernel(vector_view<const float> norm2, unsigned* largest
   for (index_t i = index_t(blockIdx.x) * blockDim.x + threadIdx.x; i < norm2.size;
        i += index_t(gridDim.x) * blockDim.x)
     mine = max(mine, __float_as_uint(norm2[i]));
-  for (int half = 16; half > 0; half /= 2) mine = max(mine, __shfl_xor_sync(0xffffffffu, mine, half));
+  mine = warp_max(mine);
   if (threadIdx.x % 32 == 0) atomicMax(largest, mine);
 }
 constexpr index_t most_blocks = 1 << 16;

@@ -3,14 +3,14 @@
 #include <limits>
 #include <utility>
 
+#include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/topk/detail/filter_cuda.hpp"
 
 namespace poolwise {
 namespace {
 
 constexpr int block_threads = 256;
-constexpr int quads = 4;  // 16-byte reads in flight in a thread
-constexpr unsigned all_lanes = 0xffffffffu;
+constexpr int quads = 4;                    // 16-byte reads in flight in a thread
 constexpr row_key worst_key = ~row_key{0};  // of no row: a NaN or a barred one
 
 /// Unsigned order is descending order of floats, with -0 as 0.
@@ -71,17 +71,6 @@ __device__ unsigned not_below(float4 s, float threshold) {
          unsigned(!(s.w < threshold)) << 3;
 }
 
-/// The sum over the lanes before this one; `total` over all.
-__device__ int sum_before(int mine, int lane, int& total) {
-  int sum = mine;
-  for (int reach = 1; reach < 32; reach *= 2) {
-    const int other = __shfl_up_sync(all_lanes, sum, unsigned(reach));
-    if (lane >= reach) sum += other;
-  }
-  total = __shfl_sync(all_lanes, sum, 31);
-  return sum - mine;
-}
-
 /// A block takes 256 * 16 neighbouring scores at a time. One compare a score settles nearly all of them; a warp
 /// with one that it does not settle looks again at those alone, and takes room for all it keeps at once.
 __global__ __launch_bounds__(block_threads) void filter_kernel(vector_view<const float> scores,
@@ -112,7 +101,7 @@ __global__ __launch_bounds__(block_threads) void filter_kernel(vector_view<const
     unsigned open = 0;
 #pragma unroll
     for (int q = 0; q < quads; ++q) open |= not_below(s[q], threshold) << 4 * q;
-    if (!__any_sync(all_lanes, open != 0)) continue;
+    if (!__any_sync(whole_warp, open != 0)) continue;
 
     unsigned kept = 0;
     int nans = 0;
@@ -134,14 +123,14 @@ __global__ __launch_bounds__(block_threads) void filter_kernel(vector_view<const
     }
     if (nans > 0) atomicMin(&state->first_nan, static_cast<unsigned long long>(first_nan));
     int total_nans = 0, total = 0;
-    sum_before(nans, lane, total_nans);
-    const int before = sum_before(__popc(kept), lane, total);
+    warp_sum_before(nans, total_nans);
+    const int before = warp_sum_before(__popc(kept), total);
     unsigned long long begin = 0;
     if (lane == 0) {
       if (total_nans > 0) atomicAdd(&state->nans, static_cast<unsigned long long>(total_nans));
       if (total > 0) begin = atomicAdd(&state->count, static_cast<unsigned long long>(total));
     }
-    index_t to = index_t(__shfl_sync(all_lanes, begin, 0)) + before;
+    index_t to = index_t(__shfl_sync(whole_warp, begin, 0)) + before;
     for (; kept != 0; kept &= kept - 1, ++to) {
       const int bit = __ffs(int(kept)) - 1;
       const index_t place = place_of(bit / 4) + bit % 4;

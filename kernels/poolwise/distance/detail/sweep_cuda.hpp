@@ -14,35 +14,17 @@
 // tile, by the same bound from above, lowers m before the tile is filtered.
 //
 // The pairs that are left are settled by the canonical distance: listed one by one, or, where a tile leaves
-// many, all pairs of the tile by the canonical kernel. That kernel is also the path for narrow rows, for few
+// many, all pairs of the tile by the canonical kernel. That kernel is also the path for short rows, for few
 // centres and for devices before sm_80. No choice among these changes a result.
 #pragma once
 
 #include <cstdint>
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/distance/detail/canonical_tiles_cuda.hpp"
+#include "poolwise/distance/detail/round_rows_cuda.hpp"
 
 namespace poolwise {
-
-/// The bf16 copy of some rows, and what bounds its rounding.
-struct narrowed_rows {
-  device_array<std::uint16_t> values;
-  device_array<float4> facts;
-};
-
-/// A nearest reference as atomics find it: the bits of the canonical distance, then the reference. The least of
-/// all is the nearest, ties to the lower reference.
-using nearest_key = unsigned long long;
-inline constexpr nearest_key no_reference =
-    0x7f800000'ffffffffull;  // at an infinite distance, after all others
-
-/// keys[i] = no_reference.
-void begin_nearest(const device_memory& memory, vector_view<nearest_key> keys);
-
-/// Takes the keys apart; the references of the keys count from `first` on, and where that is not 0 only what is
-/// nearer than d2 is taken. which may be null.
-void end_nearest(const device_memory& memory, vector_view<const nearest_key> keys, index_t first, float* d2,
-                 index_t* which);
 
 /// Sweeps of rows of one width. The device of the memory is current in every call; nothing waits. Views lie in
 /// device memory.
@@ -60,29 +42,29 @@ class canonical_sweep {
                   path allowed = path::by_shape);
 
   /// Bytes that bf16 copies of that many rows take.
-  static std::size_t narrowed_bytes(index_t cols, index_t rows);
+  static std::size_t rounded_bytes(index_t cols, index_t rows);
   /// Bytes for tensor cores beside those copies, with as many centres a sweep.
   static std::size_t scratch_bytes(index_t cols, index_t rows, index_t centers);
 
   /// Whether tensor cores serve for as many centres.
-  bool narrows(index_t centers) const;
+  bool uses_tensor_cores(index_t centers) const;
 
   /// Takes the mean of some of these rows for the origin: bf16 keeps differences from it. Any origin gives the
   /// same results, but few pairs are excluded where |x - o| is large beside the distances.
   void set_origin(matrix_view<const float> points);
 
   /// Copies to keep between sweeps of the same rows; the origin must not change after.
-  narrowed_rows narrow(matrix_view<const float> points);
+  rounded_rows round(matrix_view<const float> points);
 
   /// The centres of the calls that follow, at most as many as said; `c` must stay.
   void set_centers(matrix_view<const float> c);
 
   /// m[i] = min(m[i], the least canonical distance of row i to a centre). Negative m stay as they are. kept:
-  /// copies of these rows from narrow, or null.
-  void lower(matrix_view<const float> points, const narrowed_rows* kept, float* m);
+  /// copies of these rows from round, or null.
+  void lower(matrix_view<const float> points, const rounded_rows* kept, float* m);
 
   /// As lower, by keys; the centres count from first_reference on.
-  void lower(matrix_view<const float> points, const narrowed_rows* kept, nearest_key* nearest,
+  void lower(matrix_view<const float> points, const rounded_rows* kept, nearest_key* nearest,
              std::uint32_t first_reference);
 
   /// d2[i * pitch + j] = the canonical distance of rows i and j of points.
@@ -92,24 +74,29 @@ class canonical_sweep {
   index_t survivors() const;
 
  private:
+  /// What the kernels count, on the device.
+  struct counters {
+    unsigned pairs, tiles;         ///< listed by the launch that is at work
+    rounded_limits limits;         ///< the largest of the centres
+    unsigned long long survivors;  ///< pairs that were not excluded, of all launches
+  };
+
   template <class Sink>
-  void sweep(matrix_view<const float> points, const narrowed_rows* kept, Sink sink);
+  void sweep(matrix_view<const float> points, const rounded_rows* kept, Sink sink);
+  /// rounded: of more rows, of which those of points begin at `first`.
   template <class Sink>
-  void filter_and_settle(matrix_view<const float> points, const std::uint16_t* values, const float4* facts,
-                         Sink sink);
-  template <class Sink>
-  void canonical(matrix_view<const float> points, Sink sink);
-  void narrow(matrix_view<const float> points, std::uint16_t* values, float4* facts, unsigned* limits);
+  void exclude_and_settle(matrix_view<const float> points, const rounded_rows& rounded, index_t first,
+                          Sink sink);
 
   device_memory& memory_;
   index_t cols_, slab_ = 0, room_ = 0;
-  int processors_ = 1;
+  int multiprocessors_ = 1;
   bool tensor_cores_ = false;
   matrix_view<const float> centers_;
   device_array<float> origin_;
-  narrowed_rows narrow_centers_, narrow_slab_;
+  rounded_rows rounded_centers_, rounded_slab_;
   device_array<uint2> pairs_, tiles_;
-  device_array<unsigned long long> counts_;
+  device_array<counters> counts_;
 };
 
 }  // namespace poolwise
