@@ -11,36 +11,6 @@
 namespace poolwise {
 namespace {
 
-struct score_entry {
-  const char* name;
-  const char* kind;
-  const char* formula;
-  const char* needs;
-  const char* source;
-  ranking rank_by;
-};
-
-const score_entry scores[] = {
-    {"random", "acquisition", "uniform by (seed, row)", "nothing", "-", random_score{}},
-    {"least_confidence", "acquisition", "1 - p1", "outputs", "Lewis & Gale 1994",
-     acquisition::least_confidence},
-    {"margin", "acquisition", "1 - (p1 - p2)", "outputs", "Scheffer et al. 2001", acquisition::margin},
-    {"ratio", "acquisition", "p2 / p1", "outputs", "Settles 2009", acquisition::ratio},
-    {"entropy", "acquisition", "-sum p ln p", "outputs", "Shannon 1948; Dagan & Engelson 1995",
-     acquisition::entropy},
-    {"energy", "acquisition", "-ln sum exp z", "logits", "Liu et al. 2020", acquisition::energy},
-    {"bald", "disagreement", "H[mean p] - mean H[p]", "committee", "Houlsby et al. 2011", disagreement::bald},
-    {"consensus_entropy", "disagreement", "H[mean p]", "committee", "Settles 2009",
-     disagreement::consensus_entropy},
-    {"vote_entropy", "disagreement", "H[votes / members]", "committee", "Dagan & Engelson 1995",
-     disagreement::vote_entropy},
-    {"variation_ratio", "disagreement", "1 - max votes / members", "committee", "Freeman 1965",
-     disagreement::variation_ratio},
-    {"max_kl", "disagreement", "max KL(p, mean p)", "committee", "McCallum & Nigam 1998", disagreement::max_kl},
-    {"mean_std", "disagreement", "mean over classes of the sd of p", "committee", "Kampffmeyer et al. 2016",
-     disagreement::mean_std},
-};
-
 std::string needs_of(const diversity& d) {
   std::string needs;
   const auto add = [&](bool needed, const char* part) {
@@ -130,10 +100,12 @@ strategy parse_strategy(const std::string& text) {
 std::span<const strategy_entry> strategy_entries() {
   static const std::vector<strategy_entry> entries = [] {
     std::vector<strategy_entry> list;
-    for (const score_entry& s : scores) {
-      const char* const on_devices = std::holds_alternative<random_score>(s.rank_by) ? "none" : "all";
-      list.push_back({s.name, s.kind, s.formula, s.needs, s.source, on_devices, s.rank_by, nullptr});
-    }
+    list.push_back(
+        {"random", "acquisition", "uniform by (seed, row)", "nothing", "-", "none", random_score{}, nullptr});
+    for (const acquisition_entry& a : acquisitions())
+      list.push_back({a.name, "acquisition", a.formula, a.needs, a.source, "all", a.id, nullptr});
+    for (const disagreement_entry& d : disagreements())
+      list.push_back({d.name, "disagreement", d.formula, d.needs, d.source, "all", d.id, nullptr});
     for (const diversity& d : diversities())
       list.push_back(
           {d.name, "diversity", d.formula, needs_of(d), d.source, d.on_devices, std::monostate{}, &d});

@@ -529,11 +529,7 @@ void require_scores(const std::string& call, const matrix_view<float>& scores, i
 void score_committee(const where& on, const real_cube& x, outputs kind, std::span<const disagreement> which,
                      matrix_view<float> scores) {
   require_build_for(on, "score_committee");
-  const auto [members, rows, cols] = std::visit(
-      [](auto view) {
-        return std::array<index_t, 3>{view.members, view.rows, view.cols};
-      },
-      x);
+  const index_t members = members_of(x), rows = rows_of(x), cols = cols_of(x);
   if (members < 1) throw shape_error("score_committee: x has 0 members; pass the outputs of at least one");
   require_columns("score_committee", cols);
   require_scores("score_committee", scores, rows, which.size());

@@ -21,6 +21,30 @@ enum class disagreement {
   mean_std,           ///< mean_c sqrt(E[p_c^2] - E[p_c]^2), the population form   Kampffmeyer et al. 2016
 };
 
+/// A disagreement as lists, help and tests show it.
+struct disagreement_entry {
+  disagreement id;
+  const char* name;
+  const char* formula;
+  const char* source;
+  const char* needs;  ///< "committee": the outputs of its members
+  bool streams;       ///< members may arrive one after the other
+};
+
+/// Every disagreement, in the order of the enumeration.
+inline constexpr disagreement_entry disagreement_table[] = {
+    {disagreement::bald, "bald", "H[mean p] - mean H[p]", "Houlsby et al. 2011", "committee", true},
+    {disagreement::consensus_entropy, "consensus_entropy", "H[mean p]", "Settles 2009", "committee", true},
+    {disagreement::vote_entropy, "vote_entropy", "H[votes / members]", "Dagan & Engelson 1995", "committee",
+     true},
+    {disagreement::variation_ratio, "variation_ratio", "1 - max votes / members", "Freeman 1965", "committee",
+     true},
+    {disagreement::max_kl, "max_kl", "max KL(p, mean p)", "McCallum & Nigam 1998", "committee", false},
+    {disagreement::mean_std, "mean_std", "mean over classes of the sd of p", "Kampffmeyer et al. 2016",
+     "committee", true},
+};
+constexpr std::span<const disagreement_entry> disagreements() { return disagreement_table; }
+
 /// Scores every row by every disagreement asked for, from all members at once.
 ///
 /// x       [members, rows, cols]   members >= 1, cols >= 1.

@@ -59,4 +59,14 @@ inline index_t cols_of(const real_matrix& x) {
   return std::visit([](auto m) { return m.cols; }, x);
 }
 
+inline index_t members_of(const real_cube& x) {
+  return std::visit([](auto c) { return c.members; }, x);
+}
+inline index_t rows_of(const real_cube& x) {
+  return std::visit([](auto c) { return c.rows; }, x);
+}
+inline index_t cols_of(const real_cube& x) {
+  return std::visit([](auto c) { return c.cols; }, x);
+}
+
 }  // namespace poolwise

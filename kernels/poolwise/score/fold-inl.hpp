@@ -291,9 +291,8 @@ struct probability_rows {
 
   /// A NaN or an infinity is in the total, a negative entry is the lowest.
   HWY_INLINE float_mask valid() const {
-    constexpr float tolerance = sizeof(T) == 4 ? probability_tolerance_fp32 : probability_tolerance_16bit;
     const floats excess = hn::Abs(hn::Sub(total, all(1)));
-    return hn::And(hn::Le(excess, all(tolerance)), hn::Ge(lowest, all(0)));
+    return hn::And(hn::Le(excess, all(probability_tolerance<T>)), hn::Ge(lowest, all(0)));
   }
   HWY_INLINE floats entropy() const { return hn::Mul(all(ln2), bits); }
   HWY_INLINE floats least_confidence() const { return hn::Sub(all(1), largest); }

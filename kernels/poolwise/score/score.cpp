@@ -209,12 +209,12 @@ void require_columns(const char* call, const real_matrix& x) {
   throw shape_error(std::string(call) + ": x has 0 columns; pass at least one class");
 }
 
-void require_logits_for_energy(outputs kind, std::span<const acquisition> which) {
-  if (kind == outputs::logits) return;
-  if (std::count(which.begin(), which.end(), acquisition::energy) == 0) return;
-  throw usage_error(
-      "score: energy was asked of probabilities, which do not have it; pass logits, or ask for another "
-      "acquisition");
+void require_applicable(outputs kind, std::span<const acquisition> which) {
+  for (const acquisition_entry& a : acquisitions())
+    if (!applies_to(kind, a) && std::count(which.begin(), which.end(), a.id) != 0)
+      throw usage_error("score: " + std::string(a.name) +
+                        " was asked of probabilities, which do not have it; pass logits, or ask for another "
+                        "acquisition");
 }
 
 std::string number(double x) {
@@ -239,8 +239,8 @@ std::string reason(const T* row, index_t cols, outputs kind) {
     if (value < 0) return "holds the negative probability " + number(value) + column(c);
     total += value;
   }
-  const float tolerance = sizeof(T) == 4 ? probability_tolerance_fp32 : probability_tolerance_16bit;
-  return "sums to " + number(total) + ", not 1 within " + number(tolerance) + " (are these logits?)";
+  return "sums to " + number(total) + ", not 1 within " + number(probability_tolerance<T>) +
+         " (are these logits?)";
 }
 
 }  // namespace
@@ -255,7 +255,7 @@ void score(const where& on, const real_matrix& x, outputs kind, std::span<const 
   if (scores.cols != index_t(which.size()))
     throw shape_error("score: scores has " + columns(scores.cols) + " but " + std::to_string(which.size()) +
                       " acquisitions were asked for; pass one column per acquisition");
-  require_logits_for_energy(kind, which);
+  require_applicable(kind, which);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return score_cuda(*device, x, kind, which, scores);
     if (const auto* devices = std::get_if<offload>(&on))

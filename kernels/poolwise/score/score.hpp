@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
@@ -15,9 +16,10 @@ enum class outputs {
   probabilities,  ///< non-negative, summing to 1 within `probability_tolerance`
 };
 
-/// How far the sum of a row of probabilities may lie from 1: rounding, not error. 16-bit formats round more.
-inline constexpr float probability_tolerance_fp32 = 1e-3f;
-inline constexpr float probability_tolerance_16bit = 1e-2f;
+/// How far the sum of a row of probabilities of type T may lie from 1: rounding, not error. 16-bit formats
+/// round more.
+template <class T>
+inline constexpr float probability_tolerance = sizeof(T) == 4 ? 1e-3f : 1e-2f;
 
 /// With p the row's probabilities (softmax of logits), p1 >= p2 its two largest, z its logits:
 enum class acquisition {
@@ -28,13 +30,38 @@ enum class acquisition {
   energy,            ///< -ln sum_c exp z_c           Liu et al. 2020; logits only
 };
 
+/// An acquisition as lists, help and tests show it.
+struct acquisition_entry {
+  acquisition id;
+  const char* name;
+  const char* formula;
+  const char* source;
+  const char* needs;  ///< "outputs", which are logits or probabilities; or "logits"
+};
+
+/// Every acquisition, in the order of the enumeration.
+inline constexpr acquisition_entry acquisition_table[] = {
+    {acquisition::least_confidence, "least_confidence", "1 - p1", "Lewis & Gale 1994", "outputs"},
+    {acquisition::margin, "margin", "1 - (p1 - p2)", "Scheffer et al. 2001", "outputs"},
+    {acquisition::ratio, "ratio", "p2 / p1", "Settles 2009", "outputs"},
+    {acquisition::entropy, "entropy", "-sum p ln p", "Shannon 1948; Dagan & Engelson 1995", "outputs"},
+    {acquisition::energy, "energy", "-ln sum exp z", "Liu et al. 2020", "logits"},
+};
+constexpr std::span<const acquisition_entry> acquisitions() { return acquisition_table; }
+
+/// Whether rows of `kind` have this score.
+constexpr bool applies_to(outputs kind, const acquisition_entry& a) {
+  return kind == outputs::logits || std::string_view(a.needs) != "logits";
+}
+
 /// Scores every row by every acquisition asked for, in one read of `x`.
 ///
 /// x       [rows, cols]          fp32, fp16 or bf16; cols >= 1.
 /// which   [acquisitions]        one column of `scores` each, in this order.
 /// scores  [rows, acquisitions]  written. A row that has no distribution scores NaN in every column: NaN or
 ///                               +Inf anywhere, -Inf everywhere, a negative probability, a wrong sum.
-/// throws  shape_error if the shapes disagree or cols = 0; value_error if energy is asked of probabilities;
+/// throws  shape_error if the shapes disagree or cols = 0; value_error if a score of logits is asked of
+/// probabilities;
 ///         no_cuda_error, cuda_error, memory_error.
 /// The same bits for any thread count and any CPU target (AVX-512, AVX2, scalar). Entropy is within
 /// 4e-6 (1 + H) of the exact value, and for confident rows (logit gap to 40) within 3e-6 of it relatively:

@@ -355,8 +355,7 @@ class row_scores {
       inverse_ = __frcp_rn(1.0f + s.rest);
       log_ = log1pf(s.rest);
     } else {
-      constexpr float tolerance = sizeof(T) == 4 ? probability_tolerance_fp32 : probability_tolerance_16bit;
-      valid_ = fabsf(s.largest + s.rest - 1.0f) <= tolerance && s.lowest >= 0;
+      valid_ = fabsf(s.largest + s.rest - 1.0f) <= probability_tolerance<T> && s.lowest >= 0;
     }
   }
 
