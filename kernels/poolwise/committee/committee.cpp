@@ -72,7 +72,7 @@ struct mixer {
 template <outputs Kind>
 struct mixing {
   mixer into;
-  normaliser<Kind> probability;
+  normaliser<Kind, floats> probability;
 
   template <int>
   HWY_INLINE void see(index_t c, floats x) const {
@@ -120,14 +120,14 @@ HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
 /// Notes what a member's fold says of the rows of the tile from `row` on.
 template <tracking Track, class Fold>
 HWY_INLINE void note(const Fold& fold, const tile& into, int row, member_record* record) {
-  const floats entropy = only_where(fold.valid(), fold.entropy());
-  store_rows(hn::Add(load_rows(*into.entropy, row), entropy), *into.entropy, row);
+  const floats member_entropy = only_valid(fold, entropy(fold));
+  store_rows(hn::Add(load_rows(*into.entropy, row), member_entropy), *into.entropy, row);
   if constexpr (Track.argmax) count_votes(fold.argmax, row, into.votes);
   if (record == nullptr) return;
-  const auto probability = fold.to_probabilities();
+  const auto probability = normaliser_of(fold);
   store_rows(probability.largest, record->largest, row);
   store_rows(probability.scale, record->scale, row);
-  store_rows(hn::Neg(entropy), record->divergence, row);
+  store_rows(hn::Neg(member_entropy), record->divergence, row);
 }
 
 /// Adds the rows of member number `seen` from `first` on to the rows of the tile from `row` on.
@@ -144,7 +144,7 @@ HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_
     fold_of<Kind, T, Track> fold(room);
     fold_rows<Kind>(window, to_next, fold);
     note<Track>(fold, into, row, record);
-    const auto probability = fold.to_probabilities();
+    const auto probability = normaliser_of(fold);
     if constexpr (Track.terms) {
       mixing_terms terms{mix, probability.scale, room};
       each_column(x.cols, terms);
@@ -163,7 +163,7 @@ inline constexpr int members_at_once = lanes == 16 ? 4 : 2;
 inline constexpr index_t least_folded_columns = 64;
 
 /// The columns of `lanes` rows of a few members, those of all members side by side.
-struct narrow_room {
+struct short_room {
   alignas(64) float values[least_folded_columns * members_at_once * lanes];
 
   HWY_INLINE float* at(index_t c, int member) { return values + (c * members_at_once + member) * lanes; }
@@ -171,7 +171,7 @@ struct narrow_room {
 
 /// Reads the rows of one member. Asks for the rows that are read `ahead` elements after them.
 template <class T>
-HWY_INLINE void read_narrow(row_window<T>& window, index_t ahead, narrow_room& room, int member) {
+HWY_INLINE void read_short(row_window<T>& window, index_t ahead, short_room& room, int member) {
   const index_t cols = window.cols();
   const even_rows<const T> rows = window.columns(0, cols);
   const auto read_four = [&](index_t c) HWY_ATTR {
@@ -189,15 +189,15 @@ HWY_INLINE void read_narrow(row_window<T>& window, index_t ahead, narrow_room& r
 
 /// Adds rows of N members, members number `seen` and on, whose probabilities have few columns.
 template <int N, tracking Track, class T>
-HWY_NOINLINE void add_narrow(const matrix_view<const T>* members, index_t first, index_t seen, const tile& into,
-                             int row, narrow_room& room, member_record* records) {
+HWY_NOINLINE void add_short(const matrix_view<const T>* members, index_t first, index_t seen, const tile& into,
+                            int row, short_room& room, member_record* records) {
   const index_t cols = members[0].cols;
   const bool deviating = into.deviations != nullptr;
   deviation_update deviate[N];
   for (int k = 0; k < N; ++k) {
     deviate[k] = deviation_update(seen + k);
     row_window<T> window(members[k], first);
-    read_narrow(window, tile_rows * members[k].stride, room, k);
+    read_short(window, tile_rows * members[k].stride, room, k);
   }
   vectors<N> total, bits, lowest, largest, p;
   ints argmax[N];
@@ -238,7 +238,7 @@ HWY_NOINLINE void add_narrow(const matrix_view<const T>* members, index_t first,
       store_rows(votes, into.votes[c], row);
     }
   for (int k = 0; k < N; ++k) {
-    const probability_rows<T> member{total[k], bits[k], lowest[k], largest[k], largest[k]};
+    const probability_state<floats, T> member{total[k], bits[k], lowest[k], largest[k], largest[k]};
     note<tracking{}>(member, into, row, records == nullptr ? nullptr : records + k);
   }
 }
@@ -246,7 +246,7 @@ HWY_NOINLINE void add_narrow(const matrix_view<const T>* members, index_t first,
 /// Where rows lie transposed while they are added.
 union scratch {
   chunk folded;
-  narrow_room narrow;
+  short_room unfolded;
 };
 
 /// Adds up to `tile_rows` rows of some members, from `first` on; the first of them is member number `seen`.
@@ -260,11 +260,11 @@ void add_tile(std::span<const matrix_view<const T>> members, index_t first, inde
     if constexpr (Kind == outputs::probabilities)
       if (cols < least_folded_columns) {
         for (; k + members_at_once <= n; k += members_at_once)
-          add_narrow<members_at_once, Track>(&members[std::size_t(k)], first + row, seen + k, into, row,
-                                             room.narrow, record_of(k));
+          add_short<members_at_once, Track>(&members[std::size_t(k)], first + row, seen + k, into, row,
+                                            room.unfolded, record_of(k));
         for (; k < n; ++k)
-          add_narrow<1, Track>(&members[std::size_t(k)], first + row, seen + k, into, row, room.narrow,
-                               record_of(k));
+          add_short<1, Track>(&members[std::size_t(k)], first + row, seen + k, into, row, room.unfolded,
+                              record_of(k));
       }
     for (; k < n; ++k) {
       const matrix_view<const T>& member = members[std::size_t(k)];
@@ -399,12 +399,12 @@ HWY_INLINE floats log_of_mean(floats sum, floats members) {
 /// Sums p ln pbar over a chunk of columns from `begin` on.
 template <outputs Kind>
 struct crossing {
-  normaliser<Kind> probability;
+  normaliser<Kind, floats> probability;
   const chunk& logs;
   index_t begin;
   column_sum sum;
 
-  HWY_INLINE crossing(const normaliser<Kind>& p, const chunk& l, index_t b)
+  HWY_INLINE crossing(const normaliser<Kind, floats>& p, const chunk& l, index_t b)
       : probability(p), logs(l), begin(b) {}
 
   template <int Part>
@@ -461,30 +461,19 @@ void score_block(const cube_view<const T>& x, index_t begin, index_t end, std::s
 /// Scores the rows [begin, end) of a cube; `begin` is a multiple of `tile_rows`.
 void score_rows(const real_cube& x, outputs kind, index_t begin, index_t end,
                 std::span<const disagreement> which, const matrix_view<float>& scores) {
-  std::visit(
-      [&](const auto& view) HWY_ATTR {
-        if (kind == outputs::logits)
-          score_block<outputs::logits>(view, begin, end, which, scores);
-        else
-          score_block<outputs::probabilities>(view, begin, end, which, scores);
-      },
-      x);
+  visit_by_kind(x, kind, [&]<outputs Kind>(const auto& view) HWY_ATTR {
+    score_block<Kind>(view, begin, end, which, scores);
+  });
 }
 
 /// Adds the rows [begin, end) of member number `seen`; `begin` is a multiple of `tile_rows`.
 void add_rows(const real_matrix& x, outputs kind, index_t begin, index_t end, index_t seen, tiles& into) {
-  std::visit(
-      [&](const auto& view) HWY_ATTR {
-        scratch room;
-        const std::span alone(&view, 1);
-        for (index_t first = begin; first < end; first += tile_rows) {
-          if (kind == outputs::logits)
-            add_tile<outputs::logits>(alone, first, seen, into.at(first), room, nullptr);
-          else
-            add_tile<outputs::probabilities>(alone, first, seen, into.at(first), room, nullptr);
-        }
-      },
-      x);
+  visit_by_kind(x, kind, [&]<outputs Kind>(const auto& view) HWY_ATTR {
+    scratch room;
+    const std::span alone(&view, 1);
+    for (index_t first = begin; first < end; first += tile_rows)
+      add_tile<Kind>(alone, first, seen, into.at(first), room, nullptr);
+  });
 }
 
 /// Writes the scores of the rows [begin, end); `begin` is a multiple of `tile_rows`.

@@ -259,10 +259,10 @@ __device__ member_summary normalise(row_share& x, const sharing& by) {
                     logits ? all.weighted : all.weighted + others * p_log2_p(largest),
                     all.lowest,
                     0};
-  const row_scores<Kind, T> scores(s);
-  const float scale = scores.scale();
+  const auto whole = whole_row<Kind, T>(s);
+  const float scale = normaliser_of(whole).scale;
   each_column(by.columns, [&](int j) { x[j] *= scale; });
-  return {scores.entropy(), all.first == own.first ? first : -1};
+  return {only_valid(whole, entropy(whole)), all.first == own.first ? first : -1};
 }
 
 /// The members of a tile of short rows, one behind the other in a ring of places in shared memory: two are on
@@ -451,8 +451,7 @@ __global__ void __launch_bounds__(fused_cols / most_columns)
 
 template <outputs Kind, class T>
 __device__ float probability(T x, const row_record& r) {
-  const float z = to_real(x);
-  return (Kind == outputs::logits ? exp_below(z, r.largest) : z) * r.scale;
+  return normaliser<Kind, float>{r.largest, r.scale}(to_real(x));
 }
 
 /// Adds members to what is gathered of each row and keeps that, or scores it, or both. A block has a row, each
