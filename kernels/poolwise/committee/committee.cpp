@@ -21,6 +21,7 @@
 #define HWY_TARGET_INCLUDE "poolwise/committee/committee.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "poolwise/committee/detail/disagreements-inl.hpp"
 #include "poolwise/score/fold-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -35,27 +36,11 @@ HWY_INLINE void store_rows(floats x, tile_column& column, int r) { hn::Store(x, 
 
 // ---- A member comes
 
-/// Welford's update of the squared deviations from a mean: no difference of large sums, so members that agree
-/// have a deviation of rounding size.
-struct deviation_update {
-  floats seen, share;  // the members before this one, and the weight of a deviation from their mean
-
-  deviation_update() = default;
-  HWY_INLINE explicit deviation_update(index_t members)
-      : seen(all(float(std::max<index_t>(members, 1)))), share(all(float(members) / float(members + 1))) {}
-
-  /// What has gathered and the deviation of p from the mean of the members before it, which sum up to `sum`.
-  HWY_INLINE floats operator()(floats gathered, floats p, floats sum) const {
-    const floats off = hn::Sub(p, hn::Div(sum, seen));
-    return fma(hn::Mul(off, off), share, gathered);
-  }
-};
-
 /// Adds one member's probabilities to a tile, lane by lane from `row` on.
 struct mixer {
   tile into;
   int row;
-  deviation_update deviate;
+  deviation_update<floats> deviate;
 
   HWY_INLINE mixer(const tile& t, int r, index_t members) : into(t), row(r), deviate(members) {}
 
@@ -64,7 +49,7 @@ struct mixer {
     const floats sum = load_rows(into.sum[c], row);
     store_rows(hn::Add(sum, p), into.sum[c], row);
     if (into.deviations == nullptr) return;
-    store_rows(deviate(load_rows(into.deviations[c], row), p, sum), into.deviations[c], row);
+    store_rows(deviate.update(load_rows(into.deviations[c], row), p, sum), into.deviations[c], row);
   }
 };
 
@@ -193,9 +178,9 @@ HWY_NOINLINE void add_short(const matrix_view<const T>* members, index_t first, 
                             int row, short_room& room, member_record* records) {
   const index_t cols = members[0].cols;
   const bool deviating = into.deviations != nullptr;
-  deviation_update deviate[N];
+  deviation_update<floats> deviate[N];
   for (int k = 0; k < N; ++k) {
-    deviate[k] = deviation_update(seen + k);
+    deviate[k] = deviation_update<floats>(seen + k);
     row_window<T> window(members[k], first);
     read_short(window, tile_rows * members[k].stride, room, k);
   }
@@ -221,7 +206,7 @@ HWY_NOINLINE void add_short(const matrix_view<const T>* members, index_t first, 
       floats sum = load_rows(into.sum[c], row);
       floats gathered = deviating ? load_rows(into.deviations[c], row) : all(0);
       for (int k = 0; k < N; ++k) {
-        if (deviating) gathered = deviate[k](gathered, p[k], sum);
+        if (deviating) gathered = deviate[k].update(gathered, p[k], sum);
         sum = hn::Add(sum, p[k]);
       }
       store_rows(sum, into.sum[c], row);
@@ -347,47 +332,37 @@ HWY_INLINE floats entropy_of_mean(const tile_column* columns, index_t cols, int 
   return hn::Mul(all(ln2), total_over(columns, cols, row, add_entropy_of_mean{members}));
 }
 
-/// 1 - the largest count's share of the members.
-HWY_INLINE floats missing_votes(const tile_column* votes, index_t cols, int row, floats members) {
-  floats most = all(0);
-  for (index_t c = 0; c < cols; ++c) most = hn::Max(most, load_rows(votes[c], row));
-  return hn::Div(hn::Sub(members, most), members);
-}
+/// The sums of the rows of a tile from `row` on. Those over columns are formed when they are asked for.
+struct sums_of_rows {
+  const tile& t;
+  const tile_column& divergence;
+  index_t cols;
+  int row;
+  floats count;  // members
+
+  HWY_INLINE floats members() const { return count; }
+  HWY_INLINE floats classes() const { return all(float(cols)); }
+  HWY_INLINE floats mean_entropy() const { return load_rows(*t.entropy, row) / count; }
+  HWY_INLINE floats consensus_entropy() const { return entropy_of_mean(t.sum, cols, row, count); }
+  HWY_INLINE floats vote_entropy() const { return entropy_of_mean(t.votes, cols, row, count); }
+  HWY_INLINE floats most_votes() const {
+    floats most = all(0);
+    for (index_t c = 0; c < cols; ++c) most = hn::Max(most, load_rows(t.votes[c], row));
+    return most;
+  }
+  HWY_INLINE floats deviations() const { return total_over(t.deviations, cols, row, add_root_of_mean{count}); }
+  HWY_INLINE floats max_kl() const { return load_rows(divergence, row); }
+};
 
 /// Writes the scores of the rows of a tile, of which the first is row `first` of `scores`.
 /// `max_kl` is read only where it is asked for.
 void finish_tile(const tile& t, index_t cols, index_t members, std::span<const disagreement> which,
                  const tile_column& max_kl, index_t first, const matrix_view<float>& scores) {
-  const floats e = all(float(members));
   for (int row = 0; row < tile_rows && first + row < scores.rows; row += lanes) {
-    const floats mean_entropy = hn::Div(load_rows(*t.entropy, row), e);
-    const float_mask valid = hn::Eq(mean_entropy, mean_entropy);
-    floats s = all(0);
-    for (std::size_t d = 0; d < which.size(); ++d) {
-      switch (which[d]) {
-        case disagreement::bald:
-          s = hn::Sub(entropy_of_mean(t.sum, cols, row, e), mean_entropy);
-          s = hn::Max(s, all(0));
-          break;
-        case disagreement::consensus_entropy:
-          // A mean above 1, which the tolerance of the sums allows, would be below 0.
-          s = hn::Max(entropy_of_mean(t.sum, cols, row, e), all(0));
-          break;
-        case disagreement::vote_entropy:
-          s = entropy_of_mean(t.votes, cols, row, e);
-          break;
-        case disagreement::variation_ratio:
-          s = missing_votes(t.votes, cols, row, e);
-          break;
-        case disagreement::max_kl:
-          s = load_rows(max_kl, row);
-          break;
-        case disagreement::mean_std:
-          s = hn::Div(total_over(t.deviations, cols, row, add_root_of_mean{e}), all(float(cols)));
-          break;
-      }
-      write_column(only_where(valid, s), first + row, index_t(d), scores);
-    }
+    const sums_of_rows sums{t, max_kl, cols, row, all(float(members))};
+    const float_mask valid = at_most(sums.mean_entropy(), sums.mean_entropy());  // false for NaN
+    for (std::size_t d = 0; d < which.size(); ++d)
+      write_column(only_where(valid, score_of(sums, which[d])), first + row, index_t(d), scores);
   }
 }
 

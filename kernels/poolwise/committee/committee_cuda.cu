@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "poolwise/committee/detail/committee_cuda.hpp"
+#include "poolwise/committee/detail/disagreements-inl.hpp"
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/score/detail/fold_cuda.cuh"
 #include "poolwise/score/detail/row_tile_cuda.cuh"
@@ -139,39 +140,28 @@ __device__ Sum join_row(Sum s, int lanes) {
   return s;
 }
 
-/// Writes a row's scores from its totals and the sum of its members' entropies.
-__device__ void write_scores(const asked& out, index_t row, index_t cols, const totals& t, float entropy,
-                             float members, float largest_kl) {
-  const float mean_entropy = __fdiv_rn(entropy, members);
-  for (int a = 0; a < out.count; ++a) {
-    float s = 0;
-    if (out.which[a] == disagreement::bald) s = fmaxf(t.consensus - mean_entropy, 0.0f);
-    // A mean above 1 by rounding would be below 0.
-    if (out.which[a] == disagreement::consensus_entropy) s = fmaxf(t.consensus, 0.0f);
-    if (out.which[a] == disagreement::vote_entropy) s = t.vote_entropy;
-    if (out.which[a] == disagreement::variation_ratio) s = __fdiv_rn(members - t.most_votes, members);
-    if (out.which[a] == disagreement::mean_std) s = __fdiv_rn(t.deviation, float(cols));
-    if (out.which[a] == disagreement::max_kl) s = largest_kl;
-    out.scores(row, a) = mean_entropy == mean_entropy ? s : mean_entropy;
-  }
+/// A row once all of its threads and members are in.
+struct sums_of_row {
+  const totals& t;
+  float entropy, count, cols, largest_kl;  // the sum of the members' entropies; members
+
+  __device__ float members() const { return count; }
+  __device__ float classes() const { return cols; }
+  __device__ float mean_entropy() const { return entropy / count; }
+  __device__ float consensus_entropy() const { return t.consensus; }
+  __device__ float vote_entropy() const { return t.vote_entropy; }
+  __device__ float most_votes() const { return t.most_votes; }
+  __device__ float deviations() const { return t.deviation; }
+  __device__ float max_kl() const { return largest_kl; }
+};
+
+__device__ void write_scores(const asked& out, index_t row, const sums_of_row& sums) {
+  const float mean_entropy = sums.mean_entropy();
+  for (int a = 0; a < out.count; ++a)
+    out.scores(row, a) = mean_entropy == mean_entropy ? score_of(sums, out.which[a]) : mean_entropy;
 }
 
-/// The factors of Welford's update by a member that comes after `before` others.
-struct welford {
-  float inverse, share;
-
-  explicit __device__ welford(index_t before) {
-    inverse = __frcp_rn(float(max(before, index_t{1})));
-    share = __fdiv_rn(float(before), float(before + 1));
-  }
-
-  /// With the mean as sum / before: no difference of large sums, so members that agree have a deviation of
-  /// rounding size.
-  __device__ float update(float squares, float p, float sum) const {
-    const float off = p - sum * inverse;
-    return __fmaf_rn(off * off, share, squares);
-  }
-};
+using welford = deviation_update<float>;
 
 // ---- Rows that their threads hold
 
@@ -419,7 +409,7 @@ __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row,
     each_column(by.columns, [&](int j) { cross.value = __fmaf_rn(p[j], sum[j], cross.value); });
     largest_kl = fmaxf(largest_kl, -member.entropy - join_row<WholeWarps>(cross, by.lanes).value);
   }
-  if (lane == 0 && there) write_scores(out, row, x.cols, t, entropy, all, largest_kl);
+  if (lane == 0 && there) write_scores(out, row, {t, entropy, all, float(x.cols), largest_kl});
 }
 
 __device__ index_t visits_of(index_t members, const asked& out) { return out.max_kl ? 2 * members : members; }
@@ -527,7 +517,7 @@ __global__ void __launch_bounds__(block_threads, 2)
     __syncthreads();
     largest_kl = fmaxf(largest_kl, -r.entropy - join_row<true>(cross, block_threads).value);
   }
-  if (threadIdx.x == 0) write_scores(out, row, x.cols, t, entropy, all, largest_kl);
+  if (threadIdx.x == 0) write_scores(out, row, {t, entropy, all, float(x.cols), largest_kl});
 }
 
 /// `lanes` threads share a row's outputs; each takes members in order. A prediction that is not finite makes
