@@ -64,7 +64,7 @@ TEST(Fingerprint, IsTheSameOnAnyThreadsAndOfRowsWhereverTheyLie) {
 }
 
 TEST(Fingerprint, ChangesWithEverythingThatThePicksDependOn) {
-  const std::vector<std::function<void(query&)>> changes = {
+  const std::vector<std::function<void(case_of&)>> changes = {
       [](case_of& q) { q.logits[7] += 1; },
       [](case_of& q) { q.logits.back() = -q.logits.back() - 1; },
       [](case_of& q) { q.embeddings[rows * features - 1] += 1; },

@@ -21,6 +21,7 @@
 #define HWY_TARGET_INCLUDE "poolwise/committee/committee.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "poolwise/committee/detail/disagreements-inl.hpp"
 #include "poolwise/score/fold-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -35,27 +36,11 @@ HWY_INLINE void store_rows(floats x, tile_column& column, int r) { hn::Store(x, 
 
 // ---- A member comes
 
-/// Welford's update of the squared deviations from a mean: no difference of large sums, so members that agree
-/// have a deviation of rounding size.
-struct deviation_update {
-  floats seen, share;  // the members before this one, and the weight of a deviation from their mean
-
-  deviation_update() = default;
-  HWY_INLINE explicit deviation_update(index_t members)
-      : seen(all(float(std::max<index_t>(members, 1)))), share(all(float(members) / float(members + 1))) {}
-
-  /// What has gathered and the deviation of p from the mean of the members before it, which sum up to `sum`.
-  HWY_INLINE floats operator()(floats gathered, floats p, floats sum) const {
-    const floats off = hn::Sub(p, hn::Div(sum, seen));
-    return fma(hn::Mul(off, off), share, gathered);
-  }
-};
-
 /// Adds one member's probabilities to a tile, lane by lane from `row` on.
 struct mixer {
   tile into;
   int row;
-  deviation_update deviate;
+  deviation_update<floats> deviate;
 
   HWY_INLINE mixer(const tile& t, int r, index_t members) : into(t), row(r), deviate(members) {}
 
@@ -64,7 +49,7 @@ struct mixer {
     const floats sum = load_rows(into.sum[c], row);
     store_rows(hn::Add(sum, p), into.sum[c], row);
     if (into.deviations == nullptr) return;
-    store_rows(deviate(load_rows(into.deviations[c], row), p, sum), into.deviations[c], row);
+    store_rows(deviate.update(load_rows(into.deviations[c], row), p, sum), into.deviations[c], row);
   }
 };
 
@@ -72,7 +57,7 @@ struct mixer {
 template <outputs Kind>
 struct mixing {
   mixer into;
-  normaliser<Kind> probability;
+  normaliser<Kind, floats> probability;
 
   template <int>
   HWY_INLINE void see(index_t c, floats x) const {
@@ -120,14 +105,14 @@ HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
 /// Notes what a member's fold says of the rows of the tile from `row` on.
 template <tracking Track, class Fold>
 HWY_INLINE void note(const Fold& fold, const tile& into, int row, member_record* record) {
-  const floats entropy = only_where(fold.valid(), fold.entropy());
-  store_rows(hn::Add(load_rows(*into.entropy, row), entropy), *into.entropy, row);
+  const floats member_entropy = only_valid(fold, entropy(fold));
+  store_rows(hn::Add(load_rows(*into.entropy, row), member_entropy), *into.entropy, row);
   if constexpr (Track.argmax) count_votes(fold.argmax, row, into.votes);
   if (record == nullptr) return;
-  const auto probability = fold.to_probabilities();
+  const auto probability = normaliser_of(fold);
   store_rows(probability.largest, record->largest, row);
   store_rows(probability.scale, record->scale, row);
-  store_rows(hn::Neg(entropy), record->divergence, row);
+  store_rows(hn::Neg(member_entropy), record->divergence, row);
 }
 
 /// Adds the rows of member number `seen` from `first` on to the rows of the tile from `row` on.
@@ -144,7 +129,7 @@ HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_
     fold_of<Kind, T, Track> fold(room);
     fold_rows<Kind>(window, to_next, fold);
     note<Track>(fold, into, row, record);
-    const auto probability = fold.to_probabilities();
+    const auto probability = normaliser_of(fold);
     if constexpr (Track.terms) {
       mixing_terms terms{mix, probability.scale, room};
       each_column(x.cols, terms);
@@ -163,7 +148,7 @@ inline constexpr int members_at_once = lanes == 16 ? 4 : 2;
 inline constexpr index_t least_folded_columns = 64;
 
 /// The columns of `lanes` rows of a few members, those of all members side by side.
-struct narrow_room {
+struct short_room {
   alignas(64) float values[least_folded_columns * members_at_once * lanes];
 
   HWY_INLINE float* at(index_t c, int member) { return values + (c * members_at_once + member) * lanes; }
@@ -171,7 +156,7 @@ struct narrow_room {
 
 /// Reads the rows of one member. Asks for the rows that are read `ahead` elements after them.
 template <class T>
-HWY_INLINE void read_narrow(row_window<T>& window, index_t ahead, narrow_room& room, int member) {
+HWY_INLINE void read_short(row_window<T>& window, index_t ahead, short_room& room, int member) {
   const index_t cols = window.cols();
   const even_rows<const T> rows = window.columns(0, cols);
   const auto read_four = [&](index_t c) HWY_ATTR {
@@ -189,15 +174,15 @@ HWY_INLINE void read_narrow(row_window<T>& window, index_t ahead, narrow_room& r
 
 /// Adds rows of N members, members number `seen` and on, whose probabilities have few columns.
 template <int N, tracking Track, class T>
-HWY_NOINLINE void add_narrow(const matrix_view<const T>* members, index_t first, index_t seen, const tile& into,
-                             int row, narrow_room& room, member_record* records) {
+HWY_NOINLINE void add_short(const matrix_view<const T>* members, index_t first, index_t seen, const tile& into,
+                            int row, short_room& room, member_record* records) {
   const index_t cols = members[0].cols;
   const bool deviating = into.deviations != nullptr;
-  deviation_update deviate[N];
+  deviation_update<floats> deviate[N];
   for (int k = 0; k < N; ++k) {
-    deviate[k] = deviation_update(seen + k);
+    deviate[k] = deviation_update<floats>(seen + k);
     row_window<T> window(members[k], first);
-    read_narrow(window, tile_rows * members[k].stride, room, k);
+    read_short(window, tile_rows * members[k].stride, room, k);
   }
   vectors<N> total, bits, lowest, largest, p;
   ints argmax[N];
@@ -221,7 +206,7 @@ HWY_NOINLINE void add_narrow(const matrix_view<const T>* members, index_t first,
       floats sum = load_rows(into.sum[c], row);
       floats gathered = deviating ? load_rows(into.deviations[c], row) : all(0);
       for (int k = 0; k < N; ++k) {
-        if (deviating) gathered = deviate[k](gathered, p[k], sum);
+        if (deviating) gathered = deviate[k].update(gathered, p[k], sum);
         sum = hn::Add(sum, p[k]);
       }
       store_rows(sum, into.sum[c], row);
@@ -238,7 +223,7 @@ HWY_NOINLINE void add_narrow(const matrix_view<const T>* members, index_t first,
       store_rows(votes, into.votes[c], row);
     }
   for (int k = 0; k < N; ++k) {
-    const probability_rows<T> member{total[k], bits[k], lowest[k], largest[k], largest[k]};
+    const probability_state<floats, T> member{total[k], bits[k], lowest[k], largest[k], largest[k]};
     note<tracking{}>(member, into, row, records == nullptr ? nullptr : records + k);
   }
 }
@@ -246,7 +231,7 @@ HWY_NOINLINE void add_narrow(const matrix_view<const T>* members, index_t first,
 /// Where rows lie transposed while they are added.
 union scratch {
   chunk folded;
-  narrow_room narrow;
+  short_room unfolded;
 };
 
 /// Adds up to `tile_rows` rows of some members, from `first` on; the first of them is member number `seen`.
@@ -260,11 +245,11 @@ void add_tile(std::span<const matrix_view<const T>> members, index_t first, inde
     if constexpr (Kind == outputs::probabilities)
       if (cols < least_folded_columns) {
         for (; k + members_at_once <= n; k += members_at_once)
-          add_narrow<members_at_once, Track>(&members[std::size_t(k)], first + row, seen + k, into, row,
-                                             room.narrow, record_of(k));
+          add_short<members_at_once, Track>(&members[std::size_t(k)], first + row, seen + k, into, row,
+                                            room.unfolded, record_of(k));
         for (; k < n; ++k)
-          add_narrow<1, Track>(&members[std::size_t(k)], first + row, seen + k, into, row, room.narrow,
-                               record_of(k));
+          add_short<1, Track>(&members[std::size_t(k)], first + row, seen + k, into, row, room.unfolded,
+                              record_of(k));
       }
     for (; k < n; ++k) {
       const matrix_view<const T>& member = members[std::size_t(k)];
@@ -347,47 +332,37 @@ HWY_INLINE floats entropy_of_mean(const tile_column* columns, index_t cols, int 
   return hn::Mul(all(ln2), total_over(columns, cols, row, add_entropy_of_mean{members}));
 }
 
-/// 1 - the largest count's share of the members.
-HWY_INLINE floats missing_votes(const tile_column* votes, index_t cols, int row, floats members) {
-  floats most = all(0);
-  for (index_t c = 0; c < cols; ++c) most = hn::Max(most, load_rows(votes[c], row));
-  return hn::Div(hn::Sub(members, most), members);
-}
+/// The sums of the rows of a tile from `row` on. Those over columns are formed when they are asked for.
+struct sums_of_rows {
+  const tile& t;
+  const tile_column& divergence;
+  index_t cols;
+  int row;
+  floats count;  // members
+
+  HWY_INLINE floats members() const { return count; }
+  HWY_INLINE floats classes() const { return all(float(cols)); }
+  HWY_INLINE floats mean_entropy() const { return load_rows(*t.entropy, row) / count; }
+  HWY_INLINE floats consensus_entropy() const { return entropy_of_mean(t.sum, cols, row, count); }
+  HWY_INLINE floats vote_entropy() const { return entropy_of_mean(t.votes, cols, row, count); }
+  HWY_INLINE floats most_votes() const {
+    floats most = all(0);
+    for (index_t c = 0; c < cols; ++c) most = hn::Max(most, load_rows(t.votes[c], row));
+    return most;
+  }
+  HWY_INLINE floats deviations() const { return total_over(t.deviations, cols, row, add_root_of_mean{count}); }
+  HWY_INLINE floats max_kl() const { return load_rows(divergence, row); }
+};
 
 /// Writes the scores of the rows of a tile, of which the first is row `first` of `scores`.
 /// `max_kl` is read only where it is asked for.
 void finish_tile(const tile& t, index_t cols, index_t members, std::span<const disagreement> which,
                  const tile_column& max_kl, index_t first, const matrix_view<float>& scores) {
-  const floats e = all(float(members));
   for (int row = 0; row < tile_rows && first + row < scores.rows; row += lanes) {
-    const floats mean_entropy = hn::Div(load_rows(*t.entropy, row), e);
-    const float_mask valid = hn::Eq(mean_entropy, mean_entropy);
-    floats s = all(0);
-    for (std::size_t d = 0; d < which.size(); ++d) {
-      switch (which[d]) {
-        case disagreement::bald:
-          s = hn::Sub(entropy_of_mean(t.sum, cols, row, e), mean_entropy);
-          s = hn::Max(s, all(0));
-          break;
-        case disagreement::consensus_entropy:
-          // A mean above 1, which the tolerance of the sums allows, would be below 0.
-          s = hn::Max(entropy_of_mean(t.sum, cols, row, e), all(0));
-          break;
-        case disagreement::vote_entropy:
-          s = entropy_of_mean(t.votes, cols, row, e);
-          break;
-        case disagreement::variation_ratio:
-          s = missing_votes(t.votes, cols, row, e);
-          break;
-        case disagreement::max_kl:
-          s = load_rows(max_kl, row);
-          break;
-        case disagreement::mean_std:
-          s = hn::Div(total_over(t.deviations, cols, row, add_root_of_mean{e}), all(float(cols)));
-          break;
-      }
-      write_column(only_where(valid, s), first + row, index_t(d), scores);
-    }
+    const sums_of_rows sums{t, max_kl, cols, row, all(float(members))};
+    const float_mask valid = at_most(sums.mean_entropy(), sums.mean_entropy());  // false for NaN
+    for (std::size_t d = 0; d < which.size(); ++d)
+      write_column(only_where(valid, score_of(sums, which[d])), first + row, index_t(d), scores);
   }
 }
 
@@ -399,12 +374,12 @@ HWY_INLINE floats log_of_mean(floats sum, floats members) {
 /// Sums p ln pbar over a chunk of columns from `begin` on.
 template <outputs Kind>
 struct crossing {
-  normaliser<Kind> probability;
+  normaliser<Kind, floats> probability;
   const chunk& logs;
   index_t begin;
   column_sum sum;
 
-  HWY_INLINE crossing(const normaliser<Kind>& p, const chunk& l, index_t b)
+  HWY_INLINE crossing(const normaliser<Kind, floats>& p, const chunk& l, index_t b)
       : probability(p), logs(l), begin(b) {}
 
   template <int Part>
@@ -461,30 +436,19 @@ void score_block(const cube_view<const T>& x, index_t begin, index_t end, std::s
 /// Scores the rows [begin, end) of a cube; `begin` is a multiple of `tile_rows`.
 void score_rows(const real_cube& x, outputs kind, index_t begin, index_t end,
                 std::span<const disagreement> which, const matrix_view<float>& scores) {
-  std::visit(
-      [&](const auto& view) HWY_ATTR {
-        if (kind == outputs::logits)
-          score_block<outputs::logits>(view, begin, end, which, scores);
-        else
-          score_block<outputs::probabilities>(view, begin, end, which, scores);
-      },
-      x);
+  visit_by_kind(x, kind, [&]<outputs Kind>(const auto& view) HWY_ATTR {
+    score_block<Kind>(view, begin, end, which, scores);
+  });
 }
 
 /// Adds the rows [begin, end) of member number `seen`; `begin` is a multiple of `tile_rows`.
 void add_rows(const real_matrix& x, outputs kind, index_t begin, index_t end, index_t seen, tiles& into) {
-  std::visit(
-      [&](const auto& view) HWY_ATTR {
-        scratch room;
-        const std::span alone(&view, 1);
-        for (index_t first = begin; first < end; first += tile_rows) {
-          if (kind == outputs::logits)
-            add_tile<outputs::logits>(alone, first, seen, into.at(first), room, nullptr);
-          else
-            add_tile<outputs::probabilities>(alone, first, seen, into.at(first), room, nullptr);
-        }
-      },
-      x);
+  visit_by_kind(x, kind, [&]<outputs Kind>(const auto& view) HWY_ATTR {
+    scratch room;
+    const std::span alone(&view, 1);
+    for (index_t first = begin; first < end; first += tile_rows)
+      add_tile<Kind>(alone, first, seen, into.at(first), room, nullptr);
+  });
 }
 
 /// Writes the scores of the rows [begin, end); `begin` is a multiple of `tile_rows`.
@@ -529,11 +493,7 @@ void require_scores(const std::string& call, const matrix_view<float>& scores, i
 void score_committee(const where& on, const real_cube& x, outputs kind, std::span<const disagreement> which,
                      matrix_view<float> scores) {
   require_build_for(on, "score_committee");
-  const auto [members, rows, cols] = std::visit(
-      [](auto view) {
-        return std::array<index_t, 3>{view.members, view.rows, view.cols};
-      },
-      x);
+  const index_t members = members_of(x), rows = rows_of(x), cols = cols_of(x);
   if (members < 1) throw shape_error("score_committee: x has 0 members; pass the outputs of at least one");
   require_columns("score_committee", cols);
   require_scores("score_committee", scores, rows, which.size());

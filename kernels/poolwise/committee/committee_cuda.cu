@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "poolwise/committee/detail/committee_cuda.hpp"
+#include "poolwise/committee/detail/disagreements-inl.hpp"
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/score/detail/fold_cuda.cuh"
@@ -129,39 +130,28 @@ __device__ T join_row(const T& mine, int lanes, Join join) {
   return warp_reduce(room[int(threadIdx.x) & (warps - 1)], join, warps);
 }
 
-/// Writes a row's scores from its totals and the sum of its members' entropies.
-__device__ void write_scores(const asked& out, index_t row, index_t cols, const totals& t, float entropy,
-                             float members, float largest_kl) {
-  const float mean_entropy = __fdiv_rn(entropy, members);
-  for (int a = 0; a < out.count; ++a) {
-    float s = 0;
-    if (out.which[a] == disagreement::bald) s = fmaxf(t.consensus - mean_entropy, 0.0f);
-    // A mean above 1 by rounding would be below 0.
-    if (out.which[a] == disagreement::consensus_entropy) s = fmaxf(t.consensus, 0.0f);
-    if (out.which[a] == disagreement::vote_entropy) s = t.vote_entropy;
-    if (out.which[a] == disagreement::variation_ratio) s = __fdiv_rn(members - t.most_votes, members);
-    if (out.which[a] == disagreement::mean_std) s = __fdiv_rn(t.deviation, float(cols));
-    if (out.which[a] == disagreement::max_kl) s = largest_kl;
-    out.scores(row, a) = mean_entropy == mean_entropy ? s : mean_entropy;
-  }
+/// A row once all of its threads and members are in.
+struct sums_of_row {
+  const totals& t;
+  float entropy, count, cols, largest_kl;  // the sum of the members' entropies; members
+
+  __device__ float members() const { return count; }
+  __device__ float classes() const { return cols; }
+  __device__ float mean_entropy() const { return entropy / count; }
+  __device__ float consensus_entropy() const { return t.consensus; }
+  __device__ float vote_entropy() const { return t.vote_entropy; }
+  __device__ float most_votes() const { return t.most_votes; }
+  __device__ float deviations() const { return t.deviation; }
+  __device__ float max_kl() const { return largest_kl; }
+};
+
+__device__ void write_scores(const asked& out, index_t row, const sums_of_row& sums) {
+  const float mean_entropy = sums.mean_entropy();
+  for (int a = 0; a < out.count; ++a)
+    out.scores(row, a) = mean_entropy == mean_entropy ? score_of(sums, out.which[a]) : mean_entropy;
 }
 
-/// The factors of Welford's update by a member that comes after `before` others.
-struct welford {
-  float inverse, share;
-
-  explicit __device__ welford(index_t before) {
-    inverse = __frcp_rn(float(max(before, index_t{1})));
-    share = __fdiv_rn(float(before), float(before + 1));
-  }
-
-  /// With the mean as sum / before: no difference of large sums, so members that agree have a deviation of
-  /// rounding size.
-  __device__ float update(float squares, float p, float sum) const {
-    const float off = p - sum * inverse;
-    return __fmaf_rn(off * off, share, squares);
-  }
-};
+using welford = deviation_update<float>;
 
 // ---- Rows that their threads hold
 
@@ -238,15 +228,16 @@ __device__ member_summary normalise(row_share& x, const sharing& by) {
   if (held != 0) own.first = by.lane() + first * by.lanes;
   const mass all = join_row<WholeWarps>(own, by.lanes, typename mass::join{});
   const float others = all.largest - 1;
-  row_state s{};
-  s.largest = largest;
-  s.rest = all.rest + others * (logits ? 1.0f : largest);
-  s.weighted = logits ? all.weighted : all.weighted + others * p_log2_p(largest);
-  if constexpr (!logits) s.lowest = all.lowest;
-  const row_scores<Kind, T> scores(s);
-  const float scale = scores.scale();
+  const row_state s{largest,
+                    0,
+                    all.rest + others * (logits ? 1.0f : largest),
+                    logits ? all.weighted : all.weighted + others * p_log2_p(largest),
+                    all.lowest,
+                    0};
+  const auto whole = whole_row<Kind, T>(s);
+  const float scale = normaliser_of(whole).scale;
   each_column(by.columns, [&](int j) { x[j] *= scale; });
-  return {scores.entropy(), all.first == own.first ? first : -1};
+  return {only_valid(whole, entropy(whole)), all.first == own.first ? first : -1};
 }
 
 /// The members of a tile of short rows, one behind the other in a ring of places in shared memory: two are on
@@ -403,7 +394,7 @@ __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row,
     each_column(by.columns, [&](int j) { cross = __fmaf_rn(p[j], sum[j], cross); });
     largest_kl = fmaxf(largest_kl, -member.entropy - join_row<WholeWarps>(cross, by.lanes, sum_of{}));
   }
-  if (lane == 0 && there) write_scores(out, row, x.cols, t, entropy, all, largest_kl);
+  if (lane == 0 && there) write_scores(out, row, {t, entropy, all, float(x.cols), largest_kl});
 }
 
 __device__ index_t visits_of(index_t members, const asked& out) { return out.max_kl ? 2 * members : members; }
@@ -435,8 +426,7 @@ __global__ void __launch_bounds__(fused_cols / most_columns)
 
 template <outputs Kind, class T>
 __device__ float probability(T x, const row_record& r) {
-  const float z = to_real(x);
-  return (Kind == outputs::logits ? exp_below(z, r.largest) : z) * r.scale;
+  return normaliser<Kind, float>{r.largest, r.scale}(to_real(x));
 }
 
 /// Adds members to what is gathered of each row and keeps that, or scores it, or both. A block has a row, each
@@ -512,7 +502,7 @@ __global__ void __launch_bounds__(block_threads, 2)
     __syncthreads();
     largest_kl = fmaxf(largest_kl, -r.entropy - join_row<true>(cross, block_threads, sum_of{}));
   }
-  if (threadIdx.x == 0) write_scores(out, row, x.cols, t, entropy, all, largest_kl);
+  if (threadIdx.x == 0) write_scores(out, row, {t, entropy, all, float(x.cols), largest_kl});
 }
 
 /// `lanes` threads share a row's outputs; each takes members in order. A prediction that is not finite makes

@@ -1,5 +1,6 @@
-// The row folds that `score`, `output_gradient` and the committee share: what one read of a row of model
-// outputs leaves behind, and every score it gives. One row a lane; columns in ascending order.
+// The row folds that `output_gradient` and the committee share: they read rows of model outputs, one row a
+// lane, columns in ascending order, and leave the states of row_state-inl.hpp behind. Short and wide rows share
+// its parts.
 #if defined(POOLWISE_SCORE_FOLD_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef POOLWISE_SCORE_FOLD_INL_HPP
 #undef POOLWISE_SCORE_FOLD_INL_HPP
@@ -10,23 +11,16 @@
 #include <algorithm>
 #include <limits>
 #include <type_traits>
+#include <variant>
 
 #include "hwy/cache_control.h"
 #include "poolwise/core/simd-inl.hpp"
+#include "poolwise/score/row_state-inl.hpp"
 #include "poolwise/score/score.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace poolwise {
 namespace HWY_NAMESPACE {
-
-using float_mask = hn::Mask<floats_tag>;
-
-inline constexpr float infinity = std::numeric_limits<float>::infinity();
-
-/// x, and NaN in the rows that have no distribution.
-HWY_INLINE floats only_where(float_mask valid, floats x) {
-  return hn::IfThenElse(valid, x, all(std::numeric_limits<float>::quiet_NaN()));
-}
 
 // ---- Rows in, columns out
 
@@ -244,71 +238,6 @@ struct tracking {
   bool terms = false;    ///< leave e^(z - max) of logits in the chunk: for the committee, rows of one chunk
 };
 
-/// How a row's outputs become its class probabilities. `scale` is NaN for a row without a distribution.
-template <outputs Kind>
-struct normaliser {
-  floats largest, scale;
-
-  HWY_INLINE floats operator()(floats x) const {
-    if constexpr (Kind == outputs::probabilities) return hn::Mul(x, scale);
-    return hn::Mul(exp_clamped(clamp_exponent(hn::Sub(x, largest))), scale);
-  }
-};
-
-/// Rows of logits z once they have been read, one a lane: with d = z - max z, `rest` S' is the sum of e^d
-/// without one largest element and `weighted` T the sum of d e^d. A NaN anywhere makes S' NaN, through d.
-struct logit_rows {
-  floats largest, second, rest, weighted, whole, inverse;
-
-  /// To be called once the first four are there.
-  HWY_INLINE void finish() {
-    whole = hn::Add(all(1), rest);
-    inverse = hn::Div(all(1), whole);
-  }
-
-  HWY_INLINE float_mask valid() const {
-    return hn::And(hn::Eq(rest, rest), hn::Lt(hn::Abs(largest), all(infinity)));
-  }
-  HWY_INLINE floats entropy() const { return fnma(weighted, inverse, log_whole()); }
-  HWY_INLINE floats least_confidence() const { return hn::Mul(rest, inverse); }
-  HWY_INLINE floats ratio() const { return exp_clamped(clamp_exponent(hn::Sub(second, largest))); }
-  HWY_INLINE floats margin() const { return hn::Mul(hn::Add(rest, ratio()), inverse); }
-  HWY_INLINE floats energy() const { return hn::Neg(hn::Add(largest, log_whole())); }
-  HWY_INLINE normaliser<outputs::logits> to_probabilities() const {
-    return {largest, only_where(valid(), inverse)};
-  }
-
- private:
-  HWY_INLINE floats log_whole() const { return log1p_positive(rest, whole, inverse); }
-};
-
-/// Rows of probabilities p once they have been read: `bits` is -sum p log2 p.
-template <class T>
-struct probability_rows {
-  floats total, bits, lowest, largest, second;
-
-  HWY_INLINE void finish() {}
-
-  /// A NaN or an infinity is in the total, a negative entry is the lowest.
-  HWY_INLINE float_mask valid() const {
-    constexpr float tolerance = sizeof(T) == 4 ? probability_tolerance_fp32 : probability_tolerance_16bit;
-    const floats excess = hn::Abs(hn::Sub(total, all(1)));
-    return hn::And(hn::Le(excess, all(tolerance)), hn::Ge(lowest, all(0)));
-  }
-  HWY_INLINE floats entropy() const { return hn::Mul(all(ln2), bits); }
-  HWY_INLINE floats least_confidence() const { return hn::Sub(all(1), largest); }
-  HWY_INLINE floats ratio() const { return hn::Div(second, largest); }
-  HWY_INLINE floats margin() const { return hn::Add(least_confidence(), second); }
-  /// Probabilities do not have it; the callers refuse.
-  HWY_INLINE floats energy() const { return all(std::numeric_limits<float>::quiet_NaN()); }
-  HWY_INLINE normaliser<outputs::probabilities> to_probabilities() const {
-    return {largest, only_where(valid(), all(1))};
-  }
-};
-
-template <outputs Kind, class T>
-using rows_of_kind = std::conditional_t<Kind == outputs::logits, logit_rows, probability_rows<T>>;
-
 /// Refers S' and T to a largest element that has risen by -shift.
 HWY_INLINE void rescale(floats shift, chunk_sum& rest, chunk_sum& weighted) {
   const floats shrink = exp_clamped(shift);
@@ -324,7 +253,7 @@ HWY_INLINE void rescale(floats shift, chunk_sum& rest, chunk_sum& weighted) {
 /// the chunk holds when it is full is all elements but the largest. No sum has to leave that one out, and ties
 /// need no count.
 template <tracking Track>
-struct logit_fold : logit_rows {
+struct logit_fold : logit_state<floats> {
   ints argmax;
 
   HWY_INLINE explicit logit_fold(chunk& room) : argmax(hn::Zero(ints_tag())), room_(room) {
@@ -369,7 +298,7 @@ struct logit_fold : logit_rows {
   HWY_INLINE void finish() {
     rest = rest_.value;
     weighted = weighted_.value;
-    logit_rows::finish();
+    logit_state<floats>::finish();
   }
 
  private:
@@ -417,7 +346,7 @@ struct logit_fold : logit_rows {
 
 /// Probabilities.
 template <class T, tracking Track>
-struct probability_fold : probability_rows<T> {
+struct probability_fold : probability_state<floats, T> {
   ints argmax;
 
   HWY_INLINE explicit probability_fold(chunk&) : argmax(hn::Zero(ints_tag())) {
@@ -489,6 +418,19 @@ HWY_INLINE void fold_rows(row_window<T>& window, index_t to_next, Fold& fold) {
     }
   }
   fold.finish();
+}
+
+/// Calls f<Kind>(view) with the kind of the outputs and their element type as types.
+template <class Outputs, class F>
+HWY_INLINE void visit_by_kind(const Outputs& x, outputs kind, const F& f) {
+  std::visit(
+      [&](const auto& view) HWY_ATTR {
+        if (kind == outputs::logits)
+          f.template operator()<outputs::logits>(view);
+        else
+          f.template operator()<outputs::probabilities>(view);
+      },
+      x);
 }
 
 /// How far the next `lanes` rows of the same matrix lie from those at `first`; 0 if there are not as many.

@@ -22,34 +22,12 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "poolwise/score/fold-inl.hpp"
-#include "poolwise/score/narrow-inl.hpp"
+#include "poolwise/score/short-inl.hpp"
 #include "poolwise/score/wide-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace poolwise {
 namespace HWY_NAMESPACE {
-
-template <class Rows>
-HWY_INLINE floats score_of(const Rows& rows, acquisition which) {
-  switch (which) {
-    case acquisition::least_confidence:
-      return rows.least_confidence();
-    case acquisition::margin:
-      return rows.margin();
-    case acquisition::ratio:
-      return rows.ratio();
-    case acquisition::entropy:
-      return rows.entropy();
-    case acquisition::energy:
-      break;
-  }
-  return rows.energy();
-}
-
-template <class Rows>
-HWY_INLINE floats valid_score_of(const Rows& rows, acquisition which) {
-  return only_where(rows.valid(), score_of(rows, which));
-}
 
 /// Scores that are more than this (4 MiB) are written past the caches, where they would not stay: memory need
 /// not be read before it is written.
@@ -58,11 +36,11 @@ inline constexpr int most_streamed = 4;  // columns
 
 /// Writes what the rows from `first` on score, that lie four neighbours a lane.
 template <class Rows>
-HWY_INLINE void write_narrow(const Rows& read, std::span<const acquisition> which, index_t first, index_t end,
-                             const matrix_view<float>& scores) {
+HWY_INLINE void write_short(const Rows& read, std::span<const acquisition> which, index_t first, index_t end,
+                            const matrix_view<float>& scores) {
   const int columns = int(which.size());
   const auto score = [&](int c) HWY_ATTR {  // of the four rows of a lane, one after the other
-    return valid_score_of(read.rows(c / columns), which[std::size_t(c % columns)]);
+    return score_of(read.rows(c / columns), which[std::size_t(c % columns)]);
   };
   if (scores.stride == columns && first + Rows::rows_at_once <= end) {
     float* const to = scores.row(first);
@@ -92,37 +70,37 @@ template <outputs Kind, tracking Track, class T>
 void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std::span<const acquisition> which,
                  const matrix_view<float>& scores) {
   if (x.cols < least_wide_columns) {
-    narrow_rows<Kind, T, Track> narrow;
-    for (index_t first = begin; first < end; first += narrow.rows_at_once) {
-      narrow.read(x, first, end);
-      write_narrow(narrow, which, first, end, scores);
+    short_rows<Kind, T, Track> rows;
+    for (index_t first = begin; first < end; first += rows.rows_at_once) {
+      rows.read(x, first, end);
+      write_short(rows, which, first, end, scores);
     }
     hwy::FlushStream();
     return;
   }
-  wide_rows<Kind, T, Track> wide;
+  wide_rows<Kind, T, Track> rows;
   for (index_t first = begin; first < end; first += tile_rows) {
-    wide.read(x, first);
+    rows.read(x, first);
     for (int row = 0; row < tile_rows && first + row < end; row += lanes)
       for (std::size_t a = 0; a < which.size(); ++a)
-        write_column(valid_score_of(wide.rows(row), which[a]), first + row, index_t(a), scores);
+        write_column(score_of(rows.rows(row), which[a]), first + row, index_t(a), scores);
   }
 }
 
 template <outputs Kind, class T>
 void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std::span<const acquisition> which,
                  const matrix_view<float>& scores) {
-  const auto asked = [&](acquisition a) { return std::count(which.begin(), which.end(), a) != 0; };
-  const bool second = asked(acquisition::margin) || asked(acquisition::ratio);
+  const auto any = [&](auto reads) { return std::any_of(which.begin(), which.end(), reads); };
+  const bool second = any([](acquisition a) { return reads_largest(Kind, a); });
   if constexpr (Kind == outputs::logits) {
     if (second)
       score_block<Kind, tracking{.second = true}>(x, begin, end, which, scores);
     else
       score_block<Kind, tracking{}>(x, begin, end, which, scores);
   } else {
-    if (!asked(acquisition::entropy))
+    if (!any(reads_bits))
       score_block<Kind, tracking{.second = true}>(x, begin, end, which, scores);
-    else if (second || asked(acquisition::least_confidence))
+    else if (second)
       score_block<Kind, tracking{.entropy = true, .second = true}>(x, begin, end, which, scores);
     else
       score_block<Kind, tracking{.entropy = true}>(x, begin, end, which, scores);
@@ -132,19 +110,14 @@ void score_block(const matrix_view<const T>& x, index_t begin, index_t end, std:
 /// Scores the rows [begin, end); both are multiples of `lanes`, unless `end` is the end of the matrix.
 void score_rows(const real_matrix& x, outputs kind, index_t begin, index_t end,
                 std::span<const acquisition> which, const matrix_view<float>& scores) {
-  std::visit(
-      [&](const auto& view) HWY_ATTR {
-        if (kind == outputs::logits)
-          score_block<outputs::logits>(view, begin, end, which, scores);
-        else
-          score_block<outputs::probabilities>(view, begin, end, which, scores);
-      },
-      x);
+  visit_by_kind(x, kind, [&]<outputs Kind>(const auto& view) HWY_ATTR {
+    score_block<Kind>(view, begin, end, which, scores);
+  });
 }
 
 /// a = the class probabilities of one row, whose largest value and scale `p` holds in every lane.
 template <outputs Kind, class T>
-HWY_INLINE void write_probabilities(const T* x, index_t cols, const normaliser<Kind>& p, float* a) {
+HWY_INLINE void write_probabilities(const T* x, index_t cols, const normaliser<Kind, floats>& p, float* a) {
   index_t c = 0;
   for (; c + lanes <= cols; c += lanes) hn::StoreU(p(load_row(x + c)), floats_tag(), a + c);
   if (c == cols) return;
@@ -162,16 +135,16 @@ void gradient_block(const matrix_view<const T>& x, index_t begin, index_t end, c
     row_window<T> window(x, first);
     fold_of<Kind, T, tracking{.argmax = true}> fold(room);
     fold_rows<Kind>(window, next_rows(x, first), fold);
-    const auto p = fold.to_probabilities();
+    const auto p = normaliser_of(fold);
     alignas(64) float largest[lanes], scale[lanes], missing[lanes];
     alignas(64) std::int32_t argmax[lanes];
     hn::Store(p.largest, floats_tag(), largest);
     hn::Store(p.scale, floats_tag(), scale);
-    hn::Store(only_where(fold.valid(), fold.least_confidence()), floats_tag(), missing);
+    hn::Store(only_valid(fold, least_confidence(fold)), floats_tag(), missing);
     hn::Store(fold.argmax, ints_tag(), argmax);
     const index_t n = std::min<index_t>(lanes, end - first);
     for (index_t k = 0; k < n; ++k) {
-      const normaliser<Kind> same{all(largest[k]), all(scale[k])};
+      const normaliser<Kind, floats> same{all(largest[k]), all(scale[k])};
       write_probabilities<Kind>(x.row(first + k), x.cols, same, a.row(first + k));
       a(first + k, argmax[k]) = -missing[k];
     }
@@ -180,14 +153,8 @@ void gradient_block(const matrix_view<const T>& x, index_t begin, index_t end, c
 
 void gradient_rows(const real_matrix& x, outputs kind, index_t begin, index_t end,
                    const matrix_view<float>& a) {
-  std::visit(
-      [&](const auto& view) HWY_ATTR {
-        if (kind == outputs::logits)
-          gradient_block<outputs::logits>(view, begin, end, a);
-        else
-          gradient_block<outputs::probabilities>(view, begin, end, a);
-      },
-      x);
+  visit_by_kind(x, kind,
+                [&]<outputs Kind>(const auto& view) HWY_ATTR { gradient_block<Kind>(view, begin, end, a); });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -209,12 +176,12 @@ void require_columns(const char* call, const real_matrix& x) {
   throw shape_error(std::string(call) + ": x has 0 columns; pass at least one class");
 }
 
-void require_logits_for_energy(outputs kind, std::span<const acquisition> which) {
-  if (kind == outputs::logits) return;
-  if (std::count(which.begin(), which.end(), acquisition::energy) == 0) return;
-  throw usage_error(
-      "score: energy was asked of probabilities, which do not have it; pass logits, or ask for another "
-      "acquisition");
+void require_applicable(outputs kind, std::span<const acquisition> which) {
+  for (const acquisition_entry& a : acquisitions())
+    if (!applies_to(kind, a) && std::count(which.begin(), which.end(), a.id) != 0)
+      throw usage_error("score: " + std::string(a.name) +
+                        " was asked of probabilities, which do not have it; pass logits, or ask for another "
+                        "acquisition");
 }
 
 std::string number(double x) {
@@ -239,8 +206,8 @@ std::string reason(const T* row, index_t cols, outputs kind) {
     if (value < 0) return "holds the negative probability " + number(value) + column(c);
     total += value;
   }
-  const float tolerance = sizeof(T) == 4 ? probability_tolerance_fp32 : probability_tolerance_16bit;
-  return "sums to " + number(total) + ", not 1 within " + number(tolerance) + " (are these logits?)";
+  return "sums to " + number(total) + ", not 1 within " + number(probability_tolerance<T>) +
+         " (are these logits?)";
 }
 
 }  // namespace
@@ -255,7 +222,7 @@ void score(const where& on, const real_matrix& x, outputs kind, std::span<const 
   if (scores.cols != index_t(which.size()))
     throw shape_error("score: scores has " + columns(scores.cols) + " but " + std::to_string(which.size()) +
                       " acquisitions were asked for; pass one column per acquisition");
-  require_logits_for_energy(kind, which);
+  require_applicable(kind, which);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return score_cuda(*device, x, kind, which, scores);
     if (const auto* devices = std::get_if<offload>(&on))

@@ -16,9 +16,10 @@ enum class outputs {
   probabilities,  ///< non-negative, summing to 1 within `probability_tolerance`
 };
 
-/// How far the sum of a row of probabilities may lie from 1: rounding, not error. 16-bit formats round more.
-inline constexpr float probability_tolerance_fp32 = 1e-3f;
-inline constexpr float probability_tolerance_16bit = 1e-2f;
+/// How far the sum of a row of probabilities of type T may lie from 1: rounding, not error. 16-bit formats
+/// round more.
+template <class T>
+inline constexpr float probability_tolerance = sizeof(T) == 4 ? 1e-3f : 1e-2f;
 
 /// With p the row's probabilities (softmax of logits), p1 >= p2 its two largest, z its logits:
 enum class acquisition {

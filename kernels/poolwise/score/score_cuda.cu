@@ -45,11 +45,12 @@ struct row_output {
 
   template <outputs Kind, class T>
   __device__ __forceinline__ void write(index_t row, const row_state& s) const {
-    const row_scores<Kind, T> r(s);
-    for (int a = 0; a < count; ++a) scores(row, a) = r.score(which[a]);
+    const auto whole = whole_row<Kind, T>(s);
+    for (int a = 0; a < count; ++a) scores(row, a) = score_of(whole, which[a]);
     if (records == nullptr) return;
-    records[row] = {s.largest, r.scale(), r.entropy(), r.least_confidence()};
-    if (find_argmax) argmax[row] = r.valid() ? s.argmax : 0;
+    records[row] = {s.largest, normaliser_of(whole).scale, only_valid(whole, entropy(whole)),
+                    only_valid(whole, least_confidence(whole))};
+    if (find_argmax) argmax[row] = valid(whole) ? s.argmax : 0;
   }
 };
 

@@ -1,5 +1,5 @@
 // Rows too wide to be worth turning into lanes: 16 neighbouring columns at a time, on every target, so that the
-// order of summation is the same. Leaves the same `logit_rows` and `probability_rows` behind as the folds.
+// order of summation is the same. Leaves the same states behind as the folds.
 #if defined(POOLWISE_SCORE_WIDE_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef POOLWISE_SCORE_WIDE_INL_HPP
 #undef POOLWISE_SCORE_WIDE_INL_HPP
@@ -129,8 +129,8 @@ class wide_logits {
     }
   }
 
-  HWY_INLINE logit_rows rows(int r) const {
-    logit_rows result;
+  HWY_INLINE logit_state<floats> rows(int r) const {
+    logit_state<floats> result;
     const floats others = hn::Load(floats_tag(), others_ + r);
     result.largest = hn::Load(floats_tag(), largest_ + r);
     result.second = all(-infinity);
@@ -305,8 +305,8 @@ class wide_probabilities {
       for (int r = 0; r < n; ++r) read_rows<1>(x, first + r, r);
   }
 
-  HWY_INLINE probability_rows<T> rows(int r) const {
-    probability_rows<T> result;
+  HWY_INLINE probability_state<floats, T> rows(int r) const {
+    probability_state<floats, T> result;
     result.total = total_.sum(r);
     result.lowest = hn::Load(floats_tag(), lowest_ + r);
     result.bits = result.largest = result.second = all(0);
@@ -319,7 +319,6 @@ class wide_probabilities {
         }
       result.second = hn::Max(result.second, second_.largest(r));
     }
-    result.finish();
     return result;
   }
 

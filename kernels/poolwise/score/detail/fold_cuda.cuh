@@ -1,4 +1,4 @@
-// The row fold of the CUDA drivers: what one read of a row leaves behind, and every score it gives.
+// The row fold of the CUDA drivers: what one read of a row leaves behind.
 //
 // Elements travel in pairs (half2 for 16-bit types), two streams a thread. Each stream holds its largest
 // element so far back and sums the others, so that the sum without one largest element, which entropy and least
@@ -12,57 +12,12 @@
 #include <type_traits>
 
 #include "poolwise/core/types.hpp"
+#include "poolwise/score/detail/math_cuda.cuh"
 #include "poolwise/score/detail/score_cuda.hpp"
+#include "poolwise/score/row_state-inl.hpp"
 #include "poolwise/score/score.hpp"
 
 namespace poolwise::device {
-
-inline constexpr unsigned all_lanes = 0xffffffffu;
-inline constexpr float infinity = INFINITY;
-inline constexpr float lowest_finite = -3.402823466e38f;
-inline constexpr float smallest_normal = 1.175494351e-38f;
-inline constexpr float log2_e = 1.442695041f;
-inline constexpr float ln_2 = 0.6931471806f;
-/// 2^x is 0 from here down, in every one of the functions below.
-inline constexpr float exponent_floor = -128.0f;
-
-inline __device__ float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
-inline __device__ float log2_fast(float x) {
-  float y;
-  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
-/// The larger or smaller of the two, and NaN if either is.
-inline __device__ float max_or_nan(float a, float b) {
-#if __CUDA_ARCH__ >= 800
-  float y;
-  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
-  return y;
-#else
-  return a != a || a > b ? a : b;
-#endif
-}
-inline __device__ float min_or_nan(float a, float b) {
-#if __CUDA_ARCH__ >= 800
-  float y;
-  asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
-  return y;
-#else
-  return a != a || a < b ? a : b;
-#endif
-}
-
-/// An exponent of 2 that is not below the floor.
-inline __device__ float clamped(float exponent) { return max_or_nan(exponent, exponent_floor); }
-
-/// 2^((x - largest) log2 e) for x up to `largest`, which is finite.
-inline __device__ float exp_below(float x, float largest) { return exp2_fast(clamped((x - largest) * log2_e)); }
 
 // ---- Pairs of elements
 
@@ -343,54 +298,18 @@ class thread_fold<outputs::probabilities, T> {
   float2 rest_{0, 0}, weighted_{0, 0};
 };
 
-// ---- Scores of a whole row
+// ---- Whole rows
 
-/// A row's distribution as its scores see it.
+/// The state of a whole row as its scores see it.
 template <outputs Kind, class T>
-class row_scores {
- public:
-  explicit __device__ row_scores(const row_state& s) : s_(s) {
-    if constexpr (Kind == outputs::logits) {
-      valid_ = s.largest > -infinity && s.largest < infinity && s.rest == s.rest;
-      inverse_ = __frcp_rn(1.0f + s.rest);
-      log_ = log1pf(s.rest);
-    } else {
-      constexpr float tolerance = sizeof(T) == 4 ? probability_tolerance_fp32 : probability_tolerance_16bit;
-      valid_ = fabsf(s.largest + s.rest - 1.0f) <= tolerance && s.lowest >= 0;
-    }
+__device__ auto whole_row(const row_state& s) {
+  if constexpr (Kind == outputs::logits) {
+    logit_state<float> whole{s.largest, s.second, s.rest, s.weighted};
+    whole.finish();
+    return whole;
+  } else {
+    return probability_state<float, T>{s.largest + s.rest, -s.weighted, s.lowest, s.largest, s.second};
   }
-
-  __device__ bool valid() const { return valid_; }
-  __device__ float scale() const {
-    if constexpr (Kind == outputs::logits) return only_valid(inverse_);
-    return only_valid(1.0f);
-  }
-  __device__ float least_confidence() const {
-    return only_valid(Kind == outputs::logits ? s_.rest * inverse_ : 1.0f - s_.largest);
-  }
-  __device__ float entropy() const {
-    if constexpr (Kind == outputs::logits) return only_valid(__fmaf_rn(-ln_2 * inverse_, s_.weighted, log_));
-    return only_valid(__fmaf_rn(-ln_2, s_.weighted, -s_.largest * logf(s_.largest)));
-  }
-  __device__ float score(acquisition which) const {
-    if (which == acquisition::entropy) return entropy();
-    if (which == acquisition::least_confidence) return least_confidence();
-    if (which == acquisition::ratio) return only_valid(ratio());
-    if (which == acquisition::energy) return only_valid(-(s_.largest + log_));
-    if constexpr (Kind == outputs::logits) return only_valid((s_.rest + ratio()) * inverse_);
-    return only_valid((1.0f - s_.largest) + s_.second);
-  }
-
- private:
-  __device__ float only_valid(float x) const { return valid_ ? x : __int_as_float(0x7fc00000); }
-  __device__ float ratio() const {
-    if constexpr (Kind == outputs::logits) return exp_below(s_.second, s_.largest);
-    return __fdiv_rn(s_.second, s_.largest);
-  }
-
-  const row_state& s_;
-  bool valid_;
-  float inverse_ = 1, log_ = 0;
-};
+}
 
 }  // namespace poolwise::device

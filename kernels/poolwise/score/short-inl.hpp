@@ -1,10 +1,9 @@
-// Rows of few columns, four neighbours a lane. Leaves the same `logit_rows` and `probability_rows` behind as
-// the folds.
-#if defined(POOLWISE_SCORE_NARROW_INL_HPP) == defined(HWY_TARGET_TOGGLE)
-#ifdef POOLWISE_SCORE_NARROW_INL_HPP
-#undef POOLWISE_SCORE_NARROW_INL_HPP
+// Rows of few columns, four neighbours a lane. Leaves the same states behind as the folds.
+#if defined(POOLWISE_SCORE_SHORT_INL_HPP) == defined(HWY_TARGET_TOGGLE)
+#ifdef POOLWISE_SCORE_SHORT_INL_HPP
+#undef POOLWISE_SCORE_SHORT_INL_HPP
 #else
-#define POOLWISE_SCORE_NARROW_INL_HPP
+#define POOLWISE_SCORE_SHORT_INL_HPP
 #endif
 
 #include <algorithm>
@@ -23,7 +22,7 @@ inline constexpr int rows_a_lane = 4;
 
 /// The columns of `rows_a_lane * lanes` rows, column c of row 4 k + r in lane k.
 template <class T>
-class narrow_columns {
+class short_columns {
  public:
   static constexpr int rows_at_once = rows_a_lane * lanes;
 
@@ -75,9 +74,9 @@ inline constexpr int in_turn = lanes == 16 ? 4 : 2;
 
 /// Logits. The largest element so far takes the place of the one that displaces it, as in `logit_fold`.
 template <class T, tracking Track>
-class narrow_logits {
+class short_logits {
  public:
-  static constexpr int rows_at_once = narrow_columns<T>::rows_at_once;
+  static constexpr int rows_at_once = short_columns<T>::rows_at_once;
 
   /// Reads the rows from `first` on, `rows_at_once` or those up to `end`.
   void read(const matrix_view<const T>& x, index_t first, index_t end) {
@@ -89,7 +88,7 @@ class narrow_logits {
   }
 
   /// The rows number r, r + 4, r + 8, ... of those read, one a lane.
-  HWY_INLINE const logit_rows& rows(int r) const { return rows_[r]; }
+  HWY_INLINE const logit_state<floats>& rows(int r) const { return rows_[r]; }
 
  private:
   static constexpr int N = in_turn;
@@ -132,22 +131,22 @@ class narrow_logits {
     }
   }
 
-  logit_rows rows_[rows_a_lane];
-  narrow_columns<T> x_;
+  logit_state<floats> rows_[rows_a_lane];
+  short_columns<T> x_;
 };
 
 /// Probabilities.
 template <class T, tracking Track>
-class narrow_probabilities {
+class short_probabilities {
  public:
-  static constexpr int rows_at_once = narrow_columns<T>::rows_at_once;
+  static constexpr int rows_at_once = short_columns<T>::rows_at_once;
 
-  /// As of `narrow_logits`.
+  /// As of `short_logits`.
   void read(const matrix_view<const T>& x, index_t first, index_t end) {
     p_.read(x, first, end);
     for (int r = 0; r < rows_a_lane; r += in_turn) gather(r);
   }
-  HWY_INLINE const probability_rows<T>& rows(int r) const { return rows_[r]; }
+  HWY_INLINE const probability_state<floats, T>& rows(int r) const { return rows_[r]; }
 
  private:
   static constexpr int N = in_turn;
@@ -170,16 +169,16 @@ class narrow_probabilities {
     for (int i = 0; i < N; ++i) rows_[r + i] = {total[i], bits[i], lowest[i], largest[i], second[i]};
   }
 
-  probability_rows<T> rows_[rows_a_lane];
-  narrow_columns<T> p_;
+  probability_state<floats, T> rows_[rows_a_lane];
+  short_columns<T> p_;
 };
 
 template <outputs Kind, class T, tracking Track>
-using narrow_rows =
-    std::conditional_t<Kind == outputs::logits, narrow_logits<T, Track>, narrow_probabilities<T, Track>>;
+using short_rows =
+    std::conditional_t<Kind == outputs::logits, short_logits<T, Track>, short_probabilities<T, Track>>;
 
 }  // namespace HWY_NAMESPACE
 }  // namespace poolwise
 HWY_AFTER_NAMESPACE();
 
-#endif  // POOLWISE_SCORE_NARROW_INL_HPP
+#endif  // POOLWISE_SCORE_SHORT_INL_HPP

@@ -1,0 +1,64 @@
+// Every strategy of the table on one pool: rows a second, from the call to the batch.
+#include <benchmark/benchmark.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "poolwise/query/select.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr index_t classes = 10, features = 64, members = 3, picks = 100;
+
+/// Normal numbers in every part.
+struct bench_pool {
+  explicit bench_pool(index_t rows) {
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    const auto fill = [&](std::vector<float>& values, index_t count) {
+      values.resize(std::size_t(count));
+      for (float& v : values) v = normal(random);
+    };
+    fill(logits, rows * classes);
+    fill(committee, members * rows * classes);
+    fill(embeddings, rows * features);
+    fill(queries, 20 * features);
+    inputs.rows = rows;
+    inputs.model = matrix_view<const float>{logits.data(), rows, classes};
+    inputs.committee = cube_view<const float>{committee.data(), members, rows, classes};
+    inputs.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+    inputs.predictions = cube_view<const float>{committee.data(), members, rows, classes};
+    inputs.queries = matrix_view<const float>{queries.data(), 20, features};
+  }
+
+  std::vector<float> logits, committee, embeddings, queries;
+  pool_inputs inputs;
+};
+
+void select_by(benchmark::State& state, const std::string& strategy) {
+  const bench_pool pool(state.range(0));
+  for (auto _ : state) {
+    const batch chosen = select(cpu{}, pool.inputs, {.strategy = strategy, .batch = picks});
+    benchmark::DoNotOptimize(chosen.picks.data());
+  }
+  state.SetItemsProcessed(state.iterations() * pool.inputs.rows);
+}
+
+const bool registered = [] {
+  for (const strategy_entry& entry : strategies()) {
+    const auto add = [](const std::string& strategy, index_t rows) {
+      benchmark::RegisterBenchmark(("select/" + strategy).c_str(), select_by, strategy)
+          ->Arg(rows)
+          ->Unit(benchmark::kMillisecond)
+          ->UseRealTime();
+    };
+    add(entry.example(), entry.scores() ? 500'000 : 20'000);
+    add("margin/10x/" + entry.example(), 500'000);
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace poolwise
