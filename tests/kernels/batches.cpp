@@ -14,6 +14,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/detail/models.hpp"
+#include "poolwise/diverse/kcenter.hpp"
 #include "reference/batches.hpp"
 #include "reference/cpu_targets.hpp"
 #include "reference/errors.hpp"
