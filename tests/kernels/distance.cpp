@@ -388,6 +388,13 @@ TEST(Nearest, WrongUsesAreRefused) {
             "nearest: references holds a NaN or an infinity in row 0 (2 such rows); leave these rows out");
 }
 
+TEST(Nearest, RowsThatWereJudgedAreNotReadAgain) {
+  std::vector<float> x{0, 0, std::numeric_limits<float>::quiet_NaN(), 0}, y{3, 4}, d2(2);
+  const matrix_view<const float> points{x.data(), 2, 2}, references{y.data(), 1, 2};
+  nearest(cpu{}, finite_rows::judged(points), finite_rows::judged(references), {d2.data(), 2});
+  EXPECT_EQ(d2[0], 25);
+}
+
 TEST(Nearest, NoPoints) {
   EXPECT_NO_THROW(nearest(cpu{}, {nullptr, 0, 2}, {random_values(2, 1).data(), 1, 2}, {}));
 }

@@ -539,5 +539,25 @@ TEST(Diverse, WrongUsesAreRefused) {
   }
 }
 
+// A row that was judged is not read again: a NaN that the caller answers for passes.
+TEST(FiniteRows, AreNotJudgedTwice) {
+  const matrix bad{2, 2, {0, 0, std::numeric_limits<float>::quiet_NaN(), 0}};
+  const auto judged = finite_rows::judged(bad);
+  EXPECT_NO_THROW(kcenter(cpu{}, judged, {.picks = 0}));
+  EXPECT_NO_THROW(kmeans_pp(cpu{}, judged, {.picks = 0}, 1));
+  EXPECT_NO_THROW(kmeans_pp(cpu{}, finite_factored_rows{judged, judged}, {.picks = 0}, 1));
+  EXPECT_THROW(kcenter(cpu{}, judged, {.picks = -1}), value_error);  // all else is
+}
+
+TEST(FiniteRows, GiveTheSamePicks) {
+  const matrix x = normal_matrix(500, 7, 1), h = normal_matrix(500, 5, 2);
+  const finite_rows points = require_finite(cpu{}, "test", "x", x), features = finite_rows::judged(h);
+  const allowance limit{.picks = 60};
+  EXPECT_EQ(kcenter(cpu{}, points, limit), kcenter(cpu{}, x, limit));
+  EXPECT_EQ(kmeans_pp(cpu{}, points, limit, 3), kmeans_pp(cpu{}, x, limit, 3));
+  EXPECT_EQ(kmeans_pp(cpu{}, finite_factored_rows{points, features, true}, limit, 3),
+            kmeans_pp(cpu{}, factored_rows{x, h, true}, limit, 3));
+}
+
 }  // namespace
 }  // namespace poolwise

@@ -1,6 +1,7 @@
-// Vectors of floats, one pool row a lane: multiply-add, exp, log2, log1p, and the load that turns rows into
-// lanes. A lane never looks at its neighbours, so a row's numbers have the same bits whatever the vector is
-// wide. Compiled once a target: include after hwy/foreach_target.h, with the same toggle as highway.h.
+// Vectors of floats and of doubles, and their multiply-add. Of floats with one pool row a lane: exp, log2,
+// log1p, and the load that turns rows into lanes. There a lane never looks at its neighbours, so a row's
+// numbers have the same bits whatever the vector is wide. Compiled once a target: include after
+// hwy/foreach_target.h, with the same toggle as highway.h.
 #if defined(POOLWISE_CORE_SIMD_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef POOLWISE_CORE_SIMD_INL_HPP
 #undef POOLWISE_CORE_SIMD_INL_HPP
@@ -10,6 +11,8 @@
 
 #include <bit>
 #include <cmath>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -28,14 +31,24 @@ using ints_tag = hn::RebindToSigned<floats_tag>;
 using ints = hn::Vec<ints_tag>;
 inline constexpr int lanes = int(hn::MaxLanes(floats_tag()));
 
-HWY_INLINE floats all(float x) { return hn::Set(floats_tag(), x); }
+using doubles_tag = hn::CappedTag<double, 8>;
+using doubles = hn::Vec<doubles_tag>;
+inline constexpr int double_lanes = int(hn::MaxLanes(doubles_tag()));
 
-/// a * b + c, rounded once.
-HWY_INLINE floats fma(floats a, floats b, floats c) {
+HWY_INLINE floats all(float x) { return hn::Set(floats_tag(), x); }
+template <std::same_as<double> T>  // an integer is meant as a float
+HWY_INLINE doubles all(T x) {
+  return hn::Set(doubles_tag(), x);
+}
+
+/// a * b + c, rounded once; V is floats or doubles.
+template <class V>
+HWY_INLINE V fma(V a, V b, V c) {
 #if HWY_TARGET == HWY_SCALAR
-  return floats(std::fma(a.raw, b.raw, c.raw));
+  return V(std::fma(a.raw, b.raw, c.raw));
 #elif HWY_TARGET == HWY_EMU128
-  for (int i = 0; i < lanes; ++i) c.raw[i] = std::fma(a.raw[i], b.raw[i], c.raw[i]);
+  for (std::size_t i = 0; i < hn::MaxLanes(hn::DFromV<V>()); ++i)
+    c.raw[i] = std::fma(a.raw[i], b.raw[i], c.raw[i]);
   return c;
 #else
   return hn::MulAdd(a, b, c);

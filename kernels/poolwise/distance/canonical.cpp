@@ -9,13 +9,12 @@
 #define HWY_TARGET_INCLUDE "poolwise/distance/canonical.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "poolwise/core/simd-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace poolwise {
 namespace HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
 
 /// What a pair of columns contributes: the square of their difference ...
 struct difference {
@@ -63,9 +62,6 @@ bool finite(const float* x, index_t size) {
 
 #else
 
-using floats_tag = hn::CappedTag<float, canonical_lanes>;
-using floats = hn::Vec<floats_tag>;
-inline constexpr int lanes = int(hn::MaxLanes(floats_tag()));
 inline constexpr int parts = canonical_lanes / lanes;  // vectors that hold the sixteen partial sums
 inline constexpr int tile = 4;  // rows in flight: enough independent chains to hide the latency of an fma
 using four = hn::Full128<float>;
@@ -163,8 +159,8 @@ bool finite(const float* x, index_t size) {
       poison[j] = hn::MulAdd(hn::LoadU(d, x + i + j * lanes), hn::Zero(d), poison[j]);
   for (; i < size; i += lanes)
     poison[0] = hn::MulAdd(load_first(x + i, HWY_MIN(size - i, lanes)), hn::Zero(d), poison[0]);
-  const floats all = hn::Add(hn::Add(poison[0], poison[1]), hn::Add(poison[2], poison[3]));
-  return hn::AllTrue(d, hn::Eq(all, hn::Zero(d)));
+  const floats sum = hn::Add(hn::Add(poison[0], poison[1]), hn::Add(poison[2], poison[3]));
+  return hn::AllTrue(d, hn::Eq(sum, hn::Zero(d)));
 }
 
 #endif

@@ -96,12 +96,14 @@ nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points) 
   return all;
 }
 
-void require_finite(const where& on, const char* call, const char* argument, matrix_view<const float> points) {
+finite_rows require_finite(const where& on, const char* call, const char* argument,
+                           matrix_view<const float> points) {
   const nonfinite_rows found = find_nonfinite(on, points);
   if (found.count > 0)
     throw value_error(std::string(call) + ": " + argument + " holds a NaN or an infinity in row " +
                       std::to_string(found.first) + " (" + std::to_string(found.count) +
                       " such rows); leave these rows out");
+  return finite_rows::judged(points);
 }
 
 }  // namespace poolwise

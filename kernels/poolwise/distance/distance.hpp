@@ -3,6 +3,7 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 
 namespace poolwise {
 
@@ -42,6 +43,9 @@ void squared_norms(const where& on, matrix_view<const float> points, vector_view
 /// references.
 void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
              vector_view<float> d2, vector_view<index_t> which = {});
+/// The same, of rows that were judged before.
+void nearest(const where& on, finite_rows points, finite_rows references, vector_view<float> d2,
+             vector_view<index_t> which = {});
 
 /// The first row that holds a NaN or an infinity, and how many such rows there are (first = -1 if none).
 /// On a device it waits for the answer; offloaded, the host looks, where the rows are.
@@ -49,6 +53,7 @@ struct nonfinite_rows {
   index_t first = -1;
   index_t count = 0;
 };
+/// The same, of rows that were judged before.
 nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points);
 
 }  // namespace poolwise

@@ -9,6 +9,7 @@
 #include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "poolwise/core/simd-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace poolwise {
@@ -35,11 +36,6 @@ void dot_tile(const packed_rows& x, const packed_rows& y, float* table, index_t 
 
 #else
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-using floats_tag = hn::CappedTag<float, canonical_lanes>;
-using floats = hn::Vec<floats_tag>;
-inline constexpr int lanes = int(hn::MaxLanes(floats_tag()));
 inline constexpr int parts = canonical_lanes / lanes;  // vectors that hold the sixteen partial sums
 
 // Pairs whose sums are in registers together: `tile_rows` rows of x with four of y. All but a few of the

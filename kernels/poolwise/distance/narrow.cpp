@@ -12,6 +12,7 @@
 #define HWY_TARGET_INCLUDE "poolwise/distance/narrow.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "poolwise/core/simd-inl.hpp"
 
 // What the targets share, though each includes this file again.
 #ifndef POOLWISE_DISTANCE_NARROW_CPP
@@ -56,14 +57,6 @@ namespace poolwise {
 namespace HWY_NAMESPACE {
 namespace {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-using floats_tag = hn::CappedTag<float, 16>;
-using floats = hn::Vec<floats_tag>;
-using ints_tag = hn::RebindToSigned<floats_tag>;
-using ints = hn::Vec<ints_tag>;
-inline constexpr int lanes = int(hn::MaxLanes(floats_tag()));
-
 // ---- rows to integers
 
 HWY_INLINE floats difference_at(const float* x, const float* origin, index_t c) {
@@ -101,7 +94,7 @@ rest_sums narrow_row(const float* shifted, index_t padded, float scale, float re
   const floats_tag d;
   const ints_tag i32;
   const hn::Rebind<Integer, floats_tag> narrow;
-  const floats by = hn::Set(d, reciprocal), back = hn::Set(d, scale);
+  const floats by = all(reciprocal), back = all(scale);
   floats norm2 = hn::Zero(d);
   ints sum = hn::Zero(i32);
   for (index_t c = 0; c < padded; c += lanes) {
@@ -233,9 +226,9 @@ HWY_INLINE bounded bounded_product(const narrow_factor& f, index_t i, index_t j)
   const auto at = std::size_t(i);
   const floats whole = hn::LoadU(d, f.table + i * f.panel->places() + j);
   const floats of_y = hn::Mul(hn::LoadU(d, y.scale.data() + j), whole);
-  const floats error = hn::Mul(hn::Set(d, x.loss[at]), hn::LoadU(d, y.reach.data() + j));
-  return {hn::Mul(hn::Set(d, x.scale[at]), of_y),
-          hn::MulAdd(hn::Set(d, x.reach[at]), hn::LoadU(d, y.loss.data() + j), error)};
+  const floats error = hn::Mul(all(x.loss[at]), hn::LoadU(d, y.reach.data() + j));
+  return {hn::Mul(all(x.scale[at]), of_y),
+          hn::MulAdd(all(x.reach[at]), hn::LoadU(d, y.loss.data() + j), error)};
 }
 
 HWY_INLINE index_t note(hn::Mask<floats_tag> open, index_t i, index_t j, narrow_pair* pairs) {
@@ -255,20 +248,20 @@ HWY_INLINE index_t open_pairs(const open_query& query, narrow_pair* pairs) {
   index_t found = 0;
   const index_t rows = query.h.rows->rows(), places = query.h.panel->places();
   for (index_t i = 0; i < rows; ++i) {
-    const floats limit = hn::Set(d, query.limit[i]);
+    const floats limit = all(query.limit[i]);
     for (index_t j = 0; j < places; j += lanes) {
       const bounded h = bounded_product(query.h, i, j);
       floats most;
       if constexpr (TwoFactors) {
         const bounded a = bounded_product(query.a, i, j);
-        const floats of_h = hn::Add(h.product, hn::Set(d, query.bias));
+        const floats of_h = hn::Add(h.product, all(query.bias));
         const floats slack =
             hn::MulAdd(hn::Abs(a.product), h.error, hn::Mul(a.error, hn::Add(hn::Abs(of_h), h.error)));
         most = hn::MulAdd(a.product, of_h, slack);
       } else {
         most = hn::Add(h.product, h.error);
       }
-      const floats least = hn::NegMulAdd(hn::Set(d, 2.0f), most, hn::LoadU(d, query.base + j));
+      const floats least = hn::NegMulAdd(all(2.0f), most, hn::LoadU(d, query.base + j));
       found += note(hn::Not(hn::Ge(least, limit)), i, j, pairs + found);
     }
   }

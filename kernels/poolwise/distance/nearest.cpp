@@ -74,8 +74,8 @@ void by_products(cpu on, matrix_view<const float> points, matrix_view<const floa
   });
 }
 
-void check_nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
-                   vector_view<float> d2, vector_view<index_t> which) {
+void check_shapes(matrix_view<const float> points, matrix_view<const float> references, vector_view<float> d2,
+                  vector_view<index_t> which) {
   const auto refuse = [](const std::string& what) { throw shape_error("nearest: " + what); };
   if (references.rows == 0) refuse("got no references; pass at least one");
   if (references.cols != points.cols)
@@ -87,8 +87,6 @@ void check_nearest(const where& on, matrix_view<const float> points, matrix_view
   if (!which.empty() && which.size != points.rows)
     refuse("which has " + std::to_string(which.size) + " places but points has " + std::to_string(points.rows) +
            " rows; pass one place per row, or none");
-  require_finite(on, "nearest", "points", points);
-  require_finite(on, "nearest", "references", references);
 }
 
 [[maybe_unused]] void offload_nearest(const offload& on, matrix_view<const float> points,
@@ -119,7 +117,15 @@ void check_nearest(const where& on, matrix_view<const float> points, matrix_view
 void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
              vector_view<float> d2, vector_view<index_t> which) {
   require_build_for(on, "nearest");
-  check_nearest(on, points, references, d2, which);
+  check_shapes(points, references, d2, which);
+  const finite_rows sound = require_finite(on, "nearest", "points", points);
+  nearest(on, sound, require_finite(on, "nearest", "references", references), d2, which);
+}
+
+void nearest(const where& on, finite_rows points, finite_rows references, vector_view<float> d2,
+             vector_view<index_t> which) {
+  require_build_for(on, "nearest");
+  check_shapes(points, references, d2, which);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on))
       return nearest_cuda(*device, points, references, d2, which);
@@ -131,7 +137,7 @@ void nearest(const where& on, matrix_view<const float> points, matrix_view<const
     d2[i] = found.d2;
     if (!which.empty()) which[i] = found.reference;
   };
-  if (references.rows <= scanned_references)
+  if (references.rows() <= scanned_references)
     by_scan(host, points, references, write);
   else
     by_products(host, points, references, write);

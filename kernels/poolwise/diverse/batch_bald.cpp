@@ -24,6 +24,7 @@
 #define HWY_TARGET_INCLUDE "poolwise/diverse/batch_bald.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "poolwise/core/simd-inl.hpp"
 
 #ifndef POOLWISE_DIVERSE_BATCH_BALD_LANES
 #define POOLWISE_DIVERSE_BATCH_BALD_LANES
@@ -42,26 +43,7 @@ namespace poolwise {
 namespace HWY_NAMESPACE {
 namespace {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-using doubles_tag = hn::CappedTag<double, sum_lanes>;
-using doubles = hn::Vec<doubles_tag>;
-inline constexpr int lanes = int(hn::MaxLanes(doubles_tag()));
-inline constexpr int parts = sum_lanes / lanes;
-
-HWY_INLINE doubles all(double x) { return hn::Set(doubles_tag(), x); }
-
-/// a * b + c, rounded once.
-HWY_INLINE doubles fma(doubles a, doubles b, doubles c) {
-#if HWY_TARGET == HWY_SCALAR
-  return doubles(std::fma(a.raw, b.raw, c.raw));
-#elif HWY_TARGET == HWY_EMU128
-  for (int i = 0; i < lanes; ++i) c.raw[i] = std::fma(a.raw[i], b.raw[i], c.raw[i]);
-  return c;
-#else
-  return hn::MulAdd(a, b, c);
-#endif
-}
+inline constexpr int parts = sum_lanes / double_lanes;
 
 /// ln x for normal, positive, finite x, within 3 * 2^-53 of it relatively.
 /// x = 2^n (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), and ln(1 + f) = 2 artanh s for s = f / (2 + f): what is
@@ -72,8 +54,8 @@ HWY_INLINE doubles log_normal(doubles x) {
   const auto above = hn::Sub(hn::BitCast(i64, x), half_root);
   const doubles n = hn::ConvertTo(doubles_tag(), hn::ShiftRight<52>(above));
   const auto fraction = hn::And(above, hn::Set(i64, 0x000fffffffffffff));
-  const doubles f = hn::Sub(hn::BitCast(doubles_tag(), hn::Add(fraction, half_root)), all(1));
-  const doubles s = hn::Div(f, hn::Add(f, all(2)));
+  const doubles f = hn::Sub(hn::BitCast(doubles_tag(), hn::Add(fraction, half_root)), all(1.0));
+  const doubles s = hn::Div(f, hn::Add(f, all(2.0)));
   const doubles z = hn::Mul(s, s);
   doubles q = all(1.0 / 21);
   for (int k = 19; k >= 3; k -= 2) q = fma(q, z, all(1.0 / k));
@@ -90,7 +72,7 @@ double mean_entropy(const double* weight, const double* const* belief, index_t c
   for (int part = 0; part < parts; ++part) sum[part] = hn::Zero(d);
   for (index_t first = 0; first < configurations; first += sum_lanes)
     for (int part = 0; part < parts; ++part) {
-      const index_t m = first + part * lanes;
+      const index_t m = first + part * double_lanes;
       doubles negative_entropy = hn::Zero(d);
       for (index_t c = 0; c < classes; ++c) {
         doubles q = hn::Mul(hn::Load(d, belief[0] + m), all(p[c * members]));
@@ -102,7 +84,7 @@ double mean_entropy(const double* weight, const double* const* belief, index_t c
       sum[part] = fma(hn::Load(d, weight + m), negative_entropy, sum[part]);
     }
   HWY_ALIGN double total[sum_lanes];
-  for (int part = 0; part < parts; ++part) hn::Store(sum[part], d, total + part * lanes);
+  for (int part = 0; part < parts; ++part) hn::Store(sum[part], d, total + part * double_lanes);
   for (index_t half = sum_lanes / 2; half > 0; half /= 2)
     for (index_t j = 0; j < half; ++j) total[j] += total[j + half];
   return -total[0];

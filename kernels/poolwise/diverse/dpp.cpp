@@ -357,7 +357,11 @@ void check_bandwidth(const dpp_kernel& kernel) {
 
 double median_distance(const where& on, matrix_view<const float> points) {
   require_cpu(on, "median_distance");
-  require_finite(on, "median_distance", "points", points);
+  return median_distance(on, require_finite(on, "median_distance", "points", points));
+}
+
+double median_distance(const where& on, finite_rows points) {
+  require_cpu(on, "median_distance");
   return sampled_median_distance(points);
 }
 
@@ -370,12 +374,17 @@ std::unique_ptr<gain_model> dpp_model(cpu on, matrix_view<const float> points, v
 
 std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
                            vector_view<const float> quality, dpp_kernel kernel, batch_run* run) {
+  require_cpu(on, "dpp");
+  return dpp(on, require_finite(on, "dpp", "points", points), limit, quality, kernel, run);
+}
+
+std::vector<candidate> dpp(const where& on, finite_rows points, const allowance& limit,
+                           vector_view<const float> quality, dpp_kernel kernel, batch_run* run) {
   const cpu host = require_cpu(on, "dpp");
-  check_row_values(on, "dpp", "quality", quality, points.rows);
+  check_row_values(on, "dpp", "quality", quality, points.rows());
   check_bandwidth(kernel);
-  require_finite(on, "dpp", "points", points);
-  check_allowance("dpp", limit, points.rows);
-  check_begin("dpp", run, limit, points.rows);
+  check_allowance("dpp", limit, points.rows());
+  check_begin("dpp", run, limit, points.rows());
   return threshold_batches(*dpp_model(host, points, quality, kernel), limit, run);
 }
 

@@ -8,6 +8,7 @@
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 
 namespace poolwise {
@@ -28,6 +29,8 @@ struct dpp_kernel {
 /// throws value_error for a NaN or an infinity; no_cuda_error.
 /// Gretton et al., "A kernel two-sample test", JMLR 2012, sec. 8.
 double median_distance(const where& on, matrix_view<const float> points);
+/// The same, of rows that were judged before.
+double median_distance(const where& on, finite_rows points);
 
 /// Greedy MAP of the determinantal point process L_ij = quality_i K(x_i, x_j) quality_j: again and again the
 /// row that raises ln det L of the picks most, which is the row of the largest quality^2 * variance, where the
@@ -49,6 +52,10 @@ double median_distance(const where& on, matrix_view<const float> points);
 /// Kulesza & Taskar 2012; Chen, Zhang & Zhou, "Fast greedy MAP inference for determinantal point process to
 /// improve recommendation diversity", NeurIPS 2018.
 std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
+                           vector_view<const float> quality = {}, dpp_kernel kernel = {},
+                           batch_run* run = nullptr);
+/// The same, of rows that were judged before.
+std::vector<candidate> dpp(const where& on, finite_rows points, const allowance& limit,
                            vector_view<const float> quality = {}, dpp_kernel kernel = {},
                            batch_run* run = nullptr);
 

@@ -249,11 +249,17 @@ std::vector<candidate> kcenter(const where& on, matrix_view<const float> points,
                                vector_view<const float> covered, vector_view<const float> weights,
                                batch_run* run) {
   require_build_for(on, "kcenter");
-  check_row_values(on, "kcenter", "covered", covered, points.rows, true);
-  check_row_values(on, "kcenter", "weights", weights, points.rows);
-  require_finite(on, "kcenter", "points", points);
-  check_allowance("kcenter", limit, points.rows);
-  check_begin("kcenter", run, limit, points.rows);
+  return kcenter(on, require_finite(on, "kcenter", "points", points), limit, covered, weights, run);
+}
+
+std::vector<candidate> kcenter(const where& on, finite_rows points, const allowance& limit,
+                               vector_view<const float> covered, vector_view<const float> weights,
+                               batch_run* run) {
+  require_build_for(on, "kcenter");
+  check_row_values(on, "kcenter", "covered", covered, points.rows(), true);
+  check_row_values(on, "kcenter", "weights", weights, points.rows());
+  check_allowance("kcenter", limit, points.rows());
+  check_begin("kcenter", run, limit, points.rows());
   return threshold_batches(*pool_of(on, {points, covered, weights}, limit), limit, run);
 }
 

@@ -9,6 +9,7 @@
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 
 namespace poolwise {
@@ -32,6 +33,10 @@ namespace poolwise {
 /// rows and, where it suffices, bf16 copies of the rows (2 B an element, 16 B a row). Offloaded, a device holds
 /// its share of the rows, or has it sent again for every sweep.
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
+                               vector_view<const float> covered = {}, vector_view<const float> weights = {},
+                               batch_run* run = nullptr);
+/// The same, of rows that were judged before.
+std::vector<candidate> kcenter(const where& on, finite_rows points, const allowance& limit,
                                vector_view<const float> covered = {}, vector_view<const float> weights = {},
                                batch_run* run = nullptr);
 

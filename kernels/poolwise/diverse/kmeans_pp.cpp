@@ -238,6 +238,33 @@ class host_weights : public weight_model {
   std::vector<float> fresh_;
 };
 
+/// Points are as Rows views them.
+template <class Rows, class Points>
+std::unique_ptr<weight_model> model_of(const where& on, const Points& points, const allowance& limit) {
+  if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
+  if constexpr (has_cuda) {
+    if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
+    if (const auto* devices = std::get_if<offload>(&on); devices != nullptr && !limit.apart)
+      if (auto pool = kmeans_pp_pool_settled(*devices, points, limit)) return pool;
+  }
+  return std::make_unique<host_weights<Rows>>(on, Rows(on, points));
+}
+
+template <class Rows, class Points>
+std::vector<candidate> draw_batch(const where& on, const Points& points, index_t rows, const allowance& limit,
+                                  std::uint64_t seed, first_center first, batch_run* run) {
+  require_build_for(on, "kmeans_pp");
+  check_allowance("kmeans_pp", limit, rows);
+  check_begin("kmeans_pp", run, limit, rows);
+  return stale_rejection(*model_of<Rows>(on, points, limit), limit, seed, first, run);
+}
+
+void check_rows_match(const factored_rows& points) {
+  if (points.a.rows != points.h.rows)
+    throw shape_error("kmeans_pp: a has " + std::to_string(points.a.rows) + " rows but h has " +
+                      std::to_string(points.h.rows) + "; pass both factors of the same rows");
+}
+
 }  // namespace
 
 void refuse_norm(index_t row) {
@@ -247,46 +274,38 @@ void refuse_norm(index_t row) {
 
 std::unique_ptr<weight_model> kmeans_pp_model(const where& on, matrix_view<const float> points,
                                               const allowance& limit) {
-  if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
-  if constexpr (has_cuda) {
-    if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
-    if (const auto* devices = std::get_if<offload>(&on); devices != nullptr && !limit.apart)
-      if (auto pool = kmeans_pp_pool_settled(*devices, points, limit)) return pool;
-  }
-  return std::make_unique<host_weights<plain_rows>>(on, plain_rows(on, points));
+  return model_of<plain_rows>(on, points, limit);
 }
 
 std::unique_ptr<weight_model> kmeans_pp_model(const where& on, const factored_rows& points,
                                               const allowance& limit) {
-  if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
-  if constexpr (has_cuda) {
-    if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
-    if (const auto* devices = std::get_if<offload>(&on); devices != nullptr && !limit.apart)
-      if (auto pool = kmeans_pp_pool_settled(*devices, points, limit)) return pool;
-  }
-  return std::make_unique<host_weights<outer_products>>(on, outer_products(on, points));
+  return model_of<outer_products>(on, points, limit);
 }
 
 std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::uint64_t seed, first_center first, batch_run* run) {
   require_build_for(on, "kmeans_pp");
-  require_finite(on, "kmeans_pp", "points", points);
-  check_allowance("kmeans_pp", limit, points.rows);
-  check_begin("kmeans_pp", run, limit, points.rows);
-  return stale_rejection(*kmeans_pp_model(on, points, limit), limit, seed, first, run);
+  return kmeans_pp(on, require_finite(on, "kmeans_pp", "points", points), limit, seed, first, run);
 }
 
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
                                  std::uint64_t seed, first_center first, batch_run* run) {
   require_build_for(on, "kmeans_pp");
-  if (points.a.rows != points.h.rows)
-    throw shape_error("kmeans_pp: a has " + std::to_string(points.a.rows) + " rows but h has " +
-                      std::to_string(points.h.rows) + "; pass both factors of the same rows");
-  require_finite(on, "kmeans_pp", "a", points.a);
-  require_finite(on, "kmeans_pp", "h", points.h);
-  check_allowance("kmeans_pp", limit, points.a.rows);
-  check_begin("kmeans_pp", run, limit, points.a.rows);
-  return stale_rejection(*kmeans_pp_model(on, points, limit), limit, seed, first, run);
+  check_rows_match(points);
+  const finite_rows a = require_finite(on, "kmeans_pp", "a", points.a);
+  const finite_rows h = require_finite(on, "kmeans_pp", "h", points.h);
+  return kmeans_pp(on, finite_factored_rows{a, h, points.bias}, limit, seed, first, run);
+}
+
+std::vector<candidate> kmeans_pp(const where& on, finite_rows points, const allowance& limit,
+                                 std::uint64_t seed, first_center first, batch_run* run) {
+  return draw_batch<plain_rows>(on, points.view(), points.rows(), limit, seed, first, run);
+}
+
+std::vector<candidate> kmeans_pp(const where& on, const finite_factored_rows& points, const allowance& limit,
+                                 std::uint64_t seed, first_center first, batch_run* run) {
+  check_rows_match(points);
+  return draw_batch<outer_products>(on, factored_rows(points), points.a.rows(), limit, seed, first, run);
 }
 
 }  // namespace poolwise

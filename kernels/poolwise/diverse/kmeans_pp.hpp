@@ -8,6 +8,7 @@
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 
 namespace poolwise {
@@ -18,6 +19,14 @@ struct factored_rows {
   matrix_view<const float> a;  ///< [rows, classes]
   matrix_view<const float> h;  ///< [rows, features]
   bool bias = false;           ///< as if every h had one more feature, 1
+};
+
+/// The same, of factors that were judged before.
+struct finite_factored_rows {
+  finite_rows a, h;
+  bool bias = false;
+
+  operator factored_rows() const { return {a, h, bias}; }
 };
 
 /// Where k-means++ begins.
@@ -44,6 +53,14 @@ std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> point
                                  std::uint64_t seed, first_center first = first_center::random,
                                  batch_run* run = nullptr);
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
+                                 std::uint64_t seed, first_center first = first_center::largest_norm,
+                                 batch_run* run = nullptr);
+/// The same, of rows that were judged before.
+std::vector<candidate> kmeans_pp(const where& on, finite_rows points, const allowance& limit,
+                                 std::uint64_t seed, first_center first = first_center::random,
+                                 batch_run* run = nullptr);
+/// The same, of rows that were judged before.
+std::vector<candidate> kmeans_pp(const where& on, const finite_factored_rows& points, const allowance& limit,
                                  std::uint64_t seed, first_center first = first_center::largest_norm,
                                  batch_run* run = nullptr);
 

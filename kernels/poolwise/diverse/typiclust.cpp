@@ -4,9 +4,10 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/graph/neighbours.hpp"
 
 namespace poolwise {
@@ -14,15 +15,15 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& what) { throw value_error("typiclust: " + what); }
 
-std::vector<float> typicalities(const where& on, matrix_view<const float> points,
-                                const typiclust_options& options, knn_report& made) {
-  const index_t each = std::min(options.neighbours, points.rows - 1);
+std::vector<float> typicalities(const where& on, finite_rows points, const typiclust_options& options,
+                                knn_report& made) {
+  const index_t each = std::min(options.neighbours, points.rows() - 1);
   if (each == 0) return {std::numeric_limits<float>::infinity()};
-  std::vector<index_t> which(std::size_t(points.rows * each));
+  std::vector<index_t> which(std::size_t(points.rows() * each));
   std::vector<float> d2(which.size()), typicality;
-  made = knn_graph_by(options.method, on, points, {which.data(), points.rows, each},
-                      {d2.data(), points.rows, each});
-  for (index_t i = 0; i < points.rows; ++i) {
+  made = knn_graph_by(options.method, on, points, {which.data(), points.rows(), each},
+                      {d2.data(), points.rows(), each});
+  for (index_t i = 0; i < points.rows(); ++i) {
     double sum = 0;
     for (index_t n = 0; n < each; ++n) sum += std::sqrt(double(d2[std::size_t(i * each + n)]));
     typicality.push_back(float(double(each) / sum));
@@ -37,12 +38,13 @@ struct cluster {
   std::size_t tried = 0;
 };
 
-std::vector<cluster> clusters_of(const where& on, matrix_view<const float> points, index_t count,
+std::vector<cluster> clusters_of(const where& on, finite_rows points, index_t count,
                                  const std::vector<bool>& has_label, const typiclust_options& options,
                                  knn_report& made) {
-  std::vector<float> centroids(std::size_t(count * points.cols));
-  kmeans(on, points, {centroids.data(), count, points.cols}, {.seed = options.seed});
-  const cell_order cells = ivf_cells(on, points, {centroids.data(), count, points.cols});
+  std::vector<float> centroids(std::size_t(count * points.cols()));
+  const matrix_view<float> means{centroids.data(), count, points.cols()};
+  kmeans(on, points, means, {.seed = options.seed});
+  const cell_order cells = ivf_cells(on, points, require_finite(on, "typiclust", "centroids", means));
   const std::vector<float> typicality = typicalities(on, points, options, made);
   std::vector<cluster> clusters(static_cast<std::size_t>(count));
   for (std::size_t c = 0; c < clusters.size(); ++c) {
@@ -63,34 +65,28 @@ std::vector<cluster> clusters_of(const where& on, matrix_view<const float> point
   return clusters;
 }
 
-}  // namespace
-
-std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::span<const index_t> labelled, const typiclust_options& options,
-                                 knn_report* made) {
+/// Refuses all that is wrong with a call but the values of its rows. Returns which rows have a label.
+std::vector<bool> check_typiclust(const where& on, index_t rows, const allowance& limit,
+                                  std::span<const index_t> labelled, const typiclust_options& options) {
   require_build_for(on, "typiclust");
   if (std::holds_alternative<cuda>(on))
     refuse("reads arrays in host memory, and cuda{} means arrays on a device; pass offload{}");
   if (options.neighbours < 1 || options.most_clusters < 1)
     refuse("got " + std::to_string(options.neighbours) + " neighbours and at most " +
            std::to_string(options.most_clusters) + " clusters; pass at least 1 of each");
-  check_allowance("typiclust", limit, points.rows);
-  require_finite(on, "typiclust", "points", points);
-  std::vector<bool> has_label(std::size_t(points.rows), false);
+  check_allowance("typiclust", limit, rows);
+  std::vector<bool> has_label(std::size_t(rows), false);
   for (const index_t row : labelled) {
-    if (row < 0 || row >= points.rows)
+    if (row < 0 || row >= rows)
       refuse("labelled row " + std::to_string(row) + " is not among points, which has rows 0 to " +
-             std::to_string(points.rows - 1));
+             std::to_string(rows - 1));
     has_label[std::size_t(row)] = true;
   }
-  if (points.rows == 0 || limit.picks == 0) return {};
+  return has_label;
+}
 
-  const index_t labels = std::count(has_label.begin(), has_label.end(), true);
-  const index_t count =
-      std::min({labels + std::min(limit.picks, points.rows), options.most_clusters, points.rows});
-  knn_report report;
-  std::vector<cluster> clusters = clusters_of(on, points, count, has_label, options, report);
-  if (made != nullptr) *made = report;
+/// The most typical row of each cluster in their order, round by round.
+std::vector<candidate> pick_in_turn(std::vector<cluster> clusters, const allowance& limit) {
   remaining left(limit);
   std::vector<candidate> picks;
   for (bool any = true; any && left.picks() > 0;) {
@@ -105,6 +101,29 @@ std::vector<candidate> typiclust(const where& on, matrix_view<const float> point
     }
   }
   return picks;
+}
+
+}  // namespace
+
+std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
+                                 std::span<const index_t> labelled, const typiclust_options& options,
+                                 knn_report* made) {
+  check_typiclust(on, points.rows, limit, labelled, options);
+  return typiclust(on, require_finite(on, "typiclust", "points", points), limit, labelled, options, made);
+}
+
+std::vector<candidate> typiclust(const where& on, finite_rows points, const allowance& limit,
+                                 std::span<const index_t> labelled, const typiclust_options& options,
+                                 knn_report* made) {
+  const std::vector<bool> has_label = check_typiclust(on, points.rows(), limit, labelled, options);
+  if (points.rows() == 0 || limit.picks == 0) return {};
+  const index_t labels = std::count(has_label.begin(), has_label.end(), true);
+  const index_t count =
+      std::min({labels + std::min(limit.picks, points.rows()), options.most_clusters, points.rows()});
+  knn_report report;
+  std::vector<cluster> clusters = clusters_of(on, points, count, has_label, options, report);
+  if (made != nullptr) *made = report;
+  return pick_in_turn(std::move(clusters), limit);
 }
 
 }  // namespace poolwise

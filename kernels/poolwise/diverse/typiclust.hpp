@@ -9,6 +9,7 @@
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/graph/knn_method.hpp"
 
 namespace poolwise {
@@ -41,6 +42,10 @@ struct typiclust_options {
 /// Dekel & Weinshall, ICML 2022. (The authors' code takes squared distances, to neighbours within the cluster,
 /// and leaves out clusters of five rows and fewer.)
 std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
+                                 std::span<const index_t> labelled = {}, const typiclust_options& options = {},
+                                 knn_report* made = nullptr);
+/// The same, of rows that were judged before.
+std::vector<candidate> typiclust(const where& on, finite_rows points, const allowance& limit,
                                  std::span<const index_t> labelled = {}, const typiclust_options& options = {},
                                  knn_report* made = nullptr);
 

@@ -33,13 +33,14 @@ std::vector<float> in_order(cpu on, matrix_view<const float> points, const std::
 }
 
 /// The centroids, those side by side that are near each other: the points of a block then share cells.
-std::vector<float> side_by_side(cpu on, matrix_view<const float> centroids) {
-  std::vector<index_t> order(std::size_t(centroids.rows));
+std::vector<float> side_by_side(cpu on, finite_rows centroids) {
+  std::vector<index_t> order(std::size_t(centroids.rows()));
   std::iota(order.begin(), order.end(), index_t(0));
-  if (const auto heaps = index_t(std::sqrt(double(centroids.rows))); heaps >= 8) {
-    std::vector<float> middle(std::size_t(heaps * centroids.cols));
-    kmeans(on, centroids, {middle.data(), heaps, centroids.cols}, {.iterations = 10});
-    order = ivf_cells(on, centroids, {middle.data(), heaps, centroids.cols}).rows;
+  if (const auto heaps = index_t(std::sqrt(double(centroids.rows()))); heaps >= 8) {
+    std::vector<float> middle(std::size_t(heaps * centroids.cols()));
+    const matrix_view<float> means{middle.data(), heaps, centroids.cols()};
+    kmeans(on, centroids, means, {.iterations = 10});
+    order = ivf_cells(on, centroids, require_finite(on, "ivf_cells", "centroids", means)).rows;
   }
   return in_order(on, centroids, order);
 }
@@ -110,26 +111,25 @@ class probing_points {
 
 }  // namespace
 
-void graph_by_cells(cpu on, matrix_view<const float> points, matrix_view<const float> given, index_t probes,
-                    const neighbour_lists& to) {
+void graph_by_cells(cpu on, finite_rows points, finite_rows given, index_t probes, const neighbour_lists& to) {
   const std::vector<float> ordered = side_by_side(on, given);
-  const matrix_view<const float> centroids{ordered.data(), given.rows, given.cols};
+  const auto centroids = finite_rows::judged({ordered.data(), given.rows(), given.cols()});
   const cell_order order = ivf_cells(on, points, centroids);
   const std::vector<float> copy = in_order(on, points, order.rows);
-  const matrix_view<const float> sorted{copy.data(), points.rows, points.cols};
+  const auto sorted = finite_rows::judged({copy.data(), points.rows(), points.cols()});
   const auto between = [&](index_t begin, index_t end) {
     return cell_rows{rows_between(sorted, begin, end), order.rows.data() + begin};
   };
   const auto cell = [&](index_t c) {
     return between(order.begin[std::size_t(c)], order.begin[std::size_t(c) + 1]);
   };
-  const index_t tile = std::min(points.rows, std::max<index_t>(row_block, most_probes / probes));
+  const index_t tile = std::min(points.rows(), std::max<index_t>(row_block, most_probes / probes));
   // The more points look into a cell together, the better; but there is to be work for every thread.
   const index_t block = std::clamp<index_t>(std::min(tile / (4 * threads_of(on)), most_listed / to.which.cols),
                                             96, row_block * 4);
   std::vector<index_t> cells(std::size_t(tile * probes));
-  for (index_t from = 0; from < points.rows; from += tile) {
-    const index_t rows = std::min(points.rows - from, tile);
+  for (index_t from = 0; from < points.rows(); from += tile) {
+    const index_t rows = std::min(points.rows() - from, tile);
     const matrix_view<index_t> nearest_cells{cells.data(), rows, probes};
     nearest_neighbours(on, rows_between(sorted, from, from + rows), centroids, nearest_cells);
     parallel_blocks(on, rows, block, [&](index_t, index_t begin, index_t end) {

@@ -23,7 +23,7 @@ namespace poolwise {
 namespace {
 
 /// The index that FAISS's Clustering asks for the nearest centroid of every row: nearest(), which is exact on
-/// every device.
+/// every device. FAISS asks for copies of rows that are finite.
 class canonical_index : public faiss::Index {
  public:
   canonical_index(where on, index_t cols) : faiss::Index(cols), on_(std::move(on)) {}
@@ -39,7 +39,8 @@ class canonical_index : public faiss::Index {
   }
   void search(std::int64_t n, const float* x, std::int64_t, float* d2, std::int64_t* ids,
               const faiss::SearchParameters* = nullptr) const override {
-    nearest(on_, {x, n, d}, {centroids_.data(), ntotal, d}, {d2, n}, {ids, n});
+    const auto centroids = require_finite(on_, "kmeans", "centroids", {centroids_.data(), ntotal, d});
+    nearest(on_, finite_rows::judged({x, n, d}), centroids, {d2, n}, {ids, n});
   }
 
  private:
@@ -81,6 +82,7 @@ std::vector<float> training_rows(const where& on, matrix_view<const float> point
 
 void check_kmeans(const where& on, matrix_view<const float> points, matrix_view<float> centroids,
                   const kmeans_options& options) {
+  require_build_for(on, "kmeans");
   const auto refuse = [](const std::string& what) { throw shape_error("kmeans: " + what); };
   const index_t train = options.train_rows == 0 ? points.rows : options.train_rows;
   if (centroids.cols != points.cols)
@@ -95,7 +97,6 @@ void check_kmeans(const where& on, matrix_view<const float> points, matrix_view<
            " rows to train on; ask for 1 to " + std::to_string(train));
   if (options.iterations < 1)
     throw value_error("kmeans: " + std::to_string(options.iterations) + " iterations; pass at least 1");
-  require_finite(on, "kmeans", "points", points);
 }
 
 /// Where rows are assigned that lie in host memory now.
@@ -104,11 +105,44 @@ where from_host(const where& on) {
   return on;
 }
 
+/// The rows of each of `cells` cells, of the cell of every row.
+cell_order order_by_cell(const std::vector<index_t>& cell, index_t cells) {
+  cell_order order;
+  order.begin.assign(std::size_t(cells + 1), 0);
+  for (const index_t c : cell) ++order.begin[std::size_t(c + 1)];
+  std::partial_sum(order.begin.begin(), order.begin.end(), order.begin.begin());
+  order.rows.resize(cell.size());
+  std::vector<index_t> next(order.begin.begin(), order.begin.end() - 1);
+  for (std::size_t i = 0; i < cell.size(); ++i)
+    order.rows[std::size_t(next[std::size_t(cell[i])]++)] = index_t(i);
+  return order;
+}
+
+/// Rows are views, or finite_rows.
+template <class Rows>
+cell_order cells_by_nearest(const where& on, Rows points, Rows centroids) {
+  require_build_for(on, "ivf_cells");
+  const index_t rows = matrix_view<const float>(points).rows, cells = matrix_view<const float>(centroids).rows;
+  std::vector<index_t> cell(static_cast<std::size_t>(rows));
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on)) {
+      nearest_to_host_cuda(*device, "ivf_cells", points, centroids, cell.data());
+      return order_by_cell(cell, cells);
+    }
+  std::vector<float> d2(cell.size());
+  nearest(on, points, centroids, {d2.data(), rows}, {cell.data(), rows});
+  return order_by_cell(cell, cells);
+}
+
 }  // namespace
 
 void kmeans(const where& on, matrix_view<const float> points, matrix_view<float> centroids,
             const kmeans_options& options) {
-  require_build_for(on, "kmeans");
+  check_kmeans(on, points, centroids, options);
+  kmeans(on, require_finite(on, "kmeans", "points", points), centroids, options);
+}
+
+void kmeans(const where& on, finite_rows points, matrix_view<float> centroids, const kmeans_options& options) {
   check_kmeans(on, points, centroids, options);
   const std::vector<float> rows = training_rows(on, points, options);
 
@@ -117,39 +151,26 @@ void kmeans(const where& on, matrix_view<const float> points, matrix_view<float>
   parameters.seed = int(random_bits(options.seed, stream::kmeans_rows, ~std::uint64_t{0}) >> 33);
   parameters.min_points_per_centroid = 1;  // fewer make FAISS print
   parameters.max_points_per_centroid = std::numeric_limits<int>::max();
-  faiss::Clustering clustering(int(points.cols), int(centroids.rows), parameters);
-  canonical_index index(from_host(on), points.cols);
+  faiss::Clustering clustering(int(points.cols()), int(centroids.rows), parameters);
+  canonical_index index(from_host(on), points.cols());
   {
     const openmp_threads scope(threads_of(host_of(on)));
-    clustering.train(index_t(rows.size()) / points.cols, rows.data(), index);
+    clustering.train(index_t(rows.size()) / points.cols(), rows.data(), index);
   }
 
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on))
       return rows_to_device_cuda(*device, "kmeans", clustering.centroids.data(), centroids);
   for (index_t c = 0; c < centroids.rows; ++c)
-    std::copy_n(clustering.centroids.data() + c * points.cols, points.cols, centroids.row(c));
+    std::copy_n(clustering.centroids.data() + c * centroids.cols, centroids.cols, centroids.row(c));
 }
 
 cell_order ivf_cells(const where& on, matrix_view<const float> points, matrix_view<const float> centroids) {
-  require_build_for(on, "ivf_cells");
-  std::vector<index_t> cell(static_cast<std::size_t>(points.rows));
-  std::vector<float> d2(cell.size());
-  if constexpr (has_cuda)
-    if (const auto* device = std::get_if<cuda>(&on))
-      nearest_to_host_cuda(*device, "ivf_cells", points, centroids, cell.data());
-  if (!std::holds_alternative<cuda>(on))
-    nearest(on, points, centroids, {d2.data(), points.rows}, {cell.data(), points.rows});
+  return cells_by_nearest(on, points, centroids);
+}
 
-  cell_order order;
-  order.begin.assign(std::size_t(centroids.rows + 1), 0);
-  for (const index_t c : cell) ++order.begin[std::size_t(c + 1)];
-  std::partial_sum(order.begin.begin(), order.begin.end(), order.begin.begin());
-  order.rows.resize(cell.size());
-  std::vector<index_t> next(order.begin.begin(), order.begin.end() - 1);
-  for (index_t i = 0; i < points.rows; ++i)
-    order.rows[std::size_t(next[std::size_t(cell[std::size_t(i)])]++)] = i;
-  return order;
+cell_order ivf_cells(const where& on, finite_rows points, finite_rows centroids) {
+  return cells_by_nearest(on, points, centroids);
 }
 
 }  // namespace poolwise

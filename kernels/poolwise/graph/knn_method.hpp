@@ -6,6 +6,7 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 
 namespace poolwise {
 
@@ -58,5 +59,8 @@ std::uint64_t knn_graph_bytes(knn_method method, index_t rows, index_t cols);
 /// apart from those that were tuned on.
 knn_report knn_graph_by(knn_method method, const where& on, matrix_view<const float> points,
                         matrix_view<index_t> neighbours, matrix_view<float> d2 = {});
+/// The same, of rows that were judged before.
+knn_report knn_graph_by(knn_method method, const where& on, finite_rows points, matrix_view<index_t> neighbours,
+                        matrix_view<float> d2 = {});
 
 }  // namespace poolwise

@@ -100,11 +100,8 @@ class requirements {
   const char* call_;
 };
 
-void search(const where& on, const char* call, matrix_view<const float> points,
-            matrix_view<const float> references, bool leave_out_self, const neighbour_lists& to) {
-  if (points.rows == 0) return;
-  require_finite(on, call, "points", points);
-  if (!leave_out_self) require_finite(on, call, "references", references);
+void search(const where& on, const char* call, finite_rows points, finite_rows references, bool leave_out_self,
+            const neighbour_lists& to) {
   if constexpr (has_cuda) {
     const index_t self = leave_out_self ? 0 : not_among_references;
     if (const auto* device = std::get_if<cuda>(&on))
@@ -113,6 +110,46 @@ void search(const where& on, const char* call, matrix_view<const float> points,
       return neighbours_offload(*devices, call, points, references, self, to.which, to.d2);
   }
   exact_search(require_cpu(on, call), points, references, leave_out_self, to);
+}
+
+/// Refuses all that is wrong with a call but the values of its rows.
+void check_nearest_neighbours(const where& on, matrix_view<const float> points,
+                              matrix_view<const float> references, const neighbour_lists& to) {
+  require_build_for(on, "nearest_neighbours");
+  const requirements require("nearest_neighbours");
+  require.same_features("references", references, points);
+  require.lists_fit("which", to, points.rows, references.rows);
+  require.devices_can(on, to, references.rows);
+}
+
+void check_knn_graph(const where& on, matrix_view<const float> points, const neighbour_lists& to) {
+  require_build_for(on, "knn_graph");
+  const requirements require("knn_graph");
+  require.lists_fit("neighbours", to, points.rows, points.rows - 1);
+  require.devices_can(on, to, points.rows);
+}
+
+void check_knn_graph_ivf(const where& on, matrix_view<const float> points, matrix_view<const float> centroids,
+                         index_t probes, const neighbour_lists& to) {
+  const char* const call = "knn_graph_ivf";
+  require_build_for(on, call);
+  const requirements require(call);
+  require.same_features("centroids", centroids, points);
+  require.some_columns(points);
+  require.lists_fit("neighbours", to, points.rows, points.rows - 1);
+  require.probes_fit(probes, centroids.rows);
+  require.devices_can(on, to, points.rows);
+  if (!std::holds_alternative<cpu>(on) && !has_faiss_gpu)
+    throw no_cuda_error(std::string(call) +
+                        ": this build's FAISS has no GPU part; build with one that has, or pass cpu{}");
+}
+
+void check_knn_graph_hnsw(const where& on, matrix_view<const float> points, const neighbour_lists& to,
+                          const hnsw_options& options) {
+  require_cpu(on, "knn_graph_hnsw");
+  const requirements require("knn_graph_hnsw");
+  require.lists_fit("neighbours", to, points.rows, points.rows - 1);
+  require.walkable(options, points.rows);
 }
 
 }  // namespace
@@ -124,58 +161,61 @@ void check_knn_lists(const char* call, matrix_view<const float> points, const ne
 void nearest_neighbours(const where& on, matrix_view<const float> points, matrix_view<const float> references,
                         matrix_view<index_t> which, matrix_view<float> d2) {
   const char* const call = "nearest_neighbours";
-  require_build_for(on, call);
-  const requirements require(call);
-  require.same_features("references", references, points);
-  require.lists_fit("which", {which, d2}, points.rows, references.rows);
-  require.devices_can(on, {which, d2}, references.rows);
-  search(on, call, points, references, false, {which, d2});
+  check_nearest_neighbours(on, points, references, {which, d2});
+  if (points.rows == 0) return;
+  const finite_rows sound = require_finite(on, call, "points", points);
+  nearest_neighbours(on, sound, require_finite(on, call, "references", references), which, d2);
+}
+
+void nearest_neighbours(const where& on, finite_rows points, finite_rows references, matrix_view<index_t> which,
+                        matrix_view<float> d2) {
+  check_nearest_neighbours(on, points, references, {which, d2});
+  if (points.rows() > 0) search(on, "nearest_neighbours", points, references, false, {which, d2});
 }
 
 void knn_graph(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
                matrix_view<float> d2) {
-  const char* const call = "knn_graph";
-  require_build_for(on, call);
-  const requirements require(call);
-  require.lists_fit("neighbours", {neighbours, d2}, points.rows, points.rows - 1);
-  require.devices_can(on, {neighbours, d2}, points.rows);
-  search(on, call, points, points, true, {neighbours, d2});
+  check_knn_graph(on, points, {neighbours, d2});
+  knn_graph(on, require_finite(on, "knn_graph", "points", points), neighbours, d2);
+}
+
+void knn_graph(const where& on, finite_rows points, matrix_view<index_t> neighbours, matrix_view<float> d2) {
+  check_knn_graph(on, points, {neighbours, d2});
+  search(on, "knn_graph", points, points, true, {neighbours, d2});
 }
 
 void knn_graph_ivf(const where& on, matrix_view<const float> points, matrix_view<const float> centroids,
                    index_t probes, matrix_view<index_t> neighbours, matrix_view<float> d2) {
   const char* const call = "knn_graph_ivf";
-  require_build_for(on, call);
-  const requirements require(call);
-  require.same_features("centroids", centroids, points);
-  require.some_columns(points);
-  require.lists_fit("neighbours", {neighbours, d2}, points.rows, points.rows - 1);
-  require.probes_fit(probes, centroids.rows);
-  require.devices_can(on, {neighbours, d2}, points.rows);
-  if (!std::holds_alternative<cpu>(on) && !has_faiss_gpu)
-    throw no_cuda_error(std::string(call) +
-                        ": this build's FAISS has no GPU part; build with one that has, or pass cpu{}");
-  require_finite(on, call, "points", points);
-  require_finite(on, call, "centroids", centroids);
+  check_knn_graph_ivf(on, points, centroids, probes, {neighbours, d2});
+  const finite_rows sound = require_finite(on, call, "points", points);
+  knn_graph_ivf(on, sound, require_finite(on, call, "centroids", centroids), probes, neighbours, d2);
+}
+
+void knn_graph_ivf(const where& on, finite_rows points, finite_rows centroids, index_t probes,
+                   matrix_view<index_t> neighbours, matrix_view<float> d2) {
+  check_knn_graph_ivf(on, points, centroids, probes, {neighbours, d2});
   if constexpr (has_faiss_gpu) {
+    const char* const call = "knn_graph_ivf";
     if (const auto* device = std::get_if<cuda>(&on))
       return graph_by_cells_cuda(*device, call, points, centroids, probes, neighbours, d2);
     if (const auto* devices = std::get_if<offload>(&on))
       return graph_by_cells_offload(*devices, call, points, centroids, probes, neighbours, d2);
   }
-  graph_by_cells(require_cpu(on, call), points, centroids, probes, {neighbours, d2});
+  graph_by_cells(std::get<cpu>(on), points, centroids, probes, {neighbours, d2});
 }
 
 void knn_graph_hnsw(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
                     matrix_view<float> d2, const hnsw_options& options) {
-  const char* const call = "knn_graph_hnsw";
-  const cpu host = require_cpu(on, call);
-  const requirements require(call);
-  require.lists_fit("neighbours", {neighbours, d2}, points.rows, points.rows - 1);
-  require.walkable(options, points.rows);
-  require_finite(on, call, "points", points);
+  check_knn_graph_hnsw(on, points, {neighbours, d2}, options);
+  knn_graph_hnsw(on, require_finite(on, "knn_graph_hnsw", "points", points), neighbours, d2, options);
+}
+
+void knn_graph_hnsw(const where& on, finite_rows points, matrix_view<index_t> neighbours, matrix_view<float> d2,
+                    const hnsw_options& options) {
+  check_knn_graph_hnsw(on, points, {neighbours, d2}, options);
   small_world(points, options.links, options.breadth_of_making)
-      .search(host, {}, options.breadth, {neighbours, d2});
+      .search(std::get<cpu>(on), {}, options.breadth, {neighbours, d2});
 }
 
 }  // namespace poolwise

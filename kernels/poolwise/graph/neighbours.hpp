@@ -6,6 +6,7 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 
 namespace poolwise {
 
@@ -28,10 +29,16 @@ namespace poolwise {
 /// references must fit into its memory.
 void nearest_neighbours(const where& on, matrix_view<const float> points, matrix_view<const float> references,
                         matrix_view<index_t> which, matrix_view<float> d2 = {});
+/// The same, of rows that were judged before.
+void nearest_neighbours(const where& on, finite_rows points, finite_rows references, matrix_view<index_t> which,
+                        matrix_view<float> d2 = {});
 
 /// The nearest neighbours of every point among the others: nearest_neighbours() with the point itself left out.
 /// Equal points are neighbours of each other.
 void knn_graph(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
+               matrix_view<float> d2 = {});
+/// The same, of rows that were judged before.
+void knn_graph(const where& on, finite_rows points, matrix_view<index_t> neighbours,
                matrix_view<float> d2 = {});
 
 /// knn_graph() by an inverted file: of each point only the neighbours in those `probes` cells whose centroids
@@ -47,6 +54,9 @@ void knn_graph(const where& on, matrix_view<const float> points, matrix_view<ind
 /// but for `cuda`, where they lie on the device.
 void knn_graph_ivf(const where& on, matrix_view<const float> points, matrix_view<const float> centroids,
                    index_t probes, matrix_view<index_t> neighbours, matrix_view<float> d2 = {});
+/// The same, of rows that were judged before.
+void knn_graph_ivf(const where& on, finite_rows points, finite_rows centroids, index_t probes,
+                   matrix_view<index_t> neighbours, matrix_view<float> d2 = {});
 
 struct hnsw_options {
   index_t links = 16;              ///< of a point to others on each level; twice as many on the lowest
@@ -65,6 +75,9 @@ struct hnsw_options {
 /// Malkov & Yashunin, IEEE TPAMI 2020.
 void knn_graph_hnsw(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
                     matrix_view<float> d2 = {}, const hnsw_options& options = {});
+/// The same, of rows that were judged before.
+void knn_graph_hnsw(const where& on, finite_rows points, matrix_view<index_t> neighbours,
+                    matrix_view<float> d2 = {}, const hnsw_options& options = {});
 
 struct kmeans_options {
   /// Rows that are trained on, drawn without replacement by `seed`; 0 for all. (FAISS would take 256 a
@@ -81,6 +94,9 @@ struct kmeans_options {
 /// rows to train on are copied there and the call waits; points and centroids lie on the device.
 void kmeans(const where& on, matrix_view<const float> points, matrix_view<float> centroids,
             const kmeans_options& options = {});
+/// The same, of rows that were judged before.
+void kmeans(const where& on, finite_rows points, matrix_view<float> centroids,
+            const kmeans_options& options = {});
 
 /// Rows in the order of their cells: those of cell c are rows[begin[c]] to rows[begin[c + 1] - 1], ascending.
 struct cell_order {
@@ -90,5 +106,7 @@ struct cell_order {
 
 /// Every row belongs to the cell of its nearest centroid. Waits; the result is host memory.
 cell_order ivf_cells(const where& on, matrix_view<const float> points, matrix_view<const float> centroids);
+/// The same, of rows that were judged before.
+cell_order ivf_cells(const where& on, finite_rows points, finite_rows centroids);
 
 }  // namespace poolwise

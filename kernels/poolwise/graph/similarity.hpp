@@ -7,6 +7,7 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/graph/knn_method.hpp"
 
 namespace poolwise {
@@ -44,7 +45,7 @@ class similarity_graph {
  private:
   template <class ForEachPair>
   similarity_graph(cpu on, index_t rows, ForEachPair&& for_each_pair);
-  friend std::optional<similarity_graph> radius_graph(const where&, matrix_view<const float>, float, index_t);
+  friend std::optional<similarity_graph> radius_graph(const where&, finite_rows, float, index_t);
 
   std::vector<index_t> begin_;  // rows + 1
   std::vector<edge> edges_;
@@ -66,6 +67,9 @@ class similarity_graph {
 similarity_graph knn_similarities(const where& on, matrix_view<const float> points, index_t neighbours,
                                   float half_d2 = 0, knn_method method = knn_method::exact,
                                   knn_report* made = nullptr);
+/// The same, of rows that were judged before.
+similarity_graph knn_similarities(const where& on, finite_rows points, index_t neighbours, float half_d2 = 0,
+                                  knn_method method = knn_method::exact, knn_report* made = nullptr);
 
 /// The graph of all pairs of rows within a radius, with similarity 1.
 ///
@@ -76,6 +80,9 @@ similarity_graph knn_similarities(const where& on, matrix_view<const float> poin
 /// throws  value_error for another radius, for a NaN or an infinity in points; no_cuda_error.
 /// Products exclude pairs as in nearest_neighbours(), and the canonical distance decides.
 std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const float> points, float radius_d2,
+                                             index_t most_pairs);
+/// The same, of rows that were judged before.
+std::optional<similarity_graph> radius_graph(const where& on, finite_rows points, float radius_d2,
                                              index_t most_pairs);
 
 /// The largest squared radius at which at least `purity` of all rows have a pure ball: none of another label
@@ -94,5 +101,7 @@ std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const 
 /// balls.
 float pure_radius_d2(const where& on, matrix_view<const float> points, vector_view<const index_t> labels,
                      double purity);
+/// The same, of rows that were judged before.
+float pure_radius_d2(const where& on, finite_rows points, vector_view<const index_t> labels, double purity);
 
 }  // namespace poolwise

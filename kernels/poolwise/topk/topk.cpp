@@ -23,17 +23,12 @@
 #define HWY_TARGET_INCLUDE "poolwise/topk/topk.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "poolwise/core/simd-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace poolwise {
 namespace HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using floats_tag = hn::CappedTag<float, 16>;
-using ints_tag = hn::RebindToSigned<floats_tag>;
-using floats = hn::Vec<floats_tag>;
 
 template <bool Ties>
 HWY_INLINE hn::Mask<floats_tag> fails(floats score, floats threshold) {
@@ -47,8 +42,7 @@ HWY_INLINE index_t passing_places(const float* scores, index_t size, float thres
   const floats_tag d;
   const ints_tag i32;
   constexpr int unroll = 4;  // scores rarely pass: one branch for four vectors
-  const index_t lanes = index_t(hn::Lanes(d));
-  const floats t = hn::Set(d, threshold);
+  const floats t = all(threshold);
   index_t count = 0, i = 0;
   for (; i + unroll * lanes <= size; i += unroll * lanes) {
     const auto m0 = fails<Ties>(hn::LoadU(d, scores + i), t);
@@ -78,7 +72,6 @@ index_t places_from(const float* scores, index_t size, float threshold, std::int
 
 index_t count_nan(const float* scores, index_t size) {
   const floats_tag d;
-  const index_t lanes = index_t(hn::Lanes(d));
   index_t count = 0, i = 0;
   for (; i + lanes <= size; i += lanes) count += index_t(hn::CountTrue(d, hn::IsNaN(hn::LoadU(d, scores + i))));
   for (; i < size; ++i) count += std::isnan(scores[i]);

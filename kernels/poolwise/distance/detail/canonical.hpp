@@ -2,7 +2,6 @@
 #pragma once
 
 #include "poolwise/core/types.hpp"
-#include "poolwise/core/where.hpp"
 
 namespace poolwise {
 
@@ -30,9 +29,5 @@ void canonical_dots(vector_view<const float* const> x, const float* const* y, in
 
 /// Whether none of x[0], ..., x[size - 1] is a NaN or an infinity.
 bool all_finite(const float* x, index_t size);
-
-/// Throws value_error in the name of `call` if a row of `points`, its argument called `argument`, holds a NaN
-/// or an infinity; names the first and counts them.
-void require_finite(const where& on, const char* call, const char* argument, matrix_view<const float> points);
 
 }  // namespace poolwise

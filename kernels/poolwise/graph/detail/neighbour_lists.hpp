@@ -8,6 +8,7 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 
 namespace poolwise {
 
@@ -68,8 +69,8 @@ struct neighbour_lists {
 /// Refuses, in the name of `call`, lists that are not one a point, or of more neighbours than there are others.
 void check_knn_lists(const char* call, matrix_view<const float> points, const neighbour_lists& to);
 
-/// knn_graph_ivf() of finite arrays in host memory.
-void graph_by_cells(cpu on, matrix_view<const float> points, matrix_view<const float> centroids, index_t probes,
+/// knn_graph_ivf() of arrays in host memory.
+void graph_by_cells(cpu on, finite_rows points, finite_rows centroids, index_t probes,
                     const neighbour_lists& to);
 
 }  // namespace poolwise
