@@ -15,7 +15,7 @@
 
 #include "poolwise/core/devices.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
 
 namespace poolwise::cli {

@@ -6,7 +6,8 @@
 #include <cstdlib>
 #include <optional>
 #include <sstream>
-#include "poolwise/query/strategy.hpp"
+
+#include "poolwise/core/text.hpp"
 
 namespace poolwise::cli {
 namespace {

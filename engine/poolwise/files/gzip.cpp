@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/bytes.hpp"
 
 namespace poolwise {

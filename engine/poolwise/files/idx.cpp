@@ -6,7 +6,7 @@
 #include <string>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/gzip.hpp"
 #include "poolwise/files/detail/shape.hpp"
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/array.hpp"
 #include "poolwise/files/detail/bytes.hpp"
 #include "poolwise/files/detail/shape.hpp"

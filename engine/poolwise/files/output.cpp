@@ -18,7 +18,7 @@
 #include <optional>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/descriptor.hpp"
 
 namespace poolwise {

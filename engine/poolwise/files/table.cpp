@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/csv.hpp"
 #include "poolwise/files/detail/gzip.hpp"
 

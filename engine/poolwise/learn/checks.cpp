@@ -4,7 +4,7 @@
 #include <string>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/shape.hpp"
+#include "poolwise/core/text.hpp"
 
 namespace poolwise {
 void require_finite(const char* call, matrix_view<const float> x) {

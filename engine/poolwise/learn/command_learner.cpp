@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/array.hpp"
-#include "poolwise/files/detail/shape.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/child_process.hpp"

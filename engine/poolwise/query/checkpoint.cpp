@@ -14,8 +14,9 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
+#include "poolwise/files/read_file.hpp"
 
 namespace poolwise {
 namespace {

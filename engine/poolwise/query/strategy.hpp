@@ -54,7 +54,4 @@ struct strategy_entry {
 };
 std::span<const strategy_entry> strategy_entries();
 
-/// The word of `words` with the fewest edits to `text`.
-std::string nearest_word(const std::string& text, std::span<const std::string> words);
-
 }  // namespace poolwise

@@ -8,8 +8,9 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/parallel.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
+#include "poolwise/files/read_file.hpp"
 #include "poolwise/files/shared_file.hpp"
 #include "poolwise/files/table.hpp"
 #include "poolwise/query/strategy.hpp"

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/reproduce/detail/benchmarks.hpp"
 
 namespace poolwise {
