@@ -10,6 +10,7 @@
 #include "inputs.hpp"
 #include "poolwise/core/cpu_info.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/learn/command_learner.hpp"
 #include "poolwise/learn/softmax_regression.hpp"
@@ -142,10 +143,6 @@ void require_committee(const demo_options& options) {
       throw CLI::ValidationError("--strategies", name + " needs a committee; give --members 5, say");
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 void run(const demo_options& options) {
   const where on = options.common.on();
   const cpu host = require_cpu(on, "demo");
@@ -165,7 +162,7 @@ void run(const demo_options& options) {
     throw io_error("demo: cannot make the folder " + options.out + ": " + problem.message() +
                    "; choose another with --out");
 
-  const double start = now();
+  const stopwatch watch;
   const auto data =
       as_input([&] { return std::make_unique<const fashion_mnist>(options.data, options.features); });
   experiment e;
@@ -190,7 +187,7 @@ void run(const demo_options& options) {
   report.strategies = summarise(e, runs, classes, target);
   for (std::size_t s = 0; s < runs.size(); ++s)
     report.galleries.push_back(first_batch(e.strategies[s].name, runs[s].front(), *data));
-  report.environment = environment(options, now() - start);
+  report.environment = environment(options, watch.seconds());
 
   auto json = as_json(options, report);
   nlohmann::ordered_json file = {{"schema", "poolwise.demo/1"}};

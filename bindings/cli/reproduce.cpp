@@ -11,6 +11,7 @@
 #include "cli.hpp"
 #include "poolwise/core/cpu_info.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/reproduce/benchmark.hpp"
 #include "poolwise/reproduce/benchmark_report.hpp"
@@ -103,12 +104,8 @@ struct outcome {
   double seconds = 0;
 };
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 outcome run_one(const reproduce_options& options, cpu host, const benchmark_entry& entry) {
-  const double start = now();
+  const stopwatch watch;
   outcome result;
   result.what = as_input([&] { return entry.make(entry, options.settings); });
   for (const std::string& note : result.what.notes) say(note);
@@ -121,7 +118,7 @@ outcome run_one(const reproduce_options& options, cpu host, const benchmark_entr
   }
   for (const std::string& reason : result.runs.skipped) say(std::string(entry.name) + ": left out: " + reason);
   result.figures = result.what.figures(result.runs);
-  result.seconds = now() - start;
+  result.seconds = watch.seconds();
   return result;
 }
 

@@ -1,32 +1,18 @@
 #include "poolwise/loop/loop.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <optional>
 #include <string>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/philox.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/query/select.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
 namespace {
-
-class stopwatch {
- public:
-  /// Seconds since the last lap.
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    start_ = now;
-    return seconds;
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 // What the model says of a set of rows, [members, rows, classes].
 struct prediction {
