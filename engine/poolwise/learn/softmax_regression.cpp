@@ -20,6 +20,8 @@
 namespace poolwise {
 namespace {
 
+constexpr stream bootstrap_stream{4};
+
 // Rows a GEMM. So few that a block stays in cache from logits to gradient, and that OpenBLAS, which
 // threads a GEMM from 2^18 products on, leaves ordinary fits on their one thread.
 constexpr index_t fit_block = 64;
@@ -190,7 +192,7 @@ void bootstrap_committee::fit(matrix_view<const float> x, vector_view<const std:
     std::vector<std::int32_t> labels;
     resampled.reserve(std::size_t(x.rows * x.cols));
     for (index_t i = 0; i < x.rows; ++i) {
-      const double u = random_unit(seed_, stream::bootstrap, (std::uint64_t(m) << 32) + std::uint64_t(i));
+      const double u = random_unit(seed_, bootstrap_stream, (std::uint64_t(m) << 32) + std::uint64_t(i));
       const index_t drawn = index_t(u * double(x.rows));
       resampled.insert(resampled.end(), x.row(drawn), x.row(drawn) + x.cols);
       labels.push_back(y[drawn]);

@@ -14,6 +14,8 @@
 namespace poolwise {
 namespace {
 
+constexpr stream initial_stream{3};
+
 // What the model says of a set of rows, [members, rows, classes].
 struct prediction {
   std::vector<float> logits;
@@ -111,7 +113,7 @@ std::vector<index_t> initial_rows_by_class(vector_view<const std::int32_t> label
     if (labels[i] < 0 || labels[i] >= classes)
       throw value_error("initial_rows_by_class: label " + std::to_string(labels[i]) + " at row " +
                         std::to_string(i) + " is outside the " + std::to_string(classes) + " classes");
-    lowest[std::size_t(labels[i])].add({i, float(random_unit(seed, stream::initial_labels, std::uint64_t(i)))});
+    lowest[std::size_t(labels[i])].add({i, float(random_unit(seed, initial_stream, std::uint64_t(i)))});
   }
   std::vector<index_t> sample;
   for (index_t c = 0; c < classes; ++c) {

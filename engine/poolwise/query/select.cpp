@@ -19,6 +19,7 @@ namespace poolwise {
 namespace {
 
 constexpr index_t row_block = 4096;
+constexpr stream random_stream{1}, round_stream{5};
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -94,8 +95,7 @@ std::vector<float> random_scores(const where& on, index_t rows, const selection_
   std::vector<float> scores(static_cast<std::size_t>(rows));
   parallel_blocks(host_of(on), rows, row_block, [&](index_t, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i)
-      scores[std::size_t(i)] =
-          float(random_unit(request.seed, stream::random_strategy, std::uint64_t(i), request.round));
+      scores[std::size_t(i)] = float(random_unit(request.seed, random_stream, std::uint64_t(i), request.round));
   });
   return scores;
 }
@@ -221,7 +221,7 @@ class candidate_rows {
     problem_.committee_kind = pool.committee_kind;
     problem_.limit = limit;
     // Every round draws afresh, whatever the seed of the campaign.
-    problem_.seed = random_bits(request.seed, stream::query_round, request.round);
+    problem_.seed = random_bits(request.seed, round_stream, request.round);
     if (what.begins_with_labelled) problem_.labelled = labelled;
     problem_.run = request.run;
     problem_.neighbours = request.neighbours;

@@ -119,6 +119,8 @@ namespace {
 
 HWY_EXPORT(mean_entropy);
 
+constexpr stream outcome_stream{9};
+
 // A row that may not be picked any more: below every gain.
 constexpr float retired = -1.0f;
 
@@ -495,7 +497,7 @@ class joint_information : public gain_model {
   /// Draws configurations of the picks, where there are too many with the last of them.
   void draw() {
     if (undrawn_.empty()) return;
-    const double unit = random_unit(seed_, stream::batch_bald, draws_);
+    const double unit = random_unit(seed_, outcome_stream, draws_);
     levels_ = {{0, levels_.back().configurations.sampled_with(undrawn_, samples_, unit)}};
     undrawn_.clear();
     ++draws_;

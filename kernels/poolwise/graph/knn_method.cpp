@@ -17,6 +17,8 @@
 namespace poolwise {
 namespace {
 
+constexpr stream sample_stream{10};
+
 constexpr double exact_work = 1e13;  // about 70 s on two cores with byte products
 constexpr index_t tuned_on = 256, reported_on = 512;
 constexpr index_t rows_a_cell = 64, kmeans_iterations = 10, most_probes = 256, most_breadth = 1024;
@@ -30,7 +32,7 @@ class sample {
     const index_t parts = std::min(count, points.rows);
     for (index_t s = 0; s < parts; ++s) {
       const index_t begin = points.rows * s / parts, end = points.rows * (s + 1) / parts;
-      rows_.push_back(begin + index_t(random_bits(0, stream::knn_sample, std::uint64_t(first + s)) %
+      rows_.push_back(begin + index_t(random_bits(0, sample_stream, std::uint64_t(first + s)) %
                                       std::uint64_t(end - begin)));
     }
     for (const index_t row : rows_)
