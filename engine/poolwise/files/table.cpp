@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 
+#include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/csv.hpp"
@@ -134,14 +135,6 @@ labelled_table read_libsvm(std::string_view text, const std::string& file) {
   return table;
 }
 
-/// One step of SplitMix64 (Steele et al. 2014) over what was gathered and the next value.
-std::uint64_t mixed(std::uint64_t so_far, std::uint64_t value) {
-  std::uint64_t z = (so_far ^ value) + 0x9e3779b97f4a7c15;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-  z = (z ^ z >> 27) * 0x94d049bb133111eb;
-  return z ^ z >> 31;
-}
-
 }  // namespace
 
 labelled_table read_table(const std::filesystem::path& file) {
@@ -158,11 +151,11 @@ labelled_table read_table(const std::filesystem::path& file) {
 table_fingerprint fingerprint(const labelled_table& table) {
   table_fingerprint print;
   for (index_t i = 0; i < table.rows; ++i) {
-    std::uint64_t row = mixed(0, std::uint64_t(table.labels[std::size_t(i)]));
+    std::uint64_t row = splitmix64(0, std::uint64_t(table.labels[std::size_t(i)]));
     // + 0.0 makes a negative zero, which some writers keep, the same as 0.
     for (index_t j = 0; j < table.cols; ++j)
-      row = mixed(row, std::bit_cast<std::uint64_t>(table.view()(i, j) + 0.0));
-    print.ordered = mixed(print.ordered, row);
+      row = splitmix64(row, std::bit_cast<std::uint64_t>(table.view()(i, j) + 0.0));
+    print.ordered = splitmix64(print.ordered, row);
     print.rows += row;
   }
   return print;
