@@ -7,14 +7,12 @@
 
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <initializer_list>
 #include <optional>
 
 #include "poolwise/core/error.hpp"
@@ -25,8 +23,6 @@ namespace poolwise {
 namespace {
 
 namespace fs = std::filesystem;
-
-static_assert(std::endian::native == std::endian::little, "arrays are written as they lie in memory");
 
 const char* remedy(int code) {
   switch (code) {
@@ -300,49 +296,6 @@ void remove_unfinished_outputs_on_signals() {
 void write_text(const fs::path& target, std::string_view text) {
   output_file out(target);
   out.write(text);
-  out.commit();
-}
-
-namespace {
-
-// Version 1.0, padded so that the data starts at a multiple of 64 bytes, as numpy has it.
-std::string npy_header(const char* descr, std::initializer_list<index_t> shape) {
-  std::string dict = std::string("{'descr': '") + descr + "', 'fortran_order': False, 'shape': (";
-  for (const index_t extent : shape) dict += std::to_string(extent) + (shape.size() == 1 ? "," : ", ");
-  if (shape.size() > 1) dict.resize(dict.size() - 2);
-  dict += "), }";
-  constexpr std::size_t preamble = 10, alignment = 64;
-  dict.append(alignment - 1 - (preamble + dict.size()) % alignment, ' ') += '\n';
-  return std::string("\x93NUMPY\x01\x00", 8) + char(dict.size() & 0xff) + char(dict.size() >> 8) + dict;
-}
-
-template <class T>
-void write_vector(const fs::path& target, const char* descr, vector_view<const T> values) {
-  output_file out(target);
-  out.write(npy_header(descr, {values.size}));
-  out.write(values.data, std::size_t(values.size) * sizeof(T));
-  out.commit();
-}
-
-}  // namespace
-
-void write_npy(const fs::path& target, vector_view<const float> values) { write_vector(target, "<f4", values); }
-
-void write_npy(const fs::path& target, vector_view<const std::int64_t> values) {
-  write_vector(target, "<i8", values);
-}
-
-void write_npy(const fs::path& target, vector_view<const std::int32_t> values) {
-  write_vector(target, "<i4", values);
-}
-
-void write_npy(const fs::path& target, matrix_view<const float> values) {
-  output_file out(target);
-  out.write(npy_header("<f4", {values.rows, values.cols}));
-  const bool dense = values.stride == values.cols;
-  const index_t runs = dense ? 1 : values.rows;
-  const auto run_bytes = std::size_t(dense ? values.rows * values.cols : values.cols) * sizeof(float);
-  for (index_t i = 0; i < runs; ++i) out.write(values.row(i), run_bytes);
   out.commit();
 }
 
