@@ -10,16 +10,10 @@
 #include <string>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/metrics/detail/checks.hpp"
 
 namespace poolwise {
 namespace {
-
-void require_finite(const char* call, std::span<const double> x) {
-  for (std::size_t i = 0; i < x.size(); ++i)
-    if (!std::isfinite(x[i]))
-      throw value_error(std::string(call) + ": value " + std::to_string(i) + " is " + std::to_string(x[i]) +
-                        "; pass finite values");
-}
 
 struct ranking_of_values {
   std::vector<double> ranks;  // from 1, the least value first; ties share the mean of their ranks

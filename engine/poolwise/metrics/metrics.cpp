@@ -10,16 +10,10 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/metrics/detail/checks.hpp"
 
 namespace poolwise {
 namespace {
-
-void require_finite(const char* call, std::span<const double> x) {
-  for (std::size_t i = 0; i < x.size(); ++i)
-    if (!std::isfinite(x[i]))
-      throw value_error(std::string(call) + ": value " + std::to_string(i) + " is " + std::to_string(x[i]) +
-                        "; pass finite values");
-}
 
 void require_values(const char* call, std::span<const double> x) {
   if (x.empty()) throw shape_error(std::string(call) + ": got no values; pass at least one");
@@ -51,6 +45,13 @@ void require_curve(const char* call, const learning_curve& curve) {
 }
 
 }  // namespace
+
+void require_finite(const char* call, std::span<const double> x) {
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (!std::isfinite(x[i]))
+      throw value_error(std::string(call) + ": value " + std::to_string(i) + " is " + std::to_string(x[i]) +
+                        "; pass finite values");
+}
 
 double accuracy(matrix_view<const float> logits, vector_view<const std::int32_t> labels) {
   if (logits.rows < 1 || logits.cols < 1 || labels.size != logits.rows)
