@@ -16,7 +16,7 @@ namespace {
 
 constexpr stream initial_stream{3};
 
-// What the model says of a set of rows, [members, rows, classes].
+// The model's logits for a set of rows, [members, rows, classes].
 struct prediction {
   std::vector<float> logits;
   cube_view<float> view;

@@ -153,4 +153,23 @@ double confidence_95(std::span<const double> x) {
   return quantile * deviation_of(x) / std::sqrt(double(x.size()));
 }
 
+std::vector<double> measured(std::span<const learning_curve> curves, double (*measure)(const learning_curve&)) {
+  std::vector<double> values;
+  for (const learning_curve& curve : curves) values.push_back(measure(curve));
+  return values;
+}
+
+mean_curve mean_over_seeds(std::span<const learning_curve> curves) {
+  mean_curve out;
+  if (curves.empty()) return out;
+  out.labels = curves.front().labels;
+  std::vector<double> at(curves.size());
+  for (std::size_t i = 0; i < out.labels.size(); ++i) {
+    std::transform(curves.begin(), curves.end(), at.begin(), [i](const auto& c) { return c.accuracy[i]; });
+    out.accuracy.push_back(mean(at));
+    if (at.size() > 1) out.half_width.push_back(confidence_95(at));
+  }
+  return out;
+}
+
 }  // namespace poolwise
