@@ -49,8 +49,8 @@ const char* remedy(int code) {
   throw io_error("output_file: cannot write " + name + ": " + std::strerror(code) + "; " + remedy(code));
 }
 
-// Unfinished temporary files, where a signal handler finds them: fixed memory and no locks. Who moves a
-// slot out of `live` is the one to unlink or to have renamed its file.
+// Unfinished temporary files. A signal handler reads them: the memory is fixed and there are no locks. Whoever
+// moves a slot out of `live` unlinks its file, or has renamed it.
 struct temporary_slot {
   enum use { empty, claimed, live, taken };
   std::atomic<int> state{empty};
@@ -166,7 +166,7 @@ fs::path followed(fs::path target) {
 }
 
 descriptor duplicate(int number, const std::string& name) {
-  // What the caller has printed so far comes before what is written here.
+  // The caller's earlier prints come first.
   std::fflush(stdout);
   const int copy = ::fcntl(number, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) throw_unwritable(name, errno);
@@ -256,7 +256,7 @@ struct output_file::state {
   std::string name;
   fs::path target;
   std::optional<temporary_file> temporary;
-  descriptor file;  // of what is written directly
+  descriptor file;  // of a target that is written directly
   std::string buffer;
 };
 

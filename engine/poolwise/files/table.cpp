@@ -30,7 +30,7 @@ std::string quoted(std::string_view text) {
 }
 
 /// The number that is the whole of `text`; none if it is no finite number.
-std::optional<double> number(std::string_view text) {
+std::optional<double> parse_number(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
   double value = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -39,24 +39,24 @@ std::optional<double> number(std::string_view text) {
 }
 
 double required_number(std::string_view text, const std::string& file, index_t line, const std::string& where) {
-  if (const auto value = number(text)) return *value;
+  if (const auto value = parse_number(text)) return *value;
   refuse(file, line, quoted(text) + " in " + where + " is no finite number; write one");
 }
 
-/// Numbers the classes in their order.
+/// Gives each class its place in the order as its label.
 void set_labels(labelled_table& table, const std::vector<std::string>& classes) {
   const auto before = [](const std::string& a, const std::string& b) {
-    const auto x = number(a), y = number(b);
+    const auto x = parse_number(a), y = parse_number(b);
     if (x && y) return *x < *y;
     return x.has_value() != y.has_value() ? x.has_value() : a < b;
   };
-  std::map<std::string, std::int32_t, decltype(before)> numbers(before);
-  for (const std::string& name : classes) numbers.emplace(name, 0);
-  for (auto& [name, label] : numbers) {
+  std::map<std::string, std::int32_t, decltype(before)> label_of(before);
+  for (const std::string& name : classes) label_of.emplace(name, 0);
+  for (auto& [name, label] : label_of) {
     label = std::int32_t(table.class_names.size());
     table.class_names.push_back(name);
   }
-  for (const std::string& name : classes) table.labels.push_back(numbers.at(name));
+  for (const std::string& name : classes) table.labels.push_back(label_of.at(name));
 }
 
 labelled_table read_csv(std::string_view text, const std::string& file) {

@@ -48,7 +48,7 @@ Eigen::MatrixXd covariance_of(matrix_view<const float> x, const Eigen::VectorXd&
   return covariance / double(x.rows);
 }
 
-/// +1 or -1: what makes the largest entry in magnitude positive.
+/// +1 or -1: the sign that makes the largest entry in magnitude positive.
 double sign_of(const Eigen::VectorXd& component) {
   Eigen::Index largest = 0;
   component.cwiseAbs().maxCoeff(&largest);

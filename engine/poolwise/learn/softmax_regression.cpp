@@ -22,8 +22,8 @@ namespace {
 
 constexpr stream bootstrap_stream{4};
 
-// Rows a GEMM. So few that a block stays in cache from logits to gradient, and that OpenBLAS, which
-// threads a GEMM from 2^18 products on, leaves ordinary fits on their one thread.
+// Rows of one GEMM. A block stays in cache from logits to gradient. In ordinary fits it has fewer than 2^18
+// products, from which on OpenBLAS would take more than one thread.
 constexpr index_t fit_block = 64;
 constexpr index_t predict_block = 1024;
 
@@ -40,7 +40,7 @@ class objective {
         residuals_(std::size_t(std::min(rows_, fit_block) * classes_)) {
     for (index_t i = 0; i < rows_; ++i) {
       std::copy_n(x.row(i), x.cols, x_.data() + i * width_);
-      x_[std::size_t(i * width_ + x.cols)] = 1.0;  // what the bias multiplies
+      x_[std::size_t(i * width_ + x.cols)] = 1.0;  // the factor of the bias
     }
   }
 
