@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "huge_array.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/stopwatch.hpp"
 #include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/diverse/batch_run.hpp"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "huge_array.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/stopwatch.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/coverage.hpp"

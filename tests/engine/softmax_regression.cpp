@@ -12,8 +12,8 @@
 #include <tuple>
 #include <vector>
 
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/philox.hpp"
 #include "reference/errors.hpp"
 #include "reference/softmax.hpp"
 

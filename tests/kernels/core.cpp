@@ -9,10 +9,10 @@
 
 #include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/detail/number_bytes.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/order.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/core/text.hpp"
 
 namespace poolwise {

@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/bytes.hpp"
 

@@ -8,8 +8,8 @@
 #include <cstring>
 #include <new>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/descriptor.hpp"
 #include "poolwise/files/read_file.hpp"

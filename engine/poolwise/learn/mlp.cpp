@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/row_product.hpp"
 

@@ -8,8 +8,8 @@
 #include <functional>
 #include <string>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/row_product.hpp"
 

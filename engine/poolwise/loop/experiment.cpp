@@ -3,7 +3,7 @@
 #include <mutex>
 #include <optional>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 
 namespace poolwise {
 namespace {

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/core/stopwatch.hpp"
 #include "poolwise/query/select.hpp"
 #include "poolwise/topk/topk.hpp"

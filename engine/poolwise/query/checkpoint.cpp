@@ -12,8 +12,8 @@
 
 #include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/detail/number_bytes.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/files/read_file.hpp"

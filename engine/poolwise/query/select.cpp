@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "poolwise/budget/spend.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/query/detail/gather.hpp"
 #include "poolwise/query/diversity.hpp"
 #include "poolwise/topk/topk.hpp"

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "poolwise/reproduce/numpy_random.hpp"
+#include "poolwise/reproduce/detail/numpy_random.hpp"
 
 namespace poolwise {
 

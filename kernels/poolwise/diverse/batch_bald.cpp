@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "poolwise/committee/committee.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
 #include "poolwise/diverse/detail/exponentials.hpp"
 #include "poolwise/diverse/detail/models.hpp"

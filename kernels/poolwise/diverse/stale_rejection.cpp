@@ -4,8 +4,8 @@
 #include <cmath>
 #include <unordered_set>
 
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/philox.hpp"
 
 namespace poolwise {
 namespace {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/graph/detail/faiss_cpu.hpp"

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/graph/detail/neighbours_cuda.hpp"

@@ -6,7 +6,7 @@
 #include <tuple>
 #include <vector>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 

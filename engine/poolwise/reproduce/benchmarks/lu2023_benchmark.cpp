@@ -8,7 +8,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/reproduce/detail/benchmarks.hpp"
-#include "poolwise/reproduce/lu2023.hpp"
+#include "poolwise/reproduce/detail/lu2023.hpp"
 
 namespace poolwise {
 namespace {

@@ -6,11 +6,11 @@
 #include <array>
 #include <cstdint>
 
-#include "poolwise/core/hd.hpp"
+#include "poolwise/core/half.hpp"
 
 namespace poolwise {
 
-/// What a draw is for. Streams of one seed are independent of each other. Who draws gives the stream its
+/// The purpose of a draw. Streams of one seed are independent of each other. Who draws gives the stream its
 /// number, in a line such as `constexpr stream order_stream{8};`; tests/structure/streams.py keeps the numbers
 /// apart.
 enum class stream : std::uint32_t {};
