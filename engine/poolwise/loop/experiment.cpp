@@ -27,8 +27,7 @@ std::vector<index_t> count_classes(const experiment& e, const std::vector<loop_r
 
 }  // namespace
 
-void run_grid(cpu on, std::size_t strategies, std::size_t seeds, index_t steps,
-              const std::function<void(std::size_t, std::size_t, const std::function<void()>&)>& run,
+void run_grid(cpu on, std::size_t strategies, std::size_t seeds, index_t steps, const run_function& run,
               const progress_function& progress) {
   const index_t runs = index_t(strategies * seeds);
   std::mutex reporting;

@@ -16,12 +16,14 @@ namespace poolwise {
 /// Called with the share of all work that is done, one call at a time.
 using progress_function = std::function<void(double share)>;
 
-/// Calls run(strategy, seed, step) for every place of a strategy and of a seed, `threads` calls at a time and
-/// each on one thread. A run calls step() `steps` times. Throws what the first failing run threw.
-void run_grid(
-    cpu on, std::size_t strategies, std::size_t seeds, index_t steps,
-    const std::function<void(std::size_t strategy, std::size_t seed, const std::function<void()>& step)>& run,
-    const progress_function& progress);
+/// One run, of the strategy and the seed at these places. It calls step() after each part of its work.
+using run_function =
+    std::function<void(std::size_t strategy, std::size_t seed, const std::function<void()>& step)>;
+
+/// Makes strategies x seeds runs of `steps` steps each: `threads` at a time, every one on one thread. Throws
+/// what the first failing run threw.
+void run_grid(cpu on, std::size_t strategies, std::size_t seeds, index_t steps, const run_function& run,
+              const progress_function& progress);
 
 /// Summaries of curves[strategy][seed], without seconds and classes. Differences are paired by seed against the
 /// strategy named `baseline`; without one they are 0, and p = 1.
