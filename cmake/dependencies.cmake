@@ -69,7 +69,7 @@ if(POOLWISE_HAS_CUDA)
   set(POOLWISE_HAS_FAISS_GPU ${POOLWISE_FAISS_GPU_WORKS})
 endif()
 
-# The interpreter that cmake/setup.sh fills with requirements.txt, or the system's, which may lack numpy.
+# The interpreter that cmake/setup.sh fills with cmake/requirements.txt, or the system's, which may lack numpy.
 set(venv ${PROJECT_SOURCE_DIR}/build/venv)
 find_program(POOLWISE_PYTHON python3 HINTS ${venv}/bin DOC "Python for the structural tests and those against numpy")
 

@@ -39,8 +39,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 # Debian's own interpreter, for which python3-venv was installed, ahead of another one on the path.
-requirements=(requirements.txt)
-if command -v nvcc "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" >/dev/null; then requirements+=(requirements-cuda.txt); fi
+requirements=(cmake/requirements.txt)
+if command -v nvcc "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" >/dev/null; then requirements+=(cmake/requirements-cuda.txt); fi
 if ! cat "${requirements[@]}" | cmp --silent - build/venv/requirements.txt; then
   echo "setup: installing $(grep --no-filename --invert-match '^#' "${requirements[@]}" | paste --serial --delimiters=' ') into build/venv"
   python=/usr/bin/python3

@@ -7,7 +7,6 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -17,7 +16,8 @@
 #include <vector>
 
 #include "huge_array.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/dpp.hpp"
@@ -92,16 +92,12 @@ std::vector<float> norms_of(const pool& x) {
   return norms;
 }
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 /// Of one pick, by sgemv.
 double gemv_kcenter_seconds(const pool& x) {
   const auto norms = norms_of(x);
   std::vector<float> products(norms), nearest(norms.size(), std::numeric_limits<float>::infinity());
   index_t latest = 0;
-  const auto start = std::chrono::steady_clock::now();
+  const stopwatch watch;
   for (int pick = 0; pick < plain_picks; ++pick) {
     products_with(x, x.row(latest), products);
 #pragma omp parallel for simd
@@ -109,7 +105,7 @@ double gemv_kcenter_seconds(const pool& x) {
       nearest[i] = std::min(nearest[i], norms[i] + norms[std::size_t(latest)] - 2 * products[i]);
     latest = std::max_element(nearest.begin(), nearest.end()) - nearest.begin();
   }
-  return seconds_since(start) / plain_picks;
+  return watch.seconds() / plain_picks;
 }
 
 /// Of one pick by sgemv, on average over `picks`, of which the first and the last are timed: pick t costs a
@@ -123,7 +119,7 @@ double gemv_dpp_seconds(const pool& x, index_t picks) {
   index_t latest = 0;
   double seconds = 0;
   const auto step = [&](index_t t) {
-    const auto start = std::chrono::steady_clock::now();
+    const stopwatch watch;
     products_with(x, x.row(latest), products);
     std::vector<float> of_latest;
     for (index_t s = 0; s < t; ++s) of_latest.push_back(factor.row(s)[latest]);
@@ -139,7 +135,7 @@ double gemv_dpp_seconds(const pool& x, index_t picks) {
       variance[i] = std::max(0.0f, variance[i] - column[i] * column[i]);
     }
     latest = std::max_element(variance.begin(), variance.end()) - variance.begin();
-    seconds += seconds_since(start);
+    seconds += watch.seconds();
   };
   for (index_t t = 1; t <= plain_picks / 2; ++t) step(t);
   for (index_t t = picks - plain_picks / 2; t < picks; ++t) step(t);
@@ -161,7 +157,7 @@ squared_distance(const float* x, const float* y, index_t cols) {
 double fused_kcenter_seconds(const pool& x) {
   std::vector<float> nearest(std::size_t(x.rows), std::numeric_limits<float>::infinity());
   index_t latest = 0;
-  const auto start = std::chrono::steady_clock::now();
+  const stopwatch watch;
   for (int pick = 0; pick < plain_picks; ++pick) {
     const float* const center = x.row(latest).data;
     float largest = -1;
@@ -181,7 +177,7 @@ double fused_kcenter_seconds(const pool& x) {
     }
     latest = farthest;
   }
-  return seconds_since(start) / plain_picks;
+  return watch.seconds() / plain_picks;
 }
 
 /// Of one pick, by sgemv.
@@ -193,7 +189,7 @@ double gemv_badge_seconds(const pool& a, const pool& h) {
   std::vector<double> shares(norms.size());
   std::mt19937_64 next(7);
   index_t latest = 0;
-  const auto start = std::chrono::steady_clock::now();
+  const stopwatch watch;
   for (int pick = 0; pick < plain_picks; ++pick) {
     products_with(a, a.row(latest), of_a);
     products_with(h, h.row(latest), of_h);
@@ -205,7 +201,7 @@ double gemv_badge_seconds(const pool& a, const pool& h) {
     const double target = std::uniform_real_distribution<double>(0, shares.back())(next);
     latest = std::upper_bound(shares.begin(), shares.end() - 1, target) - shares.begin();
   }
-  return seconds_since(start) / plain_picks;
+  return watch.seconds() / plain_picks;
 }
 
 /// Kilobytes of this process.
@@ -226,9 +222,9 @@ double run(benchmark::State& state, index_t input_bytes, Select&& select) {
   const double before = resident_kilobytes("VmRSS");
   for (auto _ : state) {
     counts = {};
-    const auto start = std::chrono::steady_clock::now();
+    const stopwatch watch;
     picks = double(select(counts).size());
-    seconds += seconds_since(start);
+    seconds += watch.seconds();
   }
   const double grown = resident_kilobytes("VmHWM") - before;
   state.counters["memory"] = 1 + 1024 * std::max(0.0, grown) / double(input_bytes);

@@ -4,14 +4,14 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "huge_array.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/coverage.hpp"
 #include "poolwise/graph/knn_method.hpp"
@@ -20,10 +20,6 @@
 
 namespace poolwise {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// Rows around a thousand centres, as those of a trained model lie around its concepts: [rows, cols].
 class pool {
@@ -97,12 +93,11 @@ void run(benchmark::State& state, index_t rows, MakeGraph&& make_graph, Pick&& p
   index_t edges = 0;
   for (auto _ : state) {
     counts = {};
-    auto start = std::chrono::steady_clock::now();
+    stopwatch watch;
     const similarity_graph graph = make_graph();
-    graph_s += seconds_since(start);
-    start = std::chrono::steady_clock::now();
+    graph_s += watch.lap();
     benchmark::DoNotOptimize(pick(graph, counts));
-    picks_s += seconds_since(start);
+    picks_s += watch.lap();
     edges = graph.edges();
   }
   const double runs = double(state.iterations()), mib = 1 << 20;

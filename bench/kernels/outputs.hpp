@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "huge_array.hpp"
-#include "poolwise/core/philox.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/types.hpp"
 
 namespace poolwise::bench {

@@ -14,8 +14,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/human.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
 
 namespace poolwise::cli {

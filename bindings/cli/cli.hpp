@@ -10,8 +10,8 @@
 #include <type_traits>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/human.hpp"
 #include "poolwise/core/mapped_pages.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/core/where.hpp"
 
 namespace poolwise::cli {

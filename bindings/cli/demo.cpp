@@ -1,6 +1,4 @@
 // poolwise demo: the main job on 60,000 real images, from pool to report.
-#include <omp.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -8,26 +6,26 @@
 
 #include "cli.hpp"
 #include "inputs.hpp"
-#include "poolwise/core/cpu_info.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/learn/command_learner.hpp"
 #include "poolwise/learn/softmax_regression.hpp"
 #include "poolwise/loop/experiment.hpp"
 #include "poolwise/reproduce/fashion_mnist.hpp"
+#include "run_record.hpp"
 
 namespace poolwise::cli {
 namespace {
 
 constexpr double target = 0.8;
 constexpr index_t classes = index_t(fashion_mnist_classes.size());
-constexpr double l2 = 1e-4;
 
 struct demo_options {
   common_options common;
   std::string data = fashion_mnist_folder, out = "poolwise-demo", train;
   std::vector<std::string> strategies = {"random", "margin", "entropy", "badge", "kcenter"};
-  index_t seeds = 5, members = 1, features = 64;
+  index_t seeds = 5, members = 1;
   loop_schedule schedule;
   int timeout_s = 600;
 };
@@ -40,22 +38,18 @@ std::unique_ptr<learner> make_learner(const demo_options& options, const strateg
         options.train, classes, options.members, std::filesystem::path(options.out) / "training" / run,
         std::chrono::seconds(options.timeout_s)});
   }
-  softmax_options softmax;
-  softmax.l2 = l2;
-  if (options.members > 1)
-    return std::make_unique<bootstrap_committee>(options.members, classes, seed, softmax);
-  return std::make_unique<softmax_regression>(classes, softmax);
+  if (options.members > 1) return std::make_unique<bootstrap_committee>(options.members, classes, seed);
+  return std::make_unique<softmax_regression>(classes);
 }
 
-std::string protocol(const demo_options& options, const labelled_pool& data) {
+std::string protocol(const demo_options& options, const fashion_mnist& data) {
   const std::string model = !options.train.empty() ? "the program \"" + options.train + "\""
                             : options.members > 1  ? "a bootstrap committee of " +
                                                         std::to_string(options.members) + " softmax regressions"
                                                   : std::string("softmax regression");
-  return "Fashion-MNIST: a pool of " + std::to_string(data.pool.rows) + " images and " +
-         std::to_string(data.test.rows) + " test images as " + std::to_string(data.pool.cols) +
-         " principal components fitted on the pool, divided by the standard deviation of the first. Model: " +
-         model + (options.train.empty() ? ", L2 1e-4" : "") + ", refitted every round. " +
+  return "Fashion-MNIST: a pool of " + std::to_string(data.pool().pool.rows) + " images and " +
+         std::to_string(data.pool().test.rows) + " test images as " + data.features_text() +
+         ". Model: " + model + (options.train.empty() ? ", L2 1e-4" : "") + ", refitted every round. " +
          std::to_string(options.schedule.initial) +
          " labels drawn at random, the same for all strategies under a seed; then " +
          std::to_string(options.schedule.rounds) + " rounds of " + std::to_string(options.schedule.batch) +
@@ -77,17 +71,6 @@ gallery first_batch(const std::string& name, const loop_run& run, const fashion_
   return g;
 }
 
-std::vector<std::pair<std::string, std::string>> environment(const demo_options& options, double seconds) {
-  return {{"Poolwise", POOLWISE_VERSION},
-          {"Compiler", POOLWISE_COMPILER},
-          {"Processor", cpu_name()},
-          {"SIMD", simd_target()},
-          {"Threads", std::to_string(omp_get_max_threads())},
-          {"Seeds", std::to_string(options.common.seed) + " to " +
-                        std::to_string(options.common.seed + std::uint64_t(options.seeds) - 1)},
-          {"Time in all", human_seconds(seconds)}};
-}
-
 nlohmann::ordered_json as_json(const strategy_summary& s) {
   nlohmann::ordered_json curves = nlohmann::ordered_json::array();
   for (const learning_curve& c : s.curves) curves.push_back({{"labels", c.labels}, {"accuracy", c.accuracy}});
@@ -96,7 +79,7 @@ nlohmann::ordered_json as_json(const strategy_summary& s) {
   return {{"name", s.name},
           {"aubc_mean", s.aubc_mean},
           {"aubc_sd", s.aubc_sd},
-          {"minus_random", s.minus_random},
+          {"minus_random", s.minus_baseline},
           {"p", s.p},
           {"labels_to_80", labels_to_target},
           {"seconds", s.score_seconds + s.select_seconds + s.train_seconds},
@@ -126,8 +109,8 @@ void print_table(const experiment_report& report, index_t budget) {
       std::snprintf(labels, sizeof labels, "%.0f", *s.labels_to_target);
     else
       std::snprintf(labels, sizeof labels, "> %lld", static_cast<long long>(budget));
-    if (s.name != "random") {
-      std::snprintf(difference, sizeof difference, "%+.4f", s.minus_random);
+    if (s.name != report.baseline) {
+      std::snprintf(difference, sizeof difference, "%+.4f", s.minus_baseline);
       std::snprintf(p, sizeof p, "%.2g", s.p);
     }
     std::printf("%-22s %8.4f %7.4f %10s %9s %14s %10.3f %7.3f %7.3f\n", s.name.c_str(), s.aubc_mean, s.aubc_sd,
@@ -140,10 +123,6 @@ void require_committee(const demo_options& options) {
   for (const std::string& name : options.strategies)
     if (options.members == 1 && parse_strategy(name).needs(part::committee))
       throw CLI::ValidationError("--strategies", name + " needs a committee; give --members 5, say");
-}
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 void run(const demo_options& options) {
@@ -165,9 +144,8 @@ void run(const demo_options& options) {
     throw io_error("demo: cannot make the folder " + options.out + ": " + problem.message() +
                    "; choose another with --out");
 
-  const double start = now();
-  const auto data =
-      as_input([&] { return std::make_unique<const fashion_mnist>(options.data, options.features); });
+  const stopwatch watch;
+  const auto data = as_input([&] { return std::make_unique<const fashion_mnist>(options.data); });
   experiment e;
   e.data = data->pool();
   for (const auto& name : options.strategies) e.strategies.push_back(parse_strategy(name));
@@ -184,18 +162,18 @@ void run(const demo_options& options) {
 
   experiment_report report;
   report.title = "Poolwise on Fashion-MNIST";
-  report.protocol = protocol(options, e.data);
+  report.protocol = protocol(options, *data);
   report.target = target;
   report.class_names.assign(fashion_mnist_classes.begin(), fashion_mnist_classes.end());
+  report.baseline = e.baseline;
   report.strategies = summarise(e, runs, classes, target);
   for (std::size_t s = 0; s < runs.size(); ++s)
     report.galleries.push_back(first_batch(e.strategies[s].name, runs[s].front(), *data));
-  report.environment = environment(options, now() - start);
+  report.environment =
+      environment(std::to_string(e.seeds.front()) + " to " + std::to_string(e.seeds.back()), watch.seconds());
 
   auto json = as_json(options, report);
-  nlohmann::ordered_json file = {{"schema", "poolwise.demo/1"}};
-  file.update(json);
-  write_text(out / "demo.json", file.dump(2) + "\n");
+  write_json(out / "demo.json", "demo", json);
   write_text(out / "report.html", render_html(report, plotly));
   if (options.common.json)
     print_json("demo", std::move(json));

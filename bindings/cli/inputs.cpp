@@ -8,7 +8,7 @@
 
 #include "cli.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/query/plan.hpp"
 
 namespace poolwise::cli {

@@ -1,6 +1,4 @@
 // poolwise reproduce: published experiments, run again and held against their figures.
-#include <omp.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -9,11 +7,12 @@
 #include <sstream>
 
 #include "cli.hpp"
-#include "poolwise/core/cpu_info.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/reproduce/benchmark.hpp"
 #include "poolwise/reproduce/benchmark_report.hpp"
+#include "run_record.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -73,10 +72,10 @@ std::vector<const benchmark_entry*> chosen(const std::string& what) {
 void require_settings(const std::vector<const benchmark_entry*>& entries, const benchmark_settings& settings) {
   if (entries.size() > 1 && !settings.data.empty())
     throw usage_error("reproduce: --data belongs to one benchmark; name it instead of several");
-  const bool published =
-      settings.models.query == lu2023_models().query && settings.models.task == lu2023_models().task;
+  const benchmark_settings published;
   for (const benchmark_entry* entry : entries)
-    if (!published && !entry->takes_models)
+    if (!entry->takes_models &&
+        (settings.query_model != published.query_model || settings.task_model != published.task_model))
       throw usage_error("reproduce: " + std::string(entry->name) +
                         " has a model of its own; --query-model and --task-model are for lu2023");
 }
@@ -95,7 +94,6 @@ void list(bool json) {
   if (json) print_json("reproduce", {{"benchmarks", std::move(all)}});
 }
 
-/// What one benchmark gave.
 struct outcome {
   benchmark what;
   benchmark_runs runs;
@@ -103,12 +101,8 @@ struct outcome {
   double seconds = 0;
 };
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 outcome run_one(const reproduce_options& options, cpu host, const benchmark_entry& entry) {
-  const double start = now();
+  const stopwatch watch;
   outcome result;
   result.what = as_input([&] { return entry.make(entry, options.settings); });
   for (const std::string& note : result.what.notes) say(note);
@@ -121,21 +115,17 @@ outcome run_one(const reproduce_options& options, cpu host, const benchmark_entr
   }
   for (const std::string& reason : result.runs.skipped) say(std::string(entry.name) + ": left out: " + reason);
   result.figures = result.what.figures(result.runs);
-  result.seconds = now() - start;
+  result.seconds = watch.seconds();
   return result;
 }
 
 void write_report(const reproduce_options& options, const outcome& result,
                   const std::filesystem::path& plotly) {
   auto report = report_benchmark(result.what, result.runs, result.figures);
-  report.environment = {{"Poolwise", POOLWISE_VERSION},
-                        {"Compiler", POOLWISE_COMPILER},
-                        {"Processor", cpu_name()},
-                        {"Threads", std::to_string(omp_get_max_threads())},
-                        {"Seeds", std::to_string(result.runs.seeds.size()) + ", from " +
-                                      std::to_string(result.runs.seeds.front()) + " to " +
-                                      std::to_string(result.runs.seeds.back())},
-                        {"Time in all", human_seconds(result.seconds)}};
+  const auto& seeds = result.runs.seeds;
+  report.environment = environment(std::to_string(seeds.size()) + ", from " + std::to_string(seeds.front()) +
+                                       " to " + std::to_string(seeds.back()),
+                                   result.seconds);
   const auto file = std::filesystem::path(options.out) / result.what.name / "report.html";
   write_text(file, render_html(report, plotly));
   say("the report is " + file.string());
@@ -191,14 +181,13 @@ void print_tables(const outcome& result) {
   std::printf("%s, %zu seeds, %s\n", result.what.title.c_str(), result.runs.seeds.size(),
               human_seconds(result.seconds).c_str());
   for (std::size_t s = 0; s < result.what.strategies.size(); ++s) {
-    std::vector<double> areas;
-    for (const learning_curve& curve : result.runs.curves[s]) areas.push_back(aubc(curve));
+    const auto areas = measured(result.runs.curves[s], aubc);
     std::printf("  %-22s AUBC %.4f, sd %.4f\n", result.what.strategies[s].c_str(), mean(areas),
                 standard_deviation(areas));
   }
   for (const figure& f : result.figures)
     std::printf("  %-8s %-46s %10.5f  %-24s %s\n", verdict(f).c_str(), f.name.c_str(), f.value,
-                asked(f).c_str(), f.source.c_str());
+                expectation(f).c_str(), f.source.c_str());
   if (result.figures.empty())
     std::printf("  no published figures for this data, these models and these seeds\n");
 }
@@ -227,11 +216,8 @@ void run(const reproduce_options& options) {
     if (!options.out.empty()) write_report(options, results.back(), plotly);
   }
   auto json = as_json(results);
-  if (!options.out.empty()) {
-    nlohmann::ordered_json file = {{"schema", "poolwise.reproduce/1"}};
-    file.update(json);
-    write_text(std::filesystem::path(options.out) / "reproduce.json", file.dump(2) + "\n");
-  }
+  if (!options.out.empty())
+    write_json(std::filesystem::path(options.out) / "reproduce.json", "reproduce", json);
   if (options.common.json) print_json("reproduce", std::move(json));
   std::size_t figures = 0, missed = 0;
   for (const outcome& result : results) {
@@ -267,10 +253,10 @@ void add_reproduce(CLI::App& app) {
                    "Another data set for lu2023: .csv (header line, class last) or LIBSVM's format, also .gz; "
                    "for others, where their data lie")
       ->type_name("PATH");
-  command->add_option("--query-model", options->settings.models.query, "Model that lu2023 queries by")
+  command->add_option("--query-model", options->settings.query_model, "Model that lu2023 queries by")
       ->check(CLI::IsMember({"svm", "lr"}))
       ->capture_default_str();
-  command->add_option("--task-model", options->settings.models.task, "Model that lu2023 measures")
+  command->add_option("--task-model", options->settings.task_model, "Model that lu2023 measures")
       ->check(CLI::IsMember({"svm", "lr"}))
       ->capture_default_str();
   add_common(*command, options->common);

@@ -6,7 +6,8 @@
 #include <cstdlib>
 #include <optional>
 #include <sstream>
-#include "poolwise/query/strategy.hpp"
+
+#include "poolwise/core/text.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -35,7 +36,7 @@ void check_first_word(const CLI::App& app, const std::vector<std::string>& argum
         CLI::ExitCodes::ExtrasError);
 }
 
-// As of a shell variable that is not set: what was to be given would be left out in silence.
+// A shell variable that is not set gives an empty argument: its option would be left out in silence.
 void refuse_empty(const std::vector<std::string>& arguments) {
   const auto empty = std::find(arguments.begin(), arguments.end(), "");
   if (empty == arguments.end()) return;

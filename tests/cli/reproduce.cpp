@@ -125,6 +125,25 @@ TEST(Reproduce, AnInterruptedRunGoesOnWhereItWas) {
   EXPECT_NE(refused.err.find("another protocol"), std::string::npos) << refused.err;
 }
 
+TEST(Reproduce, ADamagedCurveIsRefusedByItsLine) {
+  const scratch folder;
+  const auto refused = [&](const std::string& curve, const std::string& line) {
+    std::filesystem::create_directories(folder / "out/lu2023-sonar");
+    std::ofstream(folder / "out/lu2023-sonar/margin-seed-0.csv") << curve;
+    const outcome result =
+        run({"reproduce", "lu2023-sonar", "--seeds", "0", "--out", folder / "out"}, {fake_plotly(folder)});
+    EXPECT_EQ(result.code, 6) << curve;
+    EXPECT_NE(result.err.find("margin-seed-0.csv line " + line), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("delete the file to run it again"), std::string::npos) << result.err;
+  };
+  refused("", "1");
+  refused("rows,accuracy\n20,0.5\n", "1");
+  refused("labels,accuracy\n", "1");
+  refused("labels,accuracy\n20,0.5\n20,0.6\n", "3");
+  for (const char* row : {"20,1.5", "20,half", "20,nan", "twenty,0.5", "20.5,0.5", "20", "20,0.5,1", ""})
+    refused(std::string("labels,accuracy\n") + row + "\n", "2");
+}
+
 TEST(Reproduce, QueryAndTaskModelsMayDiffer) {
   std::map<std::string, double> areas;
   for (const std::string query : {"svm", "lr"})

@@ -128,9 +128,9 @@ TEST(Efficiency, CountsCensoredRunsAndNeverDropsThem) {
   const auto e = efficiency(fast, slow, .8);
   EXPECT_EQ(e.seeds, 3);
   EXPECT_EQ(e.reached, 2);
-  EXPECT_EQ(e.random_reached, 2);
+  EXPECT_EQ(e.baseline_reached, 2);
   EXPECT_EQ(e.labels, 20);
-  EXPECT_EQ(e.random_labels, 30);
+  EXPECT_EQ(e.baseline_labels, 30);
   EXPECT_EQ(e.ratio, 1.5);
   EXPECT_EQ(efficiency(fast, slow, .85).ratio, std::nullopt);
 }

@@ -194,10 +194,24 @@ TEST(Experiment, SummaryIsPairedAgainstRandom) {
   double difference = 0;
   for (std::size_t seed = 0; seed < 3; ++seed)
     difference += (aubc(runs[1][seed].curve()) - aubc(runs[0][seed].curve())) / 3;
-  EXPECT_NEAR(summary[1].minus_random, difference, 1e-12);
+  EXPECT_NEAR(summary[1].minus_baseline, difference, 1e-12);
   EXPECT_EQ(summary[0].p, 1);
   EXPECT_EQ(summary[1].curves.size(), 3u);
   EXPECT_EQ(summary[1].class_counts[0] + summary[1].class_counts[1] + summary[1].class_counts[2], 3 * 4 * 5);
+}
+
+TEST(Experiment, AnyStrategyMayBeTheBaseline) {
+  const toy_pool data(200);
+  experiment e = toy_experiment(data);
+  const auto runs = run_experiment(cpu{2}, e);
+  const double gain = summarise(e, runs, classes, 0.5)[1].minus_baseline;
+  e.baseline = "margin";
+  const auto summary = summarise(e, runs, classes, 0.5);
+  EXPECT_NEAR(summary[0].minus_baseline, -gain, 1e-12);
+  EXPECT_EQ(summary[1].minus_baseline, 0);
+  EXPECT_EQ(summary[1].p, 1);
+  e.baseline = "entropy";
+  for (const strategy_summary& one : summarise(e, runs, classes, 0.5)) EXPECT_EQ(one.p, 1);
 }
 
 TEST(Experiment, AFailingLearnerIsReported) {

@@ -1,5 +1,5 @@
 // numpy's generator, against numpy.
-#include "poolwise/reproduce/numpy_random.hpp"
+#include "poolwise/reproduce/detail/numpy_random.hpp"
 
 #include <gtest/gtest.h>
 

@@ -166,7 +166,7 @@ experiment_report small_report(int seeds = 5) {
     s.name = random ? "random" : "margin";
     s.aubc_mean = random ? 0.65 : 0.7333;
     s.aubc_sd = 0.0123;
-    s.minus_random = random ? 0 : 0.0833;
+    s.minus_baseline = random ? 0 : 0.0833;
     s.p = random ? 1 : 0.0421;
     if (!random) s.labels_to_target = 30;
     s.class_counts = random ? std::vector<index_t>{100, 50} : std::vector<index_t>{30, 120};
@@ -267,6 +267,19 @@ TEST_F(Report, LabelsSavedAreReadOffTheMeanCurves) {
   }
 }
 
+TEST_F(Report, AnyStrategyMayBeTheBaseline) {
+  auto report = small_report();
+  report.baseline = "margin";
+  const auto page = render(report);
+  EXPECT_NE(page.find(">Against margin<"), std::string::npos);
+  EXPECT_NE(page.find("the labels that margin sampling needs"), std::string::npos);
+  EXPECT_EQ(page.find("gainst random"), std::string::npos);
+  const auto saved = charts_of(page)["saved"];
+  ASSERT_EQ(saved["data"].size(), 1u);
+  EXPECT_EQ(saved["data"][0]["name"], "random");
+  EXPECT_EQ(saved["layout"]["shapes"][0]["name"], "margin");
+}
+
 TEST_F(Report, LabelsSavedEndWhereTheStrategyDoes) {
   auto report = small_report();
   for (auto& c : report.strategies[1].curves) c.accuracy = {0.5, 0.52, 0.56, 0.55};
@@ -286,7 +299,7 @@ TEST(Percent, ATenthWhereItIsNeeded) {
 }
 
 TEST(MeanCurve, TheFirstCrossingCounts) {
-  const mean_curve curve{{10, 20, 40, 50}, {0.5, 0.7, 0.6, 0.8}, {}};
+  const learning_curve curve{{10, 20, 40, 50}, {0.5, 0.7, 0.6, 0.8}};
   EXPECT_EQ(interpolated_labels(curve, 0.4), 10.0);
   EXPECT_EQ(interpolated_labels(curve, 0.5), 10.0);
   EXPECT_NEAR(interpolated_labels(curve, 0.65).value(), 17.5, 1e-12);
@@ -314,7 +327,7 @@ TEST_F(Report, SummaryHasTheNumbersWithSensibleDigits) {
   const std::vector<std::string> want{"73.33", "1.23", "+8.33", "0.042", "30", "0.012", "&lt; 0.001", "123"};
   EXPECT_EQ(cells_of(render(report), "margin"), want);
 
-  margin.minus_random = -0.012;
+  margin.minus_baseline = -0.012;
   margin.p = 0.0002;
   margin.labels_to_target = 32.5;
   const auto cells = cells_of(render(report), "margin");
@@ -322,7 +335,7 @@ TEST_F(Report, SummaryHasTheNumbersWithSensibleDigits) {
   EXPECT_EQ(cells[3], "&lt; 0.001");
   EXPECT_EQ(cells[4], "32.5");
 
-  margin.minus_random = -0.00001;  // no minus before a zero
+  margin.minus_baseline = -0.00001;  // no minus before a zero
   EXPECT_EQ(cells_of(render(report), "margin")[2], "0.00");
 }
 

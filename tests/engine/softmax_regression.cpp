@@ -12,8 +12,8 @@
 #include <tuple>
 #include <vector>
 
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/philox.hpp"
 #include "reference/errors.hpp"
 #include "reference/softmax.hpp"
 
@@ -321,7 +321,7 @@ TEST(Committee, AMemberIsAFitOnItsResample) {
   for (std::uint64_t m = 0; m < 3; ++m) {
     softmax_problem resample{90, 6, 4, {}, {}, p.l2};
     for (std::uint64_t i = 0; i < 90; ++i) {
-      const auto row = std::size_t(random_unit(seed, stream::bootstrap, m * 0x100000000 + i) * 90);
+      const auto row = std::size_t(random_unit(seed, stream{4}, m * 0x100000000 + i) * 90);
       resample.x.insert(resample.x.end(), p.x.begin() + std::ptrdiff_t(row * 6),
                         p.x.begin() + std::ptrdiff_t(row * 6 + 6));
       resample.y.push_back(p.y[row]);

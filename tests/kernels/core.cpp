@@ -3,13 +3,17 @@
 
 #include <cmath>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/hash.hpp"
+#include "poolwise/core/detail/number_bytes.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/order.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
+#include "poolwise/core/text.hpp"
 
 namespace poolwise {
 namespace {
@@ -54,7 +58,7 @@ TEST(Philox, KnownAnswers) {
 TEST(Philox, UnitIsBelowOneAndDependsOnEveryArgument) {
   std::set<double> seen;
   for (std::uint64_t seed : {0ull, 1ull, 1ull << 40})
-    for (stream s : {stream::random_strategy, stream::kmeans_pp})
+    for (stream s : {stream{1}, stream{2}})
       for (std::uint64_t index : {0ull, 1ull, 1ull << 40})
         for (std::uint32_t epoch : {0u, 1u}) {
           const double u = random_unit(seed, s, index, epoch);
@@ -63,6 +67,37 @@ TEST(Philox, UnitIsBelowOneAndDependsOnEveryArgument) {
           seen.insert(u);
         }
   EXPECT_EQ(seen.size(), 36u);
+}
+
+// FNV-1a and SplitMix64 by their authors; the hash of arrays as it stands in files since version 1.
+TEST(Hash, KnownAnswers) {
+  const std::string text = "foobar";
+  EXPECT_EQ(fnv1a({}), 0xcbf29ce484222325u);
+  EXPECT_EQ(fnv1a(std::as_bytes(std::span(text))), 0x85944171f73967e8u);
+  EXPECT_EQ(splitmix64(0, 0), 0xe220a8397b1dcdafu);
+  hash h;
+  h.add(text.data(), text.size());
+  h.add_value(std::int64_t{-7});
+  EXPECT_EQ(h.value(), 0x0484968e9c6ff1b3u);
+}
+
+TEST(NumberBytes, AreLittleEndianAndComeBack) {
+  std::vector<std::byte> bytes;
+  append_number(bytes, 0x0102030405060708u);
+  append_number(bytes, 0xa1b2, 2);
+  ASSERT_EQ(bytes.size(), 10u);
+  EXPECT_EQ(bytes[0], std::byte{8});
+  std::span<const std::byte> rest(bytes);
+  EXPECT_EQ(take_number(rest), 0x0102030405060708u);
+  EXPECT_EQ(take_number(rest, 2), 0xa1b2u);
+  EXPECT_TRUE(rest.empty());
+}
+
+TEST(Text, TheNearestWordHasTheFewestEdits) {
+  const std::vector<std::string> words = {"margin", "entropy", "energy"};
+  EXPECT_EQ(nearest_word("margn", words), "margin");
+  EXPECT_EQ(nearest_word("entrgy", words), "energy");
+  EXPECT_EQ(nearest_word("x", {}), "");
 }
 
 TEST(Order, HigherScoreFirstTiesToTheLowerRow) {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "poolwise/budget/allowance.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 
 namespace poolwise {
 namespace {

@@ -1,7 +1,7 @@
 // A race on purpose: every thread adds to one sum without a word to the others.
 #include <cstdio>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 
 int main() {
   poolwise::index_t sum = 0;

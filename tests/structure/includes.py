@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Reads every include line of the source tree and fails on an arrow that points back.
+"""Reads every include line of the source tree and fails on an arrow that points back, or into a private header.
 
     bindings -> engine -> kernels -> kernels/poolwise/core      tests and bench see all, nothing sees them
 
-A folder may include itself and the folders named for it here; a new folder is added here first.
+A folder may include itself and the folders named for it here; a new folder is added here first. Private headers, those in
+detail/ and those named -inl.hpp, are for their own folder, for those named for it in PRIVATE, and for no public header.
 """
 import pathlib
 import re
@@ -21,7 +22,23 @@ KERNELS = {
     "diverse": ["core", "score", "committee", "topk", "distance", "graph", "budget"],
 }
 # In the order in which the data flows: each may include the kernels, itself and those before it.
-ENGINE = ["files", "pool", "learn", "query", "metrics", "report", "loop", "reproduce"]
+ENGINE = ["files", "pool", "query", "learn", "metrics", "report", "loop", "reproduce"]
+# The folders of kernels and engine whose private headers a folder may include beside its own.
+PRIVATE = {
+    "score": ["core"],
+    "committee": ["core", "score"],
+    "topk": ["core"],
+    "distance": ["core"],
+    "graph": ["core", "distance"],
+    "budget": ["core", "distance"],
+    "diverse": ["core", "distance"],
+    "files": ["core"],
+    "pool": ["core"],
+    "query": ["core"],
+    "learn": ["core"],
+    "loop": ["core"],
+    "reproduce": ["files"],
+}
 
 ROOTS = ["kernels", "engine", "bindings", "tests", "bench"]
 SOURCES = {".hpp", ".cpp", ".h", ".c", ".cuh", ".cu"}
@@ -40,6 +57,18 @@ def allowed_folders():
 
 
 ALLOWED = allowed_folders()
+
+
+def is_private(path):
+    return "detail" in path.parts or path.name.endswith("-inl.hpp")
+
+
+def is_public_header(path):
+    return path.suffix == ".hpp" and path.parts[0] in ("kernels", "engine") and not is_private(path)
+
+
+def may_see_private(here, there):
+    return here == there or here in ("tests", "bench") or there.split("/")[-1] in PRIVATE.get(here.split("/")[-1], [])
 
 
 def folder_of(path):
@@ -64,10 +93,15 @@ def complaints_of_line(root, source, line):
     target = resolve(root, source, name, quoted)
     if target is None:
         return [f"includes {name}, which is not in the tree"] if name.startswith("poolwise/") else []
-    here, there = folder_of(source.relative_to(root)), folder_of(target)
-    if there == here or there in ALLOWED[here]:
-        return []
-    return [f"includes {target}: {here} may include {', '.join(ALLOWED[here]) or 'nothing else'}"]
+    place = source.relative_to(root)
+    here, there = folder_of(place), folder_of(target)
+    if there != here and there not in ALLOWED[here]:
+        return [f"includes {target}: {here} may include {', '.join(ALLOWED[here]) or 'nothing else'}"]
+    if is_private(target) and is_public_header(place):
+        return [f"includes {target}, which is not installed: a public header includes public headers alone"]
+    if is_private(target) and not may_see_private(here, there):
+        return [f"includes {target}, which is private: {here} is not listed for {there} in PRIVATE"]
+    return []
 
 
 def complaints(root):
@@ -124,13 +158,29 @@ PLANTED = [
     ("tests/kernels/a.cpp", '"poolwise/loop/loop.hpp"', True),
     ("bench/kernels/a.cpp", '"poolwise/core/core.hpp"', True),
     ("bench/kernels/a.cpp", '"reference/reference.hpp"', False),
+    ("kernels/poolwise/score/a.cpp", '"poolwise/score/detail/private.hpp"', True),
+    ("kernels/poolwise/score/a.hpp", '"poolwise/score/detail/private.hpp"', False),
+    ("kernels/poolwise/score/a.hpp", '"poolwise/core/private-inl.hpp"', False),
+    ("kernels/poolwise/score/a-inl.hpp", '"poolwise/core/private-inl.hpp"', True),
+    ("kernels/poolwise/score/detail/a.hpp", '"poolwise/score/detail/private.hpp"', True),
+    ("kernels/poolwise/committee/a.cu", '"poolwise/score/detail/private.hpp"', True),
+    ("kernels/poolwise/topk/a.cpp", '"poolwise/score/detail/private.hpp"', False),
+    ("kernels/poolwise/topk/a.cpp", '"poolwise/score/private-inl.hpp"', False),
+    ("kernels/poolwise/diverse/detail/a.hpp", '"poolwise/graph/detail/private.hpp"', False),
+    ("engine/poolwise/learn/a.cpp", '"poolwise/core/detail/private.hpp"', True),
+    ("engine/poolwise/learn/a.cpp", '"poolwise/files/detail/private.hpp"', False),
+    ("engine/poolwise/reproduce/a.cpp", '"poolwise/files/detail/private.hpp"', True),
+    ("bindings/cli/a.cpp", '"poolwise/files/detail/private.hpp"', False),
+    ("tests/kernels/a.cpp", '"poolwise/score/detail/private.hpp"', True),
+    ("bench/kernels/a.cpp", '"poolwise/core/detail/private.hpp"', True),
 ]
 
 
 def planted_is_caught(source, include, right):
     with tempfile.TemporaryDirectory() as scratch:
         root = pathlib.Path(scratch)
-        headers = [f"{folder}/{folder.split('/')[-1]}.hpp" for folder in ALLOWED if folder != "tests"]
+        names = [lambda folder: folder.split("/")[-1] + ".hpp", lambda _: "detail/private.hpp", lambda _: "private-inl.hpp"]
+        headers = [f"{folder}/{name(folder)}" for folder in ALLOWED if folder != "tests" for name in names]
         for header in [*headers, "tests/reference/reference.hpp"]:
             (root / header).parent.mkdir(parents=True, exist_ok=True)
             (root / header).write_text("#pragma once\n")
@@ -152,7 +202,7 @@ def main():
     if sys.argv[1:] == ["--self-test"]:
         return self_test()
     files, found = complaints(pathlib.Path(__file__).resolve().parents[2])
-    print(*found, f"{len(files)} files, {len(found)} includes that point back", sep="\n")
+    print(*found, f"{len(files)} files, {len(found)} wrong includes", sep="\n")
     return 1 if found or not files else 0
 
 

@@ -2,10 +2,10 @@
 
 #include <utility>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/bytes.hpp"
-#include "poolwise/files/detail/shape.hpp"
 
 namespace poolwise {
 namespace {
@@ -53,7 +53,7 @@ void widen_or_narrow(cpu on, const std::byte* from, vector_view<float> out) {
   });
 }
 
-// In fp32, as it lies if it is.
+// The array in fp32; one that is fp32 already is not copied.
 array to_float32(const array& a, cpu on) {
   if (a.type == dtype::f4) return a;
   const auto buffer = allocate_buffer(std::size_t(a.size()) * sizeof(float));
@@ -80,7 +80,7 @@ void copy_integers(const array& a, std::vector<index_t>& out) {
   });
 }
 
-// What a variant of views calls for: f4, f2 and bf16 as they lie.
+// As one of the types that a variant of views has: only f8 is converted.
 array narrowed(const char* call, const array& a, cpu on) {
   require_real(call, a);
   return a.type == dtype::f8 ? to_float32(a, on) : a;

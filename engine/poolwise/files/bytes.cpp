@@ -8,9 +8,11 @@
 #include <cstring>
 #include <new>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/descriptor.hpp"
+#include "poolwise/files/read_file.hpp"
 
 namespace poolwise {
 namespace {
@@ -106,24 +108,6 @@ std::string read_file(const char* call, const std::filesystem::path& file) {
   }
   text.resize(size);
   return text;
-}
-
-std::string printable(std::string_view text, std::size_t limit) {
-  std::size_t end = std::min(text.size(), limit);
-  // Not in the middle of a UTF-8 character.
-  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  std::string shown;
-  for (const char c : text.substr(0, end)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      shown += c;
-    } else {
-      shown += "\\x";
-      shown += "0123456789abcdef"[byte >> 4];
-      shown += "0123456789abcdef"[byte & 15];
-    }
-  }
-  return end < text.size() ? shown + "..." : shown;
 }
 
 }  // namespace poolwise

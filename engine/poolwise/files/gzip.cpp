@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/bytes.hpp"
 
 namespace poolwise {
@@ -43,7 +44,7 @@ std::string gzip_reader::rest() {
   }
 }
 
-// A gzip stream that ends too soon is told by the error state alone.
+// Only the error state tells that a gzip stream ended too soon.
 void gzip_reader::require_sound(int got) {
   int code = Z_OK;
   const char* const reason = ::gzerror(file_.get(), &code);

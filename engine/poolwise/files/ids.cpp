@@ -7,8 +7,9 @@
 #include <unordered_map>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/csv.hpp"
+#include "poolwise/files/read_file.hpp"
 
 namespace poolwise {
 namespace {

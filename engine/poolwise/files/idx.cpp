@@ -6,7 +6,7 @@
 #include <string>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/gzip.hpp"
 #include "poolwise/files/detail/shape.hpp"
 
@@ -38,7 +38,7 @@ std::vector<index_t> read_shape(gzip_reader& reader, const fs::path& file) {
   return shape;
 }
 
-// Grows with the file, not with what the header claims.
+// The buffer grows with the file: a header may claim any size.
 std::vector<std::uint8_t> read_values(gzip_reader& reader, index_t count) {
   constexpr index_t step = index_t{1} << 24;
   std::vector<std::uint8_t> values;

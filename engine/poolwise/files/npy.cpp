@@ -1,17 +1,22 @@
 // numpy's own file format: numpy/lib/format.py describes it.
 #include <bit>
 #include <charconv>
+#include <initializer_list>
 #include <optional>
+#include <span>
 
+#include "poolwise/core/detail/number_bytes.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/array.hpp"
 #include "poolwise/files/detail/bytes.hpp"
 #include "poolwise/files/detail/shape.hpp"
+#include "poolwise/files/output.hpp"
 
 namespace poolwise {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "files hold little-endian numbers, used in place");
+static_assert(std::endian::native == std::endian::little, "files hold little-endian numbers, as memory does");
 
 constexpr std::string_view magic = "\x93NUMPY";
 constexpr index_t longest_header = index_t{1} << 20;  // numpy's are a few hundred bytes
@@ -185,12 +190,6 @@ bool orders_differ(const std::vector<index_t>& shape) {
   return long_extents > 1;
 }
 
-index_t little_endian(std::string_view bytes) {
-  index_t value = 0;
-  for (std::size_t i = bytes.size(); i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-  return value;
-}
-
 struct header_place {
   index_t begin, size;
 };
@@ -205,7 +204,8 @@ header_place find_header(const file_bytes& content, const std::string& file) {
                      "; versions 1.0, 2.0 and 3.0 are read");
   const index_t width = major == 1 ? 2 : 4;
   if (content.size < length_at + width) refuse(file, "is truncated in its header; write it again");
-  const header_place header{length_at + width, little_endian(content.text(length_at, width))};
+  std::span<const std::byte> length(content.data + length_at, std::size_t(width));
+  const header_place header{length_at + width, index_t(take_number(length, length.size()))};
   if (header.size > longest_header)
     refuse(file, "has a header of " + std::to_string(header.size) + " bytes; at most " +
                      std::to_string(longest_header) + " are read, write it again with numpy.save");
@@ -213,6 +213,26 @@ header_place find_header(const file_bytes& content, const std::string& file) {
     refuse(file, "is truncated: its header needs " + std::to_string(header.size) + " bytes, the file has " +
                      std::to_string(content.size - header.begin) + " more; write it again");
   return header;
+}
+
+// Version 1.0, padded so that the data starts at a multiple of 64 bytes, as numpy has it.
+std::string header_text(const char* descr, std::initializer_list<index_t> shape) {
+  std::string dict = std::string("{'descr': '") + descr + "', 'fortran_order': False, 'shape': (";
+  for (const index_t extent : shape) dict += std::to_string(extent) + (shape.size() == 1 ? "," : ", ");
+  if (shape.size() > 1) dict.resize(dict.size() - 2);
+  dict += "), }";
+  constexpr std::size_t preamble = 10, alignment = 64;
+  dict.append(alignment - 1 - (preamble + dict.size()) % alignment, ' ') += '\n';
+  return std::string(magic) + std::string("\x01\x00", 2) + char(dict.size() & 0xff) + char(dict.size() >> 8) +
+         dict;
+}
+
+template <class T>
+void write_vector(const std::filesystem::path& target, const char* descr, vector_view<const T> values) {
+  output_file out(target);
+  out.write(header_text(descr, {values.size}));
+  out.write(values.data, std::size_t(values.size) * sizeof(T));
+  out.commit();
 }
 
 }  // namespace
@@ -242,6 +262,28 @@ array open_npy(const std::filesystem::path& file) {
   result.owner = data.owner;
   result.mapped = data.mapped;
   return result;
+}
+
+void write_npy(const std::filesystem::path& target, vector_view<const float> values) {
+  write_vector(target, "<f4", values);
+}
+
+void write_npy(const std::filesystem::path& target, vector_view<const std::int64_t> values) {
+  write_vector(target, "<i8", values);
+}
+
+void write_npy(const std::filesystem::path& target, vector_view<const std::int32_t> values) {
+  write_vector(target, "<i4", values);
+}
+
+void write_npy(const std::filesystem::path& target, matrix_view<const float> values) {
+  output_file out(target);
+  out.write(header_text("<f4", {values.rows, values.cols}));
+  const bool dense = values.stride == values.cols;
+  const index_t runs = dense ? 1 : values.rows;
+  const auto run_bytes = std::size_t(dense ? values.rows * values.cols : values.cols) * sizeof(float);
+  for (index_t i = 0; i < runs; ++i) out.write(values.row(i), run_bytes);
+  out.commit();
 }
 
 }  // namespace poolwise

@@ -7,26 +7,22 @@
 
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <initializer_list>
 #include <optional>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/descriptor.hpp"
 
 namespace poolwise {
 namespace {
 
 namespace fs = std::filesystem;
-
-static_assert(std::endian::native == std::endian::little, "arrays are written as they lie in memory");
 
 const char* remedy(int code) {
   switch (code) {
@@ -53,8 +49,8 @@ const char* remedy(int code) {
   throw io_error("output_file: cannot write " + name + ": " + std::strerror(code) + "; " + remedy(code));
 }
 
-// Unfinished temporary files, where a signal handler finds them: fixed memory and no locks. Who moves a
-// slot out of `live` is the one to unlink or to have renamed its file.
+// Unfinished temporary files. A signal handler reads them: the memory is fixed and there are no locks. Whoever
+// moves a slot out of `live` unlinks its file, or has renamed it.
 struct temporary_slot {
   enum use { empty, claimed, live, taken };
   std::atomic<int> state{empty};
@@ -170,7 +166,7 @@ fs::path followed(fs::path target) {
 }
 
 descriptor duplicate(int number, const std::string& name) {
-  // What the caller has printed so far comes before what is written here.
+  // The caller's earlier prints come first.
   std::fflush(stdout);
   const int copy = ::fcntl(number, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) throw_unwritable(name, errno);
@@ -260,7 +256,7 @@ struct output_file::state {
   std::string name;
   fs::path target;
   std::optional<temporary_file> temporary;
-  descriptor file;  // of what is written directly
+  descriptor file;  // of a target that is written directly
   std::string buffer;
 };
 
@@ -300,49 +296,6 @@ void remove_unfinished_outputs_on_signals() {
 void write_text(const fs::path& target, std::string_view text) {
   output_file out(target);
   out.write(text);
-  out.commit();
-}
-
-namespace {
-
-// Version 1.0, padded so that the data starts at a multiple of 64 bytes, as numpy has it.
-std::string npy_header(const char* descr, std::initializer_list<index_t> shape) {
-  std::string dict = std::string("{'descr': '") + descr + "', 'fortran_order': False, 'shape': (";
-  for (const index_t extent : shape) dict += std::to_string(extent) + (shape.size() == 1 ? "," : ", ");
-  if (shape.size() > 1) dict.resize(dict.size() - 2);
-  dict += "), }";
-  constexpr std::size_t preamble = 10, alignment = 64;
-  dict.append(alignment - 1 - (preamble + dict.size()) % alignment, ' ') += '\n';
-  return std::string("\x93NUMPY\x01\x00", 8) + char(dict.size() & 0xff) + char(dict.size() >> 8) + dict;
-}
-
-template <class T>
-void write_vector(const fs::path& target, const char* descr, vector_view<const T> values) {
-  output_file out(target);
-  out.write(npy_header(descr, {values.size}));
-  out.write(values.data, std::size_t(values.size) * sizeof(T));
-  out.commit();
-}
-
-}  // namespace
-
-void write_npy(const fs::path& target, vector_view<const float> values) { write_vector(target, "<f4", values); }
-
-void write_npy(const fs::path& target, vector_view<const std::int64_t> values) {
-  write_vector(target, "<i8", values);
-}
-
-void write_npy(const fs::path& target, vector_view<const std::int32_t> values) {
-  write_vector(target, "<i4", values);
-}
-
-void write_npy(const fs::path& target, matrix_view<const float> values) {
-  output_file out(target);
-  out.write(npy_header("<f4", {values.rows, values.cols}));
-  const bool dense = values.stride == values.cols;
-  const index_t runs = dense ? 1 : values.rows;
-  const auto run_bytes = std::size_t(dense ? values.rows * values.cols : values.cols) * sizeof(float);
-  for (index_t i = 0; i < runs; ++i) out.write(values.row(i), run_bytes);
   out.commit();
 }
 

@@ -39,8 +39,9 @@ class output_file {
 /// the signal would have.
 void remove_unfinished_outputs_on_signals();
 
-/// Writes a whole text, or an array as .npy version 1.0.
 void write_text(const std::filesystem::path& target, std::string_view text);
+
+/// An array as .npy version 1.0; open_npy() is its counterpart.
 void write_npy(const std::filesystem::path& target, vector_view<const float> values);
 void write_npy(const std::filesystem::path& target, matrix_view<const float> values);
 void write_npy(const std::filesystem::path& target, vector_view<const std::int64_t> values);

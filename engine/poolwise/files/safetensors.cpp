@@ -1,9 +1,11 @@
 // The safetensors format: 8 bytes of header length, a JSON header, the data.
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 
+#include "poolwise/core/detail/number_bytes.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/array.hpp"
 #include "poolwise/files/detail/bytes.hpp"
 #include "poolwise/files/detail/shape.hpp"
@@ -26,8 +28,8 @@ index_t header_bytes(const file_bytes& content, const std::string& file) {
   if (content.size < length_bytes)
     refuse(file, "is not a .safetensors file (" + std::to_string(content.size) +
                      " bytes); write it with safetensors.numpy.save_file");
-  std::uint64_t size = 0;
-  std::memcpy(&size, content.data, sizeof size);
+  std::span<const std::byte> length(content.data, length_bytes);
+  const std::uint64_t size = take_number(length);
   if (size > std::uint64_t(longest_header))
     refuse(file, "has a header of " + std::to_string(size) + " bytes; at most " +
                      std::to_string(longest_header) + " are allowed, is it a .safetensors file?");

@@ -15,13 +15,4 @@ std::optional<index_t> bytes_of(const std::vector<index_t>& shape, std::size_t e
   return empty ? 0 : bytes;
 }
 
-std::string shape_text(const std::vector<index_t>& shape) {
-  std::string text = "[";
-  for (const index_t extent : shape) {
-    if (text.size() > 1) text += ", ";
-    text += std::to_string(extent);
-  }
-  return text + "]";
-}
-
 }  // namespace poolwise

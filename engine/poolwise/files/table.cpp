@@ -8,8 +8,9 @@
 #include <optional>
 #include <string_view>
 
+#include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/csv.hpp"
 #include "poolwise/files/detail/gzip.hpp"
 
@@ -29,7 +30,7 @@ std::string quoted(std::string_view text) {
 }
 
 /// The number that is the whole of `text`; none if it is no finite number.
-std::optional<double> number(std::string_view text) {
+std::optional<double> parse_number(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
   double value = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -38,24 +39,24 @@ std::optional<double> number(std::string_view text) {
 }
 
 double required_number(std::string_view text, const std::string& file, index_t line, const std::string& where) {
-  if (const auto value = number(text)) return *value;
+  if (const auto value = parse_number(text)) return *value;
   refuse(file, line, quoted(text) + " in " + where + " is no finite number; write one");
 }
 
-/// Numbers the classes in their order.
+/// Gives each class its place in the order as its label.
 void set_labels(labelled_table& table, const std::vector<std::string>& classes) {
   const auto before = [](const std::string& a, const std::string& b) {
-    const auto x = number(a), y = number(b);
+    const auto x = parse_number(a), y = parse_number(b);
     if (x && y) return *x < *y;
     return x.has_value() != y.has_value() ? x.has_value() : a < b;
   };
-  std::map<std::string, std::int32_t, decltype(before)> numbers(before);
-  for (const std::string& name : classes) numbers.emplace(name, 0);
-  for (auto& [name, label] : numbers) {
+  std::map<std::string, std::int32_t, decltype(before)> label_of(before);
+  for (const std::string& name : classes) label_of.emplace(name, 0);
+  for (auto& [name, label] : label_of) {
     label = std::int32_t(table.class_names.size());
     table.class_names.push_back(name);
   }
-  for (const std::string& name : classes) table.labels.push_back(numbers.at(name));
+  for (const std::string& name : classes) table.labels.push_back(label_of.at(name));
 }
 
 labelled_table read_csv(std::string_view text, const std::string& file) {
@@ -134,14 +135,6 @@ labelled_table read_libsvm(std::string_view text, const std::string& file) {
   return table;
 }
 
-/// One step of SplitMix64 (Steele et al. 2014) over what was gathered and the next value.
-std::uint64_t mixed(std::uint64_t so_far, std::uint64_t value) {
-  std::uint64_t z = (so_far ^ value) + 0x9e3779b97f4a7c15;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-  z = (z ^ z >> 27) * 0x94d049bb133111eb;
-  return z ^ z >> 31;
-}
-
 }  // namespace
 
 labelled_table read_table(const std::filesystem::path& file) {
@@ -158,11 +151,11 @@ labelled_table read_table(const std::filesystem::path& file) {
 table_fingerprint fingerprint(const labelled_table& table) {
   table_fingerprint print;
   for (index_t i = 0; i < table.rows; ++i) {
-    std::uint64_t row = mixed(0, std::uint64_t(table.labels[std::size_t(i)]));
+    std::uint64_t row = splitmix64(0, std::uint64_t(table.labels[std::size_t(i)]));
     // + 0.0 makes a negative zero, which some writers keep, the same as 0.
     for (index_t j = 0; j < table.cols; ++j)
-      row = mixed(row, std::bit_cast<std::uint64_t>(table.view()(i, j) + 0.0));
-    print.ordered = mixed(print.ordered, row);
+      row = splitmix64(row, std::bit_cast<std::uint64_t>(table.view()(i, j) + 0.0));
+    print.ordered = splitmix64(print.ordered, row);
     print.rows += row;
   }
   return print;

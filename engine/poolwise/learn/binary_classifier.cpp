@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/softmax_regression.hpp"
 
 namespace poolwise {
@@ -17,12 +18,7 @@ void require_features(const char* call, matrix_view<const double> x) {
   if (x.rows < 1 || x.cols < 1)
     throw shape_error(std::string(call) + ": x is [" + std::to_string(x.rows) + ", " + std::to_string(x.cols) +
                       "]; pass at least one row and feature");
-  for (index_t i = 0; i < x.rows; ++i)
-    for (index_t j = 0; j < x.cols; ++j)
-      if (!std::isfinite(x(i, j)))
-        throw value_error(std::string(call) + ": x is " + std::to_string(x(i, j)) + " at row " +
-                          std::to_string(i) + ", column " + std::to_string(j) +
-                          "; pass finite values, or leave the row out");
+  require_finite(call, x);
 }
 
 void require_two_classes(const char* call, index_t rows_of_x, std::span<const index_t> rows,

@@ -10,8 +10,8 @@
 
 namespace poolwise {
 
-/// A model over the rows of one matrix: it is fitted on some of them, and decides any. What only the features
-/// tell is computed once, however often it is fitted.
+/// A model over the rows of one matrix: it is fitted on some of them, and decides any. It is no `learner`: rows
+/// are named by their number, so that one table of all pairs serves every fit, and features stay in double.
 class binary_classifier {
  public:
   virtual ~binary_classifier() = default;

@@ -4,10 +4,13 @@
 #include <string>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/shape.hpp"
+#include "poolwise/core/text.hpp"
 
 namespace poolwise {
-void require_finite(const char* call, matrix_view<const float> x) {
+namespace {
+
+template <class Real>
+void require_finite_entries(const char* call, matrix_view<const Real> x) {
   for (index_t i = 0; i < x.rows; ++i)
     for (index_t j = 0; j < x.cols; ++j)
       if (!std::isfinite(x(i, j)))
@@ -15,6 +18,11 @@ void require_finite(const char* call, matrix_view<const float> x) {
                           std::to_string(i) + ", column " + std::to_string(j) +
                           "; pass finite values, or leave the row out");
 }
+
+}  // namespace
+
+void require_finite(const char* call, matrix_view<const float> x) { require_finite_entries(call, x); }
+void require_finite(const char* call, matrix_view<const double> x) { require_finite_entries(call, x); }
 
 void require_training_set(const char* call, matrix_view<const float> x, vector_view<const std::int32_t> y,
                           index_t classes) {

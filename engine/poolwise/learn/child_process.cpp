@@ -21,7 +21,8 @@ namespace {
 
 using seconds = std::chrono::duration<double>;
 
-// An end without output is seen this late at most. (A pidfd would save the wait, and needs Linux 5.3.)
+// The end of a program that says nothing is noticed this late at most. (A pidfd would save the wait, and needs
+// Linux 5.3.)
 constexpr auto tick = std::chrono::milliseconds(5);
 constexpr seconds grace{2};
 constexpr std::size_t kept_output = 2000;
@@ -130,7 +131,7 @@ bool child_process::wait(seconds limit) {
     if (clock::now() - start >= limit) return false;
     gather();
   }
-  // What it said just before the end may still lie in the pipe, which by default holds one buffer.
+  // Its last words may still lie in the pipe, which by default holds one buffer.
   gather();
   return true;
 }

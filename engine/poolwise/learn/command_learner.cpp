@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/array.hpp"
-#include "poolwise/files/detail/shape.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/child_process.hpp"
@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What the program said, for the end of a message: on lines of its own, where a traceback can be read.
+/// The program's last words for the end of a message: on lines of their own, so that a traceback can be read.
 std::string quoted(std::string words) {
   // The cut may have left the rest of a UTF-8 character at the start.
   const auto whole = std::find_if(words.begin(), words.end(), [](char c) { return (c & 0xc0) != 0x80; });
@@ -75,7 +75,7 @@ void command_learner::fit(matrix_view<const float> x, vector_view<const std::int
     throw io_error("command_learner: cannot make " + options_.folder.string() + ": " + problem.message());
   write_npy(options_.folder / "features.npy", x);
   write_npy(options_.folder / "labels.npy", y);
-  features_ = 0;  // what a failed fit leaves behind is no model
+  features_ = 0;  // a failed fit leaves no model behind
   run("fit");
   features_ = x.cols;
 }

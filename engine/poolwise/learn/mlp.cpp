@@ -10,14 +10,16 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/row_product.hpp"
 
 namespace poolwise {
 namespace {
+
+constexpr stream weight_stream{7}, order_stream{8};
 
 // Sizes are set when a network is made: these are placeholders.
 using network = dlib::loss_multiclass_log<
@@ -25,8 +27,8 @@ using network = dlib::loss_multiclass_log<
 constexpr std::size_t layers_with_steps = network::num_computational_layers;
 
 double standard_normal(std::uint64_t seed, std::uint64_t place) {
-  const double u = 1 - random_unit(seed, stream::mlp_weights, 2 * place);  // not 0
-  const double v = random_unit(seed, stream::mlp_weights, 2 * place + 1);
+  const double u = 1 - random_unit(seed, weight_stream, 2 * place);  // not 0
+  const double v = random_unit(seed, weight_stream, 2 * place + 1);
   return std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);  // Box & Muller 1958
 }
 
@@ -136,7 +138,7 @@ void mlp::fit(matrix_view<const float> x, vector_view<const std::int32_t> y) {
   for (int epoch = 0; epoch < options_.epochs; ++epoch) {
     std::vector<std::uint64_t> key;
     for (index_t i = 0; i < x.rows; ++i)
-      key.push_back(random_bits(seed_, stream::mlp_order, std::uint64_t(i), std::uint32_t(epoch)));
+      key.push_back(random_bits(seed_, order_stream, std::uint64_t(i), std::uint32_t(epoch)));
     std::sort(order.begin(), order.end(), [&](index_t a, index_t b) {
       return std::pair(key[std::size_t(a)], a) < std::pair(key[std::size_t(b)], b);
     });

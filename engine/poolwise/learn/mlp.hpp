@@ -24,8 +24,7 @@ struct mlp_options {
 /// fitted before.
 ///
 /// fit      runs on one thread while batch * features * hidden stays under OpenBLAS's threshold for threads
-/// (2^18), so
-///          that runs may go side by side. Equal calls give equal bits on one machine.
+///          (2^18), so that runs may go side by side. Equal calls give equal bits on one machine.
 ///          throws also value_error for a NaN or infinite feature.
 /// predict  logits in fp32; the bits of a row depend on that row and the weights alone.
 class mlp : public learner {

@@ -8,8 +8,8 @@
 #include <functional>
 #include <string>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/row_product.hpp"
 
@@ -48,7 +48,7 @@ Eigen::MatrixXd covariance_of(matrix_view<const float> x, const Eigen::VectorXd&
   return covariance / double(x.rows);
 }
 
-/// +1 or -1: what makes the largest entry in magnitude positive.
+/// +1 or -1: the sign that makes the largest entry in magnitude positive.
 double sign_of(const Eigen::VectorXd& component) {
   Eigen::Index largest = 0;
   component.cwiseAbs().maxCoeff(&largest);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 
 namespace poolwise {
 namespace {

@@ -11,17 +11,19 @@
 #include <string>
 #include <utility>
 
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/row_product.hpp"
 
 namespace poolwise {
 namespace {
 
-// Rows a GEMM. So few that a block stays in cache from logits to gradient, and that OpenBLAS, which
-// threads a GEMM from 2^18 products on, leaves ordinary fits on their one thread.
+constexpr stream bootstrap_stream{4};
+
+// Rows of one GEMM. A block stays in cache from logits to gradient. In ordinary fits it has fewer than 2^18
+// products, from which on OpenBLAS would take more than one thread.
 constexpr index_t fit_block = 64;
 constexpr index_t predict_block = 1024;
 
@@ -38,7 +40,7 @@ class objective {
         residuals_(std::size_t(std::min(rows_, fit_block) * classes_)) {
     for (index_t i = 0; i < rows_; ++i) {
       std::copy_n(x.row(i), x.cols, x_.data() + i * width_);
-      x_[std::size_t(i * width_ + x.cols)] = 1.0;  // what the bias multiplies
+      x_[std::size_t(i * width_ + x.cols)] = 1.0;  // the factor of the bias
     }
   }
 
@@ -190,7 +192,7 @@ void bootstrap_committee::fit(matrix_view<const float> x, vector_view<const std:
     std::vector<std::int32_t> labels;
     resampled.reserve(std::size_t(x.rows * x.cols));
     for (index_t i = 0; i < x.rows; ++i) {
-      const double u = random_unit(seed_, stream::bootstrap, (std::uint64_t(m) << 32) + std::uint64_t(i));
+      const double u = random_unit(seed_, bootstrap_stream, (std::uint64_t(m) << 32) + std::uint64_t(i));
       const index_t drawn = index_t(u * double(x.rows));
       resampled.insert(resampled.end(), x.row(drawn), x.row(drawn) + x.cols);
       labels.push_back(y[drawn]);

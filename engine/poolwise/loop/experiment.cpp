@@ -1,19 +1,12 @@
 #include "poolwise/loop/experiment.hpp"
 
-#include <algorithm>
 #include <mutex>
 #include <optional>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 
 namespace poolwise {
 namespace {
-
-std::vector<double> areas(const std::vector<loop_run>& runs) {
-  std::vector<double> out;
-  for (const loop_run& run : runs) out.push_back(aubc(run.curve()));
-  return out;
-}
 
 // The mean over the rounds of all runs that queried.
 double mean_seconds(const std::vector<loop_run>& runs, double round_record::*seconds) {
@@ -34,56 +27,75 @@ std::vector<index_t> count_classes(const experiment& e, const std::vector<loop_r
 
 }  // namespace
 
-experiment_runs run_experiment(cpu on, const experiment& e) {
-  const index_t seeds = index_t(e.seeds.size());
-  const index_t tasks = index_t(e.strategies.size()) * seeds;
-  experiment_runs runs(e.strategies.size(), std::vector<loop_run>(e.seeds.size()));
+void run_grid(cpu on, std::size_t strategies, std::size_t seeds, index_t steps, const run_function& run,
+              const progress_function& progress) {
+  const index_t runs = index_t(strategies * seeds);
   std::mutex reporting;
-  index_t rounds_done = 0;
-  const auto round_seen = [&](const round_record&) {
+  index_t done = 0;
+  const std::function<void()> step = [&] {
     const std::lock_guard lock(reporting);
-    ++rounds_done;
-    if (e.progress) e.progress(double(rounds_done) / double(tasks * (e.schedule.rounds + 1)));
+    ++done;
+    if (progress) progress(double(done) / double(runs * steps));
   };
-  parallel_blocks(on, tasks, 1, [&](index_t task, index_t, index_t) {
-    const strategy& what = e.strategies[std::size_t(task / seeds)];
-    const std::uint64_t seed = e.seeds[std::size_t(task % seeds)];
-    const auto model = e.make_learner(what, seed);
-    runs[std::size_t(task / seeds)][std::size_t(task % seeds)] =
-        run_loop(cpu{1}, e.data, *model, what, e.schedule, seed, round_seen);
+  parallel_blocks(on, runs, 1, [&](index_t place, index_t, index_t) {
+    run(std::size_t(place) / seeds, std::size_t(place) % seeds, step);
   });
+}
+
+std::vector<strategy_summary> summarise(std::span<const std::string> names,
+                                        std::span<const std::vector<learning_curve>> curves,
+                                        const std::string& baseline, double target) {
+  std::vector<strategy_summary> summaries;
+  std::vector<double> baseline_areas;
+  for (std::size_t s = 0; s < names.size(); ++s)
+    if (names[s] == baseline) baseline_areas = measured(curves[s], aubc);
+  for (std::size_t s = 0; s < names.size(); ++s) {
+    strategy_summary one;
+    one.name = names[s];
+    one.curves = curves[s];
+    const auto areas = measured(curves[s], aubc);
+    one.aubc_mean = mean(areas);
+    one.aubc_sd = standard_deviation(areas);
+    if (!baseline_areas.empty() && names[s] != baseline) {
+      const paired_test test = paired_t(areas, baseline_areas);
+      one.minus_baseline = test.mean;
+      one.p = test.p;
+    }
+    std::vector<std::optional<index_t>> reached;
+    for (const learning_curve& curve : curves[s]) reached.push_back(labels_to_reach(curve, target));
+    one.labels_to_target = median_labels(reached);
+    summaries.push_back(std::move(one));
+  }
+  return summaries;
+}
+
+experiment_runs run_experiment(cpu on, const experiment& e) {
+  experiment_runs runs(e.strategies.size(), std::vector<loop_run>(e.seeds.size()));
+  run_grid(
+      on, e.strategies.size(), e.seeds.size(), e.schedule.rounds + 1,
+      [&](std::size_t s, std::size_t k, const std::function<void()>& step) {
+        const auto model = e.make_learner(e.strategies[s], e.seeds[k]);
+        runs[s][k] = run_loop(cpu{1}, e.data, *model, e.strategies[s], e.schedule, e.seeds[k],
+                              [&](const round_record&) { step(); });
+      },
+      e.progress);
   return runs;
 }
 
 std::vector<strategy_summary> summarise(const experiment& e, const experiment_runs& runs, index_t classes,
                                         double target) {
-  std::vector<double> baseline;
-  for (std::size_t s = 0; s < e.strategies.size(); ++s)
-    if (e.strategies[s].name == "random") baseline = areas(runs[s]);
-
-  std::vector<strategy_summary> summaries;
-  for (std::size_t s = 0; s < e.strategies.size(); ++s) {
-    strategy_summary one;
-    one.name = e.strategies[s].name;
-    const auto area = areas(runs[s]);
-    one.aubc_mean = mean(area);
-    one.aubc_sd = standard_deviation(area);
-    if (!baseline.empty()) {
-      const paired_test test = paired_t(area, baseline);
-      one.minus_random = test.mean;
-      one.p = one.name == "random" ? 1 : test.p;
-    }
-    std::vector<std::optional<index_t>> reached;
-    for (const loop_run& run : runs[s]) {
-      one.curves.push_back(run.curve());
-      reached.push_back(labels_to_reach(one.curves.back(), target));
-    }
-    one.labels_to_target = median_labels(reached);
-    one.score_seconds = mean_seconds(runs[s], &round_record::score_seconds);
-    one.select_seconds = mean_seconds(runs[s], &round_record::select_seconds);
-    one.train_seconds = mean_seconds(runs[s], &round_record::train_seconds);
-    one.class_counts = count_classes(e, runs[s], classes);
-    summaries.push_back(std::move(one));
+  std::vector<std::string> names;
+  std::vector<std::vector<learning_curve>> curves(runs.size());
+  for (std::size_t s = 0; s < runs.size(); ++s) {
+    names.push_back(e.strategies[s].name);
+    for (const loop_run& run : runs[s]) curves[s].push_back(run.curve());
+  }
+  auto summaries = summarise(names, curves, e.baseline, target);
+  for (std::size_t s = 0; s < runs.size(); ++s) {
+    summaries[s].score_seconds = mean_seconds(runs[s], &round_record::score_seconds);
+    summaries[s].select_seconds = mean_seconds(runs[s], &round_record::select_seconds);
+    summaries[s].train_seconds = mean_seconds(runs[s], &round_record::train_seconds);
+    summaries[s].class_counts = count_classes(e, runs[s], classes);
   }
   return summaries;
 }

@@ -1,34 +1,22 @@
 #include "poolwise/loop/loop.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <optional>
 #include <string>
 
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/philox.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/query/select.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
 namespace {
 
-class stopwatch {
- public:
-  /// Seconds since the last lap.
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    start_ = now;
-    return seconds;
-  }
+constexpr stream initial_stream{3};
 
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-// What the model says of a set of rows, [members, rows, classes].
+// The model's logits for a set of rows, [members, rows, classes].
 struct prediction {
   std::vector<float> logits;
   cube_view<float> view;
@@ -125,7 +113,7 @@ std::vector<index_t> initial_rows_by_class(vector_view<const std::int32_t> label
     if (labels[i] < 0 || labels[i] >= classes)
       throw value_error("initial_rows_by_class: label " + std::to_string(labels[i]) + " at row " +
                         std::to_string(i) + " is outside the " + std::to_string(classes) + " classes");
-    lowest[std::size_t(labels[i])].add({i, float(random_unit(seed, stream::initial_labels, std::uint64_t(i)))});
+    lowest[std::size_t(labels[i])].add({i, float(random_unit(seed, initial_stream, std::uint64_t(i)))});
   }
   std::vector<index_t> sample;
   for (index_t c = 0; c < classes; ++c) {

@@ -10,16 +10,10 @@
 #include <string>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/metrics/detail/checks.hpp"
 
 namespace poolwise {
 namespace {
-
-void require_finite(const char* call, std::span<const double> x) {
-  for (std::size_t i = 0; i < x.size(); ++i)
-    if (!std::isfinite(x[i]))
-      throw value_error(std::string(call) + ": value " + std::to_string(i) + " is " + std::to_string(x[i]) +
-                        "; pass finite values");
-}
 
 struct ranking_of_values {
   std::vector<double> ranks;  // from 1, the least value first; ties share the mean of their ranks
@@ -208,18 +202,18 @@ std::vector<std::vector<double>> penalty_matrix(std::span<const std::vector<lear
   return beats;
 }
 
-std::optional<double> deficiency(const learning_curve& strategy, const learning_curve& random, double best) {
-  require_same_labels("deficiency", strategy, random);
-  double left = 0, left_by_random = 0;
-  for (std::size_t r = 0; r < random.accuracy.size(); ++r) {
+std::optional<double> deficiency(const learning_curve& strategy, const learning_curve& baseline, double best) {
+  require_same_labels("deficiency", strategy, baseline);
+  double left = 0, left_by_baseline = 0;
+  for (std::size_t r = 0; r < baseline.accuracy.size(); ++r) {
     left += best - strategy.accuracy[r];
-    left_by_random += best - random.accuracy[r];
+    left_by_baseline += best - baseline.accuracy[r];
   }
-  if (left_by_random == 0) return std::nullopt;
-  return left / left_by_random;
+  if (left_by_baseline == 0) return std::nullopt;
+  return left / left_by_baseline;
 }
 
-label_efficiency efficiency(std::span<const learning_curve> strategy, std::span<const learning_curve> random,
+label_efficiency efficiency(std::span<const learning_curve> strategy, std::span<const learning_curve> baseline,
                             double target) {
   label_efficiency out;
   out.target = target;
@@ -233,8 +227,8 @@ label_efficiency efficiency(std::span<const learning_curve> strategy, std::span<
     return median_labels(labels);
   };
   out.labels = reached(strategy, out.reached);
-  out.random_labels = reached(random, out.random_reached);
-  if (out.labels && out.random_labels) out.ratio = *out.random_labels / *out.labels;
+  out.baseline_labels = reached(baseline, out.baseline_reached);
+  if (out.labels && out.baseline_labels) out.ratio = *out.baseline_labels / *out.labels;
   return out;
 }
 

@@ -49,20 +49,21 @@ std::vector<double> holm(std::span<const double> p);
 /// different labels or seeds.
 std::vector<std::vector<double>> penalty_matrix(std::span<const std::vector<learning_curve>> curves);
 
-/// Baram et al. 2004: the area that a strategy leaves below `best` over that which random leaves; below 1 it
-/// beats random. None where random leaves nothing. throws shape_error for curves of different labels.
-std::optional<double> deficiency(const learning_curve& strategy, const learning_curve& random, double best);
+/// Baram et al. 2004: the area that a strategy leaves below `best` over that which the baseline leaves, random
+/// in the paper; below 1 it beats the baseline. None where that leaves nothing. throws shape_error for curves
+/// of different labels.
+std::optional<double> deficiency(const learning_curve& strategy, const learning_curve& baseline, double best);
 
-/// What reaching `target` costs: the runs that reach it, and the median of labels over all runs, none where it
-/// falls among the censored ones.
+/// The cost of reaching `target`: the runs that reach it, and the median of labels over all runs. There is no
+/// median where it falls among the censored runs.
 struct label_efficiency {
   double target = 0;
-  index_t seeds = 0, reached = 0, random_reached = 0;
-  std::optional<double> labels, random_labels;
+  index_t seeds = 0, reached = 0, baseline_reached = 0;
+  std::optional<double> labels, baseline_labels;
   std::optional<double>
-      ratio;  ///< random_labels / labels, where both are known: above 1 the strategy is cheaper
+      ratio;  ///< baseline_labels / labels, where both are known: above 1 the strategy is cheaper
 };
-label_efficiency efficiency(std::span<const learning_curve> strategy, std::span<const learning_curve> random,
+label_efficiency efficiency(std::span<const learning_curve> strategy, std::span<const learning_curve> baseline,
                             double target);
 
 }  // namespace poolwise

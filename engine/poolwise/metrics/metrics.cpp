@@ -10,16 +10,10 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/metrics/detail/checks.hpp"
 
 namespace poolwise {
 namespace {
-
-void require_finite(const char* call, std::span<const double> x) {
-  for (std::size_t i = 0; i < x.size(); ++i)
-    if (!std::isfinite(x[i]))
-      throw value_error(std::string(call) + ": value " + std::to_string(i) + " is " + std::to_string(x[i]) +
-                        "; pass finite values");
-}
 
 void require_values(const char* call, std::span<const double> x) {
   if (x.empty()) throw shape_error(std::string(call) + ": got no values; pass at least one");
@@ -51,6 +45,13 @@ void require_curve(const char* call, const learning_curve& curve) {
 }
 
 }  // namespace
+
+void require_finite(const char* call, std::span<const double> x) {
+  for (std::size_t i = 0; i < x.size(); ++i)
+    if (!std::isfinite(x[i]))
+      throw value_error(std::string(call) + ": value " + std::to_string(i) + " is " + std::to_string(x[i]) +
+                        "; pass finite values");
+}
 
 double accuracy(matrix_view<const float> logits, vector_view<const std::int32_t> labels) {
   if (logits.rows < 1 || logits.cols < 1 || labels.size != logits.rows)
@@ -150,6 +151,25 @@ double confidence_95(std::span<const double> x) {
   const boost::math::students_t student(double(x.size() - 1));
   const double quantile = boost::math::quantile(boost::math::complement(student, 0.025));
   return quantile * deviation_of(x) / std::sqrt(double(x.size()));
+}
+
+std::vector<double> measured(std::span<const learning_curve> curves, double (*measure)(const learning_curve&)) {
+  std::vector<double> values;
+  for (const learning_curve& curve : curves) values.push_back(measure(curve));
+  return values;
+}
+
+mean_curve mean_over_seeds(std::span<const learning_curve> curves) {
+  mean_curve out;
+  if (curves.empty()) return out;
+  out.labels = curves.front().labels;
+  std::vector<double> at(curves.size());
+  for (std::size_t i = 0; i < out.labels.size(); ++i) {
+    std::transform(curves.begin(), curves.end(), at.begin(), [i](const auto& c) { return c.accuracy[i]; });
+    out.accuracy.push_back(mean(at));
+    if (at.size() > 1) out.half_width.push_back(confidence_95(at));
+  }
+  return out;
 }
 
 }  // namespace poolwise

@@ -54,8 +54,18 @@ paired_test paired_t(std::span<const double> a, std::span<const double> b);
 double mean(std::span<const double> x);
 double standard_deviation(std::span<const double> x);  ///< ddof 1; 0 for one value
 
+/// One measure of each curve, such as aubc. throws as that.
+std::vector<double> measured(std::span<const learning_curve> curves, double (*measure)(const learning_curve&));
+
 /// The half width of the two-sided 95 % Student interval of the mean; 0 for one value, which bounds nothing.
 /// throws as mean.
 double confidence_95(std::span<const double> x);
+
+/// Means over curves at the same labels, and the half width of their 95 % intervals: none for fewer than two
+/// curves.
+struct mean_curve : learning_curve {
+  std::vector<double> half_width;
+};
+mean_curve mean_over_seeds(std::span<const learning_curve> curves);
 
 }  // namespace poolwise

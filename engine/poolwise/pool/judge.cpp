@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "poolwise/committee/committee.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/pool/detail/gather.hpp"
 
 namespace poolwise {

@@ -1,71 +1,25 @@
 #include "poolwise/query/checkpoint.hpp"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstring>
 #include <span>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "poolwise/core/detail/hash.hpp"
+#include "poolwise/core/detail/number_bytes.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
+#include "poolwise/files/read_file.hpp"
 
 namespace poolwise {
 namespace {
-
-/// A hash of bytes, eight words at a time; a last word is filled up with zeros.
-class hash {
- public:
-  void add(const void* bytes, std::size_t size) {
-    const auto* const from = static_cast<const char*>(bytes);
-    std::size_t done = 0;
-    for (; done + lanes * 8 <= size; done += lanes * 8)
-      for (std::size_t lane = 0; lane < lanes; ++lane) mix(lane, word(from + done + lane * 8, 8));
-    for (std::size_t lane = 0; done < size; ++lane, done += 8)
-      mix(lane, word(from + done, std::min<std::size_t>(8, size - done)));
-    mix(0, size);
-  }
-
-  template <class T>
-  void add_value(const T& value) {
-    add(&value, sizeof value);
-  }
-
-  std::uint64_t value() const {
-    std::uint64_t all = 0;
-    for (const std::uint64_t lane : lane_) all = scrambled(all ^ lane);
-    return all;
-  }
-
- private:
-  static constexpr std::size_t lanes = 8;
-
-  static std::uint64_t word(const char* from, std::size_t size) {
-    std::uint64_t value = 0;
-    std::memcpy(&value, from, size);
-    return value;
-  }
-
-  /// A bijection in which every bit of the result depends on all bits.
-  static std::uint64_t scrambled(std::uint64_t x) {
-    x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
-    x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
-    return x ^ (x >> 32);
-  }
-
-  void mix(std::size_t lane, std::uint64_t value) {
-    lane_[lane] = std::rotl(lane_[lane] ^ value, 29) * 0x9e3779b97f4a7c15u + lane + 1;
-  }
-
-  std::array<std::uint64_t, lanes> lane_{};
-};
 
 /// The rows of a matrix, in blocks whose hashes are hashed in turn.
 template <class T>
@@ -98,36 +52,15 @@ void add_values(vector_view<const T> values, hash& into) {
   into.add(values.data, std::size_t(values.size) * sizeof(T));
 }
 
-// ---- The bytes of a file: a head, the picks, and a hash of both
+// ---- The bytes of a file: magic, fingerprint, proposals, how many picks; the picks; a hash of all that
 
 constexpr char magic[8] = {'p', 'w', 'p', 'i', 'c', 'k', 's', 2};  // the last one: the version
+constexpr std::size_t bytes_of_pick = 16, bytes_around = sizeof magic + 8 + 8 + 8 + 8;
 
-struct file_head {
-  char magic[8];
-  std::uint64_t fingerprint;
-  std::int64_t proposals, picks;
-};
-struct file_pick {
-  std::int64_t row;
-  std::uint32_t score, unused;
-};
-
-template <class T>
-void append(std::string& bytes, const T& value) {
-  bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-std::uint64_t hash_of(std::string_view bytes) {
+std::uint64_t hash_of(std::span<const std::byte> bytes) {
   hash h;
   h.add(bytes.data(), bytes.size());
   return h.value();
-}
-
-template <class T>
-T value_at(std::string_view bytes, std::size_t at) {
-  T value;
-  std::memcpy(&value, bytes.data() + at, sizeof value);
-  return value;
 }
 
 }  // namespace
@@ -161,42 +94,47 @@ checkpoint::checkpoint(std::filesystem::path file, std::uint64_t fingerprint)
 
 std::optional<batch_state> checkpoint::read() const {
   if (!std::filesystem::exists(file_)) return std::nullopt;
-  const std::string bytes = read_file("checkpoint", file_);
+  const std::string text = read_file("checkpoint", file_);
+  const auto bytes = std::as_bytes(std::span(text));
   const std::string name = "checkpoint: " + printable(file_.string());
-  const std::size_t around = sizeof(file_head) + sizeof(std::uint64_t);
-  if (bytes.size() < around || std::memcmp(bytes.data(), magic, sizeof magic - 1) != 0)
+  if (bytes.size() < bytes_around || std::memcmp(bytes.data(), magic, sizeof magic - 1) != 0)
     throw format_error(name + " is not a checkpoint; name another file, or remove it");
-  if (const int version = bytes[sizeof magic - 1]; version != magic[sizeof magic - 1])
+  if (const int version = text[sizeof magic - 1]; version != magic[sizeof magic - 1])
     throw format_error(name + " has version " + std::to_string(version) +
                        " and this build reads version 2; go on with the build that wrote it, or remove it");
-  const auto head = value_at<file_head>(bytes, 0);
-  const std::string_view content(bytes.data(), bytes.size() - sizeof(std::uint64_t));
-  if (std::uint64_t(head.picks) != (bytes.size() - around) / sizeof(file_pick) ||
-      (bytes.size() - around) % sizeof(file_pick) != 0 ||
-      value_at<std::uint64_t>(bytes, content.size()) != hash_of(content))
+  auto rest = bytes.subspan(sizeof magic);
+  const std::uint64_t whose = take_number(rest), proposals = take_number(rest), picks = take_number(rest);
+  auto stored = bytes.last(8);
+  if (picks != (bytes.size() - bytes_around) / bytes_of_pick ||
+      (bytes.size() - bytes_around) % bytes_of_pick != 0 ||
+      take_number(stored) != hash_of(bytes.first(bytes.size() - 8)))
     throw format_error(name + " is damaged; remove it, and the selection begins anew");
-  if (head.fingerprint != fingerprint_)
+  if (whose != fingerprint_)
     throw value_error(name +
                       " is of another selection: inputs or options differ; give those that it was begun with, "
                       "or remove it");
   batch_state state;
-  state.proposals = head.proposals;
-  for (std::size_t at = sizeof head; at < content.size(); at += sizeof(file_pick)) {
-    const auto pick = value_at<file_pick>(bytes, at);
-    state.picks.push_back({pick.row, std::bit_cast<float>(pick.score)});
+  state.proposals = index_t(proposals);
+  state.picks.resize(std::size_t(picks));
+  for (candidate& pick : state.picks) {
+    pick.row = index_t(take_number(rest));
+    pick.score = std::bit_cast<float>(std::uint32_t(take_number(rest)));
   }
   return state;
 }
 
 void checkpoint::write(const batch_state& state) const {
-  file_head head{{}, fingerprint_, state.proposals, index_t(state.picks.size())};
-  std::memcpy(head.magic, magic, sizeof magic);
-  std::string bytes;
-  append(bytes, head);
-  for (const candidate& pick : state.picks)
-    append(bytes, file_pick{pick.row, std::bit_cast<std::uint32_t>(pick.score), 0});
-  append(bytes, hash_of(bytes));
-  write_text(file_, bytes);
+  std::vector<std::byte> bytes(sizeof magic);
+  std::memcpy(bytes.data(), magic, sizeof magic);
+  append_number(bytes, fingerprint_);
+  append_number(bytes, std::uint64_t(state.proposals));
+  append_number(bytes, state.picks.size());
+  for (const candidate& pick : state.picks) {
+    append_number(bytes, std::uint64_t(pick.row));
+    append_number(bytes, std::bit_cast<std::uint32_t>(pick.score));
+  }
+  append_number(bytes, hash_of(bytes));
+  write_text(file_, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 void remove_checkpoint(const std::filesystem::path& file) {

@@ -6,9 +6,9 @@
 #include <numeric>
 #include <optional>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/order.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/pool/detail/gather.hpp"
 #include "poolwise/query/select.hpp"

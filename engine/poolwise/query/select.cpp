@@ -8,7 +8,7 @@
 
 #include "poolwise/budget/spend.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/human.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/pool/detail/gather.hpp"
 #include "poolwise/pool/judge.hpp"
 #include "poolwise/query/checkpoint.hpp"

@@ -3,30 +3,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <limits>
-#include <numeric>
 #include <optional>
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 
 namespace poolwise {
 namespace {
-
-std::size_t edits(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
 
 /// The whole of `word` as a number; nothing if it is none.
 template <class Number>
@@ -168,16 +152,5 @@ bool strategy::counts_labelled() const {
 }
 
 strategy parse_strategy(const std::string& text) { return reader(text).read(); }
-
-std::string nearest_word(const std::string& text, std::span<const std::string> words) {
-  const std::string* nearest = nullptr;
-  std::size_t fewest = std::numeric_limits<std::size_t>::max();
-  for (const auto& word : words)
-    if (const std::size_t n = edits(text, word); n < fewest) {
-      fewest = n;
-      nearest = &word;
-    }
-  return nearest ? *nearest : std::string();
-}
 
 }  // namespace poolwise

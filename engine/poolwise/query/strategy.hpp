@@ -50,7 +50,4 @@ struct strategy {
 /// beta=2)/10x/kcenter". throws usage_error that names the nearest known word for an unknown one.
 strategy parse_strategy(const std::string& text);
 
-/// The word of `words` with the fewest edits to `text`.
-std::string nearest_word(const std::string& text, std::span<const std::string> words);
-
 }  // namespace poolwise

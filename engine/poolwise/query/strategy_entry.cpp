@@ -3,11 +3,13 @@
 #include <cmath>
 #include <cstdio>
 
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/philox.hpp"
 
 namespace poolwise {
 namespace {
+
+constexpr stream round_stream{5};
 
 std::string number(double value) {
   char text[32];
@@ -53,7 +55,7 @@ void arguments::set(const std::string& opening, std::string_view name, double va
                     (known.empty() ? "the strategy takes none" : "it takes " + known));
 }
 
-std::uint64_t stage_input::query_seed() const { return random_bits(seed, stream::query_round, round); }
+std::uint64_t stage_input::query_seed() const { return random_bits(seed, round_stream, round); }
 
 std::vector<reasoned_pick> with_reason(const char* reason, const std::vector<candidate>& picks) {
   std::vector<reasoned_pick> reasoned;

@@ -48,7 +48,7 @@ json axis(const char* title) {
           {"tickcolor", grey}};
 }
 
-/// What the charts have in common. The page's style sheet gives texts the colour of the reader's theme.
+/// The layout that all charts share. The page's style sheet gives texts the colour of the reader's theme.
 json layout(json x, json y) {
   return {{"xaxis", std::move(x)},
           {"yaxis", std::move(y)},
@@ -62,14 +62,14 @@ json layout(json x, json y) {
 }
 
 /// A dashed line across the chart, with a place in the legend.
-json horizontal_line(double y, const std::string& name) {
+json horizontal_line(double y, json name) {
   return {{"type", "line"},
           {"xref", "paper"},
           {"x0", 0},
           {"x1", 1},
           {"y0", y},
           {"y1", y},
-          {"name", name},
+          {"name", std::move(name)},
           {"showlegend", true},
           {"line", {{"color", grey}, {"dash", "dash"}, {"width", 1.5}}},
           {"layer", "below"}};
@@ -177,16 +177,17 @@ std::vector<double> accuracy_levels(double lowest, double highest) {
   return levels;
 }
 
-json saved_line(const strategy_summary& s, const series_style& style, const mean_curve& random) {
+json saved_line(const strategy_summary& s, const series_style& style, const learning_curve& baseline) {
   const auto mean = mean_over_seeds(s.curves);
   json x = json::array(), y = json::array(), needs = json::array();
-  for (double level : accuracy_levels(random.accuracy.front(),
-                                      *std::max_element(random.accuracy.begin(), random.accuracy.end()))) {
-    const auto by_random = interpolated_labels(random, level), by_strategy = interpolated_labels(mean, level);
-    if (!by_random || !by_strategy) continue;
+  for (double level : accuracy_levels(baseline.accuracy.front(),
+                                      *std::max_element(baseline.accuracy.begin(), baseline.accuracy.end()))) {
+    const auto by_baseline = interpolated_labels(baseline, level),
+               by_strategy = interpolated_labels(mean, level);
+    if (!by_baseline || !by_strategy) continue;
     x.push_back(level);
-    y.push_back(*by_random - *by_strategy);
-    needs.push_back({*by_strategy, *by_random});
+    y.push_back(*by_baseline - *by_strategy);
+    needs.push_back({*by_strategy, *by_baseline});
   }
   auto t = trace_of(s, style);
   t["mode"] = "lines+markers";
@@ -198,17 +199,17 @@ json saved_line(const strategy_summary& s, const series_style& style, const mean
 }
 
 json saved_chart(const experiment_report& report, const std::vector<series_style>& styles,
-                 const strategy_summary& random) {
-  const auto baseline = mean_over_seeds(random.curves);
+                 const strategy_summary& baseline) {
+  const auto mean = mean_over_seeds(baseline.curves);
   json data = json::array();
   for (std::size_t k = 0; k < styles.size(); ++k)
-    if (&report.strategies[k] != &random) data.push_back(saved_line(report.strategies[k], styles[k], baseline));
+    if (&report.strategies[k] != &baseline) data.push_back(saved_line(report.strategies[k], styles[k], mean));
   auto x = axis("Test accuracy (%)");
   x["tickformat"] = "~%";
   x["hoverformat"] = ".1%";
   x["unifiedhovertitle"] = {{"text", "Labels saved at %{x:.1%}"}};
   auto shape = layout(x, axis("Labels saved (items)"));
-  shape["shapes"] = json::array({horizontal_line(0, "random")});
+  shape["shapes"] = json::array({horizontal_line(0, plotly_text(baseline.name))});
   shape["showlegend"] = true;
   return {{"data", data}, {"layout", shape}};
 }
@@ -278,7 +279,7 @@ std::vector<series_style> series_styles(const experiment_report& report) {
   std::vector<series_style> styles;
   std::size_t k = 0;
   for (const auto& s : report.strategies) {
-    if (s.name == "random") {
+    if (s.name == report.baseline) {
       styles.push_back({grey, "solid", "circle-open", ""});
       continue;
     }
@@ -290,26 +291,14 @@ std::vector<series_style> series_styles(const experiment_report& report) {
   return styles;
 }
 
-const strategy_summary* find_random(const experiment_report& report) {
+const strategy_summary* find_baseline(const experiment_report& report) {
   const auto& all = report.strategies;
-  const auto found = std::find_if(all.begin(), all.end(), [](const auto& s) { return s.name == "random"; });
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const auto& s) { return s.name == report.baseline; });
   return found == all.end() ? nullptr : &*found;
 }
 
-mean_curve mean_over_seeds(const std::vector<learning_curve>& curves) {
-  mean_curve out;
-  if (curves.empty()) return out;
-  out.labels = curves.front().labels;
-  std::vector<double> at(curves.size());
-  for (std::size_t i = 0; i < out.labels.size(); ++i) {
-    std::transform(curves.begin(), curves.end(), at.begin(), [i](const auto& c) { return c.accuracy[i]; });
-    out.accuracy.push_back(mean(at));
-    if (at.size() > 1) out.half_width.push_back(confidence_95(at));
-  }
-  return out;
-}
-
-std::optional<double> interpolated_labels(const mean_curve& curve, double accuracy) {
+std::optional<double> interpolated_labels(const learning_curve& curve, double accuracy) {
   const auto& a = curve.accuracy;
   const auto found = std::find_if(a.begin(), a.end(), [&](double x) { return x >= accuracy; });
   if (found == a.end()) return std::nullopt;
@@ -328,9 +317,9 @@ chart_set make_charts(const experiment_report& report) {
   for (std::size_t k = 0; k < styles.size(); ++k) curves.add(k);
   if (!curves.means.empty()) charts["curves"] = curves.chart();
 
-  const auto* random = find_random(report);
-  if (random && !random->curves.empty() && curves.means.size() > 1)
-    charts["saved"] = saved_chart(report, styles, *random);
+  const auto* baseline = find_baseline(report);
+  if (baseline && !baseline->curves.empty() && curves.means.size() > 1)
+    charts["saved"] = saved_chart(report, styles, *baseline);
 
   auto classes = classes_chart(report, styles);
   if (!classes.is_null()) charts["classes"] = std::move(classes);

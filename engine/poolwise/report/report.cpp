@@ -19,7 +19,7 @@
 namespace poolwise {
 namespace {
 
-// What a page may load: what stands in it. The browser holds it to that.
+// The browser lets the page load nothing that does not stand in it.
 constexpr const char* content_policy =
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "form-action 'none'";
@@ -64,7 +64,7 @@ std::string labels_needed(const strategy_summary& s) {
   return budget > 0 ? "&gt; " + std::to_string(budget) : dash;
 }
 
-// ---- What is asked of a report
+// ---- Checks of a report
 
 [[noreturn]] void refuse(const strategy_summary& s, const std::string& what) {
   throw shape_error("render_html: strategy '" + s.name + "' has " + what);
@@ -107,16 +107,16 @@ bool is_timed(const experiment_report& report) {
   });
 }
 
-std::string summary_row(const strategy_summary& s, const series_style& style, const strategy_summary* random,
+std::string summary_row(const strategy_summary& s, const series_style& style, const strategy_summary* baseline,
                         bool timed) {
-  const bool compared = random && &s != random, spread = s.curves.size() != 1;
+  const bool compared = baseline && &s != baseline, spread = s.curves.size() != 1;
   const auto cell = [](const std::string& text, bool first = false) {
     return element("td", first ? "class=\"first\"" : "", text);
   };
   return element("tr", "",
                  element("th", "scope=\"row\"", swatch(style.colour) + escape_html(s.name)) +
                      cell(fixed(s.aubc_mean * 100, 2), true) + cell(spread ? fixed(s.aubc_sd * 100, 2) : dash) +
-                     cell(compared ? signed_points(s.minus_random) : dash, true) +
+                     cell(compared ? signed_points(s.minus_baseline) : dash, true) +
                      cell(compared && spread ? p_value(s.p) : dash) + cell(labels_needed(s), true) +
                      (timed ? cell(seconds(s.score_seconds), true) + cell(seconds(s.select_seconds)) +
                                   cell(seconds(s.train_seconds))
@@ -124,31 +124,34 @@ std::string summary_row(const strategy_summary& s, const series_style& style, co
          "\n";
 }
 
-std::string summary_caption(const std::string& target, bool timed) {
+std::string summary_caption(const std::string& baseline, const std::string& target, bool timed) {
   return "AUBC is the area under the curve of test accuracy against labels, divided by the range of labels: "
-         "the mean accuracy over the budget. Mean and standard deviation are over seeds. Against random: the "
-         "mean difference of AUBC in percentage points, paired by seed, and p of a two-sided paired t test, "
-         "not corrected for the number of strategies. Labels to " +
+         "the mean accuracy over the budget. Mean and standard deviation are over seeds. Against " +
+         baseline +
+         ": the mean difference of AUBC in percentage points, paired by seed, and p of a two-sided paired t "
+         "test, not corrected for the number of strategies. Labels to " +
          target + ": the median over seeds of the labels at the first round whose test accuracy is at least " +
          target + "; &gt; means that the budget ended before." +
          (timed ? " Seconds are means over rounds and seeds." : "");
 }
 
 std::string summary_table(const experiment_report& report, const std::vector<series_style>& styles) {
-  const auto target = percent(report.target);
+  const auto target = percent(report.target), baseline = escape_html(report.baseline);
   const bool timed = is_timed(report);
   std::string rows;
   for (std::size_t k = 0; k < styles.size(); ++k)
-    rows += summary_row(report.strategies[k], styles[k], find_random(report), timed);
+    rows += summary_row(report.strategies[k], styles[k], find_baseline(report), timed);
   return "<section id=\"summary\">\n<h2>Summary</h2>\n<div class=\"scroll\"><table class=\"summary\">\n<thead>"
          "<tr><th rowspan=\"2\">Strategy</th><th colspan=\"2\" class=\"first group\">AUBC (%)</th>"
-         "<th colspan=\"2\" class=\"first group\">Against random</th>"
+         "<th colspan=\"2\" class=\"first group\">Against " +
+         baseline +
+         "</th>"
          "<th rowspan=\"2\" class=\"first\">Labels to<br>" +
          target + "</th>" + (timed ? "<th colspan=\"3\" class=\"first group\">Seconds a round</th>" : "") +
          "</tr>\n<tr><th class=\"first\">mean</th><th>sd</th><th class=\"first\">points</th><th>p</th>" +
          (timed ? "<th class=\"first\">score</th><th>select</th><th>train</th>" : "") +
          "</tr></thead>\n<tbody>\n" + rows + "</tbody></table></div>\n" +
-         caption(summary_caption(target, timed)) + "</section>\n";
+         caption(summary_caption(baseline, target, timed)) + "</section>\n";
 }
 
 std::string chart_section(const std::string& section, const std::string& heading, const std::string& chart,
@@ -179,14 +182,18 @@ std::string curves_section(const experiment_report& report) {
                        text + "A click on a name hides its line, a double click shows it alone.");
 }
 
-std::string saved_section() {
+std::string saved_section(const std::string& baseline) {
   return chart_section(
-      "saving", "Labels saved against random", "saved", "",
-      "For each level of test accuracy: the labels that random sampling needs to reach it, minus those the "
-      "strategy needs. Above the dashed line the strategy is cheaper than random, below it dearer. Read off "
-      "the mean learning curves where they first reach the level, linear between rounds. The rightmost level "
-      "is the best accuracy that random reaches within the budget; a line that ends earlier belongs to a "
-      "strategy that does not reach the next level.");
+      "saving", "Labels saved against " + baseline, "saved", "",
+      "For each level of test accuracy: the labels that " + baseline +
+          " sampling needs to reach it, minus those the strategy needs. Above the dashed line the strategy is "
+          "cheaper than " +
+          baseline +
+          ", below it dearer. Read off the mean learning curves where they first reach the level, linear "
+          "between rounds. The rightmost level is the best accuracy that " +
+          baseline +
+          " reaches within the budget; a line that ends earlier belongs to a strategy that does not reach the "
+          "next level.");
 }
 
 std::string classes_section() {
@@ -258,7 +265,7 @@ std::string body(const experiment_report& report, const chart_set& charts) {
   out += "<noscript><p>The charts need JavaScript; the tables and pictures do not.</p></noscript>\n";
   if (!report.strategies.empty()) out += summary_table(report, styles);
   if (charts.curves) out += curves_section(report);
-  if (charts.saved) out += saved_section();
+  if (charts.saved) out += saved_section(escape_html(report.baseline));
   if (charts.classes) out += classes_section();
   for (const report_table& table : report.tables) out += table_section(table);
   if (!report.galleries.empty()) out += galleries_section(report, styles);

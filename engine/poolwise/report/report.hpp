@@ -13,11 +13,10 @@
 
 namespace poolwise {
 
-/// The strategy called "random" is what the others are compared with; a report may lack it.
 struct strategy_summary {
   std::string name;
   double aubc_mean = 0, aubc_sd = 0;
-  double minus_random = 0, p = 1;          ///< paired difference of AUBC to random
+  double minus_baseline = 0, p = 1;        ///< paired difference of AUBC to the baseline
   std::optional<double> labels_to_target;  ///< median over seeds; none: not within the budget
   double score_seconds = 0, select_seconds = 0, train_seconds = 0;  ///< of a round, mean
   std::vector<learning_curve> curves;                               ///< one a seed, all at the same labels
@@ -47,6 +46,7 @@ struct experiment_report {
   double target = 0.8;  ///< accuracy of `labels_to_target`
   std::vector<std::string> class_names;
   std::vector<strategy_summary> strategies;
+  std::string baseline = "random";  ///< the strategy that the others are compared with; it may be missing
   std::vector<report_table> tables;
   std::vector<gallery> galleries;
   std::vector<std::pair<std::string, std::string>> environment;  ///< name, value
@@ -60,10 +60,10 @@ std::filesystem::path find_plotly(const std::filesystem::path& folder);
 std::filesystem::path find_plotly();
 
 /// The page as one HTML text: the table, learning curves with 95 % bands over seeds, labels saved against
-/// random, class distribution of the picks, other tables, the picked images, the environment. A part without
-/// data is left out. Refers to nothing outside itself; with #figure after its address it shows the learning
-/// curves alone, 900 x 520. throws shape_error (sizes that do not fit each other, seeds at different labels),
-/// io_error and format_error (the script cannot be read, or cannot stand inside a page).
+/// the baseline, class distribution of the picks, other tables, the picked images, the environment. A part
+/// without data is left out. Refers to nothing outside itself; with #figure after its address it shows the
+/// learning curves alone, 900 x 520. throws shape_error (sizes that do not fit each other, seeds at different
+/// labels), io_error and format_error (the script cannot be read, or cannot stand inside a page).
 std::string render_html(const experiment_report& report, const std::filesystem::path& plotly_script);
 
 }  // namespace poolwise

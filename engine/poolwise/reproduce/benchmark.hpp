@@ -1,5 +1,6 @@
-// A published experiment: what runs, and what must come out. A new one is a file in benchmarks/ (data, split,
-// model, strategies, the published figures with their source) and a line in its list.
+// A published experiment: its runs, and the figures that they must give. A new one is a file in benchmarks/
+// (data, split, model, strategies, the published figures with their source), declared in detail/benchmarks.hpp
+// and listed in benchmark_entries(); new data get a line in published_table.cpp.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@
 #include <vector>
 
 #include "poolwise/core/where.hpp"
+#include "poolwise/loop/experiment.hpp"
 #include "poolwise/metrics/metrics.hpp"
-#include "poolwise/reproduce/lu2023.hpp"
 
 namespace poolwise {
 
@@ -37,33 +38,34 @@ struct benchmark_runs {
 struct benchmark {
   std::string name, title, protocol;
   std::vector<std::string> strategies;  ///< as parse_strategy reads them; the first is the one it is about
+  std::string baseline = "random";      ///< the strategy that the others are compared with; it may be missing
   index_t quick_seeds = 10, full_seeds = 100;
-  double target = 0.8;             ///< accuracy that label efficiency is told at
-  std::vector<std::string> notes;  ///< what is odd about the data
+  double target = 0.8;             ///< accuracy at which label efficiency is measured
+  std::vector<std::string> notes;  ///< oddities of the data
   /// Why a seed is left out; none: it is not.
   std::function<std::optional<std::string>(std::uint64_t seed)> skips = [](std::uint64_t) {
     return std::nullopt;
   };
   /// One run on one thread. Called side by side.
   std::function<learning_curve(const std::string& strategy, std::uint64_t seed)> run;
-  /// What the runs say about the published figures; those that need other seeds are left out.
+  /// The published figures beside ours; those that need other seeds are left out.
   std::function<std::vector<figure>(const benchmark_runs&)> figures = [](const benchmark_runs&) {
     return std::vector<figure>{};
   };
 };
 
-/// Runs strategies x seeds, `threads` at a time; the same runs for any number. Each finished run is written to
+/// Runs strategies x seeds: the same runs for any number of threads. Each finished run is written to
 /// `folder`/STRATEGY-seed-SEED.csv, labels and accuracy, and read back where it stands there already; an empty
-/// `folder` keeps nothing. `progress` gets the share that is done, one call at a time. throws value_error where
-/// `folder` holds the runs of another protocol, or all seeds are left out; what a run threw.
+/// `folder` keeps nothing. `progress` is called after each run. throws value_error where `folder` holds the
+/// runs of another protocol, or all seeds are left out; format_error for a curve there that is damaged; what a
+/// run threw.
 benchmark_runs run_benchmark(cpu on, const benchmark& what, std::span<const std::uint64_t> seeds,
-                             const std::filesystem::path& folder = {},
-                             const std::function<void(double share)>& progress = {});
+                             const std::filesystem::path& folder = {}, const progress_function& progress = {});
 
-/// What a user may choose.
+/// The user's choices.
 struct benchmark_settings {
   std::filesystem::path data;  ///< empty: the data that come with Poolwise or its packages
-  lu2023_models models;
+  std::string query_model = "svm", task_model = "svm";  ///< of lu2023, as make_binary_classifier names them
 };
 
 struct benchmark_entry {
@@ -71,7 +73,7 @@ struct benchmark_entry {
   const char* summary;
   const char* source;
   bool in_all;        ///< runs under `all`: needs nothing of the user
-  bool takes_models;  ///< heeds benchmark_settings::models
+  bool takes_models;  ///< heeds query_model and task_model
   benchmark (*make)(const benchmark_entry& entry, const benchmark_settings& settings);
 };
 std::span<const benchmark_entry> benchmark_entries();

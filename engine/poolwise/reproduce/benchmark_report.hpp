@@ -6,9 +6,9 @@
 
 namespace poolwise {
 
-/// "agrees" or "MISSED", and what was asked: "0.78400 within 0.01".
+/// "agrees" or "MISSED", and what ours had to be: "0.78400 within 0.01".
 std::string verdict(const figure& f);
-std::string asked(const figure& f);
+std::string expectation(const figure& f);
 
 /// The report without its environment. The number of seeds stands in every table's caption.
 experiment_report report_benchmark(const benchmark& what, const benchmark_runs& runs,

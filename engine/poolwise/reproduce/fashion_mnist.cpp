@@ -34,6 +34,11 @@ fashion_mnist::fashion_mnist(const std::filesystem::path& folder, index_t featur
   test_ = projected(components, rows_of_pixels(test, images_.test_images));
 }
 
+std::string fashion_mnist::features_text() const {
+  return std::to_string(features_) +
+         " principal components fitted on the pool, divided by the standard deviation of the first";
+}
+
 labelled_pool fashion_mnist::pool() const {
   const index_t rows = index_t(pool_labels_.size()), tests = index_t(test_labels_.size());
   return {{pool_.data(), rows, features_},

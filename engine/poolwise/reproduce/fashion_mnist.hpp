@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "poolwise/files/idx.hpp"
@@ -22,6 +23,10 @@ class fashion_mnist {
   explicit fashion_mnist(const std::filesystem::path& folder, index_t features = 64);
 
   labelled_pool pool() const;
+
+  /// The features in a protocol's words: "64 principal components fitted on the pool, ...".
+  std::string features_text() const;
+
   const image_set& images() const { return images_; }
 
  private:

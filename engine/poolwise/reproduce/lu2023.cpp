@@ -1,4 +1,4 @@
-#include "poolwise/reproduce/lu2023.hpp"
+#include "poolwise/reproduce/detail/lu2023.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,8 +8,8 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/learn/binary_classifier.hpp"
 #include "poolwise/query/select.hpp"
+#include "poolwise/reproduce/detail/numpy_random.hpp"
 #include "poolwise/reproduce/detail/table_part.hpp"
-#include "poolwise/reproduce/numpy_random.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise {

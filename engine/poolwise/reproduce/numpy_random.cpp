@@ -1,4 +1,4 @@
-#include "poolwise/reproduce/numpy_random.hpp"
+#include "poolwise/reproduce/detail/numpy_random.hpp"
 
 #include <array>
 #include <bit>

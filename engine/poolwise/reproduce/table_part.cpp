@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "poolwise/reproduce/numpy_random.hpp"
+#include "poolwise/reproduce/detail/numpy_random.hpp"
 
 namespace poolwise {
 
@@ -31,7 +31,7 @@ table_part standardised(table_part part) {
       drift += d;
     }
     const double variance = (squares - drift * drift / count) / count;
-    const double tiny = 1e-15 * mean * mean;  // what rounding leaves of a constant column
+    const double tiny = 1e-15 * mean * mean;  // rounding may leave so much of a constant column
     const double deviation = variance > tiny ? std::sqrt(variance) : 1;
     for (index_t i = 0; i < part.rows(); ++i) {
       double& x = part.features[std::size_t(i * part.cols + j)];

@@ -4,8 +4,8 @@
 #include <limits>
 #include <string>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise {

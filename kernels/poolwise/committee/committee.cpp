@@ -12,9 +12,9 @@
 #include "poolwise/committee/detail/tiles.hpp"
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/score/detail/blocking.hpp"
 
 #undef HWY_TARGET_INCLUDE

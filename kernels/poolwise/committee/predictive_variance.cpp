@@ -6,8 +6,8 @@
 #include "poolwise/committee/detail/committee_cuda.hpp"
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 
 namespace poolwise {
 namespace {

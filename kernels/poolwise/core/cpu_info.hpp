@@ -1,4 +1,4 @@
-// What the host is, for people and for records of runs.
+// The host's processor, for people and for records of runs.
 #pragma once
 
 #include <string>

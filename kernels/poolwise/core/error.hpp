@@ -1,4 +1,4 @@
-// What can go wrong. A message says which call, what it got, what it needs and what to do, on one line.
+// Errors. A message says, on one line, which call failed, what it got, what it needs and what to do.
 #pragma once
 
 #include <stdexcept>
@@ -19,7 +19,8 @@ struct value_error : error {
   using error::error;
 };
 
-/// What no data would make right: an unknown word, parts that contradict each other, one that is missing.
+/// A request that no data would make right: an unknown word, parts that contradict each other, one that is
+/// missing.
 struct usage_error : value_error {
   using value_error::value_error;
 };

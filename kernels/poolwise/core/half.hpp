@@ -4,7 +4,13 @@
 #include <bit>
 #include <cstdint>
 
-#include "poolwise/core/hd.hpp"
+/// Before a function that kernels call as well as the host. It adds attributes only: a body means the same
+/// under both compilers.
+#ifdef __CUDACC__
+#define POOLWISE_HD __host__ __device__
+#else
+#define POOLWISE_HD
+#endif
 
 namespace poolwise {
 

@@ -11,10 +11,10 @@ namespace poolwise {
 /// Mapped files whose pages are given back while passes go over their rows, so that a process stays under a
 /// ceiling.
 ///
-/// What a pass has read of a mapped file counts as the process's memory until the system wants it back. With
-/// cpu{.pages = ...} every pass looks between two blocks of rows whether the process has come to the ceiling,
-/// and if so gives back all pages of these files. They stay in the system's cache while it has room, and come
-/// from there, or from the disk, where they are read again: nothing but time depends on it.
+/// The parts of a mapped file that were read count as the process's memory until the system wants them back.
+/// With cpu{.pages = ...} every pass looks between two blocks of rows whether the process has come to the
+/// ceiling, and if so gives back all pages of these files. They stay in the system's cache while it has room,
+/// and come from there, or from the disk, where they are read again: nothing but time depends on it.
 ///
 /// The ceiling is passed by what is read within a tenth of a millisecond, or in one block of rows: some MiB.
 class mapped_pages {

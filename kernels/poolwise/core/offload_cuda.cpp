@@ -10,8 +10,8 @@
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/detail/offload.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 
 namespace poolwise {
 namespace {

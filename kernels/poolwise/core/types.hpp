@@ -5,7 +5,6 @@
 #include <variant>
 
 #include "poolwise/core/half.hpp"
-#include "poolwise/core/hd.hpp"
 
 namespace poolwise {
 

@@ -6,8 +6,8 @@
 
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/canonical_cuda.hpp"

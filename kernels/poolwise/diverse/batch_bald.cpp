@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "poolwise/committee/committee.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
 #include "poolwise/diverse/detail/exponentials.hpp"
 #include "poolwise/diverse/detail/models.hpp"
@@ -100,6 +100,8 @@ namespace poolwise {
 namespace {
 
 HWY_EXPORT(mean_entropy);
+
+constexpr stream outcome_stream{9};
 
 // A row that may not be picked any more: below every gain.
 constexpr float retired = -1.0f;
@@ -477,7 +479,7 @@ class joint_information : public gain_model {
   /// Draws configurations of the picks, where there are too many with the last of them.
   void draw() {
     if (undrawn_.empty()) return;
-    const double unit = random_unit(seed_, stream::batch_bald, draws_);
+    const double unit = random_unit(seed_, outcome_stream, draws_);
     levels_ = {{0, levels_.back().configurations.sampled_with(undrawn_, samples_, unit)}};
     undrawn_.clear();
     ++draws_;

@@ -7,8 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
 #include "poolwise/topk/topk.hpp"

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "poolwise/core/detail/has_cuda.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/batch_run.hpp"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "poolwise/core/detail/offload.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/distance/detail/canonical_cuda.hpp"
 #include "poolwise/distance/detail/rows_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 
 namespace poolwise {

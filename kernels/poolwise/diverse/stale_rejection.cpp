@@ -4,21 +4,23 @@
 #include <cmath>
 #include <unordered_set>
 
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/philox.hpp"
 
 namespace poolwise {
 namespace {
+
+constexpr stream proposal_stream{2};
 
 // Between two sweeps no more proposals are rejected than accepted, but for a few that short batches may waste.
 constexpr index_t free_rejections = 8;
 
 // The draws of proposal number n: which row, and whether it is accepted. Number 0 is the first pick.
 double proposal_unit(std::uint64_t seed, index_t n) {
-  return random_unit(seed, stream::kmeans_pp, std::uint64_t(n), 0);
+  return random_unit(seed, proposal_stream, std::uint64_t(n), 0);
 }
 double acceptance_unit(std::uint64_t seed, index_t n) {
-  return random_unit(seed, stream::kmeans_pp, std::uint64_t(n), 1);
+  return random_unit(seed, proposal_stream, std::uint64_t(n), 1);
 }
 
 class rejection_sampler {

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/distance_tiles.hpp"

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/graph/detail/faiss_cpu.hpp"
@@ -21,6 +21,8 @@
 
 namespace poolwise {
 namespace {
+
+constexpr stream kmeans_stream{6};
 
 /// The index that FAISS's Clustering asks for the nearest centroid of every row: nearest(), which is exact on
 /// every device. FAISS asks for copies of rows that are finite.
@@ -54,8 +56,8 @@ std::vector<index_t> drawn_rows(index_t rows, index_t count, std::uint64_t seed)
   std::iota(drawn.begin(), drawn.end(), index_t(0));
   if (count == rows) return drawn;
   const auto before = [&](index_t a, index_t b) {
-    const auto bits_a = random_bits(seed, stream::kmeans_rows, std::uint64_t(a));
-    const auto bits_b = random_bits(seed, stream::kmeans_rows, std::uint64_t(b));
+    const auto bits_a = random_bits(seed, kmeans_stream, std::uint64_t(a));
+    const auto bits_b = random_bits(seed, kmeans_stream, std::uint64_t(b));
     return bits_a < bits_b || (bits_a == bits_b && a < b);
   };
   std::nth_element(drawn.begin(), drawn.begin() + count, drawn.end(), before);
@@ -148,7 +150,7 @@ void kmeans(const where& on, finite_rows points, matrix_view<float> centroids, c
 
   faiss::ClusteringParameters parameters;
   parameters.niter = options.iterations;
-  parameters.seed = int(random_bits(options.seed, stream::kmeans_rows, ~std::uint64_t{0}) >> 33);
+  parameters.seed = int(random_bits(options.seed, kmeans_stream, ~std::uint64_t{0}) >> 33);
   parameters.min_points_per_centroid = 1;  // fewer make FAISS print
   parameters.max_points_per_centroid = std::numeric_limits<int>::max();
   faiss::Clustering clustering(int(points.cols()), int(centroids.rows), parameters);

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/graph/detail/neighbours_cuda.hpp"
@@ -16,6 +16,8 @@
 
 namespace poolwise {
 namespace {
+
+constexpr stream sample_stream{10};
 
 constexpr double exact_work = 1e13;  // about 70 s on two cores with byte products
 constexpr index_t tuned_on = 256, reported_on = 512;
@@ -30,7 +32,7 @@ class sample {
     const index_t parts = std::min(count, points.rows());
     for (index_t s = 0; s < parts; ++s) {
       const index_t begin = points.rows() * s / parts, end = points.rows() * (s + 1) / parts;
-      rows_.push_back(begin + index_t(random_bits(0, stream::knn_sample, std::uint64_t(first + s)) %
+      rows_.push_back(begin + index_t(random_bits(0, sample_stream, std::uint64_t(first + s)) %
                                       std::uint64_t(end - begin)));
     }
     for (const index_t row : rows_)

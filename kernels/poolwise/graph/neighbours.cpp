@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/distance_tiles.hpp"
 #include "poolwise/distance/distance.hpp"

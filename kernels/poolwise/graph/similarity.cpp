@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/distance_tiles.hpp"
 #include "poolwise/graph/knn_method.hpp"

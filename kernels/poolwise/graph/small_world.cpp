@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/graph/detail/faiss_cpu.hpp"

@@ -12,9 +12,11 @@
 #include <variant>
 
 #include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/hash.hpp"
+#include "poolwise/core/detail/number_bytes.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/topk/detail/guess.hpp"
 #include "poolwise/topk/detail/topk_cuda.hpp"
@@ -176,24 +178,6 @@ void refuse_nan(const nan_rows& nan) {
 
 constexpr char magic[8] = {'p', 'w', 't', 'o', 'p', 'k', 0, 1};  // the last one: the version
 
-/// FNV-1a: a slip of the disk or the wire shows, malice does not.
-std::uint64_t checksum(std::span<const std::byte> bytes) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  for (const std::byte b : bytes) hash = (hash ^ std::uint64_t(b)) * 0x100000001b3u;
-  return hash;
-}
-
-void put(std::vector<std::byte>& bytes, std::uint64_t value, int size = 8) {
-  for (int i = 0; i < size; ++i) bytes.push_back(std::byte(value >> 8 * i));
-}
-
-std::uint64_t get(std::span<const std::byte>& bytes, std::size_t size = 8) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < size; ++i) value |= std::uint64_t(bytes[i]) << 8 * i;
-  bytes = bytes.subspan(size);
-  return value;
-}
-
 constexpr std::size_t bytes_of_candidate = 12, bytes_around = sizeof magic + 8 + 8 + 8;
 
 }  // namespace
@@ -314,13 +298,13 @@ std::vector<std::byte> top_k_state::to_bytes() const {
   std::vector<std::byte> bytes(sizeof magic);
   bytes.reserve(bytes_around + candidates.size() * bytes_of_candidate);
   std::memcpy(bytes.data(), magic, sizeof magic);
-  put(bytes, std::uint64_t(k_));
-  put(bytes, candidates.size());
+  append_number(bytes, std::uint64_t(k_));
+  append_number(bytes, candidates.size());
   for (const candidate& c : candidates) {
-    put(bytes, std::uint64_t(c.row));
-    put(bytes, std::bit_cast<std::uint32_t>(c.score), 4);
+    append_number(bytes, std::uint64_t(c.row));
+    append_number(bytes, std::bit_cast<std::uint32_t>(c.score), 4);
   }
-  put(bytes, checksum(bytes));
+  append_number(bytes, fnv1a(bytes));
   return bytes;
 }
 
@@ -333,10 +317,10 @@ top_k_state top_k_state::from_bytes(std::span<const std::byte> bytes) {
   if (const int version = int(bytes[sizeof magic - 1]); version != magic[sizeof magic - 1])
     refuse("got version " + std::to_string(version) + " of the bytes but this build reads version 1");
   auto rest = bytes.last(8);
-  if (get(rest) != checksum(bytes.first(bytes.size() - 8))) refuse("the checksum is wrong");
+  if (take_number(rest) != fnv1a(bytes.first(bytes.size() - 8))) refuse("the checksum is wrong");
   rest = bytes.subspan(sizeof magic);
-  const auto k = index_t(get(rest));
-  const std::uint64_t count = get(rest);
+  const auto k = index_t(take_number(rest));
+  const std::uint64_t count = take_number(rest);
   if (k < 0 || count > std::uint64_t(k) || count != (rest.size() - 8) / bytes_of_candidate ||
       (rest.size() - 8) % bytes_of_candidate != 0)
     refuse("it counts " + std::to_string(count) + " candidates of " + std::to_string(k) + " in " +
@@ -344,8 +328,8 @@ top_k_state top_k_state::from_bytes(std::span<const std::byte> bytes) {
   top_k_state state(k);
   state.kept_.resize(std::size_t(count));
   for (candidate& c : state.kept_) {
-    c.row = index_t(get(rest));
-    c.score = std::bit_cast<float>(std::uint32_t(get(rest, 4)));
+    c.row = index_t(take_number(rest));
+    c.score = std::bit_cast<float>(std::uint32_t(take_number(rest, 4)));
   }
   const auto& kept = state.kept_;
   if (std::any_of(kept.begin(), kept.end(), [](const candidate& c) { return std::isnan(c.score); }) ||

@@ -8,7 +8,7 @@
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/detail/offload.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/topk/detail/filter_cuda.hpp"
 #include "poolwise/topk/detail/guess.hpp"

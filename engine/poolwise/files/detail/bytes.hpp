@@ -1,10 +1,9 @@
-// The bytes of a file, mapped or read, and how a message shows what stood in it.
+// The bytes of a mapped file, and buffers for arrays.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
 #include <memory>
-#include <string>
 #include <string_view>
 
 #include "poolwise/core/types.hpp"
@@ -29,15 +28,9 @@ file_bytes map_file(const char* call, const std::filesystem::path& file);
 /// where they lie so, else copied into a buffer of their own.
 file_bytes aligned_slice(const file_bytes& from, index_t begin, index_t count, std::size_t alignment);
 
-/// Reads everything there is; unlike map_file, also from a pipe.
-std::string read_file(const char* call, const std::filesystem::path& file);
-
 [[noreturn]] void throw_unreadable(const char* call, const std::filesystem::path& file, int code);
 
 /// A buffer for an array, 64-byte aligned; a large one is placed and advised for huge pages.
 std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes);
-
-/// Foreign text for a one-line message: control characters escaped, cut after `limit` bytes.
-std::string printable(std::string_view text, std::size_t limit = std::string_view::npos);
 
 }  // namespace poolwise

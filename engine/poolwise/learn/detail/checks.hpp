@@ -1,4 +1,4 @@
-// What every learner asks of its arguments; `call` opens the message. Not part of the public interface.
+// Checks that the learners share; `call` opens the message.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@ namespace poolwise {
 
 /// throws value_error that names the first NaN or infinite entry.
 void require_finite(const char* call, matrix_view<const float> x);
+void require_finite(const char* call, matrix_view<const double> x);
 
 /// At least one row and one feature, a label for each row. throws shape_error; value_error for a label outside
 /// [0, classes).

@@ -32,7 +32,7 @@ class child_process {
   /// the system keeps no status.
   std::optional<int> status();
 
-  /// The last 2000 bytes that it said.
+  /// The last 2000 bytes of its output.
   const std::string& last_words() const { return last_words_; }
 
  private:

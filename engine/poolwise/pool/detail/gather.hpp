@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/pool/pool.hpp"

@@ -1,13 +1,15 @@
 #include <cmath>
 #include <string>
 
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
 #include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
 namespace {
+
+constexpr stream power_stream{11};
 
 /// The best k are drawn without replacement with probability proportional to score^beta: Gumbel noise on beta
 /// ln score (Kool et al., ICML 2019). A score of 0 is drawn last.
@@ -23,8 +25,7 @@ void score_power(const stage_input& x, vector_view<float> scores) {
         throw value_error("power: row " + std::to_string(x.pool_row(i)) + " scores " +
                           std::to_string(scores[i]) + " by " + x.inner->text +
                           "; take a score that is never negative, such as margin");
-      const double u =
-          0x1p-54 + random_unit(x.seed, stream::power_strategy, std::uint64_t(x.pool_row(i)), x.round);
+      const double u = 0x1p-54 + random_unit(x.seed, power_stream, std::uint64_t(x.pool_row(i)), x.round);
       scores[i] = float(beta * std::log(double(scores[i])) - std::log(-std::log(u)));
     }
   });

@@ -1,15 +1,17 @@
-#include "poolwise/core/parallel.hpp"
-#include "poolwise/core/philox.hpp"
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/query/strategy_entry.hpp"
 
 namespace poolwise {
 namespace {
 
+constexpr stream random_stream{1};
+
 /// Uniform by (seed, round, row): the best k are a uniform sample without replacement.
 void score_random(const stage_input& x, vector_view<float> scores) {
   parallel_blocks(host_of(x.on), x.rows(), 4096, [&](index_t, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i)
-      scores[i] = float(random_unit(x.seed, stream::random_strategy, std::uint64_t(x.pool_row(i)), x.round));
+      scores[i] = float(random_unit(x.seed, random_stream, std::uint64_t(x.pool_row(i)), x.round));
   });
 }
 

@@ -20,24 +20,16 @@ struct series_style {
   std::string colour, dash, symbol, pattern;  ///< the pattern fills a bar; empty is solid
 };
 
-/// One style a strategy, in order: grey for "random", the colours of Okabe and Ito (2008) for the others, which
-/// stay apart for colour-blind readers; from the seventh on the colours repeat with another dash
-/// and pattern.
+/// One style a strategy, in order: grey for the baseline, the colours of Okabe and Ito (2008) for the others,
+/// which stay apart for colour-blind readers; from the seventh on the colours repeat with another dash and
+/// pattern.
 std::vector<series_style> series_styles(const experiment_report& report);
 
-/// The strategy called "random"; null if there is none.
-const strategy_summary* find_random(const experiment_report& report);
-
-/// The mean over seeds of accuracy at each number of labels, and the half width of its 95 % Student interval;
-/// no half widths for fewer than two seeds.
-struct mean_curve {
-  std::vector<index_t> labels;
-  std::vector<double> accuracy, half_width;
-};
-mean_curve mean_over_seeds(const std::vector<learning_curve>& curves);
+/// The strategy that the others are compared with; null if the report lacks it.
+const strategy_summary* find_baseline(const experiment_report& report);
 
 /// Where `curve` first reaches `accuracy`, linear between its points; none if it never does.
-std::optional<double> interpolated_labels(const mean_curve& curve, double accuracy);
+std::optional<double> interpolated_labels(const learning_curve& curve, double accuracy);
 
 /// Which charts have data, and a JSON object that holds each of them under its name: Plotly's "data" and
 /// "layout", and "toggles", sets of traces that the reader can show or hide. Safe inside a <script> element.

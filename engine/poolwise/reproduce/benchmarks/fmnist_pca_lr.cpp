@@ -15,11 +15,9 @@ constexpr const char* source = "an independent numpy run of the protocol over 10
 std::vector<figure> figures_of(const benchmark& what, const benchmark_runs& runs) {
   if (runs.seeds.size() < 5) return {};
   const auto areas = [&](const char* strategy) { return measured(curves_of(what, runs, strategy), aubc); };
-  const auto minus_random = [&](const char* strategy) {
-    return mean_difference(what, runs, strategy, "random");
-  };
+  const auto minus_random = [&](const char* strategy) { return minus_baseline(what, runs, strategy); };
   const auto cost = [&](const char* strategy) {
-    return efficiency(curves_of(what, runs, strategy), curves_of(what, runs, "random"), what.target);
+    return efficiency(curves_of(what, runs, strategy), curves_of(what, runs, what.baseline), what.target);
   };
   const auto margin = cost("margin");
   using enum agreement;
@@ -40,10 +38,10 @@ benchmark make(const benchmark_entry& entry, const benchmark_settings& settings)
   benchmark what;
   what.name = entry.name;
   what.title = "Softmax regression on Fashion-MNIST";
-  what.protocol =
-      "A pool of 60,000 images and 10,000 test images as 64 principal components fitted on the pool, divided "
-      "by the standard deviation of the first; softmax regression, L2 1e-4, refitted every round; 100 "
-      "labels at random, then 20 rounds of 100";
+  what.protocol = "A pool of 60,000 images and 10,000 test images as " + data->features_text() +
+                  "; softmax regression, L2 1e-4, refitted every round; " + std::to_string(schedule.initial) +
+                  " labels at random, then " + std::to_string(schedule.rounds) + " rounds of " +
+                  std::to_string(schedule.batch);
   what.strategies = {"margin", "random", "entropy", "badge", "kcenter"};
   what.quick_seeds = 5;
   what.full_seeds = 10;

@@ -6,8 +6,9 @@
 #include <numeric>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/reproduce/detail/benchmarks.hpp"
+#include "poolwise/reproduce/detail/lu2023.hpp"
 
 namespace poolwise {
 namespace {
@@ -20,7 +21,6 @@ struct mean_and_sd {
 
 struct published_set {
   const char* name;
-  table_fingerprint data;
   std::array<double, 10> margin;     // by seed, 0 to 9
   double margin_100;                 // mean over the seeds 0 to 99
   index_t to_the_digit;              // how many of the ten must agree in their five digits
@@ -29,7 +29,6 @@ struct published_set {
 
 constexpr std::array sets = {
     published_set{"sonar",
-                  {0x254970bb58173ca7, 0xa08419ddb888a0ee},
                   {.78400, .81399, .71326, .80351, .76024, .82813, .82526, .79304, .78503, .76397},
                   .77878,
                   7,
@@ -37,7 +36,6 @@ constexpr std::array sets = {
                   {.7420, .0353},
                   {.7762, .0313}},
     published_set{"ionosphere",
-                  {0x71a524f0afc7fd1e, 0xaa4406feec7a17f0},
                   {.94414, .92813, .94117, .96178, .93617, .90575, .90847, .90405, .94841, .92243},
                   .93000,
                   8,
@@ -105,12 +103,11 @@ benchmark make(const benchmark_entry& entry, const benchmark_settings& settings)
   const published_set* set = find_set(entry.name);
   if (!set && settings.data.empty())
     throw usage_error("reproduce: lu2023 needs a data set; pass --data FILE, .csv or in LIBSVM's format");
-  const auto data = std::make_shared<const labelled_table>(
-      set ? published_table(settings, set->name, std::string(set->name) + ".csv", set->data)
-          : read_table(settings.data));
+  const auto data = std::make_shared<const labelled_table>(set ? published_table(settings, set->name)
+                                                               : read_table(settings.data));
   const std::string name = set ? set->name : printable(settings.data.string());
   require_lu2023(*data, name);
-  const lu2023_models models = settings.models;
+  const lu2023_models models{settings.query_model, settings.task_model};
 
   benchmark what;
   what.name = entry.name;

@@ -12,7 +12,6 @@ namespace poolwise {
 namespace {
 
 constexpr const char* paper = "Werner et al. 2024, arXiv 2408.00426";
-constexpr table_fingerprint dna = {0x670bc34b310feea0, 0xd89c7837c639f5f9};
 constexpr index_t trained = 2000;  // Statlog's split
 
 std::vector<figure> figures_of(const benchmark& what, const benchmark_runs& runs) {
@@ -25,7 +24,7 @@ std::vector<figure> figures_of(const benchmark& what, const benchmark_runs& runs
 }
 
 benchmark make(const benchmark_entry& entry, const benchmark_settings& settings) {
-  const auto data = std::make_shared<const labelled_table>(published_table(settings, "dna", "dna.csv.gz", dna));
+  const auto data = std::make_shared<const labelled_table>(published_table(settings, "dna"));
   std::vector<index_t> rows(std::size_t(data->rows));
   std::iota(rows.begin(), rows.end(), index_t(0));
   const auto all = std::span<const index_t>(rows);

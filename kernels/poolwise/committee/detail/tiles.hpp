@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "poolwise/committee/committee.hpp"
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/score/detail/blocking.hpp"
 
 namespace poolwise {

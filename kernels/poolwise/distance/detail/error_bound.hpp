@@ -4,7 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "poolwise/core/hd.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/distance/distance.hpp"
 

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "poolwise/core/parallel.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/core/types.hpp"
 

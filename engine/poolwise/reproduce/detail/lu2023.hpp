@@ -39,8 +39,8 @@ std::optional<std::string> lu2023_skips(const labelled_table& data, std::uint64_
 learning_curve run_lu2023(const labelled_table& data, const lu2023_models& models, const std::string& strategy,
                           std::uint64_t seed);
 
-/// What the protocol asks of data: two classes, and a training part of more than the 20 initial labels and two
-/// queries. throws value_error that names `file`.
+/// The protocol needs two classes, and a training part of at least the 20 initial labels and two queries.
+/// throws value_error that names `file`.
 void require_lu2023(const labelled_table& data, const std::string& file);
 
 }  // namespace poolwise

@@ -4,7 +4,7 @@
 set -eu
 
 if [ $# -ne 2 ]; then
-  echo "usage: tools/figure.sh REPORT.html OUT.png" >&2
+  echo "usage: docs/figure.sh REPORT.html OUT.png" >&2
   exit 2
 fi
 browser=

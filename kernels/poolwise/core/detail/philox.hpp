@@ -6,24 +6,14 @@
 #include <array>
 #include <cstdint>
 
-#include "poolwise/core/hd.hpp"
+#include "poolwise/core/half.hpp"
 
 namespace poolwise {
 
-/// What a draw is for. Streams of one seed are independent of each other.
-enum class stream : std::uint32_t {
-  random_strategy = 1,
-  kmeans_pp = 2,
-  initial_labels = 3,
-  bootstrap = 4,
-  query_round = 5,
-  kmeans_rows = 6,
-  mlp_weights = 7,
-  mlp_order = 8,
-  batch_bald = 9,
-  knn_sample = 10,
-  power_strategy = 11,
-};
+/// The purpose of a draw. Streams of one seed are independent of each other. Who draws gives the stream its
+/// number, in a line such as `constexpr stream order_stream{8};`; tests/structure/streams.py keeps the numbers
+/// apart.
+enum class stream : std::uint32_t {};
 
 POOLWISE_HD inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
                                                            std::array<std::uint32_t, 2> key) {

@@ -1,0 +1,99 @@
+#include "poolwise/core/text.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <limits>
+#include <numeric>
+
+namespace poolwise {
+namespace {
+
+/// Levenshtein's distance: characters put in, taken out or replaced.
+std::size_t edits(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+std::string scaled(double value, const char* const* units, std::size_t count, double step) {
+  std::size_t unit = 0;
+  while (value >= step && unit + 1 < count) {
+    value /= step;
+    ++unit;
+  }
+  char text[32];
+  std::snprintf(text, sizeof text, value < 10 && unit > 0 ? "%.1f %s" : "%.0f %s", value, units[unit]);
+  return text;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text, std::size_t limit) {
+  std::size_t end = std::min(text.size(), limit);
+  // Not in the middle of a UTF-8 character.
+  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  std::string shown;
+  for (const char c : text.substr(0, end)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      shown += c;
+    } else {
+      shown += "\\x";
+      shown += "0123456789abcdef"[byte >> 4];
+      shown += "0123456789abcdef"[byte & 15];
+    }
+  }
+  return end < text.size() ? shown + "..." : shown;
+}
+
+std::string shape_text(const std::vector<index_t>& shape) {
+  std::string text = "[";
+  for (const index_t extent : shape) {
+    if (text.size() > 1) text += ", ";
+    text += std::to_string(extent);
+  }
+  return text + "]";
+}
+
+std::string nearest_word(const std::string& text, std::span<const std::string> words) {
+  const std::string* nearest = nullptr;
+  std::size_t fewest = std::numeric_limits<std::size_t>::max();
+  for (const auto& word : words)
+    if (const std::size_t n = edits(text, word); n < fewest) {
+      fewest = n;
+      nearest = &word;
+    }
+  return nearest ? *nearest : std::string();
+}
+
+std::string human_bytes(double bytes) {
+  static const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  return scaled(bytes, units, 6, 1024);
+}
+
+std::string human_seconds(double seconds) {
+  if (seconds >= 120) {
+    char text[32];
+    std::snprintf(text, sizeof text, seconds < 7200 ? "%.0f min" : "%.1f h",
+                  seconds < 7200 ? seconds / 60 : seconds / 3600);
+    return text;
+  }
+  if (seconds >= 1) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f s", seconds);
+    return text;
+  }
+  static const char* const units[] = {"us", "ms", "s"};
+  return scaled(seconds * 1e6, units, 3, 1000);
+}
+
+}  // namespace poolwise
