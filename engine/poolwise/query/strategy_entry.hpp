@@ -19,6 +19,7 @@
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/graph/knn_method.hpp"
 #include "poolwise/pool/pool.hpp"
@@ -86,6 +87,8 @@ struct stage_input {
   std::optional<knn_report>* lists = nullptr;     ///< where it is said how they were
 
   index_t rows() const { return pool.rows; }
+  /// The embeddings of these rows, which have been judged.
+  finite_rows points() const { return finite_rows::judged(*pool.embeddings); }
   index_t pool_row(index_t i) const { return pool_rows.empty() ? first_row + i : pool_rows[std::size_t(i)]; }
   double operator[](std::string_view name) const { return (*given)[name]; }
   index_t count(std::string_view name) const { return given->count(name); }

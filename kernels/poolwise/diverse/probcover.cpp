@@ -15,23 +15,24 @@ namespace poolwise {
 namespace {
 
 // Clusters stand for classes, as many as there will be labels.
-std::vector<index_t> clusters_of(const where& on, matrix_view<const float> points, index_t labels,
+std::vector<index_t> clusters_of(const where& on, finite_rows points, index_t labels,
                                  const probcover_options& options) {
-  const index_t count = std::min({std::max<index_t>(2, labels), options.most_clusters, points.rows});
-  std::vector<float> centroids(std::size_t(count * points.cols)), d2(std::size_t(points.rows));
+  const index_t count = std::min({std::max<index_t>(2, labels), options.most_clusters, points.rows()});
+  std::vector<float> centroids(std::size_t(count * points.cols())), d2(std::size_t(points.rows()));
   std::vector<index_t> cluster(d2.size());
-  kmeans(on, points, {centroids.data(), count, points.cols}, {.seed = options.seed});
-  nearest(on, points, {centroids.data(), count, points.cols}, {d2.data(), points.rows},
-          {cluster.data(), points.rows});
+  const matrix_view<float> means{centroids.data(), count, points.cols()};
+  kmeans(on, points, means, {.seed = options.seed});
+  nearest(on, points, finite_rows::judged(means), {d2.data(), points.rows()},
+          {cluster.data(), points.rows()});
   return cluster;
 }
 
-similarity_graph balls(cpu on, matrix_view<const float> points, const std::vector<index_t>& cluster,
+similarity_graph balls(cpu on, finite_rows points, const std::vector<index_t>& cluster,
                        const probcover_options& options) {
-  float radius_d2 = pure_radius_d2(on, points, {cluster.data(), points.rows}, options.purity);
+  float radius_d2 = pure_radius_d2(on, points, {cluster.data(), points.rows()}, options.purity);
   // No radius is pure where equal rows are in different clusters; every radius is where all are in one.
   if (radius_d2 < 0 || radius_d2 == std::numeric_limits<float>::max()) radius_d2 = 0;
-  const index_t most_pairs = options.most_pairs_a_row * points.rows;
+  const index_t most_pairs = options.most_pairs_a_row * points.rows();
   auto graph = radius_graph(on, points, radius_d2, most_pairs);
   while (!graph) {
     if (radius_d2 == 0)
@@ -45,13 +46,19 @@ similarity_graph balls(cpu on, matrix_view<const float> points, const std::vecto
 
 }  // namespace
 
-std::vector<candidate> probcover(const where& on, matrix_view<const float> points, const allowance& limit,
+std::vector<candidate> probcover(const where& on, finite_rows points, const allowance& limit,
                                  std::span<const index_t> labelled, const probcover_options& options,
                                  batch_run* run) {
-  if (limit.picks == 0 || points.rows == 0) return {};
+  if (limit.picks == 0 || points.rows() == 0) return {};
   const auto cluster = clusters_of(on, points, index_t(labelled.size()) + limit.picks, options);
   const cpu host = host_of(on);
   return facility_location(host, balls(host, points, cluster, options), limit, labelled, {}, run);
+}
+
+std::vector<candidate> probcover(const where& on, matrix_view<const float> points, const allowance& limit,
+                                 std::span<const index_t> labelled, const probcover_options& options,
+                                 batch_run* run) {
+  return probcover(on, require_finite(host_of(on), "probcover", "points", points), limit, labelled, options, run);
 }
 
 std::uint64_t probcover_bytes(std::uint64_t rows, std::uint64_t cols, const probcover_options& options) {

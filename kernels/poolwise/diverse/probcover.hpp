@@ -9,6 +9,7 @@
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 
 namespace poolwise {
@@ -33,6 +34,9 @@ struct probcover_options {
 ///           than `most_pairs_a_row` allows; see check_allowance); what kmeans throws for `on`
 /// Clusters are made where `on` computes, balls on its host. The time is that of kmeans and of rows^2 * cols.
 /// The same picks for any number of threads and on every device. Yehuda et al., NeurIPS 2022.
+std::vector<candidate> probcover(const where& on, finite_rows points, const allowance& limit,
+                                 std::span<const index_t> labelled = {}, const probcover_options& options = {},
+                                 batch_run* run = nullptr);
 std::vector<candidate> probcover(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::span<const index_t> labelled = {}, const probcover_options& options = {},
                                  batch_run* run = nullptr);

@@ -18,7 +18,9 @@ class graph_rows {
   graph_rows& operator=(const graph_rows&) = delete;
 
   index_t count() const { return index_t(rows_.size() + labelled_.size()); }
-  matrix_view<const float> points() const { return {points_.data(), count(), cols_}; }
+  finite_rows points() const {
+    return finite_rows::judged(matrix_view<const float>{points_.data(), count(), cols_});
+  }
   const std::vector<index_t>& labelled() const { return labelled_; }
   const allowance& limit() const { return limit_; }
   /// The run of the stage in the numbers of the graph; null where there is none.

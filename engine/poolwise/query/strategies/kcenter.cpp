@@ -11,9 +11,9 @@ std::vector<candidate> farthest(const stage_input& x, vector_view<const float> w
   std::vector<float> covered;
   if (x.labelled.rows > 0) {
     covered.resize(std::size_t(x.rows()));
-    nearest(x.on, *x.pool.embeddings, x.labelled, {covered.data(), x.rows()});
+    nearest(x.on, x.points(), finite_rows::judged(x.labelled), {covered.data(), x.rows()});
   }
-  return kcenter(x.on, *x.pool.embeddings, x.limit, {covered.data(), index_t(covered.size())}, weights, x.run);
+  return kcenter(x.on, x.points(), x.limit, {covered.data(), index_t(covered.size())}, weights, x.run);
 }
 
 std::vector<reasoned_pick> pick(const stage_input& x) {
