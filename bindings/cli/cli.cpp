@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <iostream>
@@ -19,10 +18,6 @@
 
 namespace poolwise::cli {
 namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // The bytes of "8GiB", "512M" or "1000000"; a message where that is no such size.
 std::string read_size(std::string& text) {
@@ -93,14 +88,14 @@ void print_dry_run(const common_options& common, const std::string& command, con
 void say(const std::string& message) { std::cerr << "poolwise: " << printable(message) << '\n'; }
 
 progress::progress(std::string what, double total)
-    : what_(std::move(what)), total_(total), start_(now()), terminal_(isatty(STDERR_FILENO) == 1) {}
+    : what_(std::move(what)), total_(total), terminal_(isatty(STDERR_FILENO) == 1) {}
 
 progress::~progress() {
   if (terminal_ && shown_ >= 0) std::cerr << "\r\033[K" << std::flush;
 }
 
 void progress::at(double done) {
-  const double elapsed = now() - start_;
+  const double elapsed = watch_.seconds();
   if (!terminal_ || (shown_ >= 0 && elapsed - shown_ < 0.1)) return;
   shown_ = elapsed;
   const double share = total_ > 0 ? done / total_ : 1;

@@ -11,6 +11,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/mapped_pages.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/core/where.hpp"
 
@@ -96,6 +97,7 @@ void add_strategies(CLI::App& app);
 void add_devices(CLI::App& app);
 void add_demo(CLI::App& app);
 void add_reproduce(CLI::App& app);
+void add_completion(CLI::App& app);
 
 /// One JSON object on standard output, its schema first.
 void print_json(const std::string& command, nlohmann::ordered_json body);
@@ -119,7 +121,8 @@ class progress {
 
  private:
   std::string what_;
-  double total_, start_, shown_ = -1;
+  double total_, shown_ = -1;
+  stopwatch watch_;
   bool terminal_;
 };
 

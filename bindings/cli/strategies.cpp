@@ -28,6 +28,21 @@ void print_table() {
       "  margin/50%%/bald/20%%/typiclust/10x/kcenter\n");
 }
 
+// As the README has it.
+void print_markdown() {
+  std::printf("| strategy | kind | needs | parameters | source |\n|---|---|---|---|---|\n");
+  for (const strategy_entry& entry : strategies()) {
+    std::string parameters;
+    for (const parameter& p : entry.parameters) {
+      char value[32];
+      std::snprintf(value, sizeof value, "%g", p.standard);
+      parameters += (parameters.empty() ? "`" : ", `") + std::string(p.name) + "=" + value + "`";
+    }
+    std::printf("| `%s` | %s | %s | %s | %s |\n", entry.example().c_str(), entry.kind,
+                entry.needs_text().c_str(), parameters.c_str(), entry.source);
+  }
+}
+
 nlohmann::ordered_json as_json() {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const strategy_entry& entry : strategies()) {
@@ -51,11 +66,15 @@ void add_strategies(CLI::App& app) {
   auto common = std::make_shared<common_options>();
   CLI::App* command =
       app.add_subcommand("strategies", "List the strategies, what they need and where they come from");
+  auto markdown = std::make_shared<bool>(false);
+  command->add_flag("--markdown", *markdown, "Print a table in Markdown");
   add_common(*command, *common);
   command->footer("Example:\n  poolwise strategies --json");
-  command->callback([common] {
+  command->callback([common, markdown] {
     if (common->json)
       print_json("strategies", as_json());
+    else if (*markdown)
+      print_markdown();
     else
       print_table();
   });

@@ -240,6 +240,69 @@ TEST(Command, SelectPrintsTheDocumentedCsvAndJson) {
   EXPECT_EQ(contents(pool / "picks.csv"), csv.out);
 }
 
+TEST(Command, RowsAreNamedByTheirIdsWhereTheyHaveSome) {
+  const pool_folder pool;
+  std::ofstream ids(pool / "ids.csv"), seen(pool / "seen.csv"), strange(pool / "strange.jsonl");
+  ids << "id\n";
+  for (int i = 0; i < pool_rows; ++i) ids << "item-" << i << "\n";
+  seen << "id\nitem-3\nitem-7\n";
+  strange << "{\"id\": \"item-60\"}\n";
+  for (auto* file : {&ids, &seen, &strange}) file->close();
+  save(pool / "rows.npy", std::vector<std::int64_t>{3, 7});
+  const auto select = [&](const std::string& excluded, bool with_ids) {
+    std::vector<std::string> arguments = {"select",  "--logits", pool.logits, "--strategy", "margin",
+                                          "--batch", "58",       "--exclude", excluded};
+    if (with_ids) arguments.insert(arguments.end(), {"--ids", pool / "ids.csv"});
+    return run(arguments);
+  };
+  const outcome named = select(pool / "seen.csv", true);
+  ASSERT_EQ(named.code, 0) << named.err;
+  EXPECT_EQ(named.out, select(pool / "rows.npy", true).out);
+  EXPECT_EQ(named.out.find("item-7,"), std::string::npos);
+  EXPECT_REFUSED(select(pool / "seen.csv", false), 2, "give --ids, or row numbers");
+  EXPECT_REFUSED(select(pool / "strange.jsonl", true), 6, "no row has the id 'item-60'");
+}
+
+TEST(Command, MembersOfACommitteeMayLieInFilesOfTheirOwn) {
+  const pool_folder pool;
+  std::vector<float> first, second;
+  for (int i = 0; i < pool_rows * 3; ++i) {
+    first.push_back(float(i * i % 17));
+    second.push_back(float(i * i % 13));
+  }
+  const std::string a = save(pool / "a.npy", first, 3), b = save(pool / "b.npy", second, 3);
+  const auto bald = [&](const std::string& members) {
+    return run({"select", "--committee", members, "--embeddings", pool.embeddings, "--strategy",
+                "bald/20/kcenter", "--batch", "9"});
+  };
+  const outcome two = bald(a + "," + b);
+  ASSERT_EQ(two.code, 0) << two.err;
+  EXPECT_EQ(lines(two.out), 10);
+  EXPECT_EQ(run({"select", "--committee", a, "--committee", b, "--embeddings", pool.embeddings, "--strategy",
+                 "bald/20/kcenter", "--batch", "9"})
+                .out,
+            two.out);
+  EXPECT_REFUSED(bald(a + "," + pool.embeddings), 6, "member 1 has");
+  EXPECT_REFUSED(bald(a + "," + (pool / "none.npy")), 6, "none.npy");
+  const outcome scores = run({"score", "--committee", a + "," + b, "--acquisition", "bald,vote_entropy",
+                              "--out", pool / "scores.npy"});
+  EXPECT_EQ(scores.code, 0) << scores.err;
+}
+
+TEST(Command, CompletionOffersEveryCommandOptionAndStrategy) {
+  const outcome script = run({"completion", "bash"});
+  ASSERT_EQ(script.code, 0) << script.err;
+  for (const char* word : {"select", "--strategy", "--checkpoint", "graph_cut", "batchbald", "completion"})
+    EXPECT_NE(script.out.find(word), std::string::npos) << word;
+  const scratch folder;
+  std::ofstream(folder / "complete.sh")
+      << script.out << "COMP_WORDS=(poolwise select --strategy margin/10x/kc); COMP_CWORD=3; _poolwise\n"
+      << "echo ${COMPREPLY[@]}\nCOMP_WORDS=(poolwise sel); COMP_CWORD=1; _poolwise; echo ${COMPREPLY[@]}\n";
+  EXPECT_EQ(std::system(("bash " + (folder / "complete.sh") + " > " + (folder / "words")).c_str()), 0);
+  EXPECT_EQ(contents(folder / "words"), "margin/10x/kcenter\nselect\n");
+  EXPECT_REFUSED(run({"completion", "tcsh"}), 2, "tcsh");
+}
+
 TEST(Command, SelectIsTheSameOnAnyThreadsAndChangesWithTheSeed) {
   const pool_folder pool;
   const auto picks = [&](const std::string& threads, const std::string& seed) {

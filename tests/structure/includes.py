@@ -34,7 +34,7 @@ PRIVATE = {
     "diverse": ["core", "distance"],
     "files": ["core"],
     "pool": ["core"],
-    "query": ["core"],
+    "query": ["core", "pool"],
     "learn": ["core"],
     "loop": ["core"],
     "reproduce": ["files"],

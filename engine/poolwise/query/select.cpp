@@ -1,13 +1,13 @@
 #include "poolwise/query/select.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <numeric>
 #include <utility>
 
 #include "poolwise/budget/spend.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/stopwatch.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/pool/detail/gather.hpp"
 #include "poolwise/pool/judge.hpp"
@@ -18,10 +18,6 @@
 
 namespace poolwise {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 void require_host_arrays(const where& on) {
   require_build_for(on, "select");
@@ -61,18 +57,16 @@ class selection {
   }
 
   batch pick() {
-    const auto start = std::chrono::steady_clock::now();
+    stopwatch watch;
     judge();
     if (ranks_first()) rank();
     if (!takes_what_is_left_) asked_.require_enough(left_);
     limit_.picks = std::min(limit_.picks, left_);
-    result_.rank_seconds = seconds_since(start);
-
-    const auto ranked = std::chrono::steady_clock::now();
+    result_.rank_seconds = watch.lap();
     place_labelled();
     if (!scores_of_all_.empty()) take_affordable();
     for (std::size_t s = ranks_first() ? 1 : 0; s < stages().size(); ++s) take(s);
-    result_.diversify_seconds = seconds_since(ranked);
+    result_.diversify_seconds = watch.lap();
     if (result_.picks.empty() && asked_.limit().picks > 0)
       throw budget_error(asked_.opening() + "the budget and quotas buy none of the " + std::to_string(left_) +
                          " available rows; raise them, or stop here");

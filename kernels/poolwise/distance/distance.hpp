@@ -54,6 +54,7 @@ struct nonfinite_rows {
   index_t count = 0;
 };
 /// The same, of rows that were judged before.
+/// Library-only: the engine asks for finite rows by require_finite.
 nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points);
 
 }  // namespace poolwise

@@ -28,6 +28,7 @@ struct dpp_kernel {
 /// even steps, that are not at distance 0; 1 if all are.
 /// throws value_error for a NaN or an infinity; no_cuda_error.
 /// Gretton et al., "A kernel two-sample test", JMLR 2012, sec. 8.
+/// Library-only: dpp takes it where no bandwidth is given.
 double median_distance(const where& on, matrix_view<const float> points);
 /// The same, of rows that were judged before.
 double median_distance(const where& on, finite_rows points);

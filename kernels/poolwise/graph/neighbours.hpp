@@ -73,6 +73,7 @@ struct hnsw_options {
 /// on which of several comes first; all threads walk. So the lists are the same on any machine. Holds about
 /// 500 B a point with 16 links while they are made, and a copy of points whose rows are padded.
 /// Malkov & Yashunin, IEEE TPAMI 2020.
+/// Library-only: the engine has such lists by knn_graph_by, which tunes them.
 void knn_graph_hnsw(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
                     matrix_view<float> d2 = {}, const hnsw_options& options = {});
 /// The same, of rows that were judged before.

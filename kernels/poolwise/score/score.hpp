@@ -50,6 +50,7 @@ inline constexpr acquisition_entry acquisition_table[] = {
 constexpr std::span<const acquisition_entry> acquisitions() { return acquisition_table; }
 
 /// Whether rows of `kind` have this score.
+/// Library-only: the engine refuses by asking for the score of no rows.
 constexpr bool applies_to(outputs kind, const acquisition_entry& a) {
   return kind == outputs::logits || std::string_view(a.needs) != "logits";
 }

@@ -8,7 +8,8 @@ std::vector<reasoned_pick> pick(const stage_input& x) {
   const index_t classes = cols_of(*x.pool.model);
   std::vector<float> a(std::size_t(x.rows() * classes));
   output_gradient(x.on, *x.pool.model, x.pool.model_kind, {a.data(), x.rows(), classes});
-  const factored_rows gradient{{a.data(), x.rows(), classes}, *x.pool.embeddings, /*bias=*/true};
+  const matrix_view<const float> rows{a.data(), x.rows(), classes};
+  const finite_factored_rows gradient{finite_rows::judged(rows), x.points(), /*bias=*/true};
   return with_reason("drawn by squared gradient distance",
                      kmeans_pp(x.on, gradient, x.limit, x.query_seed(), first_center::largest_norm, x.run));
 }

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
-#include "poolwise/core/detail/hd.hpp"
+#include "poolwise/core/half.hpp"
 
 namespace poolwise {
 
