@@ -2,6 +2,7 @@
 
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
+#include "poolwise/topk/detail/select_cuda.cuh"
 
 namespace poolwise {
 namespace {
@@ -47,117 +48,28 @@ __global__ void note_first_outside_kernel(vector_view<const float> values, float
 
 // ---- the best rows ------------------------------------------------------------------------------------------
 
-constexpr unsigned worst_key = 0xffffffffu;  // of a retired row
-constexpr int key_passes = 3, row_digit_bits = 11;
-static_assert(select_state::bins == 1 << row_digit_bits);
+/// Rows by what they gain.
+struct gains {
+  static constexpr int key_bits = 31;  // gains are not negative
+  shard_rows shard;
 
-__device__ inline float gain_of(const shard_rows& shard, index_t i) {
-  const float weight = shard.weight != nullptr ? shard.weight[i] : 1.0f;
-  return weight * shard.distance[i] + 0.0f;
-}
-
-/// Ascending where gains descend; 31 bits, for gains are not negative.
-__device__ inline unsigned key_of(const shard_rows& shard, index_t i) {
-  if (shard.distance[i] < 0) return worst_key;
-  return 0x7f800000u - __float_as_uint(gain_of(shard, i));
-}
-
-/// The digit of a pass: three of the key, then those of the row, which only ties need.
-struct digit {
-  bool of_row;
-  int shift, bits;
+  POOLWISE_HD index_t size() const { return shard.rows; }
+  __device__ float weight(index_t i) const { return shard.weight != nullptr ? shard.weight[i] : 1.0f; }
+  __device__ float gain(index_t i) const { return weight(i) * shard.distance[i] + 0.0f; }
+  __device__ unsigned key(index_t i) const {
+    if (shard.distance[i] < 0) return no_key;
+    return 0x7f800000u - __float_as_uint(gain(i));
+  }
 };
 
-__host__ __device__ inline digit digit_of(int pass, int passes) {
-  if (pass == 0) return {false, 20, 11};
-  if (pass < key_passes) return {false, 20 - 10 * pass, 10};
-  return {true, row_digit_bits * (passes - 1 - pass), row_digit_bits};
-}
-
-/// One digit of a radix selection: counts the rows by that digit among those that share the digits so far, and
-/// the block that comes last finds in which of them the row number `need` lies.
-__global__ void __launch_bounds__(block_threads)
-    select_digit_kernel(shard_rows shard, select_state* state, int pass, int passes, unsigned long long count) {
-  __shared__ unsigned counted[select_state::bins];
-  __shared__ unsigned long long sums[block_threads];
-  __shared__ bool last;
-  if (state->done != 0) return;
-  const int t = int(threadIdx.x);
-  const digit at = digit_of(pass, passes);
-  const unsigned mask = (1u << at.bits) - 1;
-  const unsigned key_limit = state->key_limit;
-  const unsigned long long row_limit = state->row_limit, need = pass == 0 ? count : state->need;
-  for (int b = t; b < select_state::bins; b += block_threads) counted[b] = 0;
-  __syncthreads();
-  for (index_t i = first_of_thread(); i < shard.rows; i += all_threads()) {
-    const unsigned key = key_of(shard, i);
-    if (key == worst_key) continue;
-    const auto row = static_cast<unsigned long long>(i);
-    if (!at.of_row) {
-      if (pass == 0 || key >> (at.shift + at.bits) == key_limit >> (at.shift + at.bits))
-        atomicAdd(&counted[key >> at.shift & mask], 1u);
-    } else if (key == key_limit && row >> (at.shift + at.bits) == row_limit >> (at.shift + at.bits)) {
-      atomicAdd(&counted[unsigned(row >> at.shift) & mask], 1u);
-    }
-  }
-  __syncthreads();
-  for (int b = t; b < select_state::bins; b += block_threads)
-    if (counted[b] != 0) atomicAdd(&state->count[b], static_cast<unsigned long long>(counted[b]));
-  __threadfence();
-  __syncthreads();
-  if (t == 0) last = atomicAdd(&state->ticket, 1u) + 1 == gridDim.x;
-  __syncthreads();
-  if (!last) return;
-
-  __threadfence();
-  constexpr int mine = select_state::bins / block_threads;
-  unsigned long long bin[mine], sum = 0;
-  for (int b = 0; b < mine; ++b) {
-    bin[b] = __ldcg(&state->count[t * mine + b]);
-    state->count[t * mine + b] = 0;
-    sum += bin[b];
-  }
-  sums[t] = sum;
-  for (int distance = 1; distance < block_threads; distance *= 2) {
-    __syncthreads();
-    const unsigned long long below = t >= distance ? sums[t - distance] : 0;
-    __syncthreads();
-    sums[t] += below;
-  }
-  __syncthreads();
-  if (sums[block_threads - 1] < need) {  // all of them
-    if (t == 0) {
-      state->key_limit = worst_key - 1;
-      state->row_limit = ~0ull;
-      state->done = 1;
-    }
-    return;
-  }
-  unsigned long long before = sums[t] - sum;
-  if (before >= need || sums[t] < need) return;
-  int b = 0;
-  while (before + bin[b] < need) before += bin[b++];
-  const auto found = static_cast<unsigned long long>(t * mine + b) << at.shift;
-  const bool whole = before + bin[b] == need;  // every row of that digit
-  const unsigned long long rest = whole ? (1ull << at.shift) - 1 : 0;
-  if (at.of_row)
-    state->row_limit = row_limit | found | rest;
-  else
-    state->key_limit = (pass == 0 ? 0 : key_limit) | unsigned(found | rest);
-  if (whole && !at.of_row) state->row_limit = ~0ull;
-  state->need = need - before;
-  state->done = whole ? 1 : 0;
-  state->ticket = 0;
-}
-
-__global__ void take_best_kernel(shard_rows shard, select_state* state, shortlisted* best) {
-  const unsigned key_limit = state->key_limit;
-  const unsigned long long row_limit = state->row_limit;
-  for (index_t i = first_of_thread(); i < shard.rows; i += all_threads()) {
-    const unsigned key = key_of(shard, i);
+__global__ void take_best_kernel(gains rows, selection* limits, shortlisted* best) {
+  const unsigned key_limit = limits->key_limit;
+  const unsigned long long row_limit = limits->row_limit;
+  for (index_t i = first_of_thread(); i < rows.size(); i += all_threads()) {
+    const unsigned key = rows.key(i);
     if (key > key_limit || (key == key_limit && static_cast<unsigned long long>(i) > row_limit)) continue;
-    best[atomicAdd(&state->found, 1u)] = {shard.first + i, gain_of(shard, i), shard.distance[i],
-                                          shard.weight != nullptr ? shard.weight[i] : 1.0f};
+    best[atomicAdd(&limits->taken, 1u)] = {rows.shard.first + i, rows.gain(i), rows.shard.distance[i],
+                                           rows.weight(i)};
   }
 }
 
@@ -251,18 +163,12 @@ void note_first_outside(const device_memory& memory, vector_view<const float> va
   check(cudaGetLastError(), memory.call(), "launching note_first_outside_kernel");
 }
 
-void select_best(const device_memory& memory, const shard_rows& shard, index_t count, select_state* state,
+void select_best(const device_memory& memory, const shard_rows& shard, index_t count, selection* limits,
                  shortlisted* best) {
-  check(cudaMemsetAsync(state, 0, sizeof *state, memory.stream()), memory.call(), "clearing a selection");
+  const gains rows{shard};
+  find_best(memory, rows, count, limits);
   if (shard.rows == 0 || count == 0) return;
-  int passes = key_passes;
-  for (index_t rows = shard.rows - 1; rows > 0; rows >>= row_digit_bits) ++passes;
-  for (int pass = 0; pass < passes; ++pass) {
-    select_digit_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(
-        shard, state, pass, passes, static_cast<unsigned long long>(count));
-    check(cudaGetLastError(), memory.call(), "launching select_digit_kernel");
-  }
-  take_best_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(shard, state, best);
+  take_best_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(rows, limits, best);
   check(cudaGetLastError(), memory.call(), "launching take_best_kernel");
 }
 

@@ -43,7 +43,7 @@ class shard {
             {.device = on.device, .stream = stream_ ? cudaStream_t(*stream_) : on.stream, .memory = on.memory},
             call),
         most_(longest_shortlist(points_.cols, most, memory_.left())),
-        state_(memory_.array<select_state>(1)),
+        state_(memory_.array<selection>(1)),
         best_(memory_.array<shortlisted>(most_ + 1)),
         best_host_(most_ + 1, call),
         found_host_(1, call),
@@ -109,7 +109,7 @@ class shard {
   void best(index_t count) {
     const current_device here(device_, call);
     select_best(memory_, shard_, count, state_.data(), best_.data());
-    copy_async(found_host_.data(), &state_.data()->found, 1, memory_);
+    copy_async(found_host_.data(), &state_.data()->taken, 1, memory_);
     copy_async(best_host_.data(), best_.data(), std::min(count, best_.size()), memory_);
     check(cudaStreamSynchronize(memory_.stream()), call, "waiting for the best rows");
   }
@@ -266,7 +266,7 @@ class shard {
   std::unique_ptr<own_stream> stream_;  // where the pool is on the host
   device_memory memory_;
   index_t most_;
-  device_array<select_state> state_;
+  device_array<selection> state_;
   device_array<shortlisted> best_;
   pinned_array<shortlisted> best_host_;
   pinned_array<unsigned> found_host_;

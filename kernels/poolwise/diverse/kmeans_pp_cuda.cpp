@@ -208,7 +208,7 @@ class weight_shard {
         drawn_host_(proposals_a_call, call),
         d2_(memory_.array<float>(leads ? most_proposals * most_proposals : 0)),
         d2_host_(leads ? most_proposals * proposals_a_call : 0, call),
-        best_state_(memory_.array<select_state>(1)),
+        best_state_(memory_.array<selection>(1)),
         best_(memory_.array<shortlisted>(1)) {
     const auto norm2 = memory_.array<float>(shard.count);
     points_.squared_norms(norm2.view());
@@ -247,7 +247,7 @@ class weight_shard {
     shortlisted best{-1, 0, 0, 0};
     unsigned found = 0;
     select_best(memory_, weights(), 1, best_state_.data(), best_.data());
-    copy_async(&found, &best_state_.data()->found, 1, memory_);
+    copy_async(&found, &best_state_.data()->taken, 1, memory_);
     copy_async(&best, best_.data(), 1, memory_);
     wait("waiting for the largest norm");
     return found == 0 ? candidate{} : candidate{best.row, best.gain};
@@ -325,7 +325,7 @@ class weight_shard {
   pinned_array<candidate> drawn_host_;
   device_array<float> d2_;
   pinned_array<float> d2_host_;
-  device_array<select_state> best_state_;
+  device_array<selection> best_state_;
   device_array<shortlisted> best_;
   bool first_ = true;  // no pick yet: weights are squared norms
 };

@@ -4,48 +4,54 @@
 #include <utility>
 
 #include "poolwise/core/detail/warp_cuda.cuh"
+#include "poolwise/core/hd.hpp"
 #include "poolwise/topk/detail/filter_cuda.hpp"
+#include "poolwise/topk/detail/select_cuda.cuh"
 
 namespace poolwise {
 namespace {
 
 constexpr int block_threads = 256;
-constexpr int quads = 4;                    // 16-byte reads in flight in a thread
-constexpr row_key worst_key = ~row_key{0};  // of no row: a NaN or a barred one
-
-/// Unsigned order is descending order of floats, with -0 as 0.
-__device__ row_key key_of(float score, index_t row, int row_bits) {
+constexpr int quads = 4;  // 16-byte reads in flight in a thread
+/// Unsigned order is descending order of floats that are no NaN, with -0 as 0.
+__device__ inline unsigned descending_bits(float score) {
   const unsigned bits = __float_as_uint(score + 0.0f);
-  const unsigned descending = bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
-  return row_key{descending} << row_bits | row_key(row);
+  return bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
 }
 
-__host__ __device__ unsigned score_bits(row_key key, int row_bits) {
-  const auto descending = static_cast<unsigned>(key >> row_bits);
+/// What descending_bits made its result of.
+POOLWISE_HD unsigned score_bits(unsigned descending) {
   return descending & 0x80000000u ? descending : ~descending & 0x7fffffffu;
-}
-
-__host__ __device__ index_t row_of(row_key key, int row_bits) {
-  return index_t(key & ((row_key{1} << row_bits) - 1));
 }
 
 __global__ void start_kernel(filter_state* state, float score, index_t row) {
   *state = {score, row, 0, 0, ~0ull};
 }
 
-__global__ void sample_kernel(const float* scores, index_t stride, index_t count, index_t step,
-                              const std::uint8_t* barred, int row_bits, row_key* keys) {
-  const index_t i = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= count) return;
-  const float score = scores[i * stride];
-  const bool out = score != score || (barred != nullptr && barred[i * step] != 0);
-  keys[i] = out ? worst_key : key_of(score, i * step, row_bits);
-}
+/// A sample of rows by their scores.
+struct sampled_scores {
+  static constexpr int key_bits = 32;
+  const float* scores;         ///< of row i * step at i * stride
+  index_t stride;              ///< places from a score of the sample to the next
+  index_t count;               ///< rows of the sample
+  index_t step;                ///< rows from one of the sample to the next
+  const std::uint8_t* barred;  ///< of every row, or null
 
-__global__ void sharpen_kernel(filter_state* state, const row_key* key, int row_bits) {
-  if (*key == worst_key) return;  // fewer rows than the rank
-  const float score = __uint_as_float(score_bits(*key, row_bits));
-  const index_t row = row_of(*key, row_bits);
+  POOLWISE_HD index_t size() const { return count; }
+  __device__ unsigned key(index_t i) const {
+    const float score = scores[i * stride];
+    const bool out = score != score || (barred != nullptr && barred[i * step] != 0);
+    return out ? no_key : descending_bits(score);
+  }
+};
+
+/// Keeps from now on what is not behind the limits of a sample as well. Limits are not always a row's: keys
+/// behind that of -infinity are no score's.
+__global__ void sharpen_kernel(filter_state* state, const selection* limits, index_t step) {
+  const unsigned key = min(limits->key_limit, descending_bits(-std::numeric_limits<float>::infinity()));
+  const float score = __uint_as_float(score_bits(key));
+  const index_t row =
+      limits->row_limit == ~0ull ? std::numeric_limits<index_t>::max() : index_t(limits->row_limit) * step + 1;
   if (score > state->score || (score == state->score && row < state->row)) {
     state->score = score;
     state->row = row;
@@ -134,7 +140,8 @@ __global__ __launch_bounds__(block_threads) void filter_kernel(vector_view<const
     for (; kept != 0; kept &= kept - 1, ++to) {
       const int bit = __ffs(int(kept)) - 1;
       const index_t place = place_of(bit / 4) + bit % 4;
-      if (to < capacity) keys[to] = key_of(aligned[place], first_row + place - shift, row_bits);
+      if (to < capacity)
+        keys[to] = row_key{descending_bits(aligned[place])} << row_bits | row_key(first_row + place - shift);
     }
   }
 }
@@ -177,14 +184,10 @@ void row_filter::start(const std::optional<candidate>& limit) {
 
 void row_filter::sharpen(const float* scores, index_t stride, index_t count, index_t step,
                          const std::uint8_t* barred, index_t rank) {
-  sample_kernel<<<grid_of(count, block_threads), block_threads, 0, memory_.stream()>>>(
-      scores, stride, count, step, barred, row_bits_, keys_.data());
-  check(cudaGetLastError(), memory_.call(), "launching sample_kernel");
-  sort(count);
-  sharpen_kernel<<<1, 1, 0, memory_.stream()>>>(state_.data(), keys_.data() + (rank - 1), row_bits_);
+  const auto limits = memory_.array<selection>(1);
+  find_best(memory_, sampled_scores{scores, stride, count, step, barred}, rank, limits.data());
+  sharpen_kernel<<<1, 1, 0, memory_.stream()>>>(state_.data(), limits.data(), step);
   check(cudaGetLastError(), memory_.call(), "launching sharpen_kernel");
-  check(cudaMemsetAsync(keys_.data(), 0xff, std::size_t(capacity()) * sizeof(row_key), memory_.stream()),
-        memory_.call(), "clearing keys");
 }
 
 void row_filter::show(vector_view<const float> scores, index_t row, const std::uint8_t* barred) {
@@ -197,7 +200,7 @@ void row_filter::show(vector_view<const float> scores, index_t row, const std::u
 
 row_filter::result row_filter::best(index_t k) {
   const index_t size = std::min(k, capacity());
-  if (size > 0) sort(capacity());
+  if (size > 0) sort();
   filter_state found{};
   std::vector<row_key> keys(static_cast<std::size_t>(size));
   copy_async(&found, state_.data(), 1, memory_);
@@ -210,15 +213,15 @@ row_filter::result row_filter::best(index_t k) {
   if (found.nans > 0) all.nan = {index_t(found.first_nan), index_t(found.nans)};
   keys.resize(std::size_t(std::min(size, all.count)));
   for (const row_key key : keys)
-    all.best.push_back({row_of(key, row_bits_), std::bit_cast<float>(score_bits(key, row_bits_))});
+    all.best.push_back({index_t(key & ((row_key{1} << row_bits_) - 1)),
+                        std::bit_cast<float>(score_bits(unsigned(key >> row_bits_)))});
   return all;
 }
 
-void row_filter::sort(index_t count) {
-  if (count == 0) return;
+void row_filter::sort() {
   cub::DoubleBuffer<row_key> buffer(keys_.data(), sorted_.data());
   auto bytes = std::size_t(scratch_.size());
-  check(cub::DeviceRadixSort::SortKeys(scratch_.data(), bytes, buffer, count, 0, 32 + row_bits_,
+  check(cub::DeviceRadixSort::SortKeys(scratch_.data(), bytes, buffer, capacity(), 0, 32 + row_bits_,
                                        memory_.stream()),
         memory_.call(), "sorting the best rows");
   if (buffer.Current() != keys_.data()) std::swap(keys_, sorted_);

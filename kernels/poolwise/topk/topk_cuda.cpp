@@ -127,10 +127,11 @@ class device_sweep {
   std::optional<nan_rows> by_guess(index_t begin, index_t end) {
     const top_k_guess guess = guess_top_k(end - begin, state_.k());
     if (guess.step == 0) return {};
-    const index_t count = sample_rows(end - begin, guess), capacity = std::max(guess.most, count);
-    if (row_filter::bytes(capacity, call_) > filter_budget_ || (source_.needs_room() && count > room_.size()))
+    const index_t count = sample_rows(end - begin, guess);
+    if (row_filter::bytes(guess.most, call_) + row_filter::sharpen_bytes > filter_budget_ ||
+        (source_.needs_room() && count > room_.size()))
       return {};
-    row_filter filter(memory_, end - begin, capacity);
+    row_filter filter(memory_, end - begin, guess.most);
     const auto limit = relative(state_.threshold(), first_row_ + begin);
     filter.start(limit);
     const auto sample = source_.sample(for_scores(), begin, guess.step, count, room_.data());
@@ -138,7 +139,7 @@ class device_sweep {
     show(filter, begin, begin, end);
     const row_filter::result found = filter.best(state_.k());
     const bool guessed = !limit || found.limit != *limit;
-    if (found.count > capacity || (guessed && found.count < state_.k())) return {};
+    if (found.count > guess.most || (guessed && found.count < state_.k())) return {};
     return take(found, begin);
   }
 

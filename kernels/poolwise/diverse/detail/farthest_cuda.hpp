@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/topk/detail/selection_cuda.hpp"
 
 namespace poolwise {
 
@@ -37,39 +38,36 @@ void note_first_outside(const device_memory& memory, vector_view<const float> va
 
 /// What the best rows are known by.
 struct shortlisted {
-  index_t row;  ///< of the pool
-  float gain, distance, weight;
+  index_t row;     ///< of the pool
+  float gain;      ///< weight * distance
+  float distance;  ///< squared
+  float weight;
 };
 
-/// Room for a selection.
-struct select_state {
-  static constexpr int bins = 2048;
-  unsigned long long need, row_limit, count[bins];
-  unsigned key_limit, done, ticket, found;
-};
-
-/// The best `count` rows by (gain descending, row ascending), in any order; state->found of them.
-void select_best(const device_memory& memory, const shard_rows& shard, index_t count, select_state* state,
+/// The best `count` rows by (gain descending, row ascending), in any order; limits->taken of them.
+void select_best(const device_memory& memory, const shard_rows& shard, index_t count, selection* limits,
                  shortlisted* best);
 
 /// A row of a chain. Those of a chain are in ascending order.
 struct chain_row {
-  float distance, weight;
-  std::int64_t cost;
-  index_t group, left;  ///< left: how many more of its group
+  float distance;     ///< squared, to the nearest labelled or picked row
+  float weight;       ///< that the distance counts with
+  std::int64_t cost;  ///< of labelling it
+  index_t group;      ///< that its pick counts for
+  index_t left;       ///< picks that its group may still have
 };
 
 struct chain_job {
-  const chain_row* rows;
-  int count;
-  const float* d2;  ///< [count, pitch] between them
-  index_t pitch;
-  index_t picks;
-  std::int64_t budget;
-  float rival_gain;
-  int rival_place;  ///< how many of the rows come before the rival where they gain as much
-  int* pick;        ///< [count + 1] how many, then which in their order
-  float* gain;      ///< [count] of these
+  const chain_row* rows;  ///< [count]
+  int count;              ///< of rows, at most most_chain_rows
+  const float* d2;        ///< [count, pitch] squared distances between them
+  index_t pitch;          ///< of d2
+  index_t picks;          ///< that may still be made
+  std::int64_t budget;    ///< that the picks' costs may still take
+  float rival_gain;       ///< of the best row that is not in the chain
+  int rival_place;        ///< how many of the rows come before the rival where they gain as much
+  int* pick;              ///< [count + 1] how many picks, then which in their order
+  float* gain;            ///< [count] of these
 };
 
 /// The most rows of a chain.

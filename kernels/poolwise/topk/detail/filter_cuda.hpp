@@ -7,6 +7,7 @@
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/order.hpp"
+#include "poolwise/topk/detail/selection_cuda.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
@@ -17,11 +18,11 @@ inline constexpr index_t most_filter_rows = index_t(1) << 32;
 
 /// What a filter has gathered; one in device memory.
 struct filter_state {
-  float score;               ///< kept is what has a higher score ...
-  index_t row;               ///< ... or the same and a lower row
-  unsigned long long count;  ///< kept, if all had room
-  unsigned long long nans;
-  unsigned long long first_nan;
+  float score;                   ///< kept is what has a higher score ...
+  index_t row;                   ///< ... or the same and a lower row
+  unsigned long long count;      ///< kept, if all had room
+  unsigned long long nans;       ///< NaN shown that are not barred
+  unsigned long long first_nan;  ///< the lowest row of these
 };
 
 /// Everything but `best` returns at once, in the order of the stream.
@@ -30,14 +31,15 @@ class row_filter {
   /// For rows 0, ..., rows - 1, with room for `capacity` keys; bytes() of device memory.
   row_filter(device_memory& memory, index_t rows, index_t capacity);
   static std::size_t bytes(index_t capacity, const char* call);
+  static constexpr std::size_t sharpen_bytes = sizeof(selection);
 
   index_t capacity() const { return keys_.size(); }
 
   /// Forgets everything and keeps from now on what comes before `limit`; everything where that is none.
   void start(const std::optional<candidate>& limit);
 
-  /// Before anything is shown: keeps only what comes before the rank-th best of `count` rows as well. Row
-  /// i * step has the score scores[i * stride].
+  /// Before anything is shown: keeps only what comes no later than the rank-th best of `count` rows as well, or
+  /// shortly behind it. Row i * step has the score scores[i * stride]. Takes sharpen_bytes more of the memory.
   void sharpen(const float* scores, index_t stride, index_t count, index_t step, const std::uint8_t* barred,
                index_t rank);
 
@@ -54,7 +56,7 @@ class row_filter {
   result best(index_t k);
 
  private:
-  void sort(index_t count);
+  void sort();
 
   device_memory& memory_;
   int row_bits_;
