@@ -13,48 +13,21 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/topk/topk.hpp"
 #include "reference/committee.hpp"
+#include "reference/committee_cases.hpp"
 #include "reference/on_device.hpp"
 #include "reference/outputs.hpp"
 
 namespace poolwise {
 namespace {
 
+using reference::all_at_once;
+using reference::all_streaming;
+using reference::cube;
 using reference::inf;
+using reference::nan;
 using ::reference::on_device;
+using reference::random_cube;
 using reference::real;
-
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-
-const std::vector<disagreement> all_at_once{disagreement::bald,         disagreement::consensus_entropy,
-                                            disagreement::vote_entropy, disagreement::variation_ratio,
-                                            disagreement::max_kl,       disagreement::mean_std};
-const std::vector<disagreement> all_streaming{disagreement::bald, disagreement::consensus_entropy,
-                                              disagreement::vote_entropy, disagreement::variation_ratio,
-                                              disagreement::mean_std};
-
-template <class T>
-struct cube {
-  index_t members, rows, cols;
-  std::vector<T> data;
-
-  T& operator()(index_t k, index_t i, index_t c) { return data[std::size_t((k * rows + i) * cols + c)]; }
-  cube_view<const T> view() const { return {data.data(), members, rows, cols}; }
-  reference::committee committee_of(outputs kind, index_t i) const {
-    reference::committee all;
-    for (index_t k = 0; k < members; ++k) {
-      const T* x = view().member(k).row(i);
-      reference::row values;
-      for (index_t c = 0; c < cols; ++c) values.push_back(real(to_float(x[c])));
-      all.members.push_back(reference::distribution_of(kind, values));
-    }
-    return all;
-  }
-};
-
-template <class T>
-cube<T> random_cube(outputs kind, index_t members, index_t rows, index_t cols, unsigned seed) {
-  return {members, rows, cols, reference::random_outputs<T>(kind, members * rows, cols, seed).data};
-}
 
 template <class T>
 std::vector<float> scores_of(const cube<T>& x, outputs kind, const std::vector<disagreement>& which,
@@ -80,63 +53,20 @@ std::vector<float> streamed(const cube<T>& x, outputs kind, const std::vector<di
   return scores.to_host();
 }
 
-real exact(const reference::committee& all, disagreement which) {
-  switch (which) {
-    case disagreement::bald:
-      return all.bald();
-    case disagreement::consensus_entropy:
-      return all.consensus_entropy();
-    case disagreement::vote_entropy:
-      return all.vote_entropy();
-    case disagreement::variation_ratio:
-      return all.variation_ratio();
-    case disagreement::max_kl:
-      return all.max_kl();
-    case disagreement::mean_std:
-      return all.mean_std();
-  }
-  return nan;
-}
+/// A member's entropy is off by less than its probabilities are.
+constexpr real entropies = 8.4e-6L;
 
-// A member's probability is off by 140 units of rounding (8.4e-6) of itself at the worst, see score.cpp, and
-// its entropy by less. An error of d in every term of an entropy moves it by d (1 + H). KL is a cross-entropy,
-// KL + H[p^e], less an entropy; H[p^e] <= ln cols. A standard deviation moves by no more than the largest error
-// of a probability. Votes are exact, and their entropy is a handful of roundings.
-real tolerance(const reference::committee& all, disagreement which, real want) {
-  const real scale = 1 + all.consensus_entropy();
-  switch (which) {
-    case disagreement::bald:
-    case disagreement::consensus_entropy:
-      return 8.4e-6L * scale;
-    case disagreement::max_kl:
-      return 8.4e-6L * (1 + want + std::log(real(all.classes())));
-    case disagreement::mean_std:
-      return 8.4e-6L;
-    case disagreement::vote_entropy:
-      return 1e-6L * scale;
-    case disagreement::variation_ratio:
-      return 0x1p-24L;
-  }
-  return 0;
-}
+const auto at_once = [](const auto& x, outputs kind, const auto& which) { return scores_of(x, kind, which); };
+const auto one_by_one = [](const auto& x, outputs kind, const auto& which) { return streamed(x, kind, which); };
 
 template <class T>
 void expect_exact(const cube<T>& x, outputs kind, const std::vector<float>& got) {
-  for (index_t i = 0; i < x.rows; ++i) {
-    const auto all = x.committee_of(kind, i);
-    for (std::size_t d = 0; d < all_at_once.size(); ++d) {
-      const real want = exact(all, all_at_once[d]);
-      const float is = got[std::size_t(i) * all_at_once.size() + d];
-      ASSERT_NEAR(is, want, tolerance(all, all_at_once[d], want)) << "row " << i << " score " << d;
-      ASSERT_GE(is, 0.0f);
-    }
-  }
+  reference::expect_exact(x, kind, got, entropies);
 }
 
 template <class T>
 class CudaCommittee : public testing::Test {};
-using element_types = testing::Types<float, float16, bfloat16>;
-TYPED_TEST_SUITE(CudaCommittee, element_types);
+TYPED_TEST_SUITE(CudaCommittee, reference::element_types);
 
 TYPED_TEST(CudaCommittee, EveryDisagreementMatchesItsDefinitionAtEveryShape) {
   for (outputs kind : {outputs::logits, outputs::probabilities})
@@ -206,12 +136,8 @@ TEST(CudaCommitteeAccumulator, MembersOfAnyTypeAndStrideMakeOneState) {
       }
       const reference::committee all{{reference::distribution_of(outputs::logits, z),
                                       reference::distribution_of(outputs::probabilities, p)}};
-      for (std::size_t d = 0; d < all_streaming.size(); ++d) {
-        const real want = exact(all, all_streaming[d]);
-        ASSERT_NEAR(got[std::size_t(i) * all_streaming.size() + d], want,
-                    tolerance(all, all_streaming[d], want))
-            << cols << " columns, row " << i << " score " << d;
-      }
+      SCOPED_TRACE(std::to_string(cols) + " columns, row " + std::to_string(i));
+      reference::expect_exact(all, all_streaming, &got[std::size_t(i) * all_streaming.size()], entropies);
     }
   }
 }
@@ -247,19 +173,16 @@ TYPED_TEST(CudaCommittee, StreamingGivesTheBitsOfTheCubeInAnyTileAndPlace) {
 }
 
 TEST(CudaCommittee, OneDisagreementAloneHasTheBitsItHasAmongOthers) {
-  const auto x = random_cube<float>(outputs::logits, 5, 21, 12, 8);
-  const auto together = scores_of(x, outputs::logits, all_at_once);
-  for (std::size_t d = 0; d < all_at_once.size(); ++d) {
-    const auto alone = scores_of(x, outputs::logits, {all_at_once[d]});
-    for (std::size_t i = 0; i < 21; ++i) EXPECT_EQ(alone[i], together[i * all_at_once.size() + d]);
-  }
+  reference::expect_each_alone_as_among_others<float>(at_once);
   // More columns than one launch writes.
+  const auto x = random_cube<float>(outputs::logits, 5, 21, 12, 8);
+  const std::size_t n = all_streaming.size();
   std::vector<disagreement> many;
-  for (std::size_t d = 0; d < 20; ++d) many.push_back(all_streaming[d % 5]);
+  for (std::size_t d = 0; d < 20; ++d) many.push_back(all_streaming[d % n]);
   const auto few = scores_of(x, outputs::logits, all_streaming);
   for (const auto& got : {scores_of(x, outputs::logits, many), streamed(x, outputs::logits, many)})
     for (std::size_t i = 0; i < 21; ++i)
-      for (std::size_t d = 0; d < 20; ++d) EXPECT_EQ(got[i * 20 + d], few[i * 5 + d % 5]);
+      for (std::size_t d = 0; d < 20; ++d) EXPECT_EQ(got[i * 20 + d], few[i * n + d % n]);
 }
 
 TEST(CudaCommitteeIdentity, BaldIsTheMeanDivergence) {
@@ -272,60 +195,19 @@ TEST(CudaCommitteeIdentity, BaldIsTheMeanDivergence) {
 }
 
 TEST(CudaCommitteeIdentity, MembersThatAgreeDoNotDisagree) {
-  for (index_t cols : {9, 70}) {
-    cube<float> x{7, 20, cols, {}};
-    const auto one = reference::random_outputs<float>(outputs::logits, 20, cols, 2);
-    for (int k = 0; k < 7; ++k) x.data.insert(x.data.end(), one.data.begin(), one.data.end());
-    const auto got = scores_of(x, outputs::logits, all_at_once);
-    for (std::size_t i = 0; i < 20; ++i) {
-      const float* s = &got[i * all_at_once.size()];
-      EXPECT_NEAR(s[0], 0, 2e-6);  // BALD
-      EXPECT_EQ(s[2], 0);          // votes
-      EXPECT_EQ(s[3], 0);
-      EXPECT_NEAR(s[4], 0, 4e-6);  // max KL
-      // Seven equal terms, and the reciprocal: 9 units of rounding.
-      EXPECT_NEAR(s[5], 0, 9 * 0x1p-24);
-    }
-  }
+  for (index_t cols : {9, 70}) reference::expect_agreement(cols, 2e-6L, 4e-6L, 9, at_once);
 }
 
 TEST(CudaCommitteeIdentity, MembersThatSwearByDifferentClasses) {
-  cube<float> x{3, 1, 4, std::vector<float>(12, -inf)};
-  for (index_t k = 0; k < 3; ++k) x(k, 0, k) = 1.0f;
-  const auto got = scores_of(x, outputs::logits, all_at_once);
-  const float ln3 = std::log(3.0f);
-  for (std::size_t d : {0u, 1u, 2u, 4u}) EXPECT_NEAR(got[d], ln3, 1e-6f) << d;
-  EXPECT_FLOAT_EQ(got[3], 2.0f / 3);
-  EXPECT_NEAR(got[5], 3 * std::sqrt(2.0f) / 3 / 4, 1e-6f);  // three classes at sqrt(2)/3, one at 0
+  reference::expect_each_swears_by_its_own(9e-7L, at_once);
 }
 
 TEST(CudaCommittee, AVoteGoesToTheLowestOfEqualClasses) {
-  cube<float> x{3, 1, 3, {0, 5, 5, 0, 5, 4, 0, 4, 5}};
-  EXPECT_FLOAT_EQ(scores_of(x, outputs::logits, {disagreement::variation_ratio})[0], 1.0f / 3);
-  cube<float> p{2, 1, 3, {0.5f, 0.5f, 0, 1, 0, 0}};
-  EXPECT_EQ(scores_of(p, outputs::probabilities, {disagreement::vote_entropy})[0], 0.0f);
+  reference::expect_votes_for_the_lowest_of_equals(at_once);
 }
 
 TYPED_TEST(CudaCommittee, OneBadMemberMakesTheRowNaNAndNoOther) {
-  for (outputs kind : {outputs::logits, outputs::probabilities})
-    for (float bad : {nan, inf})
-      for (index_t cols : {3, 300}) {
-        auto x = random_cube<TypeParam>(kind, 4, 33, cols, 9);
-        const auto clean = scores_of(x, kind, all_at_once);
-        x(2, 16, 1) = reference::narrow<TypeParam>(bad);
-        const auto got = scores_of(x, kind, all_at_once);
-        const auto stream = streamed(x, kind, all_streaming);
-        for (std::size_t i = 0; i < 33; ++i)
-          for (std::size_t d = 0; d < all_at_once.size(); ++d) {
-            const float s = got[i * all_at_once.size() + d];
-            if (i == 16)
-              EXPECT_TRUE(std::isnan(s)) << d;
-            else
-              EXPECT_EQ(s, clean[i * all_at_once.size() + d]);
-          }
-        for (std::size_t d = 0; d < all_streaming.size(); ++d)
-          EXPECT_TRUE(std::isnan(stream[16 * all_streaming.size() + d]));
-      }
+  reference::expect_one_bad_member_spoils_its_row_alone<TypeParam>(at_once, one_by_one);
 }
 
 TEST(CudaCommittee, PicksAreTheCpusOnSeparatedScoresAndOnMassiveTies) {
@@ -394,10 +276,10 @@ TEST(CudaCommitteeAccumulator, AnotherPlaceIsRefused) {
 
 TEST(CudaCommittee, NoRows) {
   score_committee(cuda{}, cube_view<const float>{nullptr, 2, 0, 3}, outputs::logits, all_at_once,
-                  {nullptr, 0, 6});
+                  {nullptr, 0, index_t(all_at_once.size())});
   committee_accumulator gathered(0, 3, all_streaming, cuda{});
   gathered.add(cuda{}, matrix_view<const float>{nullptr, 0, 3}, outputs::logits);
-  gathered.finish(cuda{}, {nullptr, 0, 5});
+  gathered.finish(cuda{}, {nullptr, 0, index_t(all_streaming.size())});
   predictive_variance(cuda{}, {nullptr, 2, 0, 3}, {nullptr, 0});
 }
 
@@ -427,31 +309,19 @@ TEST(CudaPredictiveVariance, MatchesTheDefinition) {
         predictive_variance(cuda{}, {data.data(), members, rows, outs}, room.view());
         const auto got = room.to_host();
         for (index_t i = 0; i < rows; ++i) {
-          real want = 0;
-          for (index_t c = 0; c < outs; ++c) {
-            real mean = 0, squares = 0;
-            for (index_t k = 0; k < members; ++k) mean += view.member(k)(i, c) / real(members);
-            for (index_t k = 0; k < members; ++k)
-              squares += (view.member(k)(i, c) - mean) * (view.member(k)(i, c) - mean);
-            want += squares / real(members * outs);
-          }
+          const real want = reference::variance_of(view, i);
           ASSERT_NEAR(got[std::size_t(i)], want, 0x1p-24L * want + 1e-14L * offset * offset);
         }
       }
 }
 
 TEST(CudaPredictiveVariance, APredictionThatIsNotFiniteMakesItsRowNaN) {
-  for (float bad : {nan, inf, -inf})
-    for (std::size_t at : {3u, 11u, 19u}) {  // row 1, output 1, of each of three members
-      std::vector<float> f(24, 2.0f);
-      f[at] = bad;
-      const on_device<float> data(f);
-      const auto room = on_device<float>::room(4);
-      predictive_variance(cuda{}, {data.data(), 3, 4, 2}, room.view());
-      const auto v = room.to_host();
-      EXPECT_TRUE(std::isnan(v[1]));
-      EXPECT_EQ(v[0] + v[2] + v[3], 0.0f);
-    }
+  reference::expect_a_bad_prediction_spoils_its_row_alone([](const cube_view<const float>& f) {
+    const on_device<float> data({f.data, f.data + f.members * f.rows * f.cols});
+    const auto room = on_device<float>::room(f.rows);
+    predictive_variance(cuda{}, {data.data(), f.members, f.rows, f.cols}, room.view());
+    return room.to_host();
+  });
 }
 
 }  // namespace

@@ -15,26 +15,22 @@
 #include "reference/on_device.hpp"
 #include "reference/outputs.hpp"
 #include "reference/score.hpp"
+#include "reference/score_cases.hpp"
 
 namespace poolwise {
 namespace {
 
+using reference::all_of;
+using reference::all_of_logits;
+using reference::all_of_probabilities;
+using reference::exact;
 using reference::inf;
 using reference::matrix;
+using reference::nan;
 using ::reference::on_device;
+using reference::one_row;
 using reference::real;
-
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-constexpr real unit = 0x1p-24L;  // of rounding
-
-const std::vector<acquisition> all_of_logits{acquisition::least_confidence, acquisition::margin,
-                                             acquisition::ratio, acquisition::entropy, acquisition::energy};
-const std::vector<acquisition> all_of_probabilities{acquisition::least_confidence, acquisition::margin,
-                                                    acquisition::ratio, acquisition::entropy};
-
-const std::vector<acquisition>& all_of(outputs kind) {
-  return kind == outputs::logits ? all_of_logits : all_of_probabilities;
-}
+using reference::unit;
 
 /// Where a matrix lies on the device: elements left free before it, and between its rows.
 struct place {
@@ -75,31 +71,8 @@ std::vector<float> scores_of(const matrix<T>& x, outputs kind, const std::vector
   return scores.to_host();
 }
 
-matrix<float> one_row(const std::vector<float>& values) {
-  matrix<float> x(1, index_t(values.size()));
-  x.data = values;
-  return x;
-}
-
 float score_of(const std::vector<float>& row, outputs kind, acquisition which) {
   return scores_of(one_row(row), kind, {which})[0];
-}
-
-real exact(const reference::row& x, outputs kind, acquisition which) {
-  const auto d = reference::distribution_of(kind, x);
-  switch (which) {
-    case acquisition::least_confidence:
-      return kind == outputs::logits ? d.others() : 1 - d.p[d.argmax];
-    case acquisition::margin:
-      return (kind == outputs::logits ? d.others() : 1 - d.p[d.argmax]) + d.second();
-    case acquisition::ratio:
-      return d.second() / d.p[d.argmax];
-    case acquisition::entropy:
-      return d.entropy();
-    case acquisition::energy:
-      return reference::energy(x);
-  }
-  return nan;
 }
 
 // A term e^d is off by |d| units (the rounding of d), 4 of the exponential (2 ulp) and 4 of the level's
@@ -121,19 +94,12 @@ real tolerance(real want, outputs kind, acquisition which) {
 
 template <class T>
 void expect_exact(const matrix<T>& x, outputs kind, const std::vector<float>& got) {
-  const auto& which = all_of(kind);
-  for (index_t i = 0; i < x.rows; ++i)
-    for (std::size_t a = 0; a < which.size(); ++a) {
-      const real want = exact(x.values(i), kind, which[a]);
-      ASSERT_NEAR(got[std::size_t(i) * which.size() + a], want, tolerance(want, kind, which[a]))
-          << "row " << i << " score " << a;
-    }
+  reference::expect_exact(x, kind, got, tolerance);
 }
 
 template <class T>
 class CudaScore : public testing::Test {};
-using element_types = testing::Types<float, float16, bfloat16>;
-TYPED_TEST_SUITE(CudaScore, element_types);
+TYPED_TEST_SUITE(CudaScore, reference::element_types);
 
 // Around every edge of the mapping: vectors, lanes of a tile (128, 256, 512 bytes), stripes of a warp and of a
 // block, a row for a warp (16 KiB) and for a block (64 KiB).
@@ -218,12 +184,13 @@ TEST(CudaScore, OneAcquisitionAloneHasTheBitsItHasAmongOthers) {
   }
   // More columns than one launch writes, into a wider matrix.
   std::vector<acquisition> many;
-  for (int k = 0; k < 11; ++k) many.push_back(all_of_logits[std::size_t(k) % 5]);
+  for (int k = 0; k < 11; ++k) many.push_back(all_of_logits[std::size_t(k) % all_of_logits.size()]);
   const on_device<float> wide(std::vector<float>(53 * 12, 9.0f));
   score(cuda{}, device.view(), outputs::logits, many, {wide.data(), 53, 11, 12});
   const auto got = wide.to_host();
   for (std::size_t i = 0; i < 53; ++i) {
-    for (std::size_t k = 0; k < 11; ++k) EXPECT_EQ(got[i * 12 + k], together[i * 5 + k % 5]);
+    for (std::size_t k = 0; k < 11; ++k)
+      EXPECT_EQ(got[i * 12 + k], together[i * all_of_logits.size() + k % all_of_logits.size()]);
     EXPECT_EQ(got[i * 12 + 11], 9.0f);
   }
 }
@@ -249,8 +216,7 @@ TYPED_TEST(CudaScore, ConfidentRowsAreExactRelativelyToTheirEntropy) {
 }
 
 TEST(CudaEntropy, SmallEntropiesStayPositiveAndFallWithTheGap) {
-  matrix<float> z(81, 10);
-  for (index_t gap = 0; gap <= 80; ++gap) z(gap, 3) = float(gap);
+  const auto z = reference::growing_gaps();
   const auto got = scores_of(z, outputs::logits, {acquisition::entropy});
   for (index_t gap = 0; gap <= 80; ++gap) {
     const real want = exact(z.values(gap), outputs::logits, acquisition::entropy);
@@ -263,38 +229,14 @@ TEST(CudaEntropy, SmallEntropiesStayPositiveAndFallWithTheGap) {
 }
 
 TEST(CudaEntropy, WideRows) {
-  std::mt19937_64 engine(3);
-  std::normal_distribution<float> normal;
-  const index_t cols = 100003;
-  matrix<float> z(3, cols), p(2, cols);
-  for (index_t c = 0; c < cols; ++c) {
-    z(0, c) = normal(engine);
-    z(1, c) = c == 77777 ? 12.0f : -0.3f;  // one value again and again: the worst case of summing
-    z(2, c) = float(c % 1000) / 100;       // a new largest in many a chunk
-    p(0, c) = 1.0f / float(cols);
-    p(1, c) = c % 2 ? 2.0f / float(cols) : 0.0f;
+  for (outputs kind : {outputs::logits, outputs::probabilities}) {
+    const auto x = reference::wide_rows(kind);
+    expect_exact(x, kind, scores_of(x, kind, all_of(kind)));
   }
-  expect_exact(z, outputs::logits, scores_of(z, outputs::logits, all_of_logits));
-  expect_exact(p, outputs::probabilities, scores_of(p, outputs::probabilities, all_of_probabilities));
 }
 
 TYPED_TEST(CudaScore, RowsThatNeedCareAtEveryMapping) {
-  const float half = std::log(2.0f), huge = sizeof(TypeParam) == 4 ? 3e38f : 65000.0f;
-  struct row {
-    std::vector<float> first;  // the other columns hold -Inf
-    std::vector<float> want;   // least confidence, margin, ratio, entropy
-  };
-  const std::vector<float> sure{0, 0, 0, 0}, tie{0.5f, 1, 1, half};
-  const std::vector<row> rows{{{3.5f}, sure},
-                              {{-inf, 2.0f}, sure},
-                              {{-huge}, sure},
-                              {{huge, -huge}, sure},
-                              {{1, 1}, tie},
-                              {{1, -200, 1}, tie},
-                              {{-huge, huge, huge}, tie},
-                              {{-huge, -inf, -huge}, tie},
-                              {{0.0f, -0.0f}, tie},
-                              {{1e-45f, 0.0f}, tie}};
+  const auto rows = reference::rows_that_need_care<TypeParam>();
   for (index_t cols : {3, 4, 100, 200, 600, 9000, 40000}) {
     SCOPED_TRACE(cols);
     matrix<TypeParam> x(index_t(2 * rows.size()), cols);
@@ -308,8 +250,8 @@ TYPED_TEST(CudaScore, RowsThatNeedCareAtEveryMapping) {
       }
     const auto got = scores_of(x, outputs::logits, all_of_probabilities);
     for (std::size_t i = 0; i < 2 * rows.size(); ++i)
-      for (std::size_t a = 0; a < 4; ++a) {
-        const float want = rows[i / 2].want[a], is = got[i * 4 + a];
+      for (std::size_t a = 0; a < all_of_probabilities.size(); ++a) {
+        const float want = rows[i / 2].want[a], is = got[i * all_of_probabilities.size() + a];
         if (want == 0)
           EXPECT_EQ(is, 0.0f) << i << ' ' << a;
         else
@@ -328,35 +270,14 @@ TEST(CudaScore, AllEqualIsTheLogarithmOfTheColumns) {
 }
 
 TEST(CudaScore, ProbabilitiesAreTakenAsTheyAre) {
-  EXPECT_EQ(score_of({1.0f}, outputs::probabilities, acquisition::margin), 0.0f);
-  EXPECT_EQ(score_of({0, 1, 0}, outputs::probabilities, acquisition::entropy), 0.0f);
-  EXPECT_EQ(score_of({-0.0f, 1}, outputs::probabilities, acquisition::entropy), 0.0f);
+  for (const auto& row : reference::rows_as_given)
+    EXPECT_EQ(score_of(row.p, outputs::probabilities, row.which), row.want) << row.p[0];
   EXPECT_NEAR(score_of({1e-45f, 1}, outputs::probabilities, acquisition::entropy), 0.0f, 1e-30f);
-  EXPECT_EQ(score_of({0.5f, 0.5f}, outputs::probabilities, acquisition::ratio), 1.0f);
-  EXPECT_EQ(score_of({0.25f, 0.75f}, outputs::probabilities, acquisition::margin), 0.5f);
-  EXPECT_EQ(score_of({0.4995f, 0.5f}, outputs::probabilities, acquisition::least_confidence), 0.5f);
   EXPECT_TRUE(std::isnan(score_of({-1e-45f, 1}, outputs::probabilities, acquisition::entropy)));
 }
 
-struct bad_row {
-  outputs kind;
-  std::vector<float> values;
-};
-
 TYPED_TEST(CudaScore, ARowWithoutADistributionScoresNaNAlone) {
-  const std::vector<bad_row> bad{{outputs::logits, {0, 1, nan}},
-                                 {outputs::logits, {nan, inf, 0}},
-                                 {outputs::logits, {0, inf, 1}},
-                                 {outputs::logits, {inf, 0, inf}},
-                                 {outputs::logits, {-inf, -inf, inf}},
-                                 {outputs::logits, {-inf, -inf, nan}},
-                                 {outputs::logits, {-inf, -inf, -inf}},
-                                 {outputs::probabilities, {0.5f, nan, 0.5f}},
-                                 {outputs::probabilities, {inf, 0, 0}},
-                                 {outputs::probabilities, {1.25f, -0.25f, 0}},
-                                 {outputs::probabilities, {1, -inf, 0}},
-                                 {outputs::probabilities, {0, 0, 0}},
-                                 {outputs::probabilities, {1, 0.5f, 0.25f}}};
+  const auto& bad = reference::bad_rows;
   for (outputs kind : {outputs::logits, outputs::probabilities})
     for (index_t cols : {3, 20, 100, 600, 9000}) {
       SCOPED_TRACE(cols);
@@ -367,12 +288,8 @@ TYPED_TEST(CudaScore, ARowWithoutADistributionScoresNaNAlone) {
       const auto clean = scores_of(x, kind, which);
       for (std::size_t b = 0; b < bad.size(); ++b) {
         if (bad[b].kind != kind) continue;
-        const index_t i = 2 * index_t(b) + 1;
-        for (index_t c = 0; c < cols; ++c)
-          x(i, c) = reference::narrow<TypeParam>(kind == outputs::logits ? -inf : 0.0f);
         // The last columns on every other row.
-        for (index_t c = 0; c < 3; ++c)
-          x(i, b % 2 ? cols - 3 + c : c) = reference::narrow<TypeParam>(bad[b].values[std::size_t(c)]);
+        reference::plant(bad[b], x, 2 * index_t(b) + 1, b % 2 ? cols - 3 : 0);
       }
       const auto got = scores_of(x, kind, which);
       for (std::size_t i = 0; i < std::size_t(rows); ++i)
@@ -433,8 +350,7 @@ TYPED_TEST(CudaScore, TheOutputGradientMatchesItsDefinition) {
 }
 
 TEST(CudaOutputGradient, TiesGoToTheLowestClassAndABadRowIsNaN) {
-  matrix<float> z(3, 4);
-  z.data = {0, 2, 2, 1, 0, nan, 2, 2, -0.0f, 0.0f, 0.0f, -0.0f};
+  const auto z = reference::tied_rows();
   const device_matrix<float> device(z);
   const auto room = on_device<float>::room(12);
   output_gradient(cuda{}, device.view(), outputs::logits, {room.data(), 3, 4});
@@ -485,16 +401,18 @@ TEST(CudaScore, OffsetsAre64Bit) {
     for (index_t i = 0; i < 2; ++i)
       ::reference::succeed(
           cudaMemcpy(data + i * stride, &x(i, 0), std::size_t(cols) * 4, cudaMemcpyHostToDevice));
-    const auto scores = on_device<float>::room(10);
+    const index_t wanted = index_t(all_of_logits.size());
+    const auto scores = on_device<float>::room(2 * wanted);
     score(cuda{}, matrix_view<const float>{data, 2, cols, stride}, outputs::logits, all_of_logits,
-          {scores.data(), 2, 5});
+          {scores.data(), 2, wanted});
     EXPECT_TRUE(reference::same_bits(scores.to_host(), scores_of(x, outputs::logits, all_of_logits)));
   }
   cudaFree(room);
 }
 
 TEST(CudaScore, NoRows) {
-  score(cuda{}, matrix_view<const float>{nullptr, 0, 5}, outputs::logits, all_of_logits, {nullptr, 0, 5});
+  score(cuda{}, matrix_view<const float>{nullptr, 0, 5}, outputs::logits, all_of_logits,
+        {nullptr, 0, index_t(all_of_logits.size())});
   output_gradient(cuda{}, matrix_view<const float>{nullptr, 0, 5}, outputs::logits, {nullptr, 0, 5});
   const auto x = reference::random_outputs<float>(outputs::logits, 3, 5, 1);
   EXPECT_TRUE(scores_of(x, outputs::logits, {}).empty());

@@ -15,25 +15,19 @@
 #include "poolwise/core/error.hpp"
 #include "reference/outputs.hpp"
 #include "reference/score.hpp"
+#include "reference/score_cases.hpp"
 
 namespace poolwise {
 namespace {
 
+using reference::all_of;
+using reference::all_of_logits;
+using reference::exact;
 using reference::inf;
 using reference::matrix;
+using reference::nan;
 using reference::real;
-
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-constexpr real unit = 0x1p-24L;  // of rounding
-
-const std::vector<acquisition> all_of_logits{acquisition::least_confidence, acquisition::margin,
-                                             acquisition::ratio, acquisition::entropy, acquisition::energy};
-const std::vector<acquisition> all_of_probabilities{acquisition::least_confidence, acquisition::margin,
-                                                    acquisition::ratio, acquisition::entropy};
-
-const std::vector<acquisition>& all_of(outputs kind) {
-  return kind == outputs::logits ? all_of_logits : all_of_probabilities;
-}
+using reference::unit;
 
 std::vector<float> scores_of(const real_matrix& x, outputs kind, const std::vector<acquisition>& which,
                              cpu on = {}) {
@@ -46,23 +40,6 @@ float score_of(const std::vector<float>& row, outputs kind, acquisition which) {
   float s = -7;
   score(cpu{1}, matrix_view<const float>{row.data(), 1, index_t(row.size())}, kind, which, {&s, 1});
   return s;
-}
-
-real exact(const reference::row& x, outputs kind, acquisition which) {
-  const auto d = reference::distribution_of(kind, x);
-  switch (which) {
-    case acquisition::least_confidence:
-      return kind == outputs::logits ? d.others() : 1 - d.p[d.argmax];
-    case acquisition::margin:
-      return (kind == outputs::logits ? d.others() : 1 - d.p[d.argmax]) + d.second();
-    case acquisition::ratio:
-      return d.second() / d.p[d.argmax];
-    case acquisition::entropy:
-      return d.entropy();
-    case acquisition::energy:
-      return reference::energy(x);
-  }
-  return nan;
 }
 
 // How far a score may lie from the exact one. A term e^d is off by |d| units (the rounding of d = z - max) and
@@ -85,8 +62,7 @@ real tolerance(real want, outputs kind, acquisition which) {
 
 template <class T>
 class Score : public testing::Test {};
-using element_types = testing::Types<float, float16, bfloat16>;
-TYPED_TEST_SUITE(Score, element_types);
+TYPED_TEST_SUITE(Score, reference::element_types);
 
 TYPED_TEST(Score, EveryAcquisitionMatchesItsDefinitionAtEveryShape) {
   for (outputs kind : {outputs::logits, outputs::probabilities})
@@ -95,15 +71,8 @@ TYPED_TEST(Score, EveryAcquisitionMatchesItsDefinitionAtEveryShape) {
       for (index_t rows : {1, 7, 16, 17, 40, 64, 131}) {
         if (rows * cols > 40'000) continue;
         SCOPED_TRACE("rows " + std::to_string(rows) + " cols " + std::to_string(cols));
-        auto x = reference::random_outputs<TypeParam>(kind, rows, cols, unsigned(rows * 1000 + cols));
-        const auto& which = all_of(kind);
-        const auto got = scores_of(x.view(), kind, which);
-        for (index_t i = 0; i < rows; ++i)
-          for (std::size_t a = 0; a < which.size(); ++a) {
-            const real want = exact(x.values(i), kind, which[a]);
-            const real far = tolerance(want, kind, which[a]);
-            ASSERT_NEAR(got[std::size_t(i) * which.size() + a], want, far) << "row " << i << " score " << a;
-          }
+        const auto x = reference::random_outputs<TypeParam>(kind, rows, cols, unsigned(rows * 1000 + cols));
+        reference::expect_exact(x, kind, scores_of(x.view(), kind, all_of(kind)), tolerance);
       }
 }
 
@@ -227,12 +196,12 @@ TEST(Entropy, ConfidentRowsOfFewClassesToo) {
 }
 
 TEST(Entropy, SmallEntropiesStayPositiveAndFallWithTheGap) {
+  const auto z = reference::growing_gaps();
+  const auto got = scores_of(z.view(), outputs::logits, {acquisition::entropy});
   float before = inf;
-  for (int gap = 0; gap <= 80; ++gap) {
-    std::vector<float> z(10, 0.0f);
-    z[3] = float(gap);
-    const float h = score_of(z, outputs::logits, acquisition::entropy);
-    const real want = exact({z.begin(), z.end()}, outputs::logits, acquisition::entropy);
+  for (index_t gap = 0; gap < z.rows; ++gap) {
+    const float h = got[std::size_t(gap)];
+    const real want = exact(z.values(gap), outputs::logits, acquisition::entropy);
     EXPECT_NEAR(h, want, 2e-6L * want) << gap;  // gaps of integers are exact, so this is exp and log1p alone
     EXPECT_LT(h, before);
     EXPECT_GT(h, 0);
@@ -255,26 +224,13 @@ TEST(Entropy, ProbabilitiesNearZeroAndOneAreExactRelatively) {
 }
 
 TEST(Entropy, WideRows) {
-  std::mt19937_64 engine(3);
-  std::normal_distribution<float> normal;
-  const index_t cols = 100003;
-  matrix<float> z(3, cols), p(2, cols);
-  for (index_t c = 0; c < cols; ++c) {
-    z(0, c) = normal(engine);
-    z(1, c) = c == 77777 ? 12.0f : -0.3f;  // one value again and again: the worst case of summing
-    z(2, c) = float(c % 1000) / 100;       // a new largest in many a chunk
-    p(0, c) = 1.0f / float(cols);
-    p(1, c) = c % 2 ? 2.0f / float(cols) : 0.0f;
-  }
-  for (index_t i = 0; i < 3; ++i) {
-    const real want = exact(z.values(i), outputs::logits, acquisition::entropy);
-    EXPECT_NEAR(scores_of(z.view(), outputs::logits, {acquisition::entropy})[std::size_t(i)], want,
-                4e-6L * (1 + want));
-  }
-  for (index_t i = 0; i < 2; ++i) {
-    const real want = exact(p.values(i), outputs::probabilities, acquisition::entropy);
-    EXPECT_NEAR(scores_of(p.view(), outputs::probabilities, {acquisition::entropy})[std::size_t(i)], want,
-                4e-6L * (1 + want));
+  for (outputs kind : {outputs::logits, outputs::probabilities}) {
+    const auto x = reference::wide_rows(kind);
+    const auto got = scores_of(x.view(), kind, {acquisition::entropy});
+    for (index_t i = 0; i < x.rows; ++i) {
+      const real want = exact(x.values(i), kind, acquisition::entropy);
+      EXPECT_NEAR(got[std::size_t(i)], want, 4e-6L * (1 + want));
+    }
   }
 }
 
@@ -282,23 +238,17 @@ TEST(Score, RowsThatNeedCare) {
   const auto all_scores = [](const std::vector<float>& z) {
     return scores_of(matrix_view<const float>{z.data(), 1, index_t(z.size())}, outputs::logits, all_of_logits);
   };
-  // One class: nothing to doubt.
+  for (const auto& row : reference::rows_that_need_care<float>())
+    for (std::size_t cols : {row.first.size(), std::size_t{4}, std::size_t{600}}) {
+      auto z = row.first;
+      z.resize(cols, -inf);
+      const auto got = all_scores(z);
+      for (std::size_t a = 0; a < row.want.size(); ++a)
+        EXPECT_FLOAT_EQ(got[a], row.want[a]) << z[0] << ' ' << a;
+    }
+  // One class: nothing to doubt. Every other class ruled out: the same.
   EXPECT_EQ(all_scores({3.5f}), (std::vector<float>{0, 0, 0, 0, -3.5f}));
-  // Every other class ruled out: the same.
   EXPECT_EQ(all_scores({-inf, 2.0f, -inf, -inf}), (std::vector<float>{0, 0, 0, 0, -2.0f}));
-  // A tie of two: ln 2. The values beside them weigh nothing.
-  const float half = std::log(2.0f);
-  for (const auto& z : {std::vector<float>{1, 1, -inf}, {1, -200, 1}, {-3e38f, 3e38f, 3e38f}}) {
-    const auto s = all_scores(z);
-    EXPECT_FLOAT_EQ(s[0], 0.5f);
-    EXPECT_FLOAT_EQ(s[1], 1.0f);
-    EXPECT_FLOAT_EQ(s[2], 1.0f);
-    EXPECT_FLOAT_EQ(s[3], half);
-  }
-  // +0 and -0 tie, and denormals differ from them by nothing that counts.
-  EXPECT_FLOAT_EQ(all_scores({0.0f, -0.0f})[3], half);
-  EXPECT_FLOAT_EQ(all_scores({1e-45f, 0.0f})[3], half);
-  EXPECT_FLOAT_EQ(all_scores({-std::numeric_limits<float>::max(), -inf})[3], 0.0f);
   // All equal, across several chunks: ln(cols).
   EXPECT_FLOAT_EQ(all_scores(std::vector<float>(1000, -4.25f))[3], std::log(1000.0f));
   // A first chunk with nothing in it, then a largest far below and far above.
@@ -311,53 +261,25 @@ TEST(Score, RowsThatNeedCare) {
   std::vector<float> twice(600, -inf);
   twice[10] = twice[500] = 1.0f;
   EXPECT_FLOAT_EQ(all_scores(twice)[1], 1.0f);
-  EXPECT_FLOAT_EQ(all_scores(twice)[3], half);
+  EXPECT_FLOAT_EQ(all_scores(twice)[3], std::log(2.0f));
 }
 
 TEST(Score, ProbabilitiesAreTakenAsTheyAre) {
-  EXPECT_EQ(score_of({1.0f}, outputs::probabilities, acquisition::margin), 0.0f);
-  EXPECT_EQ(score_of({0, 1, 0}, outputs::probabilities, acquisition::entropy), 0.0f);
-  EXPECT_EQ(score_of({-0.0f, 1}, outputs::probabilities, acquisition::entropy), 0.0f);
+  for (const auto& row : reference::rows_as_given)
+    EXPECT_EQ(score_of(row.p, outputs::probabilities, row.which), row.want) << row.p[0];
   EXPECT_NEAR(score_of({1e-45f, 1}, outputs::probabilities, acquisition::entropy), 0.0f, 2e-36f);
-  EXPECT_EQ(score_of({0.5f, 0.5f}, outputs::probabilities, acquisition::ratio), 1.0f);
-  EXPECT_EQ(score_of({0.25f, 0.75f}, outputs::probabilities, acquisition::margin), 0.5f);
-  // Not renormalised: 0.9995 in all keeps its own largest.
-  EXPECT_EQ(score_of({0.4995f, 0.5f}, outputs::probabilities, acquisition::least_confidence), 0.5f);
+  EXPECT_TRUE(std::isnan(score_of({-1e-45f, 1}, outputs::probabilities, acquisition::entropy)));
 }
-
-template <class T>
-struct bad_row {
-  outputs kind;
-  std::vector<float> values;
-  std::string why;
-};
 
 // Every way to have no distribution, in the middle of good rows, at several widths.
 TYPED_TEST(Score, ARowWithoutADistributionScoresNaNAloneAndSaysWhy) {
-  const std::vector<bad_row<TypeParam>> bad{
-      {outputs::logits, {0, 1, nan}, "holds NaN in column 2"},
-      {outputs::logits, {nan, 0, 1}, "holds NaN in column 0"},
-      {outputs::logits, {nan, inf, 0}, "holds NaN in column 0"},
-      {outputs::logits, {0, inf, 1}, "holds +Inf in column 1"},
-      {outputs::logits, {-inf, -inf, inf}, "holds +Inf in column 2"},
-      {outputs::logits, {-inf, -inf, -inf}, "is -Inf in every column"},
-      {outputs::probabilities, {0.5f, nan, 0.5f}, "holds NaN in column 1"},
-      {outputs::probabilities, {inf, 0, 0}, "holds +Inf in column 0"},
-      {outputs::probabilities, {1.25f, -0.25f, 0}, "holds the negative probability -0.25 in column 1"},
-      {outputs::probabilities, {1, -inf, 0}, "holds the negative probability -inf in column 1"},
-      {outputs::probabilities, {0, 0, 0}, "sums to 0, not 1 within "},
-      {outputs::probabilities, {1, 0.5f, 0.25f}, "sums to 1.75, not 1 within "},
-  };
   for (index_t cols : {3, 20, 300})
-    for (const auto& b : bad) {
+    for (const auto& b : reference::bad_rows) {
       SCOPED_TRACE(b.why);
       auto x = reference::random_outputs<TypeParam>(b.kind, 35, cols, 23);
       const auto& which = all_of(b.kind);
       const auto clean = scores_of(x.view(), b.kind, which);
-      for (index_t c = 0; c < cols; ++c)
-        x(17, c) = reference::narrow<TypeParam>(c < 3                       ? b.values[std::size_t(c)]
-                                                : b.kind == outputs::logits ? -inf
-                                                                            : 0.0f);
+      reference::plant(b, x, 17, 0);
       reference::on_every_target([&] {
         const auto got = scores_of(x.view(), b.kind, which);
         for (std::size_t i = 0; i < got.size(); ++i) {
@@ -438,9 +360,9 @@ TYPED_TEST(Score, TheOutputGradientMatchesItsDefinition) {
 }
 
 TEST(OutputGradient, TiesGoToTheLowestClassAndABadRowIsNaN) {
-  const std::vector<float> z{0, 2, 2, 1, 0, nan, 2, 2, -0.0f, 0.0f, 0.0f, -0.0f};
+  const auto z = reference::tied_rows();
   std::vector<float> a(12);
-  output_gradient(cpu{}, matrix_view<const float>{z.data(), 3, 4}, outputs::logits, {a.data(), 3, 4});
+  output_gradient(cpu{}, z.view(), outputs::logits, {a.data(), 3, 4});
   EXPECT_LT(a[1], 0);
   EXPECT_GT(a[2], 0);
   for (std::size_t c = 4; c < 8; ++c) EXPECT_TRUE(std::isnan(a[c]));
@@ -448,7 +370,8 @@ TEST(OutputGradient, TiesGoToTheLowestClassAndABadRowIsNaN) {
 }
 
 TEST(Score, NoRows) {
-  score(cpu{}, matrix_view<const float>{nullptr, 0, 5}, outputs::logits, all_of_logits, {nullptr, 0, 5});
+  score(cpu{}, matrix_view<const float>{nullptr, 0, 5}, outputs::logits, all_of_logits,
+        {nullptr, 0, index_t(all_of_logits.size())});
   output_gradient(cpu{}, matrix_view<const float>{nullptr, 0, 5}, outputs::logits, {nullptr, 0, 5});
 }
 
