@@ -22,7 +22,7 @@ namespace {
 constexpr float retired = -1.0f;
 
 // A row of a shortlist that has missed as many picks catches up with them together with all others that have.
-constexpr std::size_t far_behind = narrow_panel::width;
+constexpr std::size_t far_behind = quantised_panel::width;
 
 // Rows whose gains are brought up to date together, or not at all.
 constexpr index_t part_rows = 2048, parts_at_once = 64;
