@@ -31,7 +31,7 @@ PRIVATE = {
     "distance": ["core"],
     "graph": ["core", "distance"],
     "budget": ["core", "distance"],
-    "diverse": ["core", "distance"],
+    "diverse": ["core", "topk", "distance"],
     "files": ["core"],
     "pool": ["core"],
     "query": ["core", "pool"],

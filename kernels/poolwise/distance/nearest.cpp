@@ -1,4 +1,4 @@
-// nearest: few references are all compared, products of narrowed rows exclude most of many.
+// nearest: few references are all compared, products of quantised rows exclude most of many.
 #include <algorithm>
 #include <limits>
 #include <string>

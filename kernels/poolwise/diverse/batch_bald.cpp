@@ -17,6 +17,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
 #include "poolwise/diverse/detail/exponentials.hpp"
+#include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -102,9 +103,6 @@ namespace {
 HWY_EXPORT(mean_entropy);
 
 constexpr stream outcome_stream{9};
-
-// A row that may not be picked any more: below every gain.
-constexpr float retired = -1.0f;
 
 // Stale rows are computed again some at a time, on all threads: by far more logarithms than it takes to hand a
 // block of rows to a thread, and by no more rows than chance that the first of them is the pick.
@@ -321,31 +319,26 @@ class joint_information : public gain_model {
     draw();
     for (const candidate& pick : latest) score_[std::size_t(pick.row)] = retired;
     for (index_t i = 0; i < rows_.rows(); ++i)
-      if (latest.empty() ? !left.eligible(i) : left.ruled_out(i)) score_[std::size_t(i)] = retired;
+      if (leaves_out(latest, left, i)) score_[std::size_t(i)] = retired;
     for_all_rows([this](index_t i, const std::vector<double>& p) { compute(i, levels_.back(), p); });
     computed_ += index_t(std::count_if(score_.begin(), score_.end(), [](float s) { return s != retired; }));
   }
 
   std::vector<candidate> best(index_t count) override {
-    top_k_state top(count);
-    top.add(on_, {score_.data(), rows_.rows()});
-    std::vector<candidate> rows = top.best();
-    while (!rows.empty() && rows.back().score < 0) rows.pop_back();
-    return rows;
+    return best_by_gain(on_, {score_.data(), rows_.rows()}, count);
   }
 
   std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                remaining& left) override {
-    const auto later = [](const candidate& a, const candidate& b) { return before(b, a); };
-    std::vector<candidate> picks, bounds, fresh;
     // Before the first pick all gains are fresh, and in order.
     auto next = std::find_if(shortlist.begin(), shortlist.end(),
                              [&](const candidate& c) { return left.eligible(c.row); });
+    std::vector<candidate> picks, fresh;
     if (next == shortlist.end()) return picks;
     fresh.push_back(*next++);
-    bounds.reserve(shortlist.size());
-    for (; next != shortlist.end(); ++next) bounds.push_back(bound(next->row));
-    std::make_heap(bounds.begin(), bounds.end(), later);
+    std::vector<entry> others;
+    for (; next != shortlist.end(); ++next) others.push_back({bound(next->row)});
+    candidate_heap<entry> bounds(std::move(others));
     if (rival.row >= 0) rival = bound(rival.row);
     while (!fresh.empty()) {
       const auto best = std::min_element(fresh.begin(), fresh.end(), before);
@@ -358,34 +351,8 @@ class joint_information : public gain_model {
       if (left.picks() == 0) break;  // and nothing need be known of the last pick
       take(picks.back().row);
       if (!undrawn_.empty()) break;
-      for (const candidate& c : fresh) {
-        bounds.push_back(bound(c.row));
-        std::push_heap(bounds.begin(), bounds.end(), later);
-      }
-      fresh.clear();
-      candidate leader = no_rival;
-      const auto may_lead = [&] {
-        return !bounds.empty() && (leader.row < 0 || before(bounds.front(), leader));
-      };
-      while (may_lead()) {
-        stale_rows stale;
-        for (; may_lead() && !stale.enough(); bounds.pop_back()) {
-          std::pop_heap(bounds.begin(), bounds.end(), later);
-          const index_t i = bounds.back().row;
-          if (left.eligible(i)) stale.add(i, next_level(i).configurations.size() * rows_.classes());
-        }
-        compute_next(stale);
-        for (const index_t i : stale.rows) {
-          if (met_[std::size_t(i)] < levels_.back().picks) {
-            bounds.push_back(bound(i));
-            std::push_heap(bounds.begin(), bounds.end(), later);
-            continue;
-          }
-          ++computed_;
-          fresh.push_back({i, score_[std::size_t(i)]});
-          if (leader.row < 0 || before(fresh.back(), leader)) leader = fresh.back();
-        }
-      }
+      for (const candidate& c : fresh) bounds.push({bound(c.row)});
+      fresh = freshened(bounds, left);
     }
     return picks;
   }
@@ -397,6 +364,36 @@ class joint_information : public gain_model {
   index_t exact() const { return exact_; }
 
  private:
+  struct entry {
+    candidate row;
+  };
+
+  /// Rows of the heap with their gains after all picks: as many as may come first by their bounds.
+  std::vector<candidate> freshened(candidate_heap<entry>& bounds, const remaining& left) {
+    std::vector<candidate> fresh;
+    candidate leader = no_rival;
+    const auto may_lead = [&] {
+      return !bounds.empty() && (leader.row < 0 || before(bounds.front().row, leader));
+    };
+    while (may_lead()) {
+      stale_rows stale;
+      while (may_lead() && !stale.enough())
+        if (const index_t i = bounds.pop().row.row; left.eligible(i))
+          stale.add(i, next_level(i).configurations.size() * rows_.classes());
+      compute_next(stale);
+      for (const index_t i : stale.rows) {
+        if (met_[std::size_t(i)] < levels_.back().picks) {
+          bounds.push({bound(i)});
+          continue;
+        }
+        ++computed_;
+        fresh.push_back({i, score_[std::size_t(i)]});
+        if (leader.row < 0 || before(fresh.back(), leader)) leader = fresh.back();
+      }
+    }
+    return fresh;
+  }
+
   template <class Body>
   void for_all_rows(Body&& body) {
     parallel_blocks(on_, rows_.rows(), 64, [&](index_t, index_t begin, index_t end) {

@@ -9,15 +9,15 @@
 
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
-#include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
 namespace {
 
-// Rows that may not be picked any more, below every gain: what a limit rules out, and what belongs to A.
-constexpr float ruled_out = -1.0f, taken = -2.0f;
+// The gain of a row that belongs to A. What a limit rules out is retired; both are below every gain.
+constexpr float taken = -2.0f;
 
 constexpr index_t row_block = 256;
 
@@ -101,8 +101,8 @@ class graph_model : public gain_model {
     parallel_blocks(on_, rows(), row_block, [&](index_t, index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) {
         if (gain_[std::size_t(i)] < 0) continue;
-        if (latest.empty() ? !left.eligible(i) : left.ruled_out(i))
-          gain_[std::size_t(i)] = ruled_out;
+        if (leaves_out(latest, left, i))
+          gain_[std::size_t(i)] = retired;
         else
           gain(i);
       }
@@ -110,34 +110,22 @@ class graph_model : public gain_model {
   }
 
   std::vector<candidate> best(index_t count) override {
-    top_k_state top(count);
-    top.add(on_, {gain_.data(), rows()});
-    std::vector<candidate> rows = top.best();
-    while (!rows.empty() && rows.back().score < 0) rows.pop_back();
-    return rows;
+    return best_by_gain(on_, {gain_.data(), rows()}, count);
   }
 
   std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                remaining& left) override {
-    const auto later = [](const candidate& a, const candidate& b) { return before(b, a); };
-    std::vector<candidate> waiting = shortlist, picks;  // a heap
-    std::make_heap(waiting.begin(), waiting.end(), later);
-    while (left.picks() > 0 && !waiting.empty() && before(waiting.front(), rival)) {
-      std::pop_heap(waiting.begin(), waiting.end(), later);
-      const candidate first = waiting.back();
-      waiting.pop_back();
-      if (!left.eligible(first.row)) continue;
-      const candidate now{first.row, gain(first.row)};
-      if (now == first) {
-        picks.push_back(first);
-        left.take(first.row);
-        take(first.row);
-      } else if (before(now, rival)) {
-        waiting.push_back(now);
-        std::push_heap(waiting.begin(), waiting.end(), later);
-      }
-    }
-    return picks;
+    struct entry {
+      candidate row;
+    };
+    std::vector<entry> entries;
+    for (const candidate& c : shortlist) entries.push_back({c});
+    candidate_heap<entry> waiting(std::move(entries));
+    const auto lags = [this](entry& first, const std::vector<candidate>&) {
+      const float now = gain(first.row.row);
+      return std::exchange(first.row.score, now) != now;
+    };
+    return lazy_chain(waiting, rival, left, lags, [this](const entry& first) { take(first.row.row); });
   }
 
  private:

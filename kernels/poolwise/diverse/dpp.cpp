@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "poolwise/core/detail/parallel.hpp"
@@ -14,15 +15,12 @@
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
 #include "poolwise/diverse/detail/exponentials.hpp"
+#include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
-#include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
 namespace {
-
-// A row that may not be picked any more: below every gain.
-constexpr float retired = -1.0f;
 
 // What is left of a row's own variance below this share is rounding.
 constexpr double rounding_share = 0x1p-16;
@@ -113,55 +111,38 @@ class pivoted_cholesky : public gain_model {
       for (index_t i = begin; i < end; ++i) {
         float& now = gain_[std::size_t(i)];
         if (now == retired) continue;
-        const bool out = latest.empty() ? !left.eligible(i) : left.ruled_out(i);
-        now = out ? retired : gain(i, variance_[std::size_t(i)]);
+        now = leaves_out(latest, left, i) ? retired : gain(i, variance_[std::size_t(i)]);
       }
     });
   }
 
   std::vector<candidate> best(index_t count) override {
-    top_k_state top(count);
-    top.add(on_, {gain_.data(), kernel_.rows()});
-    std::vector<candidate> rows = top.best();
-    while (!rows.empty() && rows.back().score < 0) rows.pop_back();
-    return rows;
+    return best_by_gain(on_, {gain_.data(), kernel_.rows()}, count);
   }
 
-  /// A row meets the picks that it has missed only when it comes first: until then its gain bounds what it
-  /// would be.
   std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                remaining& left) override {
     struct entry {
       candidate row;
       std::size_t place;  // in the shortlist
     };
-    const auto later = [](const entry& a, const entry& b) { return before(b.row, a.row); };
-    std::vector<entry> waiting;  // a heap
+    std::vector<entry> entries;
+    for (const candidate& c : shortlist) entries.push_back({c, entries.size()});
+    candidate_heap<entry> waiting(std::move(entries));
     std::vector<factor_row> rows(shortlist.size());
-    for (std::size_t place = 0; place < shortlist.size(); ++place) waiting.push_back({shortlist[place], place});
-    std::vector<candidate> picks;
-    while (left.picks() > 0 && !waiting.empty() && before(waiting.front().row, rival)) {
-      std::pop_heap(waiting.begin(), waiting.end(), later);
-      entry first = waiting.back();
-      waiting.pop_back();
+    const auto lags = [&](entry& first, const std::vector<candidate>&) {
       const index_t i = first.row.row;
-      if (!left.eligible(i)) continue;
       factor_row& row = rows[first.place];
       if (row.values.empty()) row = load(i);
-      if (row.columns == columns_.size()) {
-        picks.push_back(first.row);
-        left.take(i);
-        add_column(first.row, std::move(row));
-        ++chained_;
-        continue;
-      }
+      if (row.columns == columns_.size()) return false;
       extend(i, row);
       first.row.score = gain(i, row.variance);
-      if (!before(first.row, rival)) continue;
-      waiting.push_back(first);
-      std::push_heap(waiting.begin(), waiting.end(), later);
-    }
-    return picks;
+      return true;
+    };
+    return lazy_chain(waiting, rival, left, lags, [&](const entry& first) {
+      add_column(first.row, std::move(rows[first.place]));
+      ++chained_;
+    });
   }
 
  private:

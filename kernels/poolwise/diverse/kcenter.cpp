@@ -2,6 +2,7 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "poolwise/core/detail/has_cuda.hpp"
@@ -9,6 +10,7 @@
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
+#include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
@@ -18,11 +20,8 @@
 namespace poolwise {
 namespace {
 
-// A row that may not be picked any more: below every distance, so that taking minima leaves it alone.
-constexpr float retired = -1.0f;
-
 // A row of a shortlist that has missed as many picks catches up with them together with all others that have.
-constexpr std::size_t far_behind = narrow_panel::width;
+constexpr std::size_t far_behind = quantised_panel::width;
 
 // Rows whose gains are brought up to date together, or not at all.
 constexpr index_t part_rows = 2048, parts_at_once = 64;
@@ -57,8 +56,7 @@ class farthest_first : public gain_model {
     if (!latest.empty() && !left.dwindles()) return;
     parallel_blocks(on_, points_.rows, part_rows, [&](index_t, index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i)
-        if (distance_[std::size_t(i)] >= 0 && (latest.empty() ? !left.eligible(i) : left.ruled_out(i)))
-          retire(i);
+        if (distance_[std::size_t(i)] >= 0 && leaves_out(latest, left, i)) retire(i);
     });
   }
 
@@ -82,37 +80,23 @@ class farthest_first : public gain_model {
         top.add(cpu{1}, {gains() + *p * part_rows, size_of(*p)}, *p * part_rows);
       rows = top.best();
     }
-    while (!rows.empty() && rows.back().score < 0) rows.pop_back();
-    return rows;
+    return without_retired(std::move(rows));
   }
 
-  /// A gain is lowered by the picks that it has missed only when its row comes first: until then it bounds
-  /// what it would be.
   std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                remaining& left) override {
-    std::vector<entry> waiting;  // a heap
-    for (const candidate& c : shortlist) waiting.push_back({c, 0});
-    std::vector<candidate> picks;
-    while (left.picks() > 0 && !waiting.empty() && before(waiting.front().row, rival)) {
-      if (picks.size() - waiting.front().seen >= far_behind) {
-        catch_up(waiting, picks, rival);
-        continue;
-      }
-      std::pop_heap(waiting.begin(), waiting.end(), later);
-      entry first = waiting.back();
-      waiting.pop_back();
-      if (!left.eligible(first.row.row)) continue;
-      if (first.seen == picks.size()) {
-        picks.push_back(first.row);
-        left.take(first.row.row);
-        continue;
-      }
-      lower(first, picks);
-      if (!before(first.row, rival)) continue;
-      waiting.push_back(first);
-      std::push_heap(waiting.begin(), waiting.end(), later);
-    }
-    return picks;
+    std::vector<entry> entries;
+    for (const candidate& c : shortlist) entries.push_back({c, 0});
+    candidate_heap<entry> waiting(std::move(entries));
+    const auto lags = [&](entry& first, const std::vector<candidate>& picks) {
+      if (first.seen == picks.size()) return false;
+      if (picks.size() - first.seen >= far_behind)
+        catch_up(first, waiting, picks, rival);
+      else
+        lower(first, picks);
+      return true;
+    };
+    return lazy_chain(waiting, rival, left, lags, [](const entry&) {});
   }
 
   /// A row of a shortlist costs little more than one of a sweep.
@@ -123,27 +107,29 @@ class farthest_first : public gain_model {
     candidate row;
     std::size_t seen;  // picks that have lowered its gain
   };
-  static bool later(const entry& a, const entry& b) { return before(b.row, a.row); }
 
-  /// Lowers the gains of all that are far behind, and leaves out those that then come after the rival.
-  void catch_up(std::vector<entry>& waiting, const std::vector<candidate>& picks, candidate rival) {
-    const auto is_behind = [&](const entry& e) { return picks.size() - e.seen >= far_behind; };
-    std::vector<index_t> rows;
-    std::size_t from = picks.size();
-    for (const entry& e : waiting)
-      if (is_behind(e)) {
-        rows.push_back(e.row.row);
-        from = std::min(from, e.seen);
+  /// Lowers the gains of `first` and of all others that are far behind, and leaves out what then comes after
+  /// the rival.
+  void catch_up(entry& first, candidate_heap<entry>& waiting, const std::vector<candidate>& picks,
+                candidate rival) {
+    waiting.rearrange([&](std::vector<entry>& others) {
+      std::vector<entry*> behind{&first};
+      for (entry& e : others)
+        if (picks.size() - e.seen >= far_behind) behind.push_back(&e);
+      std::vector<index_t> rows;
+      std::size_t from = picks.size();
+      for (const entry* e : behind) {
+        rows.push_back(e->row.row);
+        from = std::min(from, e->seen);
       }
-    shortlist_sweeper_.lower_some(rows, rows_of({picks.begin() + std::ptrdiff_t(from), picks.end()}),
-                                  distance_.data());
-    for (entry& e : waiting)
-      if (is_behind(e)) {
-        e.row.score = gain(e.row.row, distance_[std::size_t(e.row.row)]);
-        e.seen = picks.size();
+      shortlist_sweeper_.lower_some(rows, rows_of({picks.begin() + std::ptrdiff_t(from), picks.end()}),
+                                    distance_.data());
+      for (entry* e : behind) {
+        e->row.score = gain(e->row.row, distance_[std::size_t(e->row.row)]);
+        e->seen = picks.size();
       }
-    std::erase_if(waiting, [&](const entry& e) { return !before(e.row, rival); });
-    std::make_heap(waiting.begin(), waiting.end(), later);
+      std::erase_if(others, [&](const entry& e) { return !before(e.row, rival); });
+    });
   }
 
   void lower(entry& one, const std::vector<candidate>& picks) {

@@ -13,6 +13,7 @@
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/detail/kmeans_pp_cuda.hpp"
+#include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/kmeans_pp.hpp"
@@ -21,10 +22,6 @@ namespace poolwise {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-
-// The weight of a row that may not be picked any more: below every distance, so that taking minima leaves it
-// alone.
-constexpr float retired = -1.0f;
 
 /// The rows of a matrix.
 class plain_rows {

@@ -22,8 +22,7 @@ std::vector<index_t> clusters_of(const where& on, finite_rows points, index_t la
   std::vector<index_t> cluster(d2.size());
   const matrix_view<float> means{centroids.data(), count, points.cols()};
   kmeans(on, points, means, {.seed = options.seed});
-  nearest(on, points, finite_rows::judged(means), {d2.data(), points.rows()},
-          {cluster.data(), points.rows()});
+  nearest(on, points, finite_rows::judged(means), {d2.data(), points.rows()}, {cluster.data(), points.rows()});
   return cluster;
 }
 
@@ -58,7 +57,8 @@ std::vector<candidate> probcover(const where& on, finite_rows points, const allo
 std::vector<candidate> probcover(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::span<const index_t> labelled, const probcover_options& options,
                                  batch_run* run) {
-  return probcover(on, require_finite(host_of(on), "probcover", "points", points), limit, labelled, options, run);
+  return probcover(on, require_finite(host_of(on), "probcover", "points", points), limit, labelled, options,
+                   run);
 }
 
 std::uint64_t probcover_bytes(std::uint64_t rows, std::uint64_t cols, const probcover_options& options) {

@@ -19,7 +19,7 @@ constexpr index_t most_probes = 1 << 22;  // cells of points that are known at a
 constexpr index_t most_listed = 1 << 17;  // neighbours on the lists of a thread
 constexpr index_t row_block = 1024;       // rows a thread copies at a time
 
-// Points that meet a cell together: many, since its rows are narrowed anew for each such group.
+// Points that meet a cell together: many, since its rows are quantised anew for each such group.
 index_t group_rows(index_t cols) { return std::clamp<index_t>((index_t{1} << 20) / cols, 96, 960); }
 
 /// The rows in the order of their cells.

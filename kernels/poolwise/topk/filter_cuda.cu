@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "poolwise/core/detail/warp_cuda.cuh"
-#include "poolwise/core/hd.hpp"
+#include "poolwise/core/half.hpp"
 #include "poolwise/topk/detail/filter_cuda.hpp"
 #include "poolwise/topk/detail/select_cuda.cuh"
 

@@ -5,16 +5,16 @@
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
-#include "poolwise/distance/detail/narrow.hpp"
+#include "poolwise/distance/detail/quantised_rows.hpp"
 #include "poolwise/diverse/kmeans_pp.hpp"
 
 namespace poolwise {
 
 /// Lowers distances of the rows of one matrix, pass after pass.
 ///
-/// A tile of rows meets all centres while it is in the cache. Products of narrowed rows (narrow.hpp) say how
-/// far |x|^2 + |c|^2 - 2 x.c can lie from the canonical distance; where that leaves open whether the pair
-/// lowers the row's distance, the canonical distance decides. What is written has its bits in every case.
+/// A tile of rows meets all centres while it is in the cache (pair_sweep.hpp). Products of quantised rows bound
+/// |x|^2 + |c|^2 - 2 x.c; where the bound leaves open whether a pair lowers the row's distance, the canonical
+/// distance decides. The result has its bits in every case.
 class distance_sweeper {
  public:
   distance_sweeper(cpu on, matrix_view<const float> points) : on_(on), points_(points) {}

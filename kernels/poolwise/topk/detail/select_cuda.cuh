@@ -4,7 +4,7 @@
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/detail/warp_cuda.cuh"
-#include "poolwise/core/hd.hpp"
+#include "poolwise/core/half.hpp"
 #include "poolwise/topk/detail/selection_cuda.hpp"
 
 namespace poolwise {

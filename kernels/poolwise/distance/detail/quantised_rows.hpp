@@ -29,18 +29,18 @@ bool has_byte_products();
 /// |scale1 scale2 (q1.q2) - y1.y2| <= loss1 reach2 + reach1 loss2, the left product rounded in fp32 from either
 /// side, the bound in fp32 too, and y1.y2 exact or a canonical dot product of y1 and y2. A row with numbers so
 /// large that this could leave the range of fp32 has an infinite norm2, and 0 for the others.
-struct narrow_facts {
+struct quantised_facts {
   std::vector<float> scale;
   std::vector<float> reach;  ///< >= |y| and |scale q|
   std::vector<float> loss;   ///< >= |y - scale q|, and the roundings
   std::vector<float> norm2;  ///< |y|^2, relatively within gamma_of(cols + 8), but for an underflow
 };
 
-/// Rows that have been narrowed, one after the other.
-class narrow_rows {
+/// Rows that are quantised one after the other.
+class quantised_rows {
  public:
   /// Room for `most` rows of `cols` columns.
-  narrow_rows(grain fine, index_t cols, index_t most);
+  quantised_rows(grain fine, index_t cols, index_t most);
 
   void clear() { rows_ = 0; }
 
@@ -54,52 +54,53 @@ class narrow_rows {
   const std::int32_t* row(index_t i) const { return values_.data() + i * units_; }
   /// Bytes meet the other side's integers + 128: here is -128 times the sum of a row, else 0.
   const std::int32_t* start() const { return start_.data(); }
-  const narrow_facts& facts() const { return facts_; }
+  const quantised_facts& facts() const { return facts_; }
 
  private:
   grain fine_;
   index_t cols_, units_, rows_ = 0;
   std::vector<std::int32_t, line_allocator<std::int32_t>> values_;
   std::vector<std::int32_t> start_;
-  std::vector<float, line_allocator<float>> shifted_;  // the row that is being narrowed
-  narrow_facts facts_;
+  std::vector<float, line_allocator<float>> shifted_;  // the row at hand, less its origin
+  quantised_facts facts_;
 };
 
-/// Up to `width` narrowed rows side by side: the other factor of a product.
-class narrow_panel {
+/// Up to `width` quantised rows side by side: the other factor of a product.
+class quantised_panel {
  public:
   static constexpr index_t group = 16, width = 48;
 
-  explicit narrow_panel(const narrow_rows& rows);
+  quantised_panel() = default;
+  explicit quantised_panel(const quantised_rows& rows);
 
   index_t rows() const { return rows_; }
   /// Places, a multiple of `group`; those beyond the rows have integers and facts of 0.
   index_t places() const { return (rows_ + group - 1) / group * group; }
   const std::int32_t* values() const { return values_.data(); }  ///< [units][places]
-  const narrow_facts& facts() const { return facts_; }
+  const quantised_facts& facts() const { return facts_; }
 
  private:
-  index_t rows_;
+  index_t rows_ = 0;
   std::vector<std::int32_t, line_allocator<std::int32_t>> values_;
-  narrow_facts facts_;
+  quantised_facts facts_;
 };
 
-/// Room for that many rows is what narrow_products may read and write.
-inline constexpr index_t narrow_step = 8;
-inline index_t narrow_height(index_t rows) { return (rows + narrow_step - 1) / narrow_step * narrow_step; }
+/// Room for that many rows is what quantised_products may read and write.
+inline constexpr index_t product_step = 8;
+inline index_t product_height(index_t rows) { return (rows + product_step - 1) / product_step * product_step; }
 
-/// table[i * panel.places() + j] = q_i.q_j, rounded to fp32. The table is [narrow_height(rows), places].
-void narrow_products(const narrow_rows& rows, const narrow_panel& panel, float* table);
+/// table[i * panel.places() + j] = q_i.q_j, rounded to fp32. The table is [product_height(rows), places].
+void quantised_products(const quantised_rows& rows, const quantised_panel& panel, float* table);
 
 /// One factor of the pairs that find_open_pairs looks at.
-struct narrow_factor {
-  const narrow_rows* rows;
-  const narrow_panel* panel;
+struct quantised_factor {
+  const quantised_rows* rows;
+  const quantised_panel* panel;
   const float* table;  ///< their products
 };
 
 /// A pair of a row and a place of the panel.
-struct narrow_pair {
+struct open_pair {
   std::uint16_t row, place;
 };
 
@@ -107,9 +108,9 @@ struct narrow_pair {
 /// for two factors, (a_i.a_j)(h_i.h_j + bias) of such products. The subtraction rounds by up to 2^-24
 /// |base[j]|; all else is accounted for. base [places], limit [rows]; pairs [rows * places] are written, rows
 /// ascending. Returns their number.
-index_t find_open_pairs(const narrow_factor& h, const float* base, const float* limit, narrow_pair* pairs);
-index_t find_open_pairs(const narrow_factor& a, const narrow_factor& h, float bias, const float* base,
-                        const float* limit, narrow_pair* pairs);
+index_t find_open_pairs(const quantised_factor& h, const float* base, const float* limit, open_pair* pairs);
+index_t find_open_pairs(const quantised_factor& a, const quantised_factor& h, float bias, const float* base,
+                        const float* limit, open_pair* pairs);
 
 /// A float not below x, and one not above it; x within their range.
 inline float above(double x) { return float(x) + (std::fabs(float(x)) * 0x1p-22f + 0x1p-149f); }
@@ -128,19 +129,19 @@ inline float open_limit(double part, float d2, double underflow) {
   return part < infinity ? above(double(d2) - part + underflow) : infinity;
 }
 
-/// What canonical squared distances of narrowed rows are in the least.
+/// A lower bound of the canonical squared distances of quantised rows.
 ///
 /// With g_k = gamma_of(k), n columns, s = ceil(n/16), x and y from the origin, d = |x - y|^2 exactly and N_x,
-/// N_y their norm2 of narrow_facts:
+/// N_y their norm2 of quantised_facts:
 /// - N is within g_(n+8) of a squared norm: d >= (1 - g_(n+8)) (N_x + N_y) - 2 x.y
 /// - a term of the canonical distance is rounded s + 6 times: it is at least d - g_(s+6) d, and
 ///   d <= 2 (|x|^2 + |y|^2) <= 2 (N_x + N_y) / (1 - g_(n+8))
 /// - an underflow costs at most 2^-149 for each of 3n squares.
 /// So with b = 3 g_(n+8) / (1 - g_(n+8)) it is at least (1 - b) N_x + (1 - b) N_y - 2 x.y - n 2^-147. The code
 /// takes 5 for 3, which covers what find_open_pairs rounds of the second term, and its own roundings.
-class narrow_distance {
+class distance_floor {
  public:
-  explicit narrow_distance(index_t cols);
+  explicit distance_floor(index_t cols);
 
   double underflow() const { return underflow_; }
 
@@ -153,8 +154,8 @@ class narrow_distance {
   double keep_, underflow_;
 };
 
-/// How the pairs are found whose distance has to be looked at: by products of bytes, of words, or all of them.
-/// What a choice left open in vain is counted; where that costs more than a finer grain would, that is next.
+/// How the pairs are found whose distance is taken: by products of bytes, of words, or all of them.
+/// Counts distances taken needlessly. When they cost more than a finer grain, moves to it.
 class pair_filter {
  public:
   /// A choice rests on at least `enough` partners a row: the first of all say little of the rest.

@@ -1,4 +1,4 @@
-#include "poolwise/distance/detail/narrow.hpp"
+#include "poolwise/distance/detail/quantised_rows.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,14 +9,14 @@
 #include "poolwise/distance/detail/error_bound.hpp"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "poolwise/distance/narrow.cpp"
+#define HWY_TARGET_INCLUDE "poolwise/distance/quantised_rows.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "poolwise/core/simd-inl.hpp"
 
 // What the targets share, though each includes this file again.
-#ifndef POOLWISE_DISTANCE_NARROW_CPP
-#define POOLWISE_DISTANCE_NARROW_CPP
+#ifndef POOLWISE_DISTANCE_QUANTISED_ROWS_CPP
+#define POOLWISE_DISTANCE_QUANTISED_ROWS_CPP
 
 namespace poolwise {
 namespace {
@@ -25,14 +25,14 @@ struct row_sums {
   float largest, norm2;  // the largest is that of the magnitudes
 };
 
-/// What narrowing left over, and the sum of the integers.
+/// Of one quantised row: the squared norm of what the integers miss, and their sum.
 struct rest_sums {
   float norm2;
   std::int32_t sum;
 };
 
 struct product_job {
-  const std::int32_t* rows;   // [count, units], the count a multiple of narrow_step
+  const std::int32_t* rows;   // [count, units], the count a multiple of product_step
   const std::int32_t* start;  // [count]
   index_t count, units;
   const std::int32_t* panel;  // [units, places]
@@ -41,7 +41,7 @@ struct product_job {
 };
 
 struct open_query {
-  narrow_factor a, h;
+  quantised_factor a, h;
   float bias;
   const float* base;
   const float* limit;
@@ -90,10 +90,10 @@ row_sums shift_row(const float* x, const float* origin, index_t cols, float* shi
 
 /// q = shifted / scale, rounded, for `padded` values.
 template <class Integer>
-rest_sums narrow_row(const float* shifted, index_t padded, float scale, float reciprocal, Integer* q) {
+rest_sums quantise_row(const float* shifted, index_t padded, float scale, float reciprocal, Integer* q) {
   const floats_tag d;
   const ints_tag i32;
-  const hn::Rebind<Integer, floats_tag> narrow;
+  const hn::Rebind<Integer, floats_tag> integer;
   const floats by = all(reciprocal), back = all(scale);
   floats norm2 = hn::Zero(d);
   ints sum = hn::Zero(i32);
@@ -103,17 +103,18 @@ rest_sums narrow_row(const float* shifted, index_t padded, float scale, float re
     const floats rest = hn::NegMulAdd(hn::ConvertTo(d, whole), back, y);
     norm2 = hn::MulAdd(rest, rest, norm2);
     sum = hn::Add(sum, whole);
-    hn::StoreU(hn::DemoteTo(narrow, whole), narrow, q + c);
+    hn::StoreU(hn::DemoteTo(integer, whole), integer, q + c);
   }
   return {hn::GetLane(hn::SumOfLanes(d, norm2)), hn::GetLane(hn::SumOfLanes(i32, sum))};
 }
 
-rest_sums narrow_to_bytes(const float* shifted, index_t padded, float scale, float reciprocal, std::int8_t* q) {
-  return narrow_row(shifted, padded, scale, reciprocal, q);
+rest_sums quantise_to_bytes(const float* shifted, index_t padded, float scale, float reciprocal,
+                            std::int8_t* q) {
+  return quantise_row(shifted, padded, scale, reciprocal, q);
 }
-rest_sums narrow_to_words(const float* shifted, index_t padded, float scale, float reciprocal,
-                          std::int16_t* q) {
-  return narrow_row(shifted, padded, scale, reciprocal, q);
+rest_sums quantise_to_words(const float* shifted, index_t padded, float scale, float reciprocal,
+                            std::int16_t* q) {
+  return quantise_row(shifted, padded, scale, reciprocal, q);
 }
 
 // ---- products
@@ -145,7 +146,7 @@ void word_products(const product_job& job) { plain_products<std::int16_t, std::i
 /// Rows whose sums are in registers together with those of some places: a load serves several of them.
 inline constexpr int rows_at_once = lanes == 16 ? 8 : 4;
 inline constexpr int places_at_once = lanes == 16 ? 48 : 2 * lanes;
-static_assert(narrow_step % rows_at_once == 0 && narrow_panel::width % places_at_once == 0);
+static_assert(product_step % rows_at_once == 0 && quantised_panel::width % places_at_once == 0);
 
 struct words_step {
   ints low, high;
@@ -186,8 +187,8 @@ HWY_INLINE void all_products(const product_job& job) {
     index_t place = 0;
     for (; place + places_at_once <= job.places; place += places_at_once)
       products_at<Step, vectors>(job, row, place);
-    for (; place < job.places; place += narrow_panel::group)
-      products_at<Step, narrow_panel::group / lanes>(job, row, place);
+    for (; place < job.places; place += quantised_panel::group)
+      products_at<Step, quantised_panel::group / lanes>(job, row, place);
   }
 }
 
@@ -220,9 +221,9 @@ struct bounded {
   floats product, error;
 };
 
-HWY_INLINE bounded bounded_product(const narrow_factor& f, index_t i, index_t j) {
+HWY_INLINE bounded bounded_product(const quantised_factor& f, index_t i, index_t j) {
   const floats_tag d;
-  const narrow_facts &x = f.rows->facts(), &y = f.panel->facts();
+  const quantised_facts &x = f.rows->facts(), &y = f.panel->facts();
   const auto at = std::size_t(i);
   const floats whole = hn::LoadU(d, f.table + i * f.panel->places() + j);
   const floats of_y = hn::Mul(hn::LoadU(d, y.scale.data() + j), whole);
@@ -231,7 +232,7 @@ HWY_INLINE bounded bounded_product(const narrow_factor& f, index_t i, index_t j)
           hn::MulAdd(all(x.reach[at]), hn::LoadU(d, y.loss.data() + j), error)};
 }
 
-HWY_INLINE index_t note(hn::Mask<floats_tag> open, index_t i, index_t j, narrow_pair* pairs) {
+HWY_INLINE index_t note(hn::Mask<floats_tag> open, index_t i, index_t j, open_pair* pairs) {
   const floats_tag d;
   if (hn::AllFalse(d, open)) return 0;
   std::uint8_t bits[8] = {};
@@ -243,7 +244,7 @@ HWY_INLINE index_t note(hn::Mask<floats_tag> open, index_t i, index_t j, narrow_
 }
 
 template <bool TwoFactors>
-HWY_INLINE index_t open_pairs(const open_query& query, narrow_pair* pairs) {
+HWY_INLINE index_t open_pairs(const open_query& query, open_pair* pairs) {
   const floats_tag d;
   index_t found = 0;
   const index_t rows = query.h.rows->rows(), places = query.h.panel->places();
@@ -268,12 +269,8 @@ HWY_INLINE index_t open_pairs(const open_query& query, narrow_pair* pairs) {
   return found;
 }
 
-index_t open_pairs_of_one(const open_query& query, narrow_pair* pairs) {
-  return open_pairs<false>(query, pairs);
-}
-index_t open_pairs_of_two(const open_query& query, narrow_pair* pairs) {
-  return open_pairs<true>(query, pairs);
-}
+index_t open_pairs_of_one(const open_query& query, open_pair* pairs) { return open_pairs<false>(query, pairs); }
+index_t open_pairs_of_two(const open_query& query, open_pair* pairs) { return open_pairs<true>(query, pairs); }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -284,8 +281,8 @@ HWY_AFTER_NAMESPACE();
 namespace poolwise {
 
 HWY_EXPORT(shift_row);
-HWY_EXPORT(narrow_to_bytes);
-HWY_EXPORT(narrow_to_words);
+HWY_EXPORT(quantise_to_bytes);
+HWY_EXPORT(quantise_to_words);
 HWY_EXPORT(word_products);
 HWY_EXPORT(byte_products);
 HWY_EXPORT(open_pairs_of_one);
@@ -311,7 +308,7 @@ float largest_integer(grain fine, index_t cols) {
 
 float rounded_up(double x) { return std::nextafter(float(x), std::numeric_limits<float>::infinity()); }
 
-void resize(narrow_facts& facts, index_t rows) {
+void resize(quantised_facts& facts, index_t rows) {
   for (auto* of : {&facts.scale, &facts.reach, &facts.loss, &facts.norm2}) of->resize(std::size_t(rows));
 }
 
@@ -325,13 +322,13 @@ bool has_byte_products() {
 #endif
 }
 
-narrow_rows::narrow_rows(grain fine, index_t cols, index_t most)
+quantised_rows::quantised_rows(grain fine, index_t cols, index_t most)
     : fine_(fine),
       cols_(cols),
       units_((cols + in_unit(fine) - 1) / in_unit(fine)),
       // A row is written in whole vectors, over the beginning of the next.
-      values_(std::size_t(narrow_height(most) * units_ + canonical_lanes), 0),
-      start_(std::size_t(narrow_height(most)), 0),
+      values_(std::size_t(product_height(most) * units_ + canonical_lanes), 0),
+      start_(std::size_t(product_height(most)), 0),
       shifted_(std::size_t((cols + canonical_lanes - 1) / canonical_lanes * canonical_lanes)) {
   resize(facts_, most);
 }
@@ -345,7 +342,7 @@ narrow_rows::narrow_rows(grain fine, index_t cols, index_t most)
 ///   with it more than 16 u of reach for all that an upper bound made of these numbers rounds, in
 ///   find_open_pairs.
 /// - The bound itself is rounded three times: 2^-19 of `loss` is far more.
-void narrow_rows::add(const float* row, const float* origin) {
+void quantised_rows::add(const float* row, const float* origin) {
   const index_t i = rows_++;
   const auto at = std::size_t(i);
   const auto padded = index_t(shifted_.size());
@@ -358,12 +355,12 @@ void narrow_rows::add(const float* row, const float* origin) {
   std::int32_t* const q = values_.data() + i * units_;
   rest_sums rest;
   if (fine_ == grain::bytes) {
-    rest = HWY_DYNAMIC_DISPATCH(narrow_to_bytes)(shifted_.data(), padded, scale, reciprocal,
-                                                 reinterpret_cast<std::int8_t*>(q));
+    rest = HWY_DYNAMIC_DISPATCH(quantise_to_bytes)(shifted_.data(), padded, scale, reciprocal,
+                                                   reinterpret_cast<std::int8_t*>(q));
     start_[at] = std::int32_t(-128u * std::uint32_t(rest.sum));
   } else {
-    rest = HWY_DYNAMIC_DISPATCH(narrow_to_words)(shifted_.data(), padded, scale, reciprocal,
-                                                 reinterpret_cast<std::int16_t*>(q));
+    rest = HWY_DYNAMIC_DISPATCH(quantise_to_words)(shifted_.data(), padded, scale, reciprocal,
+                                                   reinterpret_cast<std::int16_t*>(q));
   }
   constexpr double u = 0x1p-24;
   const double sums = 1 + gamma_of(cols_ + 8), tiny = double(cols_) * 0x1p-74;
@@ -382,32 +379,33 @@ void narrow_rows::add(const float* row, const float* origin) {
   }
 }
 
-narrow_panel::narrow_panel(const narrow_rows& rows)
+quantised_panel::quantised_panel(const quantised_rows& rows)
     : rows_(rows.rows()), values_(std::size_t(rows.units() * places()), 0), facts_(rows.facts()) {
   // Bytes of a panel have no sign: 128 is added to each.
   const std::int32_t flip = rows.fine() == grain::bytes ? std::int32_t(0x80808080u) : 0;
   for (index_t j = 0; j < rows_; ++j)
     for (index_t u = 0; u < rows.units(); ++u) values_[std::size_t(u * places() + j)] = rows.row(j)[u] ^ flip;
+  resize(facts_, rows_);  // without what an earlier row left behind
   resize(facts_, places());
 }
 
-void narrow_products(const narrow_rows& rows, const narrow_panel& panel, float* table) {
-  const product_job job{rows.row(0),    rows.start(), narrow_height(rows.rows()), rows.units(), panel.values(),
+void quantised_products(const quantised_rows& rows, const quantised_panel& panel, float* table) {
+  const product_job job{rows.row(0),    rows.start(), product_height(rows.rows()), rows.units(), panel.values(),
                         panel.places(), table};
   rows.fine() == grain::bytes ? HWY_DYNAMIC_DISPATCH(byte_products)(job)
                               : HWY_DYNAMIC_DISPATCH(word_products)(job);
 }
 
-index_t find_open_pairs(const narrow_factor& h, const float* base, const float* limit, narrow_pair* pairs) {
+index_t find_open_pairs(const quantised_factor& h, const float* base, const float* limit, open_pair* pairs) {
   return HWY_DYNAMIC_DISPATCH(open_pairs_of_one)({{}, h, 0, base, limit}, pairs);
 }
 
-index_t find_open_pairs(const narrow_factor& a, const narrow_factor& h, float bias, const float* base,
-                        const float* limit, narrow_pair* pairs) {
+index_t find_open_pairs(const quantised_factor& a, const quantised_factor& h, float bias, const float* base,
+                        const float* limit, open_pair* pairs) {
   return HWY_DYNAMIC_DISPATCH(open_pairs_of_two)({a, h, bias, base, limit}, pairs);
 }
 
-narrow_distance::narrow_distance(index_t cols) : underflow_(double(cols) * 0x1p-147) {
+distance_floor::distance_floor(index_t cols) : underflow_(double(cols) * 0x1p-147) {
   const double g = gamma_of(cols + 8);
   keep_ = std::isfinite(g) ? 1 - 5 * g / (1 - g) : 0;
 }

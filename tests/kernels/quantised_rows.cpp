@@ -1,6 +1,6 @@
 // Rows as small integers: their products, the bound of what they miss, and the sweeps and lists that stand on
 // it.
-#include "poolwise/distance/detail/narrow.hpp"
+#include "poolwise/distance/detail/quantised_rows.hpp"
 
 #include <gtest/gtest.h>
 
@@ -86,7 +86,7 @@ Integer integer_of(const std::int32_t* units, index_t c) {
   return value;
 }
 
-double integer_product(const narrow_rows& x, index_t i, const narrow_rows& y, index_t j, index_t cols) {
+double integer_product(const quantised_rows& x, index_t i, const quantised_rows& y, index_t j, index_t cols) {
   double sum = 0;
   for (index_t c = 0; c < cols; ++c)
     sum += x.fine() == grain::bytes
@@ -95,15 +95,15 @@ double integer_product(const narrow_rows& x, index_t i, const narrow_rows& y, in
   return sum;
 }
 
-narrow_rows narrowed(const matrix& x, grain fine, const float* origin = nullptr) {
-  narrow_rows rows(fine, x.cols, x.rows);
+quantised_rows quantised(const matrix& x, grain fine, const float* origin = nullptr) {
+  quantised_rows rows(fine, x.cols, x.rows);
   for (index_t i = 0; i < x.rows; ++i) rows.add(x.row(i), origin);
   return rows;
 }
 
 using lines = std::vector<float, line_allocator<float>>;
 
-TEST(NarrowProducts, AreThoseOfTheIntegersOnEveryTarget) {
+TEST(QuantisedProducts, AreThoseOfTheIntegersOnEveryTarget) {
   for (const index_t cols : {1, 3, 4, 5, 16, 17, 33, 200})
     for (const auto& shape :
          std::vector<std::pair<index_t, index_t>>{{1, 1}, {7, 16}, {8, 17}, {9, 47}, {20, 48}}) {
@@ -111,10 +111,10 @@ TEST(NarrowProducts, AreThoseOfTheIntegersOnEveryTarget) {
       SCOPED_TRACE(testing::Message() << cols << " columns, " << x.rows << " rows with " << y.rows);
       reference::for_each_cpu_target([&] {
         for (const grain fine : {grain::bytes, grain::words}) {
-          const narrow_rows rows = narrowed(x, fine), others = narrowed(y, fine);
-          const narrow_panel panel(others);
-          lines table(std::size_t(narrow_height(x.rows) * panel.places()));
-          narrow_products(rows, panel, table.data());
+          const quantised_rows rows = quantised(x, fine), others = quantised(y, fine);
+          const quantised_panel panel(others);
+          lines table(std::size_t(product_height(x.rows) * panel.places()));
+          quantised_products(rows, panel, table.data());
           for (index_t i = 0; i < x.rows; ++i)
             for (index_t j = 0; j < y.rows; ++j)
               ASSERT_EQ(table[std::size_t(i * panel.places() + j)],
@@ -125,14 +125,14 @@ TEST(NarrowProducts, AreThoseOfTheIntegersOnEveryTarget) {
 }
 
 // So many columns that the integers have to be smaller than their type allows.
-TEST(NarrowProducts, SumsOfManyColumnsFit) {
+TEST(QuantisedProducts, SumsOfManyColumnsFit) {
   matrix x{2, 200'000, std::vector<float>(400'000, 1.0f)};
   std::fill_n(x.row(1), x.cols, -1.0f);
   for (const grain fine : {grain::bytes, grain::words}) {
-    const narrow_rows rows = narrowed(x, fine);
-    const narrow_panel panel(rows);
-    lines table(std::size_t(narrow_height(2) * panel.places()));
-    narrow_products(rows, panel, table.data());
+    const quantised_rows rows = quantised(x, fine);
+    const quantised_panel panel(rows);
+    lines table(std::size_t(product_height(2) * panel.places()));
+    quantised_products(rows, panel, table.data());
     const double square = integer_product(rows, 0, rows, 0, x.cols);
     EXPECT_GT(square, 1e9);
     EXPECT_EQ(table[0], float(square));
@@ -140,7 +140,7 @@ TEST(NarrowProducts, SumsOfManyColumnsFit) {
   }
 }
 
-TEST(NarrowFacts, BoundWhatTheIntegersMiss) {
+TEST(QuantisedFacts, BoundWhatTheIntegersMiss) {
   for (const index_t cols : {3, 100})
     for (const auto& [name, x] : hard_rows(20, cols)) {
       SCOPED_TRACE(testing::Message() << name << ", " << cols << " columns");
@@ -148,8 +148,8 @@ TEST(NarrowFacts, BoundWhatTheIntegersMiss) {
         for (const bool shifted : {false, true})
           for (const grain fine : {grain::bytes, grain::words}) {
             const float* const origin = shifted ? x.row(0) : nullptr;
-            const narrow_rows rows = narrowed(x, fine, origin);
-            const narrow_facts& facts = rows.facts();
+            const quantised_rows rows = quantised(x, fine, origin);
+            const quantised_facts& facts = rows.facts();
             for (std::size_t i = 0; i < 20; ++i)
               if (facts.norm2[i] == infinity) {
                 ASSERT_EQ(facts.scale[i], 0);
@@ -178,18 +178,18 @@ TEST(NarrowFacts, BoundWhatTheIntegersMiss) {
     }
 }
 
-TEST(NarrowFacts, LeaveFewPairsOfOrdinaryRowsOpen) {
+TEST(QuantisedFacts, LeaveFewPairsOfOrdinaryRowsOpen) {
   const matrix x = normal(96, 128, 31), y = normal(48, 128, 32);
   for (const grain fine : {grain::bytes, grain::words}) {
-    const narrow_rows rows = narrowed(x, fine), others = narrowed(y, fine);
-    const narrow_panel panel(others);
+    const quantised_rows rows = quantised(x, fine), others = quantised(y, fine);
+    const quantised_panel panel(others);
     lines table(std::size_t(96 * panel.places()));
-    narrow_products(rows, panel, table.data());
+    quantised_products(rows, panel, table.data());
     // |x|^2 + |y|^2 - 2 x.y < 256 - 80, a distance 3.5 standard deviations below the mean.
     std::vector<float> limit;
     for (const float norm2 : rows.facts().norm2) limit.push_back(256 - 80 - norm2);
-    std::vector<narrow_pair> pairs(96 * 48);
-    const narrow_factor factor{&rows, &panel, table.data()};
+    std::vector<open_pair> pairs(96 * 48);
+    const quantised_factor factor{&rows, &panel, table.data()};
     const index_t open = find_open_pairs(factor, panel.facts().norm2.data(), limit.data(), pairs.data());
     EXPECT_LT(open, fine == grain::bytes ? 60 : 20);
   }
