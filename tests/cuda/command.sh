@@ -32,7 +32,7 @@ done
 # What no device computes is refused there, not moved.
 refused=$("$poolwise" strategies --json | "$python" -c 'import json, sys
 print(*(s["name"] for s in json.load(sys.stdin)["strategies"] if s["on_devices"] == "refused"))')
-[ "$refused" = "dpp batchbald" ]
+[ "$refused" = "batchbald dpp" ]
 for strategy in $refused; do
   status=0
   on_gpus select --embeddings embeddings.npy --committee committee.npy --strategy "$strategy" --batch 12 2>why || status=$?
