@@ -47,7 +47,7 @@ sharing sharing_of(index_t cols) {
   return {lanes, rows, int((cols + lanes - 1) / lanes)};
 }
 
-/// What the members so far leave behind for each row and column; null where nobody asked for it. Up to
+/// The sums over the members so far for each row and column; null where nobody asked for them. Up to
 /// `fused_cols` every block has a piece in the order of its threads, each piece with the threads' first columns
 /// ahead of their second; beyond, rows lie one behind the other.
 struct gathered {
@@ -64,17 +64,20 @@ index_t places_of(index_t rows, index_t cols) {
   return index_t(grid_of(rows, by.rows)) * by.columns * by.threads();
 }
 
-/// What a kernel is asked for.
-struct asked {
+/// The scores that a kernel writes, and the sums that it gathers for them or for later ones.
+struct requested_scores {
   static constexpr int most = 16;
 
-  matrix_view<float> scores{};
-  int count = 0;
-  disagreement which[most] = {};
-  bool deviations = false, votes = false, max_kl = false;
+  matrix_view<float> scores{};    ///< [rows, count]
+  int count = 0;                  ///< of scores to write
+  disagreement which[most] = {};  ///< them
+  bool deviations = false;        ///< whether any score ever needs the squared deviations,
+  bool votes = false;             ///< the votes,
+  bool max_kl = false;            ///< a second look at every member
 
-  asked() = default;
-  asked(std::span<const disagreement> w, const matrix_view<float>& s) : scores(s), count(int(w.size())) {
+  requested_scores() = default;
+  requested_scores(std::span<const disagreement> w, const matrix_view<float>& s)
+      : scores(s), count(int(w.size())) {
     std::copy(w.begin(), w.end(), which);
     gather_for(w);
   }
@@ -97,7 +100,7 @@ struct totals {
   float consensus, vote_entropy, most_votes, deviation;
 
   /// Adds a column that `members` have left behind; gives the logarithm of their mean.
-  __device__ float add(const asked& out, float members, float sum, float squares, float votes) {
+  __device__ float add(const requested_scores& out, float members, float sum, float squares, float votes) {
     const float mean = sum * __frcp_rn(members), log_of_mean = safe_log(mean);
     consensus -= mean * log_of_mean;
     if (out.deviations) deviation += __fsqrt_rn(squares * __frcp_rn(members));
@@ -145,7 +148,7 @@ struct sums_of_row {
   __device__ float max_kl() const { return largest_kl; }
 };
 
-__device__ void write_scores(const asked& out, index_t row, const sums_of_row& sums) {
+__device__ void write_scores(const requested_scores& out, index_t row, const sums_of_row& sums) {
   const float mean_entropy = sums.mean_entropy();
   for (int a = 0; a < out.count; ++a)
     out.scores(row, a) = mean_entropy == mean_entropy ? score_of(sums, out.which[a]) : mean_entropy;
@@ -190,7 +193,7 @@ __device__ __forceinline__ void each_column(int columns, F f) {
   }
 }
 
-/// What a thread holds of a row.
+/// The columns of a row that a thread holds.
 using row_share = float[most_columns];
 
 struct member_summary {
@@ -339,7 +342,7 @@ class row_source {
 /// `votes` is room for a float for each column that `each_column` calls in the block.
 template <outputs Kind, class T, bool WholeWarps, class Source>
 __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row, index_t seen,
-                        const gathered& g, const asked& out, float* votes, Source& source) {
+                        const gathered& g, const requested_scores& out, float* votes, Source& source) {
   const bool there = row < x.rows, keeps = g.sum != nullptr && x.members > 0;
   const index_t here = min(row, x.rows - 1);  // all threads reach the shuffles
   const auto place = [&](int j) {
@@ -397,13 +400,15 @@ __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row,
   if (lane == 0 && there) write_scores(out, row, {t, entropy, all, float(x.cols), largest_kl});
 }
 
-__device__ index_t visits_of(index_t members, const asked& out) { return out.max_kl ? 2 * members : members; }
+__device__ index_t visits_of(index_t members, const requested_scores& out) {
+  return out.max_kl ? 2 * members : members;
+}
 
 /// Short rows, a tile a block.
 template <outputs Kind, class T>
 __global__ void __launch_bounds__(tile_threads, 4)
     mix_tile_kernel(const __grid_constant__ member_rows<T> x, const __grid_constant__ sharing by, index_t seen,
-                    const __grid_constant__ gathered g, const __grid_constant__ asked out) {
+                    const __grid_constant__ gathered g, const __grid_constant__ requested_scores out) {
   extern __shared__ __align__(16) unsigned char room[];
   tile_source<Kind, T> source(x, by, visits_of(x.members, out), room);
   auto* const votes = reinterpret_cast<float*>(room + source.stages * source.bytes(by, x.cols));
@@ -415,7 +420,7 @@ __global__ void __launch_bounds__(tile_threads, 4)
 template <outputs Kind, class T>
 __global__ void __launch_bounds__(fused_cols / most_columns)
     mix_row_kernel(const __grid_constant__ member_rows<T> x, const __grid_constant__ sharing by, index_t seen,
-                   const __grid_constant__ gathered g, const __grid_constant__ asked out) {
+                   const __grid_constant__ gathered g, const __grid_constant__ requested_scores out) {
   extern __shared__ float votes[];
   const index_t row = by.row();
   row_source<Kind, T> source(x, by, min(row, x.rows - 1), visits_of(x.members, out));
@@ -434,7 +439,7 @@ __device__ float probability(T x, const row_record& r) {
 template <outputs Kind, class T>
 __global__ void __launch_bounds__(block_threads, 2)
     mix_records_kernel(member_rows<T> x, index_t seen, const row_record* records, const std::int32_t* argmax,
-                       gathered g, float* logs, const __grid_constant__ asked out) {
+                       gathered g, float* logs, const __grid_constant__ requested_scores out) {
   constexpr int columns = 4;
   const index_t row = blockIdx.x;
   const float all = float(seen + x.members);
@@ -528,7 +533,7 @@ __global__ void __launch_bounds__(block_threads)
 // ---- Launchers
 
 template <outputs Kind, class T>
-void mix_rows(const member_rows<T>& x, index_t seen, const gathered& g, const asked& out,
+void mix_rows(const member_rows<T>& x, index_t seen, const gathered& g, const requested_scores& out,
               const device_memory& memory) {
   const sharing by = sharing_of(x.cols);
   const unsigned grid = grid_of(x.rows, by.rows);
@@ -546,7 +551,7 @@ void mix_rows(const member_rows<T>& x, index_t seen, const gathered& g, const as
 
 template <outputs Kind, class T>
 void mix_records(const member_rows<T>& x, index_t seen, const row_record* records, const std::int32_t* argmax,
-                 const gathered& g, float* logs, const asked& out, const device_memory& memory) {
+                 const gathered& g, float* logs, const requested_scores& out, const device_memory& memory) {
   mix_records_kernel<Kind>
       <<<unsigned(x.rows), block_threads, 0, memory.stream()>>>(x, seen, records, argmax, g, logs, out);
   check(cudaGetLastError(), memory.call(), "launching mix_records_kernel");
@@ -554,7 +559,8 @@ void mix_records(const member_rows<T>& x, index_t seen, const row_record* record
 
 /// Rows in tiles that the cache holds.
 template <outputs Kind, class T>
-void mix_long_rows(const member_rows<T>& x, index_t seen, gathered g, asked out, device_memory& memory) {
+void mix_long_rows(const member_rows<T>& x, index_t seen, gathered g, requested_scores out,
+                   device_memory& memory) {
   const index_t logs_per_row = out.max_kl ? x.cols : 0;
   const index_t tile = record_tile_rows(x, logs_per_row * index_t(sizeof(float)), memory);
   const auto logs = memory.array<float>(tile * logs_per_row);
@@ -572,14 +578,15 @@ void mix_long_rows(const member_rows<T>& x, index_t seen, gathered g, asked out,
 }
 
 template <outputs Kind, class T>
-void mix(const member_rows<T>& x, index_t seen, const gathered& g, const asked& out, device_memory& memory) {
+void mix(const member_rows<T>& x, index_t seen, const gathered& g, const requested_scores& out,
+         device_memory& memory) {
   if (x.rows == 0) return;  // an empty grid is a launch error
   if (x.cols <= fused_cols) return mix_rows<Kind>(x, seen, g, out, memory);
   mix_long_rows<Kind>(x, seen, g, out, memory);
 }
 
 template <class T>
-void mix(const member_rows<T>& x, outputs kind, index_t seen, const gathered& g, const asked& out,
+void mix(const member_rows<T>& x, outputs kind, index_t seen, const gathered& g, const requested_scores& out,
          device_memory& memory) {
   if (kind == outputs::logits) return mix<outputs::logits>(x, seen, g, out, memory);
   mix<outputs::probabilities>(x, seen, g, out, memory);
@@ -588,9 +595,9 @@ void mix(const member_rows<T>& x, outputs kind, index_t seen, const gathered& g,
 /// Calls f with `which` in pieces that one launch takes.
 template <class F>
 void each_piece(std::span<const disagreement> which, const matrix_view<float>& scores, F f) {
-  for (std::size_t done = 0; done < which.size(); done += asked::most) {
-    const auto some = which.subspan(done, std::min<std::size_t>(asked::most, which.size() - done));
-    f(asked(some, {scores.data + done, scores.rows, index_t(some.size()), scores.stride}));
+  for (std::size_t done = 0; done < which.size(); done += requested_scores::most) {
+    const auto some = which.subspan(done, std::min<std::size_t>(requested_scores::most, which.size() - done));
+    f(requested_scores(some, {scores.data + done, scores.rows, index_t(some.size()), scores.stride}));
   }
 }
 
@@ -600,7 +607,7 @@ void score_committee_cuda(const cuda& on, const real_cube& x, outputs kind, std:
                           matrix_view<float> scores) {
   const current_device here(on.device, "score_committee");
   device_memory memory(on, "score_committee");
-  each_piece(which, scores, [&](const asked& out) {
+  each_piece(which, scores, [&](const requested_scores& out) {
     std::visit([&](auto cube) { mix(member_rows(cube), kind, 0, {}, out, memory); }, x);
   });
 }
@@ -627,7 +634,7 @@ class committee_on_device {
     const current_device here(on_.device, call);
     member_rows<float> none(matrix_view<const float>{nullptr, rows_, cols_});
     none.members = 0;
-    each_piece(which, scores, [&](const asked& out) {
+    each_piece(which, scores, [&](const requested_scores& out) {
       if (cols_ <= fused_cols) return mix_rows<outputs::logits>(none, members, state(), out, memory_);
       mix_records<outputs::logits>(none, members, nullptr, nullptr, state(), nullptr, out, memory_);
     });
@@ -640,7 +647,7 @@ class committee_on_device {
 
   cuda on_;
   index_t rows_, cols_;
-  asked kept_;
+  requested_scores kept_;
   device_memory memory_;
   device_array<float> sum_, deviations_, votes_, entropy_;
 };

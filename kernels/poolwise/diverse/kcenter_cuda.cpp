@@ -17,8 +17,6 @@ namespace {
 constexpr const char* call = "kcenter";
 constexpr std::size_t tile_bytes = 16 << 20;  // of rows that travel at a time
 
-index_t pitch_of(index_t cols) { return (cols + 3) / 4 * 4; }  // rows of 128-bit loads
-
 /// The longest shortlist whose distances and rows take no more than a quarter of what there is.
 index_t longest_shortlist(index_t cols, index_t most, std::size_t bytes) {
   most = std::min(most, std::min(most_chain_rows, canonical_sweep::most_centers));
@@ -30,45 +28,28 @@ index_t longest_shortlist(index_t cols, index_t most, std::size_t bytes) {
 }
 
 /// Some rows of the pool on one device.
-class shard {
+class kcenter_shard : public device_shard {
  public:
-  /// on_host: the views of the problem are host memory, and the shard has a stream of its own. leads: chains
-  /// run here. The device of `on` is current.
-  shard(const cuda& on, bool on_host, const kcenter_problem& problem, const allowance& limit, row_range range,
-        index_t most, bool leads)
-      : points_{problem.points.row(range.first), range.count, problem.points.cols, problem.points.stride},
-        device_(on.device),
-        stream_(on_host ? std::make_unique<own_stream>(call) : nullptr),
-        memory_(
-            {.device = on.device, .stream = stream_ ? cudaStream_t(*stream_) : on.stream, .memory = on.memory},
-            call),
+  /// leads: chains run here.
+  kcenter_shard(const cuda& on, row_range range, bool leads, bool on_host, const kcenter_problem& problem,
+                const allowance& limit, index_t most)
+      : device_shard(on, call, range, on_host),
+        points_{problem.points.row(range.first), range.count, problem.points.cols, problem.points.stride},
         most_(longest_shortlist(points_.cols, most, memory_.left())),
-        state_(memory_.array<selection>(1)),
-        best_(memory_.array<shortlisted>(most_ + 1)),
-        best_host_(most_ + 1, call),
-        found_host_(1, call),
         centers_(memory_.array<float>(most_ * pitch_of(points_.cols))),
-        centers_host_(stream_ ? most_ * pitch_of(points_.cols) : 0, call),
-        numbers_(memory_.array<index_t>(most_)),
-        numbers_host_(most_, call),
+        centers_host_(on_host ? most_ * pitch_of(points_.cols) : 0, call),
         brought_(call),
-        distance_(memory_.array<float>(range.count)),
         chain_(memory_, leads ? most_ : 0) {
-    shard_ = {range.count, distance_.data(), nullptr, range.first};
-    const auto part = [&](auto view) { return part_of(view, range); };
+    begin(limit, most_, most_ + 1);
+    const auto on_device = [&](vector_view<const float> view, device_array<float>& sent) -> const float* {
+      if (view.empty()) return nullptr;
+      return on_host ? (sent = upload(part_of(view, range))).data() : view.data + range.first;
+    };
     device_array<float> covered;
-    device_array<std::uint8_t> barred;
-    const float* covered_data = problem.covered.empty() ? nullptr : problem.covered.data + range.first;
-    if (!problem.weights.empty()) shard_.weight = problem.weights.data + range.first;
-    if (on_host) {
-      if (covered_data != nullptr) covered_data = (covered = upload(part(problem.covered))).data();
-      if (shard_.weight != nullptr) shard_.weight = (weight_ = upload(part(problem.weights))).data();
-    }
-    cost_ = upload(part(limit.cost));
-    group_ = upload(part(limit.group));
-    quota_ = upload(limit.quota);
-    barred = upload(part(limit.barred));
-    begin_distances(memory_, shard_, covered_data, barred.data());
+    const float* const covered_data = on_device(problem.covered, covered);
+    rows_.weight = on_device(problem.weights, weight_);
+    const auto barred = upload(part_of(limit.barred, range));
+    begin_distances(memory_, rows_, covered_data, barred.data());
     if (on_host) settle_rows();
     sweep_.emplace(memory_, on.device, points_.cols, resident() ? range.count : tile_rows_, most_);
     if (!resident()) {  // bf16 copies of centres and tiles need one origin
@@ -77,43 +58,31 @@ class shard {
       slots_[0].used->record(memory_.stream());
       return;
     }
-    sweep_->set_origin(on_device());
+    sweep_->set_origin(settled());
     if (sweep_->uses_tensor_cores(most_) &&
         memory_.left() >= canonical_sweep::rounded_bytes(points_.cols, range.count))
-      kept_ = sweep_->round(on_device());
+      kept_ = sweep_->round(settled());
   }
 
-  /// Nothing that is still on its way reads host memory that is freed here.
-  ~shard() {
+  ~kcenter_shard() {
     if (copies_ != nullptr) cudaStreamSynchronize(*copies_);
-    if (cudaStreamSynchronize(memory_.stream()) != cudaSuccess) cudaGetLastError();
+    finish();
   }
 
   index_t most() const { return most_; }
 
-  void sweep(const std::vector<candidate>& latest, vector_view<const float> centers, const remaining& left) {
-    const current_device here(device_, call);
+  void sweep(const std::vector<index_t>& latest, vector_view<const float> centers, const remaining& left) {
+    vector_view<const index_t> numbers;
     if (!latest.empty()) {
-      bring_rows(latest, centers);
-      sweep_->set_centers({centers_.data(), index_t(latest.size()), points_.cols, pitch_of(points_.cols)});
+      numbers = bring_rows(latest, centers);
+      sweep_->set_centers(brought(numbers.size));
       lower();
-      retire_rows(memory_, shard_, {numbers_.data(), index_t(latest.size())});
     }
-    if (latest.empty() || left.dwindles()) {
-      if (!left.quota().empty()) copy_async(quota_.data(), left.quota().data, left.quota().size, memory_);
-      retire_beyond(memory_, shard_, cost_.data(), left.budget(), group_.data(), quota_.data());
-    }
+    retire(numbers, left);
   }
 
-  /// In any order, by rows of the whole pool.
-  void best(index_t count) {
-    const current_device here(device_, call);
-    select_best(memory_, shard_, count, state_.data(), best_.data());
-    copy_async(found_host_.data(), &state_.data()->taken, 1, memory_);
-    copy_async(best_host_.data(), best_.data(), std::min(count, best_.size()), memory_);
-    check(cudaStreamSynchronize(memory_.stream()), call, "waiting for the best rows");
-  }
-  vector_view<const shortlisted> found() const { return {best_host_.data(), index_t(found_host_[0])}; }
+  /// By rows of the whole pool.
+  using device_shard::best_rows;
 
   struct chain_result {
     vector_view<const int> place;
@@ -121,52 +90,55 @@ class shard {
   };
 
   /// Greedy among rows in ascending order; bring_rows says what `given` is.
-  chain_result chain(const std::vector<candidate>& rows, const std::vector<chain_row>& facts,
+  chain_result chain(const std::vector<index_t>& rows, const std::vector<chain_row>& facts,
                      vector_view<const float> given, candidate rival, const remaining& left) {
-    const current_device here(device_, call);
-    const auto count = index_t(rows.size()), pitch = pitch_of(points_.cols);
+    const auto count = index_t(rows.size());
     bring_rows(rows, given);
-    sweep_->all_pairs({centers_.data(), count, points_.cols, pitch}, chain_.d2.data(), count);
+    sweep_->all_pairs(brought(count), chain_.d2.data(), count);
     std::copy(facts.begin(), facts.end(), chain_.rows_host.begin());
     copy_async(chain_.rows.data(), chain_.rows_host.data(), count, memory_);
-    const auto earlier =
-        std::count_if(rows.begin(), rows.end(), [&](candidate c) { return c.row < rival.row; });
-    run_chain(memory_, {chain_.rows.data(), int(count), chain_.d2.data(), count, left.picks(), left.budget(),
-                        rival.score, int(earlier), chain_.place.data(), chain_.gain.data()});
+    const auto earlier = std::lower_bound(rows.begin(), rows.end(), rival.row) - rows.begin();
+    run_chain(memory_, {.rows = chain_.rows.data(),
+                        .count = int(count),
+                        .d2 = chain_.d2.data(),
+                        .pitch = count,
+                        .picks = left.picks(),
+                        .budget = left.budget(),
+                        .rival_gain = rival.score,
+                        .rival_place = int(earlier),
+                        .pick = chain_.place.data(),
+                        .gain = chain_.gain.data()});
     copy_async(chain_.place_host.data(), chain_.place.data(), count + 1, memory_);
     copy_async(chain_.gain_host.data(), chain_.gain.data(), count, memory_);
-    check(cudaStreamSynchronize(memory_.stream()), call, "waiting for a chain");
+    wait("waiting for a chain");
     return {{chain_.place_host.data() + 1, chain_.place_host[0]}, chain_.gain_host.data()};
   }
 
  private:
-  template <class T>
-  device_array<T> upload(vector_view<const T> host) {
-    auto array = memory_.array<T>(host.size);
-    copy_async(array.data(), host.data, host.size, memory_);
-    return array;
-  }
-
-  /// Copies rows of the pool to centers_, their numbers to numbers_. given: their values, in rows of a pitch,
-  /// where the pool is on the host.
-  void bring_rows(const std::vector<candidate>& rows, vector_view<const float> given) {
-    const auto count = index_t(rows.size()), pitch = pitch_of(points_.cols);
+  /// Copies rows of the pool to centers_. given: their values, in rows of a pitch, where the pool is on the
+  /// host.
+  vector_view<const index_t> bring_rows(const std::vector<index_t>& rows, vector_view<const float> given) {
     brought_.wait();  // sweeps may follow each other, and what is staged here is still to be read
-    for (index_t i = 0; i < count; ++i) numbers_host_[i] = rows[std::size_t(i)].row;
-    copy_async(numbers_.data(), numbers_host_.data(), count, memory_);
-    if (stream_) {
+    const auto numbers = send_numbers(rows);
+    if (on_host()) {
       std::copy(given.begin(), given.end(), centers_host_.begin());
-      copy_async(centers_.data(), centers_host_.data(), count * pitch, memory_);
+      copy_async(centers_.data(), centers_host_.data(), given.size, memory_);
     }
     brought_.record(memory_.stream());
-    if (stream_) return;
-    gather_rows(memory_, points_, {numbers_.data(), count}, {centers_.data(), count, points_.cols, pitch});
+    if (!on_host())
+      gather_rows(memory_, points_, numbers,
+                  {centers_.data(), numbers.size, points_.cols, pitch_of(points_.cols)});
+    return numbers;
+  }
+  matrix_view<const float> brought(index_t count) const {
+    return {centers_.data(), count, points_.cols, pitch_of(points_.cols)};
   }
 
   bool resident() const { return copies_ == nullptr; }
-  matrix_view<const float> on_device() const {
-    return stream_ ? matrix_view<const float>{rows_.data(), points_.rows, points_.cols, pitch_of(points_.cols)}
-                   : points_;
+  /// The rows on the device, where all are.
+  matrix_view<const float> settled() const {
+    if (!on_host()) return points_;
+    return {settled_.data(), points_.rows, points_.cols, pitch_of(points_.cols)};
   }
 
   /// All rows to the device, or room for the tiles in which they travel.
@@ -185,10 +157,10 @@ class shard {
       s.used.emplace(call);
     }
     if (all) {
-      rows_ = memory_.array<float>(points_.rows * pitch);
+      settled_ = memory_.array<float>(points_.rows * pitch);
       for (index_t first = 0, turn = 0; first < points_.rows; first += tile_rows_, ++turn)
-        send(slots_[turn % 2], first, std::min(tile_rows_, points_.rows - first), rows_.data() + first * pitch,
-             memory_.stream());
+        send(slots_[turn % 2], first, std::min(tile_rows_, points_.rows - first),
+             settled_.data() + first * pitch, memory_.stream());
       for (slot& s : slots_) s.sent->wait();
       for (slot& s : slots_) s = {};
       return;
@@ -223,13 +195,13 @@ class shard {
 
   void lower() {
     if (resident()) {
-      sweep_->lower(on_device(), kept_.facts.size() > 0 ? &kept_ : nullptr, distance_.data());
+      sweep_->lower(settled(), kept_.facts.size() > 0 ? &kept_ : nullptr, rows_.distance);
       return;
     }
     for (index_t first = 0, turn = 0; first < points_.rows; first += tile_rows_, ++turn) {
       slot& s = slots_[turn % 2];
       const auto tile = send_tile(s, first, std::min(tile_rows_, points_.rows - first));
-      sweep_->lower(tile, nullptr, distance_.data() + first);
+      sweep_->lower(tile, nullptr, rows_.distance + first);
       s.used->record(memory_.stream());
     }
   }
@@ -242,7 +214,7 @@ class shard {
     return {s.device.data(), rows, points_.cols, pitch_of(points_.cols)};
   }
 
-  /// What a chain works on.
+  /// Memory of a chain.
   struct chain_room {
     chain_room(device_memory& memory, index_t most)
         : d2(memory.array<float>(most * most)),
@@ -262,26 +234,12 @@ class shard {
   };
 
   matrix_view<const float> points_;
-  int device_;
-  std::unique_ptr<own_stream> stream_;  // where the pool is on the host
-  device_memory memory_;
   index_t most_;
-  device_array<selection> state_;
-  device_array<shortlisted> best_;
-  pinned_array<shortlisted> best_host_;
-  pinned_array<unsigned> found_host_;
   device_array<float> centers_;
   pinned_array<float> centers_host_;
-  device_array<index_t> numbers_;
-  pinned_array<index_t> numbers_host_;
   event brought_;  // the rows that bring_rows has staged last
-  device_array<float> distance_;
   chain_room chain_;
-  device_array<float> weight_;
-  device_array<std::int64_t> cost_;
-  device_array<index_t> group_, quota_;
-  shard_rows shard_;
-  device_array<float> rows_;
+  device_array<float> weight_, settled_;
   index_t tile_rows_ = 0;
   std::unique_ptr<own_stream> copies_;
   slot slots_[2];
@@ -289,34 +247,35 @@ class shard {
   rounded_rows kept_;
 };
 
-/// The shards of a pool, each on its device.
+/// k-center over the shards of a pool.
 class kcenter_shards : public gain_model {
  public:
   kcenter_shards(const std::vector<cuda>& devices, bool on_host, const kcenter_problem& problem,
                  const allowance& limit, width asked)
-      : on_host_(on_host), points_(problem.points), limit_(limit), width_(asked), shards_(devices.size()) {
-    on_each_shard(shards_.size(), [&](std::size_t s) {
-      const current_device here(devices[s].device, call);
-      const row_range range = shard_of(points_.rows, 1, index_t(devices.size()), index_t(s));
-      shards_[s] = std::make_unique<shard>(devices[s], on_host, problem, limit, range, asked.most, s == 0);
-    });
-    for (const auto& s : shards_) width_.most = std::min(width_.most, s->most());
+      : on_host_(on_host),
+        points_(problem.points),
+        limit_(limit),
+        width_(asked),
+        shards_(call, devices, points_.rows, 1, on_host, problem, limit, asked.most) {
+    for (std::size_t s = 0; s < shards_.size(); ++s) width_.most = std::min(width_.most, shards_[s].most());
     width_.first = std::min(width_.first, width_.most);
   }
 
   width shortlist_width() const override { return width_; }
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
-    const std::vector<float> centers = values_of(latest);
-    on_each_shard(shards_.size(), [&](std::size_t s) {
-      shards_[s]->sweep(latest, {centers.data(), index_t(centers.size())}, left);
+    const std::vector<index_t> rows = numbers_of(latest);
+    const std::vector<float> centers = values_of(rows);
+    shards_.on_each([&](kcenter_shard& shard, std::size_t) {
+      shard.sweep(rows, {centers.data(), index_t(centers.size())}, left);
     });
   }
 
   std::vector<candidate> best(index_t count) override {
-    on_each_shard(shards_.size(), [&](std::size_t s) { shards_[s]->best(count); });
+    std::vector<vector_view<const shortlisted>> found(shards_.size());
+    shards_.on_each([&](kcenter_shard& shard, std::size_t s) { found[s] = shard.best_rows(count); });
     best_.clear();
-    for (const auto& s : shards_) best_.insert(best_.end(), s->found().begin(), s->found().end());
+    for (const auto& some : found) best_.insert(best_.end(), some.begin(), some.end());
     std::sort(best_.begin(), best_.end(), [](const shortlisted& a, const shortlisted& b) {
       return before({a.row, a.gain}, {b.row, b.gain});
     });
@@ -331,19 +290,21 @@ class kcenter_shards : public gain_model {
     if (shortlist.empty()) return {};
     std::vector<shortlisted> by_row(best_.begin(), best_.begin() + index_t(shortlist.size()));
     std::sort(by_row.begin(), by_row.end(), [](const auto& a, const auto& b) { return a.row < b.row; });
-    std::vector<candidate> rows;
+    std::vector<index_t> rows;
     std::vector<chain_row> facts;
     for (const shortlisted& s : by_row) {
-      rows.push_back({s.row, s.gain});
+      rows.push_back(s.row);
       const index_t group = limit_.group.empty() ? 0 : limit_.group[s.row];
       facts.push_back({s.distance, s.weight, limit_.cost.empty() ? 0 : limit_.cost[s.row], group,
                        limit_.group.empty() ? std::numeric_limits<index_t>::max() : left.quota()[group]});
     }
     const std::vector<float> values = values_of(rows);
-    const auto found = shards_[0]->chain(rows, facts, {values.data(), index_t(values.size())}, rival, left);
+    const auto found = shards_.on(0, [&](kcenter_shard& shard) {
+      return shard.chain(rows, facts, {values.data(), index_t(values.size())}, rival, left);
+    });
     std::vector<candidate> picks;
     for (const int place : found.place) {
-      picks.push_back({rows[std::size_t(place)].row, found.gain[picks.size()]});
+      picks.push_back({rows[std::size_t(place)], found.gain[picks.size()]});
       left.take(picks.back().row);
     }
     return picks;
@@ -351,13 +312,13 @@ class kcenter_shards : public gain_model {
 
  private:
   /// The values of rows that are on the host, in rows of a pitch.
-  std::vector<float> values_of(const std::vector<candidate>& rows) const {
+  std::vector<float> values_of(const std::vector<index_t>& rows) const {
     std::vector<float> values;
     if (!on_host_) return values;
     const index_t pitch = pitch_of(points_.cols);
     values.resize(rows.size() * std::size_t(pitch));
     for (std::size_t i = 0; i < rows.size(); ++i)
-      std::copy_n(points_.row(rows[i].row), points_.cols, values.begin() + index_t(i) * pitch);
+      std::copy_n(points_.row(rows[i]), points_.cols, values.begin() + index_t(i) * pitch);
     return values;
   }
 
@@ -365,7 +326,7 @@ class kcenter_shards : public gain_model {
   matrix_view<const float> points_;
   const allowance& limit_;
   width width_;
-  std::vector<std::unique_ptr<shard>> shards_;
+  sharded_pool<kcenter_shard> shards_;
   std::vector<shortlisted> best_;  // as `best` has given them
 };
 

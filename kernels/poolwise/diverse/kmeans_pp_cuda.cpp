@@ -21,8 +21,6 @@ namespace {
 constexpr const char* call = "kmeans_pp";
 constexpr index_t proposals_a_call = 128;
 
-index_t pitch_of(index_t cols) { return (cols + 3) / 4 * 4; }  // rows of 128-bit loads
-
 index_t rows_of(matrix_view<const float> points) { return points.rows; }
 index_t rows_of(const factored_rows& points) { return points.a.rows; }
 index_t padded_cols_of(matrix_view<const float> points) { return pitch_of(points.cols); }
@@ -179,84 +177,55 @@ class factored_device_rows {
 /// Some rows of the pool on one device: their weights are squared distances to the nearest pick, kept there.
 /// Every call that returns numbers waits for them.
 template <class Rows>
-class weight_shard {
+class weight_shard : public device_shard {
  public:
-  /// on_host: the points are host memory, and the shard has a stream of its own. leads: distances of proposals
-  /// are found here. The device of `on` is current.
+  /// leads: distances of proposals are found here.
   template <class Points>
-  weight_shard(const cuda& on, bool on_host, const Points& points, const allowance& limit, row_range shard,
-               bool leads)
-      : range_(shard),
-        device_(on.device),
-        stream_(on_host ? std::make_unique<own_stream>(call) : nullptr),
-        memory_(
-            {.device = on.device, .stream = stream_ ? cudaStream_t(*stream_) : on.stream, .memory = on.memory},
-            call),
-        points_(memory_, on.device, points, shard, on_host),
-        weight_(memory_.array<float>(shard.count)),
-        sums_(memory_.array<double>(blocks_of(shard.count, weight_block))),
+  weight_shard(const cuda& on, row_range range, bool leads, bool on_host, const Points& points,
+               const allowance& limit)
+      : device_shard(on, call, range, on_host),
+        points_(memory_, on.device, points, range, on_host),
+        sums_(memory_.array<double>(blocks_of(range.count, weight_block))),
         sums_host_(sums_.size(), call),
-        cost_(upload(part_of(limit.cost, shard))),
-        group_(upload(part_of(limit.group, shard))),
-        quota_(upload(limit.quota)),
-        barred_(upload(part_of(limit.barred, shard))),
-        numbers_(memory_.array<index_t>(most_proposals)),
-        numbers_host_(most_proposals, call),
+        barred_(upload(part_of(limit.barred, range))),
         draws_(memory_.array<block_draw>(proposals_a_call)),
         draws_host_(proposals_a_call, call),
         drawn_(memory_.array<candidate>(proposals_a_call)),
         drawn_host_(proposals_a_call, call),
         d2_(memory_.array<float>(leads ? most_proposals * most_proposals : 0)),
-        d2_host_(leads ? most_proposals * proposals_a_call : 0, call),
-        best_state_(memory_.array<selection>(1)),
-        best_(memory_.array<shortlisted>(1)) {
-    const auto norm2 = memory_.array<float>(shard.count);
+        d2_host_(leads ? most_proposals * proposals_a_call : 0, call) {
+    begin(limit, most_proposals, 1);
+    const auto norm2 = memory_.array<float>(range.count);
     points_.squared_norms(norm2.view());
-    begin_distances(memory_, weights(), norm2.data(), barred_.data());
+    begin_distances(memory_, rows_, norm2.data(), barred_.data());
   }
 
-  /// Nothing that is still on its way reads host memory that is freed here.
-  ~weight_shard() {
-    if (cudaStreamSynchronize(memory_.stream()) != cudaSuccess) cudaGetLastError();
-  }
-
-  row_range range() const { return range_; }
+  ~weight_shard() { finish(); }
 
   /// As of a pool; returns the sums of the blocks.
   vector_view<const double> sweep(const std::vector<index_t>& latest, const remaining& left) {
-    const current_device here(device_, call);
+    vector_view<const index_t> numbers;
     if (!latest.empty()) {
-      if (first_) begin_distances(memory_, weights(), nullptr, barred_.data());
+      if (first_) begin_distances(memory_, rows_, nullptr, barred_.data());
       first_ = false;
-      bring(latest, 0);
-      points_.lower(index_t(latest.size()), weight_.data());
-      retire_rows(memory_, weights(), {numbers_.data(), index_t(latest.size())});
+      numbers = bring(latest, 0);
+      points_.lower(numbers.size, rows_.distance);
     }
-    if (latest.empty() || left.dwindles()) {
-      if (!left.quota().empty()) copy_async(quota_.data(), left.quota().data, left.quota().size, memory_);
-      retire_beyond(memory_, weights(), cost_.data(), left.budget(), group_.data(), quota_.data());
-    }
-    sum_weights(memory_, weight_.view(), sums_.data());
+    retire(numbers, left);
+    sum_weights(memory_, weights(), sums_.data());
     copy_async(sums_host_.data(), sums_.data(), sums_.size(), memory_);
     wait("waiting for sums of weights");
     return {sums_host_.data(), sums_host_.size()};
   }
 
   candidate largest() {
-    const current_device here(device_, call);
-    shortlisted best{-1, 0, 0, 0};
-    unsigned found = 0;
-    select_best(memory_, weights(), 1, best_state_.data(), best_.data());
-    copy_async(&found, &best_state_.data()->taken, 1, memory_);
-    copy_async(&best, best_.data(), 1, memory_);
-    wait("waiting for the largest norm");
-    return found == 0 ? candidate{} : candidate{best.row, best.gain};
+    const auto best = best_rows(1);
+    return best.empty() ? candidate{} : candidate{best[0].row, best[0].gain};
   }
 
   candidate at(index_t row) {
-    const current_device here(device_, call);
     candidate c{row, 0};
-    copy_async(&c.score, weight_.data() + row - range_.first, 1, memory_);
+    copy_async(&c.score, rows_.distance + row - range().first, 1, memory_);
     wait("waiting for a weight");
     return c;
   }
@@ -264,22 +233,20 @@ class weight_shard {
   /// The rows that are drawn; blocks count from the shard's first.
   std::vector<candidate> draw(const std::vector<block_draw>& draws) {
     if (draws.empty()) return {};
-    const current_device here(device_, call);
     const auto count = index_t(draws.size());
     std::copy(draws.begin(), draws.end(), draws_host_.begin());
     copy_async(draws_.data(), draws_host_.data(), count, memory_);
-    draw_rows(memory_, weight_.view(), {draws_.data(), count}, drawn_.data());
+    draw_rows(memory_, weights(), {draws_.data(), count}, drawn_.data());
     copy_async(drawn_host_.data(), drawn_.data(), count, memory_);
     wait("waiting for draws");
     std::vector<candidate> drawn(drawn_host_.begin(), drawn_host_.begin() + count);
-    for (candidate& c : drawn) c.row += range_.first;
+    for (candidate& c : drawn) c.row += range().first;
     return drawn;
   }
 
   /// Squared distances of the proposals `first` and on, of which the earlier ones have been brought, to all of
   /// them: [rows, first + rows].
   std::vector<float> distances(const std::vector<index_t>& rows, index_t first) {
-    const current_device here(device_, call);
     const index_t count = index_t(rows.size()), all = first + count;
     bring(rows, first);
     points_.all_pairs(all, d2_.data());
@@ -289,44 +256,24 @@ class weight_shard {
   }
 
  private:
-  shard_rows weights() const { return {range_.count, weight_.data(), nullptr, range_.first}; }
+  vector_view<const float> weights() const { return {rows_.distance, rows_.rows}; }
 
-  template <class T>
-  device_array<T> upload(vector_view<const T> host) {
-    auto array = memory_.array<T>(host.size);
-    copy_async(array.data(), host.data, host.size, memory_);
-    return array;
+  vector_view<const index_t> bring(const std::vector<index_t>& rows, index_t at) {
+    const auto numbers = send_numbers(rows);
+    points_.bring(rows, numbers.data, at);
+    return numbers;
   }
 
-  void bring(const std::vector<index_t>& rows, index_t at) {
-    std::copy(rows.begin(), rows.end(), numbers_host_.begin());
-    copy_async(numbers_.data(), numbers_host_.data(), index_t(rows.size()), memory_);
-    points_.bring(rows, numbers_.data(), at);
-  }
-
-  void wait(const char* what) { check(cudaStreamSynchronize(memory_.stream()), call, what); }
-
-  row_range range_;
-  int device_;
-  std::unique_ptr<own_stream> stream_;  // where the pool is on the host
-  device_memory memory_;
   Rows points_;
-  device_array<float> weight_;
   device_array<double> sums_;
   pinned_array<double> sums_host_;
-  device_array<std::int64_t> cost_;
-  device_array<index_t> group_, quota_;
   device_array<std::uint8_t> barred_;
-  device_array<index_t> numbers_;
-  pinned_array<index_t> numbers_host_;
   device_array<block_draw> draws_;
   pinned_array<block_draw> draws_host_;
   device_array<candidate> drawn_;
   pinned_array<candidate> drawn_host_;
   device_array<float> d2_;
   pinned_array<float> d2_host_;
-  device_array<selection> best_state_;
-  device_array<shortlisted> best_;
   bool first_ = true;  // no pick yet: weights are squared norms
 };
 
@@ -336,13 +283,7 @@ class weight_shards : public weight_model {
  public:
   template <class Points>
   weight_shards(const std::vector<cuda>& devices, bool on_host, const Points& points, const allowance& limit)
-      : rows_(rows_of(points)), shards_(devices.size()) {
-    on_each_shard(shards_.size(), [&](std::size_t s) {
-      const current_device here(devices[s].device, call);
-      const row_range range = shard_of(rows_, weight_block, index_t(devices.size()), index_t(s));
-      shards_[s] = std::make_unique<weight_shard<Rows>>(devices[s], on_host, points, limit, range, s == 0);
-    });
-  }
+      : rows_(rows_of(points)), shards_(call, devices, rows_, weight_block, on_host, points, limit) {}
 
   index_t rows() const override { return rows_; }
 
@@ -350,8 +291,7 @@ class weight_shards : public weight_model {
     tables_.clear();
     proposals_ = 0;
     std::vector<vector_view<const double>> of_shard(shards_.size());
-    on_each_shard(shards_.size(),
-                  [&](std::size_t s) { of_shard[s] = shards_[s]->sweep(numbers_of(latest), left); });
+    shards_.on_each([&](shard& some, std::size_t s) { of_shard[s] = some.sweep(numbers_of(latest), left); });
     sums_.clear();
     for (const auto& sums : of_shard) sums_.insert(sums_.end(), sums.begin(), sums.end());
     std::partial_sum(sums_.begin(), sums_.end(), sums_.begin());
@@ -360,32 +300,36 @@ class weight_shards : public weight_model {
 
   candidate largest() override {
     std::vector<candidate> best(shards_.size());
-    on_each_shard(shards_.size(), [&](std::size_t s) { best[s] = shards_[s]->largest(); });
+    shards_.on_each([&](shard& some, std::size_t s) { best[s] = some.largest(); });
     candidate first;
     for (const candidate& c : best)
       if (c.row >= 0 && (first.row < 0 || before(c, first))) first = c;
     return first;
   }
 
-  candidate at(index_t row) override { return shards_[owner_of(row)]->at(row); }
+  candidate at(index_t row) override {
+    return shards_.on(shards_.owner_of(row), [&](shard& owner) { return owner.at(row); });
+  }
 
   std::vector<candidate> propose(const std::vector<double>& units) override {
     std::vector<std::vector<block_draw>> draws(shards_.size());
     std::vector<std::size_t> owners;
     for (const double unit : units) {
       block_draw draw = block_of(unit);
-      owners.push_back(owner_of(draw.block * weight_block));
-      draw.block -= shards_[owners.back()]->range().first / weight_block;
+      owners.push_back(shards_.owner_of(draw.block * weight_block));
+      draw.block -= shards_[owners.back()].range().first / weight_block;
       draws[owners.back()].push_back(draw);
     }
     std::vector<std::vector<candidate>> drawn(shards_.size());
-    on_each_shard(shards_.size(), [&](std::size_t s) { drawn[s] = shards_[s]->draw(draws[s]); });
+    shards_.on_each([&](shard& some, std::size_t s) { drawn[s] = some.draw(draws[s]); });
     std::vector<std::size_t> taken(shards_.size());
     std::vector<candidate> proposed;
     for (const std::size_t s : owners) proposed.push_back(drawn[s][taken[s]++]);
     const index_t first = proposals_;
     proposals_ += index_t(units.size());
-    tables_.push_back({first, proposals_, shards_[0]->distances(numbers_of(proposed), first)});
+    const std::vector<index_t> numbers = numbers_of(proposed);
+    tables_.push_back(
+        {first, proposals_, shards_.on(0, [&](shard& leader) { return leader.distances(numbers, first); })});
     return proposed;
   }
 
@@ -400,23 +344,13 @@ class weight_shards : public weight_model {
   index_t proposals_at_once() const override { return proposals_a_call; }
 
  private:
+  using shard = weight_shard<Rows>;
+
   /// Squared distances of the proposals `first`, ..., pitch - 1 to all before them.
   struct distance_table {
     index_t first, pitch;
     std::vector<float> d2;
   };
-
-  static std::vector<index_t> numbers_of(const std::vector<candidate>& some) {
-    std::vector<index_t> rows;
-    for (const candidate& c : some) rows.push_back(c.row);
-    return rows;
-  }
-
-  std::size_t owner_of(index_t row) const {
-    std::size_t s = shards_.size() - 1;
-    while (row < shards_[s]->range().first) --s;
-    return s;
-  }
 
   block_draw block_of(double unit) const {
     const double target = unit * sums_.back();
@@ -427,7 +361,7 @@ class weight_shards : public weight_model {
   }
 
   index_t rows_;
-  std::vector<std::unique_ptr<weight_shard<Rows>>> shards_;
+  sharded_pool<shard> shards_;
   std::vector<double> sums_;  // of the weights up to the end of each block
   index_t proposals_ = 0;
   std::vector<distance_table> tables_;

@@ -20,7 +20,7 @@ __device__ neighbour_key key_of(float d2, index_t reference) {
 }
 __device__ float d2_of(neighbour_key key) { return __uint_as_float(unsigned(key >> 32)); }
 
-/// What the threads of a block share: the nearest so far, ascending, in one of two places, and the nearer ones
+/// The threads of a block share this: the nearest so far, ascending, in one of two places, and the nearer ones
 /// just found.
 struct shared_lists {
   neighbour_key places[2][most_device_neighbours];

@@ -19,7 +19,7 @@ __device__ inline unsigned descending_bits(float score) {
   return bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
 }
 
-/// What descending_bits made its result of.
+/// The score that descending_bits is of, as bits.
 POOLWISE_HD unsigned score_bits(unsigned descending) {
   return descending & 0x80000000u ? descending : ~descending & 0x7fffffffu;
 }

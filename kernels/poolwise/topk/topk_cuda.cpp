@@ -204,7 +204,7 @@ nan_rows keep_best_of(const cuda& on, const char* call, const score_source& sour
 
 // ---- From host memory
 
-/// What the devices have found together.
+/// The best rows of all devices together.
 struct findings {
   explicit findings(const top_k_state& state) : nothing(state.k()), best(state.k()) {
     if (const auto limit = state.threshold()) nothing.keep_only_before(*limit);

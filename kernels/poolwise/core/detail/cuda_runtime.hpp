@@ -1,4 +1,4 @@
-// What every CUDA driver stands on: errors as exceptions, and memory, streams and events that free themselves.
+// The ground of every CUDA driver: errors as exceptions, and memory, streams and events that free themselves.
 // Host code: messages are made in cuda_runtime_cuda.cpp, so that .cu files stay quick to compile.
 #pragma once
 

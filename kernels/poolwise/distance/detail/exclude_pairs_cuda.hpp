@@ -17,7 +17,7 @@ struct exclusion_tuning {
   static constexpr int crowded = 512;  ///< more pairs than this of a warp's 64 x 64 are listed as one tile
 };
 
-/// What a launch is asked for.
+/// The rows and centres of a launch, and where its results go.
 struct exclusion_job {
   const std::uint16_t* x;  ///< [rows, pitch] rounded rows
   const float4* x_facts;   ///< [rows] what is known of them

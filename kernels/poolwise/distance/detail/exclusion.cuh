@@ -49,7 +49,7 @@ class exclusion {
   static_assert(Tuning::rows / edge * (Tuning::centers / edge) * 32 == Tuning::rows,
                 "a warp has its own products");
 
-  /// What the warps tell each other of a tile.
+  /// The warps tell each other this of a tile.
   struct notes {
     float row_above[Tuning::rows];   ///< half of |y^|^2 and the products' error, from above
     int row_least[Tuning::rows];     ///< half the least |y^ - z^|^2 in the tile, from above, as bits
@@ -115,7 +115,7 @@ class exclusion {
   }
 
   /// Sends for the next columns of the rows and of a tile of centres: each thread for a chunk of every 64th.
-  /// What lies past the end is another row, whose products nobody reads.
+  /// Past the end stands another row, whose products nobody reads.
   __device__ __forceinline__ void load(int slot) {
     const unsigned to = ring_ + unsigned(slot * stage_bytes);
 #pragma unroll
@@ -294,7 +294,7 @@ class exclusion {
   int row0_ = int(blockIdx.x) * Tuning::rows;
   int steps_ = job_.pitch / rounded_step;  // that make a product whole
 
-  // What is loaded next.
+  // The stage that is loaded next.
   const std::uint16_t* row_from_[row_chunks];
   int loading_tile_ = int(blockIdx.y), loading_step_ = 0;
 

@@ -1,7 +1,7 @@
 // Many canonical distances at once on a CUDA device: every row of a pool against a few hundred centres, of
 // which only the nearest matters.
 //
-// What decides is the canonical distance, and that alone is written. Where shapes make it pay, tensor cores
+// The canonical distance decides, and that alone is written. Where shapes make it pay, tensor cores
 // first exclude the pairs that cannot matter. With an origin o, y = x - o and z = c - o, bf16 roundings y^ and
 // z^, and r_y >= |y - y^|, r_z >= |z - z^|, the triangle inequality gives
 //
@@ -74,7 +74,7 @@ class canonical_sweep {
   index_t survivors() const;
 
  private:
-  /// What the kernels count, on the device.
+  /// The kernels count here, on the device.
   struct counters {
     unsigned pairs, tiles;         ///< listed by the launch that is at work
     rounded_limits limits;         ///< the largest of the centres

@@ -36,7 +36,7 @@ void retire_beyond(const device_memory& memory, const shard_rows& shard, const s
 void note_first_outside(const device_memory& memory, vector_view<const float> values, float most,
                         unsigned long long* first);
 
-/// What the best rows are known by.
+/// One of the best rows.
 struct shortlisted {
   index_t row;     ///< of the pool
   float gain;      ///< weight * distance

@@ -9,7 +9,7 @@
 
 namespace poolwise {
 
-/// What k-center chooses from: device views where `on` is a device, host views where it is `offload`.
+/// The rows that k-center chooses from: device views where `on` is a device, host views where it is `offload`.
 struct kcenter_problem {
   matrix_view<const float> points;
   vector_view<const float> covered = {}, weights = {};

@@ -16,7 +16,7 @@ namespace poolwise {
 using row_key = std::uint64_t;
 inline constexpr index_t most_filter_rows = index_t(1) << 32;
 
-/// What a filter has gathered; one in device memory.
+/// The state of a filter, in device memory.
 struct filter_state {
   float score;                   ///< kept is what has a higher score ...
   index_t row;                   ///< ... or the same and a lower row

@@ -1,4 +1,4 @@
-// What the selection of the best rows on a device keeps in its memory; select_cuda.cuh has the selection.
+// The state of a selection of the best rows, in device memory. select_cuda.cuh has the selection.
 #pragma once
 
 namespace poolwise {
