@@ -16,7 +16,7 @@ namespace poolwise {
 namespace HWY_NAMESPACE {
 namespace {
 
-/// What a pair of columns contributes: the square of their difference ...
+/// A pair of columns contributes the square of their difference ...
 struct difference {
   template <class D, class V>
   static HWY_INLINE V step(D, V x, V y, V sum) {

@@ -14,7 +14,7 @@
 #include "hwy/highway.h"
 #include "poolwise/core/simd-inl.hpp"
 
-// What the targets share, though each includes this file again.
+// Shared by the targets, though each includes this file again.
 #ifndef POOLWISE_DISTANCE_QUANTISED_ROWS_CPP
 #define POOLWISE_DISTANCE_QUANTISED_ROWS_CPP
 
@@ -365,7 +365,7 @@ void quantised_rows::add(const float* row, const float* origin) {
   constexpr double u = 0x1p-24;
   const double sums = 1 + gamma_of(cols_ + 8), tiny = double(cols_) * 0x1p-74;
   const double left = std::sqrt(double(rest.norm2)) * sums + tiny;
-  // In this order what is not a number, since a difference was infinite, stays so.
+  // In this order a NaN, from an infinite difference, stays one.
   const double reach = std::max(std::sqrt(double(norm2)) * sums + left + tiny, least_reach);
   const double roundings = gamma_of(cols_ / canonical_lanes + 5) / 2 + 32 * u;
   if (reach <= largest_reach) {
@@ -373,7 +373,7 @@ void quantised_rows::add(const float* row, const float* origin) {
     facts_.reach[at] = rounded_up(reach);
     facts_.loss[at] = rounded_up((left + roundings * reach) * (1 + 0x1p-19) + tiny);
     facts_.norm2[at] = norm2;
-  } else {  // or is not a number
+  } else {  // or is NaN
     facts_.scale[at] = facts_.reach[at] = facts_.loss[at] = 0;
     facts_.norm2[at] = std::numeric_limits<float>::infinity();
   }

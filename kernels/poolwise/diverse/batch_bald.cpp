@@ -482,7 +482,7 @@ class joint_information : public gain_model {
     ++draws_;
   }
 
-  /// What the gain of a row, computed again after more picks, cannot exceed.
+  /// Bounds the gain of a row that is computed again after more picks.
   candidate bound(index_t i) const { return {i, float(gain_[std::size_t(i)] + slack_)}; }
 
   cpu on_;

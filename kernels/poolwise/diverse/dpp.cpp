@@ -22,7 +22,7 @@
 namespace poolwise {
 namespace {
 
-// What is left of a row's own variance below this share is rounding.
+// Below this share of a row's own variance, the rest is rounding.
 constexpr double rounding_share = 0x1p-16;
 
 // Columns of the factor that lie, and are made, together: those of the canonical tree, so that a product over

@@ -177,12 +177,12 @@ class farthest_first : public gain_model {
                           distance_.data());
     }
     parallel_blocks(on_, index_t(some.size()), parts_at_once, [&](index_t, index_t begin, index_t end) {
-      for (index_t at = begin; at < end; ++at) settle(some[std::size_t(at)]);
+      for (index_t at = begin; at < end; ++at) set_ceiling(some[std::size_t(at)]);
     });
   }
 
-  /// Says of a part whose distances are up to date how large its gains are.
-  void settle(index_t p) {
+  /// Of a part whose distances are up to date.
+  void set_ceiling(index_t p) {
     const index_t begin = p * part_rows, end = begin + size_of(p);
     if (!gain_.empty())
       for (index_t i = begin; i < end; ++i) gain_[std::size_t(i)] = gain(i, distance_[std::size_t(i)]);
@@ -215,7 +215,7 @@ class farthest_first : public gain_model {
   std::vector<float> fresh_;
 };
 
-std::unique_ptr<gain_model> pool_of(const where& on, const kcenter_problem& problem, const allowance& limit) {
+std::unique_ptr<gain_model> model_of(const where& on, const kcenter_problem& problem, const allowance& limit) {
   if (!std::holds_alternative<cpu>(on)) refuse_apart("kcenter", limit);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kcenter_model(*device, problem, limit);
@@ -246,7 +246,7 @@ std::vector<candidate> kcenter(const where& on, finite_rows points, const allowa
   check_row_values(on, "kcenter", "weights", weights, points.rows());
   check_allowance("kcenter", limit, points.rows());
   check_begin("kcenter", run, limit, points.rows());
-  return threshold_batches(*pool_of(on, {points, covered, weights}, limit), limit, run);
+  return threshold_batches(*model_of(on, {points, covered, weights}, limit), limit, run);
 }
 
 }  // namespace poolwise

@@ -25,8 +25,8 @@ double acceptance_unit(std::uint64_t seed, index_t n) {
 
 class rejection_sampler {
  public:
-  rejection_sampler(weight_model& pool, const allowance& limit, std::uint64_t seed, batch_run* run)
-      : pool_(pool), left_(limit), seed_(seed), run_(run) {
+  rejection_sampler(weight_model& model, const allowance& limit, std::uint64_t seed, batch_run* run)
+      : model_(model), left_(limit), seed_(seed), run_(run) {
     if (run == nullptr) return;
     for (const candidate& pick : run->begin.picks) take(pick);
     state_.proposals = run->begin.proposals;
@@ -34,9 +34,9 @@ class rejection_sampler {
 
   std::vector<candidate> sample(first_center first) {
     if (left_.picks() == 0) return std::move(state_.picks);
-    pool_.sweep({}, left_);
+    model_.sweep({}, left_);
     if (state_.picks.empty()) {
-      const candidate start = first == first_center::largest_norm ? pool_.largest() : any_eligible();
+      const candidate start = first == first_center::largest_norm ? model_.largest() : any_eligible();
       if (start.row < 0) return {};
       take(start);
     }
@@ -69,7 +69,7 @@ class rejection_sampler {
     auto from = latest_.begin();
     do {
       const auto to = from + std::min<index_t>(most_proposals, latest_.end() - from);
-      total = pool_.sweep({from, to}, left_);
+      total = model_.sweep({from, to}, left_);
       from = to;
     } while (from != latest_.end());
     if (run_ != nullptr) ++run_->sweeps;
@@ -81,16 +81,16 @@ class rejection_sampler {
 
   candidate any_eligible() {
     index_t eligible_rows = 0;
-    for (index_t i = 0; i < pool_.rows(); ++i) eligible_rows += left_.eligible(i);
+    for (index_t i = 0; i < model_.rows(); ++i) eligible_rows += left_.eligible(i);
     if (eligible_rows == 0) return {};
     auto skip = std::min(eligible_rows - 1, index_t(proposal_unit(seed_, 0) * double(eligible_rows)));
     index_t row = 0;
     while (!left_.eligible(row) || skip-- > 0) ++row;
-    return pool_.at(row);
+    return model_.at(row);
   }
 
   void take_lowest() {
-    for (index_t i = 0; i < pool_.rows() && left_.picks() > 0; ++i)
+    for (index_t i = 0; i < model_.rows() && left_.picks() > 0; ++i)
       if (eligible(i)) take({i, 0.0f});
   }
 
@@ -104,7 +104,7 @@ class rejection_sampler {
       if (p == index_t(proposed.size())) propose(proposed);
       const candidate stale = proposed[std::size_t(p)];
       if (!eligible(stale.row)) continue;
-      const float distance = std::min(stale.score, pool_.nearest(p, accepted));
+      const float distance = std::min(stale.score, model_.nearest(p, accepted));
       // Strictly, so that a distance of 0 is never accepted.
       if (!(acceptance_unit(seed_, number_of(p)) * double(stale.score) < double(distance))) continue;
       accepted.push_back(p);
@@ -116,17 +116,17 @@ class rejection_sampler {
 
   void propose(std::vector<candidate>& proposed) {
     const auto have = index_t(proposed.size());
-    std::vector<double> units(std::size_t(std::min(pool_.proposals_at_once(), most_proposals - have)));
+    std::vector<double> units(std::size_t(std::min(model_.proposals_at_once(), most_proposals - have)));
     for (std::size_t j = 0; j < units.size(); ++j)
       units[j] = proposal_unit(seed_, number_of(have + index_t(j)));
-    const auto more = pool_.propose(units);
+    const auto more = model_.propose(units);
     proposed.insert(proposed.end(), more.begin(), more.end());
   }
 
   /// Of proposal p since the last sweep.
   index_t number_of(index_t p) const { return 1 + state_.proposals + p; }
 
-  weight_model& pool_;
+  weight_model& model_;
   remaining left_;
   std::uint64_t seed_;
   batch_run* run_;
@@ -137,9 +137,9 @@ class rejection_sampler {
 
 }  // namespace
 
-std::vector<candidate> stale_rejection(weight_model& pool, const allowance& limit, std::uint64_t seed,
+std::vector<candidate> stale_rejection(weight_model& model, const allowance& limit, std::uint64_t seed,
                                        first_center first, batch_run* run) {
-  return rejection_sampler(pool, limit, seed, run).sample(first);
+  return rejection_sampler(model, limit, seed, run).sample(first);
 }
 
 }  // namespace poolwise

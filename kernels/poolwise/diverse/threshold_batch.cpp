@@ -10,33 +10,33 @@ constexpr index_t short_chain = 8;
 
 }  // namespace
 
-std::vector<candidate> threshold_batches(gain_model& pool, const allowance& limit, batch_run* run) {
+std::vector<candidate> threshold_batches(gain_model& model, const allowance& limit, batch_run* run) {
   remaining left(limit);
   batch_state state;
-  auto [width, most, sweeps] = pool.shortlist_width();
+  auto [width, most, sweeps] = model.shortlist_width();
   if (run != nullptr) {
     state.picks = run->begin.picks;
     for (const candidate& pick : state.picks) left.take(pick.row);
   }
   if (left.picks() == 0) return state.picks;
-  pool.sweep({}, left);
+  model.sweep({}, left);
   for (auto from = state.picks.begin(); from != state.picks.end();) {  // no more at a time than of a chain
     const auto to = from + std::min<index_t>(most, state.picks.end() - from);
-    pool.sweep({from, to}, left);
+    model.sweep({from, to}, left);
     from = to;
   }
   for (;;) {
-    std::vector<candidate> shortlist = pool.best(width + 1);
+    std::vector<candidate> shortlist = model.best(width + 1);
     const bool all = index_t(shortlist.size()) <= width;
     const candidate rival = all ? no_rival : shortlist.back();
     if (!all) shortlist.pop_back();
-    const std::vector<candidate> latest = pool.chain(shortlist, rival, left);
+    const std::vector<candidate> latest = model.chain(shortlist, rival, left);
     state.picks.insert(state.picks.end(), latest.begin(), latest.end());
     if (run != nullptr && run->advanced && !latest.empty()) run->advanced(state);
     if (left.picks() == 0 || (all && latest.empty())) return state.picks;  // none is left that may be picked
     const auto chain = index_t(latest.size());
     if (chain < short_chain || left.picks() / chain >= sweeps) width = std::min(2 * width, most);
-    pool.sweep(latest, left);
+    model.sweep(latest, left);
     if (run != nullptr && !latest.empty()) ++run->sweeps;
   }
 }

@@ -23,14 +23,14 @@ const char* name_of(knn_method method);
 /// throws value_error for another name.
 knn_method parse_knn_method(const std::string& name);
 
-/// What `asked` means for points of this shape: a function of the shape, and of whether a device computes,
-/// alone.
+/// The method that `asked` means for points of this shape: a function of the shape, and of whether a device
+/// computes, alone.
 ///
 /// automatic is exact on devices, and on a CPU up to rows^2 * cols = 1e13: 395,000 rows of 64 columns, 140,000
 /// of 512. Beyond it is ivf.
 knn_method resolved(knn_method asked, const where& on, index_t rows, index_t cols);
 
-/// How neighbour lists were made. What says nothing about the method is 0.
+/// How neighbour lists were made. Fields of other methods are 0.
 struct knn_report {
   knn_method method = knn_method::exact;
   index_t cells = 0, probes = 0;   ///< of ivf
@@ -46,7 +46,7 @@ struct knn_report {
 /// knows nothing of.
 inline constexpr double wanted_recall = 0.98;
 
-/// What knn_graph_by() allocates for a resolved method on a CPU, at most, beside its lists.
+/// Bytes that knn_graph_by() allocates for a resolved method on a CPU, at most, beside its lists.
 std::uint64_t knn_graph_bytes(knn_method method, index_t rows, index_t cols);
 
 /// knn_graph() by `method`.

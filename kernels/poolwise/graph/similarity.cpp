@@ -104,7 +104,7 @@ similarity_graph::similarity_graph(cpu on, index_t rows, ForEachPair&& for_each_
 
 namespace {
 
-/// How many rows there are, if the lists are such as a graph is made of.
+/// The number of rows. Refuses lists that make no graph.
 index_t rows_of(matrix_view<const index_t> neighbours, matrix_view<const float> similarity) {
   const char* const call = "similarity_graph";
   if (neighbours.rows != similarity.rows || neighbours.cols != similarity.cols)

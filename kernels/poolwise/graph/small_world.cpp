@@ -38,7 +38,7 @@ class canonical_distances : public faiss::DistanceComputer {
   const float* query_ = nullptr;
 };
 
-/// What FAISS takes for the place where the points are kept: they stay where they are.
+/// FAISS takes this for the place where the points are kept; they stay where they are.
 class canonical_storage : public faiss::Index {
  public:
   explicit canonical_storage(matrix_view<const float> points) : faiss::Index(points.cols), points_(points) {}

@@ -126,7 +126,7 @@ void require_entries(const char* call, vector_view<const std::uint8_t> barred, i
                     " rows; pass one entry per row, or none");
 }
 
-/// What the best k of `scores` come before, if a sample tells.
+/// The best k of `scores` come before it; nothing if a sample does not tell.
 std::optional<candidate> sampled_threshold(vector_view<const float> scores, index_t k) {
   const top_k_guess guess = guess_top_k(scores.size, k);
   if (guess.step == 0) return {};
@@ -137,7 +137,7 @@ std::optional<candidate> sampled_threshold(vector_view<const float> scores, inde
   return best.back();
 }
 
-/// The order as a number: what comes before has the smaller one, ties have the same.
+/// The order as a number: scores that come before have the smaller one, ties have the same.
 std::uint32_t rank_of(float score) {
   const auto bits = std::bit_cast<std::uint32_t>(score + 0.0f);  // -0 ties with 0
   return bits >> 31 != 0 ? bits : ~bits & 0x7fffffffu;

@@ -24,7 +24,7 @@ enum class grain { bytes, words };
 /// Whether this CPU multiplies bytes (AVX-512 VNNI).
 bool has_byte_products();
 
-/// What is known of rows y, apart from their integers; place by place.
+/// Facts of rows y beside their integers, place by place.
 ///
 /// |scale1 scale2 (q1.q2) - y1.y2| <= loss1 reach2 + reach1 loss2, the left product rounded in fp32 from either
 /// side, the bound in fp32 too, and y1.y2 exact or a canonical dot product of y1 and y2. A row with numbers so
@@ -154,7 +154,7 @@ class distance_floor {
   double keep_, underflow_;
 };
 
-/// How the pairs are found whose distance is taken: by products of bytes, of words, or all of them.
+/// Chooses the pairs whose distance is taken: those that products of bytes, or of words, leave open, or all.
 /// Counts distances taken needlessly. When they cost more than a finer grain, moves to it.
 class pair_filter {
  public:

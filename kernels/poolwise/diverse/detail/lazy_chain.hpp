@@ -1,4 +1,4 @@
-// What the gain models on the host share: rows that are left out, the best of the others, and the chain by lazy
+// Shared by the gain models on the host: rows that are left out, the best of the others, and the chain by lazy
 // gains.
 #pragma once
 

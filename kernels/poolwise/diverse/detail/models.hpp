@@ -1,4 +1,4 @@
-// The pools of the greedy engines.
+// The gain models and the weight model of the greedy engines.
 #pragma once
 
 #include <memory>
@@ -14,32 +14,32 @@
 namespace poolwise {
 
 /// The gain of a row is its squared distance to the nearest labelled or picked row, times its weight. Views as
-/// `kcenter` takes them, checked by it; they must outlive the pool.
+/// `kcenter` takes them, checked by it; they must outlive the model.
 std::unique_ptr<gain_model> kcenter_model(cpu on, matrix_view<const float> points,
                                           vector_view<const float> covered, vector_view<const float> weights);
 
 /// The gain of a row is its variance given the picks, times its squared quality. Views as `dpp` takes them,
-/// checked by it; they must outlive the pool.
+/// checked by it; they must outlive the model.
 /// throws value_error where gains leave the range of fp32.
 std::unique_ptr<gain_model> dpp_model(cpu on, matrix_view<const float> points, vector_view<const float> quality,
                                       dpp_kernel kernel);
 
 /// The gain of a row is what its label says about the members of a committee beside those of the picks. `x` as
-/// `batch_bald` takes it, checked by it; it must outlive the pool.
+/// `batch_bald` takes it, checked by it; it must outlive the model.
 std::unique_ptr<gain_model> batch_bald_model(cpu on, const real_cube& x, outputs kind,
                                              joint_configurations configurations);
 
 /// Gains over a graph. Views as `facility_location` and `graph_cut` take them, checked by them; they and the
-/// graph must outlive the pool.
+/// graph must outlive the model.
 std::unique_ptr<gain_model> facility_location_model(cpu on, const similarity_graph& graph,
                                                     std::span<const index_t> labelled,
                                                     vector_view<const float> weights);
 std::unique_ptr<gain_model> graph_cut_model(cpu on, const similarity_graph& graph, double lambda,
                                             std::span<const index_t> labelled);
 
-/// Weights are squared distances to the nearest pick: of rows wherever `on` says, though what is `offload`
-/// keeps its weights on the host. Views as `kmeans_pp` takes them, checked by it; they must outlive the pool.
-/// throws value_error where squared norms of factors leave the range of fp32.
+/// Weights are squared distances to the nearest pick, of rows wherever `on` says; `offload` may keep the
+/// weights on the host. Views as `kmeans_pp` takes them, checked by it; they must outlive the model. throws
+/// value_error where squared norms of factors leave the range of fp32.
 std::unique_ptr<weight_model> kmeans_pp_model(const where& on, matrix_view<const float> points,
                                               const allowance& limit);
 std::unique_ptr<weight_model> kmeans_pp_model(const where& on, const factored_rows& points,

@@ -32,8 +32,8 @@ inline constexpr float largest_norm2 = std::numeric_limits<float>::max() / 2;
 /// After so many proposals the weights are made anew.
 inline constexpr index_t most_proposals = 1024;
 
-/// A pool whose rows are drawn by weight, wherever they lie. What its members return is in host memory and the
-/// same for every such place.
+/// The weights by which the rows of a pool are drawn, wherever these lie. Its members return the same for every
+/// such place, in host memory.
 class weight_model {
  public:
   virtual ~weight_model() = default;
@@ -63,9 +63,9 @@ class weight_model {
   virtual index_t proposals_at_once() const { return most_proposals; }
 };
 
-/// k-means++ over `pool`, the same wherever `run` begins. throws value_error where squared distances leave the
+/// k-means++ by `model`, the same wherever `run` begins. throws value_error where squared distances leave the
 /// range of fp32.
-std::vector<candidate> stale_rejection(weight_model& pool, const allowance& limit, std::uint64_t seed,
+std::vector<candidate> stale_rejection(weight_model& model, const allowance& limit, std::uint64_t seed,
                                        first_center first, batch_run* run = nullptr);
 
 }  // namespace poolwise

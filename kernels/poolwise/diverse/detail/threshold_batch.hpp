@@ -9,7 +9,7 @@
 // picks. A row that its costs or its group rule out stays ruled out, which is a gain that falls, too; were r
 // ruled out it would still bound what is outside.
 //
-// What it needs is a gain model: a function of a row and of the picks so far, in order, that never rises as
+// It needs a gain model: a function of a row and of the picks so far, in order, that never rises as
 // picks are added, and whose bits do not depend on how picks were grouped into sweeps, nor on whether a chain
 // or a sweep made it. k-center is one (weight * squared distance to the nearest pick), pivoted Cholesky (DPP)
 // and the joint information of a committee (BatchBALD) are others.
@@ -24,8 +24,8 @@
 
 namespace poolwise {
 
-/// A pool under a gain model, wherever its rows lie: on the host, on a device, shared out over several. What
-/// its members return is in host memory and the same for every such place.
+/// The gains of a pool, wherever its rows lie: on the host, on a device, shared out over several. Its members
+/// return the same for every such place, in host memory.
 class gain_model {
  public:
   virtual ~gain_model() = default;
@@ -57,7 +57,7 @@ class gain_model {
 /// Comes after every row.
 inline constexpr candidate no_rival{-1, -std::numeric_limits<float>::infinity()};
 
-/// The picks of plain greedy over `pool`, whatever the widths of its shortlists and wherever `run` begins.
-std::vector<candidate> threshold_batches(gain_model& pool, const allowance& limit, batch_run* run = nullptr);
+/// The picks of plain greedy by `model`, whatever the widths of its shortlists and wherever `run` begins.
+std::vector<candidate> threshold_batches(gain_model& model, const allowance& limit, batch_run* run = nullptr);
 
 }  // namespace poolwise

@@ -1,4 +1,4 @@
-// What calls of FAISS on the CPU need.
+// For calls of FAISS on the CPU.
 #pragma once
 
 #include <omp.h>

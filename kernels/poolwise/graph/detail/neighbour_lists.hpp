@@ -27,7 +27,7 @@ class nearest_kept {
     if (kept_.size() == 2 * most_) drop_farthest();
   }
 
-  /// What distance those from `first` on may have and be kept; -1 where none may.
+  /// References from `first` on are kept up to this distance; -1 where none is.
   float reach(index_t first) const { return last_.first > 0 || first < last_.second ? last_.first : -1; }
 
   /// Writes them in order, and -1 at an infinite distance where fewer were offered. d2 may be null.
