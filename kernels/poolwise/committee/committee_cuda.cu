@@ -7,6 +7,7 @@
 
 #include "poolwise/committee/detail/committee_cuda.hpp"
 #include "poolwise/committee/detail/disagreements-inl.hpp"
+#include "poolwise/committee/detail/needs.hpp"
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/score/detail/fold_cuda.cuh"
 #include "poolwise/score/detail/row_tile_cuda.cuh"
@@ -45,7 +46,7 @@ sharing sharing_of(index_t cols) {
   return {lanes, rows, int((cols + lanes - 1) / lanes)};
 }
 
-/// What the members so far leave behind for each row and column; null where nobody asked for it. Up to
+/// The sums over the members so far, for each row and column; null where nobody asked for them. Up to
 /// `fused_cols` every block has a piece in the order of its threads, each piece with the threads' first columns
 /// ahead of their second; beyond, rows lie one behind the other.
 struct gathered {
@@ -62,8 +63,8 @@ index_t places_of(index_t rows, index_t cols) {
   return index_t(grid_of(rows, by.rows)) * by.columns * by.threads();
 }
 
-/// What a kernel is asked for.
-struct asked {
+/// The scores that a kernel writes, and the sums that it keeps for them.
+struct requested_scores {
   static constexpr int most = 16;
 
   matrix_view<float> scores{};
@@ -71,18 +72,17 @@ struct asked {
   disagreement which[most] = {};
   bool deviations = false, votes = false, max_kl = false;
 
-  asked() = default;
-  asked(std::span<const disagreement> w, const matrix_view<float>& s) : scores(s), count(int(w.size())) {
+  requested_scores() = default;
+  requested_scores(std::span<const disagreement> w, const matrix_view<float>& s)
+      : scores(s), count(int(w.size())) {
     std::copy(w.begin(), w.end(), which);
     gather_for(w);
   }
 
   void gather_for(std::span<const disagreement> w) {
-    for (const disagreement d : w) {
-      deviations |= d == disagreement::mean_std;
-      votes |= d == disagreement::vote_entropy || d == disagreement::variation_ratio;
-      max_kl |= d == disagreement::max_kl;
-    }
+    deviations = any(w, needs_deviations);
+    votes = any(w, needs_votes);
+    max_kl = any(w, needs_divergences);
   }
 };
 
@@ -95,7 +95,7 @@ struct totals {
   float consensus, vote_entropy, most_votes, deviation;
 
   /// Adds a column that `members` have left behind; gives the logarithm of their mean.
-  __device__ float add(const asked& out, float members, float sum, float squares, float votes) {
+  __device__ float add(const requested_scores& out, float members, float sum, float squares, float votes) {
     const float mean = sum * __frcp_rn(members), log_of_mean = safe_log(mean);
     consensus -= mean * log_of_mean;
     if (out.deviations) deviation += __fsqrt_rn(squares * __frcp_rn(members));
@@ -118,11 +118,11 @@ struct totals {
   }
 };
 
-struct number {
+struct lane_sum {
   float value;
 
-  __device__ void join(const number& other) { value += other.value; }
-  __device__ number from_lane(int half) const { return {__shfl_xor_sync(all_lanes, value, half)}; }
+  __device__ void join(const lane_sum& other) { value += other.value; }
+  __device__ lane_sum from_lane(int half) const { return {__shfl_xor_sync(all_lanes, value, half)}; }
 };
 
 /// The sums of a row's threads as one, which all of them get. Where they are more than a warp the block has one
@@ -155,7 +155,7 @@ struct sums_of_row {
   __device__ float max_kl() const { return largest_kl; }
 };
 
-__device__ void write_scores(const asked& out, index_t row, const sums_of_row& sums) {
+__device__ void write_scores(const requested_scores& out, index_t row, const sums_of_row& sums) {
   const float mean_entropy = sums.mean_entropy();
   for (int a = 0; a < out.count; ++a)
     out.scores(row, a) = mean_entropy == mean_entropy ? score_of(sums, out.which[a]) : mean_entropy;
@@ -166,29 +166,29 @@ using welford = deviation_update<float>;
 // ---- Rows that their threads hold
 
 /// The largest element of a row.
-struct peak {
+struct row_peak {
   float value;
 
-  __device__ void join(const peak& other) { value = fmaxf(value, other.value); }
-  __device__ peak from_lane(int half) const { return {__shfl_xor_sync(all_lanes, value, half)}; }
+  __device__ void join(const row_peak& other) { value = fmaxf(value, other.value); }
+  __device__ row_peak from_lane(int half) const { return {__shfl_xor_sync(all_lanes, value, half)}; }
 };
 
-/// What its normaliser, its entropy and its vote come from. The largest elements, for there may be several, are
+/// A row's normaliser, entropy and vote come from this. Its largest elements, for there may be several, are
 /// only counted.
 template <outputs Kind>
-struct mass {
+struct row_mass {
   float rest, weighted, lowest, largest;
   int first;  ///< column of the largest
 
-  __device__ void join(const mass& other) {
+  __device__ void join(const row_mass& other) {
     rest += other.rest;
     weighted += other.weighted;
     if constexpr (Kind == outputs::probabilities) lowest = fminf(lowest, other.lowest);
     largest += other.largest;
     first = min(first, other.first);
   }
-  __device__ mass from_lane(int half) const {
-    mass other{};
+  __device__ row_mass from_lane(int half) const {
+    row_mass other{};
     other.rest = __shfl_xor_sync(all_lanes, rest, half);
     other.weighted = __shfl_xor_sync(all_lanes, weighted, half);
     if constexpr (Kind == outputs::probabilities) other.lowest = __shfl_xor_sync(all_lanes, lowest, half);
@@ -208,7 +208,7 @@ __device__ __forceinline__ void each_column(int columns, F f) {
   }
 }
 
-/// What a thread holds of a row.
+/// A thread's columns of a row.
 using row_share = float[most_columns];
 
 struct member_summary {
@@ -220,10 +220,10 @@ struct member_summary {
 template <outputs Kind, class T, bool WholeWarps>
 __device__ member_summary normalise(row_share& x, const sharing& by) {
   constexpr bool logits = Kind == outputs::logits;
-  peak top{-infinity};
+  row_peak top{-infinity};
   each_column(by.columns, [&](int j) { top.value = fmaxf(top.value, x[j]); });
   const float largest = join_row<WholeWarps>(top, by.lanes).value, level = fmaxf(largest, lowest_finite);
-  mass<Kind> own{0, 0, 0, 0, INT_MAX};
+  row_mass<Kind> own{0, 0, 0, 0, INT_MAX};
   unsigned held = 0;  // a bit for each of the thread's columns that holds the largest
   each_column(by.columns, [&](int j) {
     const bool holds = x[j] == largest;
@@ -241,7 +241,7 @@ __device__ member_summary normalise(row_share& x, const sharing& by) {
   const int first = __ffs(int(held)) - 1;
   own.largest = float(__popc(held));
   if (held != 0) own.first = by.lane() + first * by.lanes;
-  const mass<Kind> all = join_row<WholeWarps>(own, by.lanes);
+  const row_mass<Kind> all = join_row<WholeWarps>(own, by.lanes);
   const float others = all.largest - 1;
   const row_state s{largest,
                     0,
@@ -354,7 +354,7 @@ class row_source {
 /// `votes` is room for a float for each column that `each_column` calls in the block.
 template <outputs Kind, class T, bool WholeWarps, class Source>
 __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row, index_t seen,
-                        const gathered& g, const asked& out, float* votes, Source& source) {
+                        const gathered& g, const requested_scores& out, float* votes, Source& source) {
   const bool there = row < x.rows, keeps = g.sum != nullptr && x.members > 0;
   const index_t here = min(row, x.rows - 1);  // all threads reach the shuffles
   const auto place = [&](int j) {
@@ -405,20 +405,22 @@ __device__ void mix_row(const member_rows<T>& x, const sharing& by, index_t row,
     row_share p;
     source.next(p);
     const member_summary member = normalise<Kind, T, WholeWarps>(p, by);
-    number cross{};
+    lane_sum cross{};
     each_column(by.columns, [&](int j) { cross.value = __fmaf_rn(p[j], sum[j], cross.value); });
     largest_kl = fmaxf(largest_kl, -member.entropy - join_row<WholeWarps>(cross, by.lanes).value);
   }
   if (lane == 0 && there) write_scores(out, row, {t, entropy, all, float(x.cols), largest_kl});
 }
 
-__device__ index_t visits_of(index_t members, const asked& out) { return out.max_kl ? 2 * members : members; }
+__device__ index_t visits_of(index_t members, const requested_scores& out) {
+  return out.max_kl ? 2 * members : members;
+}
 
 /// Short rows, a tile a block.
 template <outputs Kind, class T>
 __global__ void __launch_bounds__(tile_threads, 4)
     mix_tile_kernel(const __grid_constant__ member_rows<T> x, const __grid_constant__ sharing by, index_t seen,
-                    const __grid_constant__ gathered g, const __grid_constant__ asked out) {
+                    const __grid_constant__ gathered g, const __grid_constant__ requested_scores out) {
   extern __shared__ __align__(16) unsigned char room[];
   tile_source<Kind, T> source(x, by, visits_of(x.members, out), room);
   auto* const votes = reinterpret_cast<float*>(room + source.stages * source.bytes(by, x.cols));
@@ -430,7 +432,7 @@ __global__ void __launch_bounds__(tile_threads, 4)
 template <outputs Kind, class T>
 __global__ void __launch_bounds__(fused_cols / most_columns)
     mix_row_kernel(const __grid_constant__ member_rows<T> x, const __grid_constant__ sharing by, index_t seen,
-                   const __grid_constant__ gathered g, const __grid_constant__ asked out) {
+                   const __grid_constant__ gathered g, const __grid_constant__ requested_scores out) {
   extern __shared__ float votes[];
   const index_t row = by.row();
   row_source<Kind, T> source(x, by, min(row, x.rows - 1), visits_of(x.members, out));
@@ -449,7 +451,7 @@ __device__ float probability(T x, const row_record& r) {
 template <outputs Kind, class T>
 __global__ void __launch_bounds__(block_threads, 2)
     mix_records_kernel(member_rows<T> x, index_t seen, const row_record* records, const std::int32_t* argmax,
-                       gathered g, float* logs, const __grid_constant__ asked out) {
+                       gathered g, float* logs, const __grid_constant__ requested_scores out) {
   constexpr int columns = 4;
   const index_t row = blockIdx.x;
   const float all = float(seen + x.members);
@@ -510,7 +512,7 @@ __global__ void __launch_bounds__(block_threads, 2)
   for (index_t k = 0; out.max_kl && k < x.members; ++k) {
     const row_record r = records[k * x.rows + row];
     const T* const from = x.data + k * x.member_stride + row * x.stride;
-    number cross{};
+    lane_sum cross{};
 #pragma unroll 4
     for (index_t c = threadIdx.x; c < x.cols; c += block_threads)  // of logs its own, written above
       cross.value = __fmaf_rn(probability<Kind>(from[c], r), logs[row * x.cols + c], cross.value);
@@ -543,7 +545,7 @@ __global__ void __launch_bounds__(block_threads)
 // ---- Launchers
 
 template <outputs Kind, class T>
-void mix_rows(const member_rows<T>& x, index_t seen, const gathered& g, const asked& out,
+void mix_rows(const member_rows<T>& x, index_t seen, const gathered& g, const requested_scores& out,
               const device_memory& memory) {
   const sharing by = sharing_of(x.cols);
   const unsigned grid = grid_of(x.rows, by.rows);
@@ -561,7 +563,7 @@ void mix_rows(const member_rows<T>& x, index_t seen, const gathered& g, const as
 
 template <outputs Kind, class T>
 void mix_records(const member_rows<T>& x, index_t seen, const row_record* records, const std::int32_t* argmax,
-                 const gathered& g, float* logs, const asked& out, const device_memory& memory) {
+                 const gathered& g, float* logs, const requested_scores& out, const device_memory& memory) {
   mix_records_kernel<Kind>
       <<<unsigned(x.rows), block_threads, 0, memory.stream()>>>(x, seen, records, argmax, g, logs, out);
   check(cudaGetLastError(), memory.call(), "launching mix_records_kernel");
@@ -569,7 +571,8 @@ void mix_records(const member_rows<T>& x, index_t seen, const row_record* record
 
 /// Rows in tiles that the cache holds.
 template <outputs Kind, class T>
-void mix_long_rows(const member_rows<T>& x, index_t seen, gathered g, asked out, device_memory& memory) {
+void mix_long_rows(const member_rows<T>& x, index_t seen, gathered g, requested_scores out,
+                   device_memory& memory) {
   const index_t logs_per_row = out.max_kl ? x.cols : 0;
   const index_t tile = record_tile_rows(x, logs_per_row * index_t(sizeof(float)), memory);
   const auto logs = memory.array<float>(tile * logs_per_row);
@@ -587,14 +590,15 @@ void mix_long_rows(const member_rows<T>& x, index_t seen, gathered g, asked out,
 }
 
 template <outputs Kind, class T>
-void mix(const member_rows<T>& x, index_t seen, const gathered& g, const asked& out, device_memory& memory) {
+void mix(const member_rows<T>& x, index_t seen, const gathered& g, const requested_scores& out,
+         device_memory& memory) {
   if (x.rows == 0) return;  // an empty grid is a launch error
   if (x.cols <= fused_cols) return mix_rows<Kind>(x, seen, g, out, memory);
   mix_long_rows<Kind>(x, seen, g, out, memory);
 }
 
 template <class T>
-void mix(const member_rows<T>& x, outputs kind, index_t seen, const gathered& g, const asked& out,
+void mix(const member_rows<T>& x, outputs kind, index_t seen, const gathered& g, const requested_scores& out,
          device_memory& memory) {
   if (kind == outputs::logits) return mix<outputs::logits>(x, seen, g, out, memory);
   mix<outputs::probabilities>(x, seen, g, out, memory);
@@ -603,9 +607,9 @@ void mix(const member_rows<T>& x, outputs kind, index_t seen, const gathered& g,
 /// Calls f with `which` in pieces that one launch takes.
 template <class F>
 void each_piece(std::span<const disagreement> which, const matrix_view<float>& scores, F f) {
-  for (std::size_t done = 0; done < which.size(); done += asked::most) {
-    const auto some = which.subspan(done, std::min<std::size_t>(asked::most, which.size() - done));
-    f(asked(some, {scores.data + done, scores.rows, index_t(some.size()), scores.stride}));
+  for (std::size_t done = 0; done < which.size(); done += requested_scores::most) {
+    const auto some = which.subspan(done, std::min<std::size_t>(requested_scores::most, which.size() - done));
+    f(requested_scores(some, {scores.data + done, scores.rows, index_t(some.size()), scores.stride}));
   }
 }
 
@@ -615,7 +619,7 @@ void score_committee_cuda(const cuda& on, const real_cube& x, outputs kind, std:
                           matrix_view<float> scores) {
   const current_device here(on.device, "score_committee");
   device_memory memory(on, "score_committee");
-  each_piece(which, scores, [&](const asked& out) {
+  each_piece(which, scores, [&](const requested_scores& out) {
     std::visit([&](auto cube) { mix(member_rows(cube), kind, 0, {}, out, memory); }, x);
   });
 }
@@ -642,7 +646,7 @@ class committee_on_device {
     const current_device here(on_.device, call);
     member_rows<float> none(matrix_view<const float>{nullptr, rows_, cols_});
     none.members = 0;
-    each_piece(which, scores, [&](const asked& out) {
+    each_piece(which, scores, [&](const requested_scores& out) {
       if (cols_ <= fused_cols) return mix_rows<outputs::logits>(none, members, state(), out, memory_);
       mix_records<outputs::logits>(none, members, nullptr, nullptr, state(), nullptr, out, memory_);
     });
@@ -655,7 +659,7 @@ class committee_on_device {
 
   cuda on_;
   index_t rows_, cols_;
-  asked kept_;
+  requested_scores kept_;
   device_memory memory_;
   device_array<float> sum_, deviations_, votes_, entropy_;
 };

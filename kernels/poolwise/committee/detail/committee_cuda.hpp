@@ -14,7 +14,7 @@ namespace poolwise {
 void score_committee_cuda(const cuda& on, const real_cube& x, outputs kind, std::span<const disagreement> which,
                           matrix_view<float> scores);
 
-/// What the members so far leave behind, in device memory.
+/// The accumulators of a committee, in device memory.
 class committee_on_device;
 
 std::shared_ptr<committee_on_device> make_committee_on_device(const cuda& on, index_t rows, index_t cols,
