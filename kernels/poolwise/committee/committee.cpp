@@ -417,7 +417,7 @@ void find_max_kl(const cube_view<const T>& x, index_t first, const tile& t, std:
 template <outputs Kind, class T>
 void score_block(const cube_view<const T>& x, index_t begin, index_t end, std::span<const disagreement> which,
                  const matrix_view<float>& scores) {
-  const bool divergences = std::count(which.begin(), which.end(), disagreement::max_kl) != 0;
+  const bool divergences = any(which, needs_divergences);
   std::vector<member_record> records(divergences ? std::size_t(x.members) : 0);
   tiles gathered(tile_rows, x.cols, which);
   const tile t = gathered.at(0);
@@ -547,9 +547,10 @@ committee_accumulator::committee_accumulator(index_t rows, index_t cols, std::sp
   if (rows < 0)
     throw shape_error("committee_accumulator: got " + std::to_string(rows) + " rows; pass 0 or more");
   require_columns("committee_accumulator", cols);
-  if (std::count(which.begin(), which.end(), disagreement::max_kl) != 0)
-    throw value_error(
-        "committee_accumulator: asked for max_kl, which needs all members at once; call score_committee");
+  for (const disagreement_entry& d : disagreements())
+    if (!d.streams && std::count(which.begin(), which.end(), d.id) != 0)
+      throw value_error("committee_accumulator: asked for " + std::string(d.name) +
+                        ", which needs all members at once; call score_committee");
   require_build_for(on, "committee_accumulator");
   std::shared_ptr<committee_on_device> device;
   if constexpr (has_cuda)

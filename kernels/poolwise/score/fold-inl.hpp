@@ -230,7 +230,7 @@ HWY_INLINE floats add_entropy(floats sum, floats p) {
 
 // ---- Folds
 
-/// What a fold notes of a row beside whether it has a distribution.
+/// A fold always finds out whether a row has a distribution. It notes more where it is told to.
 struct tracking {
   bool entropy = false;  ///< the entropy of probabilities; logits give it always, and their largest value
   bool second = false;   ///< the two largest values: for margin and ratio, by the readers of `score` alone

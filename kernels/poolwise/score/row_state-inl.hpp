@@ -1,4 +1,4 @@
-// What one read of a row of model outputs leaves behind, and the formula of every score, once. F is a float on
+// The state of a row of model outputs after one read, and the formula of every score, once. F is a float on
 // a device. On the CPU it is a vector, one row a lane. The folds gather a state, each in its own way.
 //
 // Compiled once a target, as core/simd-inl.hpp is. A new score that reads these states has its formula here, a

@@ -190,7 +190,7 @@ std::string number(double x) {
   return text;
 }
 
-// What is wrong with a row that the kernel found to have no distribution.
+// Why a row that the kernel found to have no distribution has none.
 template <class T>
 std::string reason(const T* row, index_t cols, outputs kind) {
   const auto column = [](index_t c) { return " in column " + std::to_string(c); };

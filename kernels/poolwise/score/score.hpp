@@ -10,7 +10,7 @@
 
 namespace poolwise {
 
-/// What a row of model outputs holds.
+/// The numbers of a row of model outputs.
 enum class outputs {
   logits,         ///< any real numbers; -Inf is a class ruled out
   probabilities,  ///< non-negative, summing to 1 within `probability_tolerance`

@@ -25,7 +25,7 @@ constexpr int part_bytes = 65536;  ///< of longer rows every part of this size i
 /// The threads that share a row of a tile: one up to 128 bytes, then as many as leave each at most 64.
 int lanes_of(index_t row_bytes) { return row_bytes <= 128 ? 1 : row_bytes <= 256 ? 4 : 8; }
 
-/// What becomes of a folded row: scores, a record, or a part of a row to be merged with others.
+/// Where a folded row goes: into scores, a record, or a part of a row to be merged with others.
 struct row_output {
   static constexpr int most = 8;
 

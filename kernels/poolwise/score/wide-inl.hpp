@@ -50,7 +50,7 @@ HWY_INLINE void load_last(const T* x, index_t cols, index_t from, float pad, six
   }
 }
 
-/// What each of 16 rows has gathered in its 16 lanes, until these are joined.
+/// The 16 lanes of each of 16 rows, until they are joined.
 struct lanes_of_rows {
   alignas(64) float row[tile_rows][tile_rows] = {};
 
@@ -169,7 +169,7 @@ class wide_logits {
       set_sixteen(second, -infinity);
     }
 
-    /// What 16 columns displace goes to `room`.
+    /// Takes in 16 columns. The elements that they displace go to `room`.
     HWY_INLINE void displace(const sixteen& x, float* room) {
       for (int i = 0; i < parts; ++i) {
         const floats displaced = lesser(largest[i], x[i]);

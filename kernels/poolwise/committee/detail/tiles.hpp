@@ -1,4 +1,4 @@
-// What a committee leaves behind for each row: accumulators for tiles of 16 rows, one vector lane a row.
+// A committee's accumulators, for tiles of 16 rows, one vector lane a row.
 #pragma once
 
 #include <algorithm>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "poolwise/committee/committee.hpp"
+#include "poolwise/committee/detail/needs.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/score/detail/blocking.hpp"
 
@@ -29,15 +30,12 @@ struct tile {
 class tiles {
  public:
   tiles(index_t rows, index_t cols, std::span<const disagreement> which)
-      : cols_(cols), entropy_(std::size_t(blocks_of(rows, tile_rows))) {
-    const auto asked = [&](disagreement d) { return std::find(which.begin(), which.end(), d) != which.end(); };
-    const auto counts_votes = [](disagreement d) {
-      return d == disagreement::vote_entropy || d == disagreement::variation_ratio;
-    };
-    if (!std::all_of(which.begin(), which.end(), counts_votes)) sum_.resize(columns(rows));
-    if (std::any_of(which.begin(), which.end(), counts_votes)) votes_.resize(columns(rows));
-    entropies_matter_ = asked(disagreement::bald) || asked(disagreement::max_kl);
-    if (asked(disagreement::mean_std)) deviations_.resize(columns(rows));
+      : cols_(cols),
+        entropies_matter_(any(which, needs_entropies)),
+        entropy_(std::size_t(blocks_of(rows, tile_rows))) {
+    if (any(which, needs_means)) sum_.resize(columns(rows));
+    if (any(which, needs_votes)) votes_.resize(columns(rows));
+    if (any(which, needs_deviations)) deviations_.resize(columns(rows));
   }
 
   /// The tile that holds row `row`, a multiple of `tile_rows`.
@@ -59,10 +57,10 @@ class tiles {
 
   index_t cols_;
   bool entropies_matter_;
-  std::vector<tile_column> sum_, deviations_, votes_, entropy_;
+  std::vector<tile_column> entropy_, sum_, deviations_, votes_;
 };
 
-/// What max_kl needs of one member while the others are gathered, for the rows of a tile.
+/// One member's rows of a tile, kept for max_kl while the other members are gathered.
 struct member_record {
   tile_column largest, scale;  ///< its normaliser
   tile_column divergence;      ///< KL(p^e || pbar) so far

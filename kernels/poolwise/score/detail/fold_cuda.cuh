@@ -1,4 +1,4 @@
-// The row fold of the CUDA drivers: what one read of a row leaves behind.
+// The row fold of the CUDA drivers.
 //
 // Elements travel in pairs (half2 for 16-bit types), two streams a thread. Each stream holds its largest
 // element so far back and sums the others, so that the sum without one largest element, which entropy and least
@@ -76,7 +76,7 @@ inline __device__ __nv_bfloat162 join(bfloat16 a, bfloat16 b) {
   return reinterpret_cast<const __nv_bfloat162&>(bits);
 }
 
-/// What stands for a column that is not there: it weighs nothing.
+/// Stands for a column that is not there. It weighs nothing.
 template <outputs Kind, class T>
 __device__ T no_element() {
   constexpr bool logits = Kind == outputs::logits;

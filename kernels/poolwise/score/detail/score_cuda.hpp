@@ -12,8 +12,8 @@ namespace poolwise {
 
 class device_memory;
 
-/// What a row, or a part of it, leaves behind; see fold_cuda.cuh. One of its largest elements is in none of
-/// the sums. Logits: of e^d and of e^d d / ln 2 with d = z - largest. Probabilities: of p and of p log2 p.
+/// A row, or a part of it, after one read; see fold_cuda.cuh. One of its largest elements is in none of the
+/// sums. Logits: of e^d and of e^d d / ln 2 with d = z - largest. Probabilities: of p and of p log2 p.
 struct row_state {
   float largest, second;
   float rest, weighted;
@@ -21,8 +21,8 @@ struct row_state {
   std::int32_t argmax;  // the first column with the largest, where it was asked for
 };
 
-/// What gives a row's probabilities: e^(x - largest) scale of logits, x scale of probabilities. The scale is
-/// NaN for a row without a distribution, and so are the others.
+/// A row's normaliser, as row_state-inl.hpp has it, and two scores. All but `largest` are NaN for a row without
+/// a distribution.
 struct row_record {
   float largest, scale;
   float entropy, least_confidence;
