@@ -8,6 +8,7 @@
 
 #include "poolwise/committee/detail/committee_cuda.hpp"
 #include "poolwise/committee/detail/disagreements-inl.hpp"
+#include "poolwise/committee/detail/needs.hpp"
 #include "poolwise/core/detail/cuda_runtime.hpp"
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/score/detail/fold_cuda.cuh"
@@ -83,11 +84,9 @@ struct requested_scores {
   }
 
   void gather_for(std::span<const disagreement> w) {
-    for (const disagreement d : w) {
-      deviations |= d == disagreement::mean_std;
-      votes |= d == disagreement::vote_entropy || d == disagreement::variation_ratio;
-      max_kl |= d == disagreement::max_kl;
-    }
+    deviations |= any(w, needs_deviations);
+    votes |= any(w, needs_votes);
+    max_kl |= any(w, needs_divergences);
   }
 };
 
