@@ -203,11 +203,12 @@ void define_queries(nb::module_& m) {
   const std::string listing = listed(12, [](const strategy_entry& e) { return e.lists_neighbours; });
   define_query<select_call>(
       m,
-      R"(Pick the batch to label next: rank, keep, diversify, within a budget, in one call.
+      R"doc(Pick the batch to label next: rank, keep, diversify, within a budget, in one call.
 
 strategy    a score, such as "margin" or "bald"; a strategy of diversity:
-            )" + diverse +
-          R"(;
+            )doc" +
+          diverse +
+          R"doc(;
             or stages with what is kept between them, as "margin/1000/kcenter" (k-center among the 1000 rows of highest
             margin), "margin/10x/badge" (ten for each pick) or "margin/20%/bald/10x/kcenter". Parameters stand in
             parentheses: "graph_cut(lambda=4)". `strategies` says what each means, and needs.
@@ -223,8 +224,9 @@ cost        [rows] integers in the smallest unit; `budget` is what the picks may
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have.
 apart       no pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves out
             duplicates alone.
-neighbours  how )" + listing +
-          R"(
+neighbours  how )doc" +
+          listing +
+          R"doc(
             find each row's neighbours: "exact", "ivf", "hnsw", or "auto": exact up to rows^2 * features = 1e13, ivf
             beyond. `Batch.neighbours` has the measured recall.
 seed        with `round`, which numbers the queries of a campaign, decides every random choice.
@@ -238,7 +240,7 @@ raises      InvalidValueError (a row out of range or given twice, too few rows, 
             BudgetError (not a single row can be bought), ShapeError, ArrayError, NoCudaError.
 
 The same batch for any number of threads. Integers other than int64 are widened in a copy; no other array is copied.
-`plan` with the same arguments says what it takes.)");
+`plan` with the same arguments says what it takes.)doc");
 
   define_query<plan_call>(
       m,

@@ -230,12 +230,11 @@ __device__ member_summary normalise(row_share& x, const sharing& by) {
   if (held != 0) own.first = by.lane() + first * by.lanes;
   const mass all = join_row<WholeWarps>(own, by.lanes, typename mass::join{});
   const float others = all.largest - 1;
-  const row_state s{largest,
-                    0,
-                    all.rest + others * (logits ? 1.0f : largest),
-                    logits ? all.weighted : all.weighted + others * p_log2_p(largest),
-                    all.lowest,
-                    0};
+  row_state s{};
+  s.largest = largest;
+  s.rest = all.rest + others * (logits ? 1.0f : largest);
+  s.weighted = logits ? all.weighted : all.weighted + others * p_log2_p(largest);
+  if constexpr (!logits) s.lowest = all.lowest;
   const auto whole = whole_row<Kind, T>(s);
   const float scale = normaliser_of(whole).scale;
   each_column(by.columns, [&](int j) { x[j] *= scale; });

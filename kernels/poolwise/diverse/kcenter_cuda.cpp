@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "poolwise/core/detail/offload.hpp"
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/distance/detail/rows_cuda.hpp"
 #include "poolwise/distance/detail/sweep_cuda.hpp"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
@@ -35,6 +36,7 @@ class kcenter_shard : public device_shard {
                 const allowance& limit, index_t most)
       : device_shard(on, call, range, on_host),
         points_{problem.points.row(range.first), range.count, problem.points.cols, problem.points.stride},
+        host_(problem.host),
         most_(longest_shortlist(points_.cols, most, memory_.left())),
         centers_(memory_.array<float>(most_ * pitch_of(points_.cols))),
         centers_host_(on_host ? most_ * pitch_of(points_.cols) : 0, call),
@@ -184,8 +186,10 @@ class kcenter_shard : public device_shard {
   void send(slot& s, index_t first, index_t rows, float* to, cudaStream_t stream) {
     const index_t pitch = pitch_of(points_.cols);
     if (s.busy) s.sent->wait();
-    for (index_t i = 0; i < rows; ++i)
+    for (index_t i = 0; i < rows; ++i) {
       std::copy_n(points_.row(first + i), points_.cols, s.host.data() + i * pitch);
+      settle_pages(host_);
+    }
     check(cudaMemcpyAsync(to, s.host.data(), std::size_t(rows * pitch) * sizeof(float), cudaMemcpyHostToDevice,
                           stream),
           call, "sending rows");
@@ -234,6 +238,7 @@ class kcenter_shard : public device_shard {
   };
 
   matrix_view<const float> points_;
+  cpu host_;  // what reads them, where they are sent
   index_t most_;
   device_array<float> centers_;
   pinned_array<float> centers_host_;
@@ -342,7 +347,9 @@ std::unique_ptr<gain_model> kcenter_model(const offload& on, const kcenter_probl
   require_devices(call, on.devices);
   std::vector<cuda> devices;
   for (const int device : on.devices) devices.push_back({.device = device, .memory = on.memory});
-  return std::make_unique<kcenter_shards>(devices, true, problem, limit, width);
+  kcenter_problem sent = problem;
+  sent.host = on.host;
+  return std::make_unique<kcenter_shards>(devices, true, sent, limit, width);
 }
 
 outside_value first_outside_cuda(const cuda& on, const char* of_call, vector_view<const float> values,

@@ -13,6 +13,7 @@ namespace poolwise {
 struct kcenter_problem {
   matrix_view<const float> points;
   vector_view<const float> covered = {}, weights = {};
+  cpu host = {};  ///< of `offload`: what reads the rows that are sent
 };
 
 /// The pool on the device of `on`, or shared out over its devices: each holds its rows where the ceiling
