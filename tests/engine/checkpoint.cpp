@@ -82,7 +82,7 @@ TEST(Fingerprint, ChangesWithEverythingThatThePicksDependOn) {
       [](case_of& q) { q.request.spec.batch = 41; },
       [](case_of& q) { q.request.spec.budget = 501; },
       [](case_of& q) { q.request.spec.apart = 0.0f; },
-      [](case_of& q) { q.request.spec.neighbours = knn_method::hnsw; },
+      [](case_of& q) { q.request.spec.neighbours = knn_method::exact; },
       [](case_of& q) { q.request.spec.invalid = on_invalid::skip; },
       [](case_of& q) { q.request.spec.strategy = "margin/10x/kcenter"; },
       [](case_of& q) { q.pool.model_kind = outputs::probabilities; },

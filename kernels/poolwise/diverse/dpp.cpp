@@ -353,19 +353,31 @@ std::unique_ptr<gain_model> dpp_model(cpu on, matrix_view<const float> points, v
   return std::make_unique<pivoted_cholesky>(on, points, quality, kernel);
 }
 
+namespace {
+
+// The rows come last: to look through them costs a read of them all.
+cpu check_dpp(const where& on, index_t rows, const allowance& limit, vector_view<const float> quality,
+              const dpp_kernel& kernel, const batch_run* run) {
+  const cpu host = require_cpu(on, "dpp");
+  check_row_values(on, "dpp", "quality", quality, rows);
+  check_bandwidth(kernel);
+  check_allowance("dpp", limit, rows);
+  check_begin("dpp", run, limit, rows);
+  return host;
+}
+
+}  // namespace
+
 std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
                            vector_view<const float> quality, dpp_kernel kernel, batch_run* run) {
-  require_cpu(on, "dpp");
-  return dpp(on, require_finite(on, "dpp", "points", points), limit, quality, kernel, run);
+  const cpu host = check_dpp(on, points.rows, limit, quality, kernel, run);
+  const finite_rows finite = require_finite(on, "dpp", "points", points);
+  return threshold_batches(*dpp_model(host, finite, quality, kernel), limit, run);
 }
 
 std::vector<candidate> dpp(const where& on, finite_rows points, const allowance& limit,
                            vector_view<const float> quality, dpp_kernel kernel, batch_run* run) {
-  const cpu host = require_cpu(on, "dpp");
-  check_row_values(on, "dpp", "quality", quality, points.rows());
-  check_bandwidth(kernel);
-  check_allowance("dpp", limit, points.rows());
-  check_begin("dpp", run, limit, points.rows());
+  const cpu host = check_dpp(on, points.rows(), limit, quality, kernel, run);
   return threshold_batches(*dpp_model(host, points, quality, kernel), limit, run);
 }
 

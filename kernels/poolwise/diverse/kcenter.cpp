@@ -231,21 +231,32 @@ std::unique_ptr<gain_model> kcenter_model(cpu on, matrix_view<const float> point
   return std::make_unique<farthest_first>(on, points, covered, weights);
 }
 
+namespace {
+
+// The rows come last: to look through them costs a read of them all.
+void check_kcenter(const where& on, index_t rows, const allowance& limit, vector_view<const float> covered,
+                   vector_view<const float> weights, const batch_run* run) {
+  require_build_for(on, "kcenter");
+  check_row_values(on, "kcenter", "covered", covered, rows, true);
+  check_row_values(on, "kcenter", "weights", weights, rows);
+  check_allowance("kcenter", limit, rows);
+  check_begin("kcenter", run, limit, rows);
+}
+
+}  // namespace
+
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered, vector_view<const float> weights,
                                batch_run* run) {
-  require_build_for(on, "kcenter");
-  return kcenter(on, require_finite(on, "kcenter", "points", points), limit, covered, weights, run);
+  check_kcenter(on, points.rows, limit, covered, weights, run);
+  const finite_rows finite = require_finite(on, "kcenter", "points", points);
+  return threshold_batches(*model_of(on, {finite, covered, weights}, limit), limit, run);
 }
 
 std::vector<candidate> kcenter(const where& on, finite_rows points, const allowance& limit,
                                vector_view<const float> covered, vector_view<const float> weights,
                                batch_run* run) {
-  require_build_for(on, "kcenter");
-  check_row_values(on, "kcenter", "covered", covered, points.rows(), true);
-  check_row_values(on, "kcenter", "weights", weights, points.rows());
-  check_allowance("kcenter", limit, points.rows());
-  check_begin("kcenter", run, limit, points.rows());
+  check_kcenter(on, points.rows(), limit, covered, weights, run);
   return threshold_batches(*model_of(on, {points, covered, weights}, limit), limit, run);
 }
 

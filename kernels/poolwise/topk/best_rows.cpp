@@ -17,13 +17,20 @@
 namespace poolwise {
 namespace {
 
-/// Rows scored at a time: their scores and what is read of x stay in a core's L2 cache.
-index_t rows_of_block(index_t cols) { return std::clamp<index_t>(65536 / cols / 64 * 64, 64, 8192); }
+/// Rows scored at a time: their scores and what is read of x stay in a core's L2 cache. Of a file whose pages
+/// are given back, so few that a block brings no more than some MiB: a row of a sample, far from the next,
+/// brings 64 KiB.
+index_t rows_of_block(cpu on, const real_matrix& x) {
+  const index_t block = std::clamp<index_t>(65536 / cols_of(x) / 64 * 64, 64, 8192);
+  if (on.pages == nullptr) return block;
+  const index_t apart = std::visit([](auto m) { return m.stride * index_t(sizeof(*m.data)); }, x);
+  return std::clamp<index_t>((index_t{1} << 21) / std::clamp<index_t>(apart, 1, 65536), 16, block);
+}
 
 /// Shows the rows of x to a state a thread, and merges them into `state`.
 nan_rows keep_best_rows(cpu on, const real_matrix& x, outputs kind, acquisition which,
                         vector_view<const std::uint8_t> barred, top_k_state& state) {
-  const index_t block = rows_of_block(cols_of(x));
+  const index_t block = rows_of_block(on, x);
   struct part {
     top_k_state state;
     nan_rows invalid;

@@ -11,8 +11,10 @@ namespace {
 
 constexpr stream power_stream{11};
 
-/// The best k are drawn without replacement with probability proportional to score^beta: Gumbel noise on beta
-/// ln score (Kool et al., ICML 2019). A score of 0 is drawn last.
+/// The best k are drawn without replacement, each time with probability proportional to score^beta: an
+/// exponential race, whose order is that of beta ln score with Gumbel noise (Efraimidis & Spirakis 2006; Kool
+/// et al., ICML 2019). Values are 0 or more, so that a budget can divide them by costs; a score of 0 is drawn
+/// last.
 void score_power(const stage_input& x, vector_view<float> scores) {
   stage_input inner = x;
   inner.given = &x.inner->given;
@@ -26,7 +28,7 @@ void score_power(const stage_input& x, vector_view<float> scores) {
                           std::to_string(scores[i]) + " by " + x.inner->text +
                           "; take a score that is never negative, such as margin");
       const double u = 0x1p-54 + random_unit(x.seed, power_stream, std::uint64_t(x.pool_row(i)), x.round);
-      scores[i] = float(beta * std::log(double(scores[i])) - std::log(-std::log(u)));
+      scores[i] = float(std::pow(double(scores[i]), beta) / -std::log(u));
     }
   });
 }
