@@ -118,7 +118,8 @@ void model_flags::add_to(CLI::App& command) {
   auto* predictions_flag =
       command.add_option("--predictions", predictions, "Predictions of regressors, [members, rows, outputs]");
   for (auto* flag : {logits_flag, probs_flag, predictions_flag}) flag->type_name("ARRAY");
-  for (auto* flag : {committee_flag, committee_probs_flag}) flag->delimiter(',')->allow_extra_args(false)->type_name("ARRAY");
+  for (auto* flag : {committee_flag, committee_probs_flag})
+    flag->delimiter(',')->allow_extra_args(false)->type_name("ARRAY");
   probs_flag->excludes(logits_flag);
   committee_probs_flag->excludes(committee_flag);
 }
