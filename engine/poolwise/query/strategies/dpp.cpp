@@ -7,9 +7,8 @@ namespace poolwise {
 namespace {
 
 std::vector<reasoned_pick> pick(const stage_input& x) {
-  return with_reason(
-      "largest variance left by the picks",
-      dpp(x.on, x.points(), x.limit, worth_of(x, "dpp"), {.bandwidth = x["bandwidth"]}, x.run));
+  return with_reason("largest variance left by the picks",
+                     dpp(x.on, x.points(), x.limit, worth_of(x, "dpp"), {.bandwidth = x["bandwidth"]}, x.run));
 }
 
 }  // namespace

@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/error.hpp"
+#include "poolwise/distance/distance.hpp"
+#include "poolwise/pool/judge.hpp"
+#include "poolwise/query/strategy_entry.hpp"
+
+namespace poolwise {
+namespace {
+
+void check(const stage_input& x) {
+  const matrix_view<const float> queries = *x.pool.queries;
+  const vector_view<const float> weights = x.pool.query_weights;
+  if (queries.rows == 0 || queries.cols != x.pool.embeddings->cols)
+    throw shape_error("similar: the queries are [" + std::to_string(queries.rows) + ", " +
+                      std::to_string(queries.cols) + "] but the embeddings have " +
+                      std::to_string(x.pool.embeddings->cols) +
+                      " features; give at least one query, of as many");
+  if (!weights.empty() && weights.size != queries.rows)
+    throw shape_error("similar: there are " + std::to_string(weights.size) + " weights for " +
+                      std::to_string(queries.rows) + " queries; give one for each, or none");
+  double total = 0;
+  for (index_t q = 0; q < queries.rows; ++q) {
+    const float weight = weights.empty() ? 1.0f : weights[q];
+    if (!is_finite(queries.row(q), queries.cols) || !(weight >= 0 && std::isfinite(weight)))
+      throw value_error("similar: query " + std::to_string(q) +
+                        " holds a value that is not finite, or has no weight of 0 or more; mend it");
+    total += weight;
+  }
+  if (total == 0) throw value_error("similar: all queries have weight 0; give one of them more");
+}
+
+/// The cosine of a row to each query, weighted: the largest, or their mean. A row or a query of zeros is like
+/// nothing: its cosine is 0.
+void score_similar(const stage_input& x, vector_view<float> scores) {
+  check(x);
+  const matrix_view<const float> queries = *x.pool.queries, rows = *x.pool.embeddings;
+  const vector_view<const float> weights = x.pool.query_weights;
+  const bool mean = x["mean"] != 0;
+  std::vector<double> factor;  // of a query: its weight over its norm
+  double total = 0;
+  for (index_t q = 0; q < queries.rows; ++q) {
+    const double weight = weights.empty() ? 1 : double(weights[q]);
+    const double norm = std::sqrt(double(canonical_dot(queries.row(q), queries.row(q), queries.cols)));
+    factor.push_back(norm > 0 ? weight / norm : 0);
+    total += weight;
+  }
+  parallel_blocks(host_of(x.on), rows.rows, 256, [&](index_t, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) {
+      if (!is_finite(rows.row(i), rows.cols)) {
+        scores[i] = std::numeric_limits<float>::quiet_NaN();
+        continue;
+      }
+      const double norm = std::sqrt(double(canonical_dot(rows.row(i), rows.row(i), rows.cols)));
+      double sum = 0, largest = -std::numeric_limits<double>::infinity();
+      for (index_t q = 0; q < queries.rows; ++q) {
+        const double cosine =
+            factor[std::size_t(q)] * double(canonical_dot(rows.row(i), queries.row(q), rows.cols));
+        sum += cosine;
+        largest = std::max(largest, cosine);
+      }
+      scores[i] = norm > 0 ? float((mean ? sum / total : largest) / norm) : 0.0f;
+    }
+  });
+}
+
+}  // namespace
+
+std::vector<strategy_entry> strategies_of_similar() {
+  return {{.name = "similar",
+           .kind = "acquisition",
+           .formula = "max_q w_q cos(x, q), q of the queries; mean=1: sum_q w_q cos(x, q) / sum_q w_q",
+           .source = "Salton et al. 1975",
+           .on_devices = "none",
+           .needs = part::embeddings | part::queries,
+           .parameters =
+               {{"mean", 0, {0, 1, false, true}, "1: the mean over the queries; 0: the most similar one"}},
+           .score = score_similar}};
+}
+
+}  // namespace poolwise
