@@ -70,8 +70,8 @@ class arguments {
 struct stage_input {
   where on;
   pool_inputs pool;  ///< of these rows, the parts that the strategy needs
-  std::span<const index_t> pool_rows =
-      {};  ///< their numbers in the whole pool; empty: `first_row` and those behind it
+  /// Their numbers in the whole pool; empty: `first_row` and those behind it.
+  std::span<const index_t> pool_rows = {};
   index_t first_row = 0;
   const arguments* given = nullptr;
   const stage* inner = nullptr;  ///< the score that the strategy is made of, if it is made of one
@@ -114,8 +114,8 @@ std::vector<reasoned_pick> with_reason(const char* reason, const std::vector<can
 
 struct strategy_entry {
   const char* name;
-  const char*
-      kind;  ///< "acquisition" (a score of rows), "disagreement" (of a committee) or "diversity" (it picks)
+  /// "acquisition" (it scores rows), "disagreement" (it scores by a committee) or "diversity" (it picks).
+  const char* kind;
   const char* formula;
   const char* source;
   /// What `offload` computes on devices: "all", parts of it (the CPU does the rest), "refused", or "none": it
