@@ -237,6 +237,7 @@ TEST(CudaEntropy, WideRows) {
 
 TYPED_TEST(CudaScore, RowsThatNeedCareAtEveryMapping) {
   const auto rows = reference::rows_that_need_care<TypeParam>();
+  for (const auto& row : rows) ASSERT_EQ(row.want.size(), all_of_probabilities.size());
   for (index_t cols : {3, 4, 100, 200, 600, 9000, 40000}) {
     SCOPED_TRACE(cols);
     matrix<TypeParam> x(index_t(2 * rows.size()), cols);

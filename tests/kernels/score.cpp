@@ -238,7 +238,8 @@ TEST(Score, RowsThatNeedCare) {
   const auto all_scores = [](const std::vector<float>& z) {
     return scores_of(matrix_view<const float>{z.data(), 1, index_t(z.size())}, outputs::logits, all_of_logits);
   };
-  for (const auto& row : reference::rows_that_need_care<float>())
+  for (const auto& row : reference::rows_that_need_care<float>()) {
+    ASSERT_EQ(row.want.size(), reference::all_of_probabilities.size());
     for (std::size_t cols : {row.first.size(), std::size_t{4}, std::size_t{600}}) {
       auto z = row.first;
       z.resize(cols, -inf);
@@ -246,6 +247,7 @@ TEST(Score, RowsThatNeedCare) {
       for (std::size_t a = 0; a < row.want.size(); ++a)
         EXPECT_FLOAT_EQ(got[a], row.want[a]) << z[0] << ' ' << a;
     }
+  }
   // One class: nothing to doubt. Every other class ruled out: the same.
   EXPECT_EQ(all_scores({3.5f}), (std::vector<float>{0, 0, 0, 0, -3.5f}));
   EXPECT_EQ(all_scores({-inf, 2.0f, -inf, -inf}), (std::vector<float>{0, 0, 0, 0, -2.0f}));

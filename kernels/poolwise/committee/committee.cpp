@@ -338,11 +338,11 @@ struct sums_of_rows {
   const tile_column& divergence;
   index_t cols;
   int row;
-  floats count;  // members
+  floats count, entropy;  // members, and the mean of their entropies
 
   HWY_INLINE floats members() const { return count; }
   HWY_INLINE floats classes() const { return all(float(cols)); }
-  HWY_INLINE floats mean_entropy() const { return load_rows(*t.entropy, row) / count; }
+  HWY_INLINE floats mean_entropy() const { return entropy; }
   HWY_INLINE floats consensus_entropy() const { return entropy_of_mean(t.sum, cols, row, count); }
   HWY_INLINE floats vote_entropy() const { return entropy_of_mean(t.votes, cols, row, count); }
   HWY_INLINE floats most_votes() const {
@@ -358,9 +358,11 @@ struct sums_of_rows {
 /// `max_kl` is read only where it is asked for.
 void finish_tile(const tile& t, index_t cols, index_t members, std::span<const disagreement> which,
                  const tile_column& max_kl, index_t first, const matrix_view<float>& scores) {
+  const floats count = all(float(members));
   for (int row = 0; row < tile_rows && first + row < scores.rows; row += lanes) {
-    const sums_of_rows sums{t, max_kl, cols, row, all(float(members))};
-    const float_mask valid = at_most(sums.mean_entropy(), sums.mean_entropy());  // false for NaN
+    const floats mean_entropy = load_rows(*t.entropy, row) / count;
+    const float_mask valid = at_most(mean_entropy, mean_entropy);  // false for NaN
+    const sums_of_rows sums{t, max_kl, cols, row, count, mean_entropy};
     for (std::size_t d = 0; d < which.size(); ++d)
       write_column(only_where(valid, score_of(sums, which[d])), first + row, index_t(d), scores);
   }

@@ -50,8 +50,10 @@ POOLWISE_FORMULA float log1p_positive(float s, float, float) { return log1pf(s);
 
 /// The folds sum the exponents d of logits in units of ln 2.
 POOLWISE_FORMULA float in_nats(float x) { return ln2 * x; }
-/// -p ln p of the largest probability, which the folds keep out of their sums: log2_fast has few bits near 1.
-POOLWISE_FORMULA float surprise_kept_out(float largest) { return -largest * logf(largest); }
+/// Their sums of -p log2 p leave the largest probability out: log2_fast has few bits near 1.
+POOLWISE_FORMULA float sum_in_nats(float bits, float largest) {
+  return fma(ln2, bits, -largest * logf(largest));
+}
 
 #else
 
@@ -76,8 +78,8 @@ POOLWISE_FORMULA floats exp_below(floats x, floats largest) { return exp_clamped
 
 /// The folds sum the exponents d of logits in nats.
 POOLWISE_FORMULA floats in_nats(floats x) { return x; }
-/// The folds keep no probability out of their sums.
-POOLWISE_FORMULA floats surprise_kept_out(floats) { return all(0); }
+/// Their sums of -p log2 p leave nothing out.
+POOLWISE_FORMULA floats sum_in_nats(floats bits, floats) { return all(ln2) * bits; }
 
 #endif
 
@@ -97,7 +99,7 @@ struct logit_state {
   }
 };
 
-/// A row of probabilities p stored as type T: `bits` is the sum of -p log2 p.
+/// A row of probabilities p stored as type T: `bits` is the sum of -p log2 p, see `sum_in_nats`.
 template <class F, class T>
 struct probability_state {
   F total, bits, lowest, largest, second;
@@ -182,7 +184,7 @@ POOLWISE_FORMULA F margin(const probability_state<F, T>& s) {
 }
 template <class F, class T>
 POOLWISE_FORMULA F entropy(const probability_state<F, T>& s) {
-  return fma(all(ln2), s.bits, surprise_kept_out(s.largest));
+  return sum_in_nats(s.bits, s.largest);
 }
 /// Refused by the callers.
 template <class F, class T>
