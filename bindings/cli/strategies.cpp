@@ -18,7 +18,7 @@ void print_table() {
   std::printf("\nParameters, as in graph_cut(lambda=4):\n");
   for (const strategy_entry& entry : strategies())
     for (const parameter& p : entry.parameters)
-      std::printf("  %-18s %-15s %-8g %s\n", entry.name, p.name, p.standard, p.meaning);
+      std::printf("  %-18s %-15s %-8.12g %s\n", entry.name, p.name, p.standard, p.meaning);
   std::printf(
       "\nAn acquisition or disagreement can be followed by a diversity strategy among its best rows:\n"
       "  margin/1000/kcenter   k-center among the 1000 rows of highest margin\n"
@@ -35,7 +35,7 @@ void print_markdown() {
     std::string parameters;
     for (const parameter& p : entry.parameters) {
       char value[32];
-      std::snprintf(value, sizeof value, "%g", p.standard);
+      std::snprintf(value, sizeof value, "%.12g", p.standard);
       parameters += (parameters.empty() ? "`" : ", `") + std::string(p.name) + "=" + value + "`";
     }
     std::printf("| `%s` | %s | %s | %s | %s |\n", entry.example().c_str(), entry.kind,
