@@ -83,7 +83,7 @@ nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points) 
     if (const auto* device = std::get_if<cuda>(&on))
       return find_nonfinite_cuda(*device, "find_nonfinite", points);
   // Rows that are to travel to devices lie on the host, which reads them faster than they travel.
-  const cpu host = std::holds_alternative<offload>(on) ? cpu{} : require_cpu(on, "find_nonfinite");
+  const cpu host = host_of(on);
   std::vector<nonfinite_rows> found(std::size_t(blocks_of(points.rows, row_block)));
   parallel_blocks(host, points.rows, row_block, [&](index_t b, index_t begin, index_t end) {
     count_nonfinite(rows_between(points, begin, end), begin, found[std::size_t(b)]);
