@@ -6,7 +6,6 @@
 #include "cli.hpp"
 #include "inputs.hpp"
 #include "poolwise/core/error.hpp"
-#include "poolwise/core/rows.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/pool/judge.hpp"
 #include "poolwise/query/score_columns.hpp"
@@ -44,9 +43,7 @@ void require_parts(const pool_inputs& pool, const std::vector<strategy>& columns
     if (what.needs(part::committee) && !pool.committee)
       throw CLI::RequiredError("--committee or --committee-probs");
     if (what.needs(part::predictions) && !pool.predictions) throw CLI::RequiredError("--predictions");
-    if (what.first().entry->fused)  // of no rows: is it a score of such outputs?
-      score(cpu{}, rows_between(*pool.model, 0, 0), pool.model_kind, *what.first().entry->fused,
-            vector_view<float>{});
+    check_scores(what, pool);
   }
 }
 
@@ -103,7 +100,7 @@ void run(const score_options& options) {
   const matrix_view<float> scores{values.get(), pool.rows, width};
   {
     progress line("scoring", double(pool.rows));
-    score_columns(on, pool, columns, scores, [&](index_t rows) { line.at(double(rows)); });
+    score_columns(on, pool, columns, scores, options.common.seed, [&](index_t rows) { line.at(double(rows)); });
   }
   const nan_rows invalid = rows_with_nan(on, scores);
   if (invalid.count > 0) {

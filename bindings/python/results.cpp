@@ -29,6 +29,15 @@ auto column(T pick::*member) {
   };
 }
 
+/// The same of words, as a list.
+auto texts(std::string pick::*member) {
+  return [member](const batch& b) {
+    std::vector<std::string> words;
+    for (const pick& p : b.picks) words.push_back(p.*member);
+    return words;
+  };
+}
+
 }  // namespace
 
 void define_results(nb::module_& m) {
@@ -52,25 +61,11 @@ void define_results(nb::module_& m) {
 
   nb::class_<batch>(m, "Batch", "What `select` picked, in the order of the picks.")
       .def_prop_ro("rows", column(&pick::row), nb::rv_policy::automatic, "Row numbers, int64.")
-      .def_prop_ro(
-          "ids",
-          [](const batch& b) {
-            std::vector<std::string> ids;
-            for (const pick& p : b.picks) ids.push_back(p.id);
-            return ids;
-          },
-          "What the pool calls the rows: of `ids`, or their numbers.")
+      .def_prop_ro("ids", texts(&pick::id), "What the pool calls the rows: of `ids`, or their numbers.")
       .def_prop_ro("scores", column(&pick::score), nb::rv_policy::automatic,
                    "Of the acquisition, or the gain where a diversity strategy ordered the picks; float32.")
       .def_prop_ro("costs", column(&pick::cost), nb::rv_policy::automatic, "What each pick costs, int64.")
-      .def_prop_ro(
-          "reasons",
-          [](const batch& b) {
-            std::vector<std::string> reasons;
-            for (const pick& p : b.picks) reasons.push_back(p.reason);
-            return reasons;
-          },
-          "Why each row was picked.")
+      .def_prop_ro("reasons", texts(&pick::reason), "Why each row was picked.")
       .def_prop_ro("cost", &batch::cost, "What all picks cost together.")
       .def_ro("skipped_rows", &batch::skipped_rows,
               "Rows that could not be judged and were left out (on_nan=\"skip\").")

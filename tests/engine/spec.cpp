@@ -238,5 +238,16 @@ TEST(ScoreColumns, AreThoseOfTheScoresAlone) {
   }
 }
 
+TEST(ScoreColumns, DrawByTheSeedAsSelectDoes) {
+  const arrays of;
+  const strategy power = parse_strategy("power(margin)");
+  std::vector<float> drawn(rows), other(rows);
+  score_columns(cpu{}, of.pool, {&power, 1}, {drawn.data(), rows, 1}, 7);
+  score_columns(cpu{}, of.pool, {&power, 1}, {other.data(), rows, 1}, 8);
+  EXPECT_NE(drawn, other);
+  for (const pick& p : select(cpu{}, of.pool, query_spec{.strategy = power.name, .batch = 20, .seed = 7}).picks)
+    EXPECT_EQ(p.score, drawn[std::size_t(p.row)]);
+}
+
 }  // namespace
 }  // namespace poolwise

@@ -37,19 +37,16 @@ void score_model(const where& on, const pool_inputs& pool, std::span<const acqui
   }
 }
 
-void score_one(const where& on, const pool_inputs& pool, const stage& by, matrix_view<float> out) {
-  std::vector<float> column(std::size_t(pool.rows));
-  stage_input x{.on = on, .pool = pool};
-  x.given = &by.given;
-  x.inner = by.inner.get();
-  score_rows(by, x, {column.data(), pool.rows});
-  for (index_t i = 0; i < pool.rows; ++i) out(i, 0) = column[std::size_t(i)];
+void score_one(const stage_input& x, const stage& by, matrix_view<float> out) {
+  std::vector<float> column(std::size_t(x.rows()));
+  score_rows(by, x.for_stage(by), {column.data(), x.rows()});
+  for (index_t i = 0; i < x.rows(); ++i) out(i, 0) = column[std::size_t(i)];
 }
 
 }  // namespace
 
 void score_columns(const where& on, const pool_inputs& pool, std::span<const strategy> which,
-                   matrix_view<float> scores, const std::function<void(index_t)>& scored) {
+                   matrix_view<float> scores, std::uint64_t seed, const std::function<void(index_t)>& scored) {
   for (std::size_t c = 0; c < which.size();) {
     const auto of_model = run_of(which.subspan(c), &strategy_entry::fused);
     auto of_committee = run_of(which.subspan(c), &strategy_entry::disagrees);
@@ -61,7 +58,7 @@ void score_columns(const where& on, const pool_inputs& pool, std::span<const str
     else if (!of_committee.empty())
       score_committee(on, *pool.committee->cube(), pool.committee_kind, of_committee, part);
     else
-      score_one(on, pool, which[c].first(), part);
+      score_one({.on = on, .pool = pool, .seed = seed}, which[c].first(), part);
     c += width;
   }
 }

@@ -1,6 +1,7 @@
 // Scores of all rows of a pool.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <span>
 
@@ -16,9 +17,11 @@ namespace poolwise {
 ///
 /// which   [scores]        each of one stage that ranks; the pool has what they need
 /// scores  [rows, scores]  written. NaN where a row cannot be judged.
+/// seed    of scores that are drawn
 /// scored  called now and then with the rows that a column is done with; may be empty
 /// throws  what the scores throw. Memory: that of one column where scores share nothing.
 void score_columns(const where& on, const pool_inputs& pool, std::span<const strategy> which,
-                   matrix_view<float> scores, const std::function<void(index_t)>& scored = {});
+                   matrix_view<float> scores, std::uint64_t seed = 0,
+                   const std::function<void(index_t)>& scored = {});
 
 }  // namespace poolwise

@@ -188,9 +188,8 @@ class selection {
       thin_out(s, x);
   }
 
-  stage_input of_stage(const stage& s, stage_input x) {
-    x.given = &s.given;
-    x.inner = s.inner.get();
+  stage_input of_stage(const stage& s, const stage_input& rows) {
+    stage_input x = rows.for_stage(s);
     x.seed = asked_.spec().seed;
     x.round = asked_.spec().round;
     x.neighbours = asked_.spec().neighbours;

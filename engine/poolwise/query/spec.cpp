@@ -13,17 +13,6 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-/// Whether rows of such outputs have the score: energy is of logits alone.
-void check_acquisitions(const strategy& what, const pool_inputs& pool) {
-  for (const stage& s : what.stages)
-    for (const stage* at = &s; at != nullptr; at = at->inner.get())
-      if (at->entry->fused) {  // asked of no rows
-        real_matrix none = *pool.model;
-        std::visit([](auto& x) { x.rows = 0; }, none);
-        score(cpu{}, none, pool.model_kind, *at->entry->fused, vector_view<float>{});
-      }
-}
-
 }  // namespace
 
 query::query(const query_spec& spec, const pool_inputs& pool, const wording& words)
@@ -80,7 +69,7 @@ void query::check_needs() const {
                       "; leave that out (" + words_.neighbours + ")");
   if (spec_.apart && !pool_.embeddings)
     refuse("picks that are to lie apart", "do so by their embeddings", words_.embeddings);
-  check_acquisitions(what_, pool_);
+  check_scores(what_, pool_);
 }
 
 void query::bar(std::span<const index_t> rows, const char* what) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/core/text.hpp"
 
 namespace poolwise {
@@ -137,6 +138,20 @@ index_t keep_rule::count(index_t picks, index_t available) const {
   // Fewer candidates than picks would make a batch short although rows are left.
   const index_t wanted = all ? available : std::max({rows, per_pick * picks, share});
   return std::clamp(wanted, std::min(picks, available), available);
+}
+
+stage_input stage_input::for_stage(const stage& s) const {
+  stage_input x = *this;
+  x.given = &s.given;
+  x.inner = s.inner.get();
+  return x;
+}
+
+void check_scores(const strategy& what, const pool_inputs& pool) {
+  for (const stage& s : what.stages)
+    for (const stage* at = &s; at != nullptr; at = at->inner.get())
+      if (at->entry->fused)  // asked of no rows
+        score(cpu{}, rows_between(*pool.model, 0, 0), pool.model_kind, *at->entry->fused, vector_view<float>{});
 }
 
 parts stage::needs() const { return inner ? entry->needs | inner->needs() : entry->needs; }

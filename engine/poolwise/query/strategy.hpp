@@ -50,4 +50,8 @@ struct strategy {
 /// beta=2)/10x/kcenter". throws usage_error that names the nearest known word for an unknown one.
 strategy parse_strategy(const std::string& text);
 
+/// Refuses a score that the pool's outputs do not have, as energy is of logits alone. The pool has the outputs
+/// that the strategy needs. throws usage_error.
+void check_scores(const strategy& what, const pool_inputs& pool);
+
 }  // namespace poolwise

@@ -86,6 +86,9 @@ struct stage_input {
   knn_method neighbours = knn_method::automatic;  ///< how lists of neighbours are made, and
   std::optional<knn_report>* lists = nullptr;     ///< where it is said how they were
 
+  /// The same rows, as `s` sees them.
+  stage_input for_stage(const stage& s) const;
+
   index_t rows() const { return pool.rows; }
   /// The embeddings of these rows, which have been judged.
   finite_rows points() const { return finite_rows::judged(*pool.embeddings); }

@@ -16,10 +16,7 @@ constexpr stream power_stream{11};
 /// et al., ICML 2019). Values are 0 or more, so that a budget can divide them by costs; a score of 0 is drawn
 /// last.
 void score_power(const stage_input& x, vector_view<float> scores) {
-  stage_input inner = x;
-  inner.given = &x.inner->given;
-  inner.inner = x.inner->inner.get();
-  x.inner->entry->score(inner, scores);
+  x.inner->entry->score(x.for_stage(*x.inner), scores);
   const double beta = x["beta"];
   parallel_blocks(host_of(x.on), x.rows(), 4096, [&](index_t, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) {
