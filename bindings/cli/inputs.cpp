@@ -219,6 +219,7 @@ wording words_of(const char* command) {
           .quota = "--quota",
           .batch = "--batch",
           .budget = "--budget",
+          .apart = "--apart",
           .skip = "--on-nan skip",
           .neighbours = "--neighbours",
           .memory = "--memory"};

@@ -1,4 +1,5 @@
 // poolwise select: the batch to label next.
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -63,6 +64,12 @@ void say_approximation(const knn_report& made) {
       " over " + std::to_string(made.sampled) + " sampled rows (--neighbours exact finds all)");
 }
 
+void say_optimality(double share) {
+  char percent[16];
+  std::snprintf(percent, sizeof percent, "%.2f", std::floor(share * 1e4) / 100);
+  say("the picks have at least " + std::string(percent) + " % of the highest total score that the budget buys");
+}
+
 nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
   nlohmann::ordered_json picks = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
@@ -75,16 +82,19 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
                      {"reason", p.reason}});
   }
   const query_spec& spec = asked.spec();
-  return {{"strategy", spec.strategy},
-          {"seed", spec.seed},
-          {"apart", spec.apart ? nlohmann::ordered_json(*spec.apart) : nlohmann::ordered_json()},
-          {"rows", asked.pool().rows},
-          {"neighbours", as_json(chosen.neighbours)},
-          {"cost", chosen.cost()},
-          {"skipped_rows", chosen.skipped_rows},
-          {"rank_seconds", chosen.rank_seconds},
-          {"diversify_seconds", chosen.diversify_seconds},
-          {"picks", std::move(picks)}};
+  return {
+      {"strategy", spec.strategy},
+      {"seed", spec.seed},
+      {"apart", spec.apart ? nlohmann::ordered_json(*spec.apart) : nlohmann::ordered_json()},
+      {"rows", asked.pool().rows},
+      {"neighbours", as_json(chosen.neighbours)},
+      {"cost", chosen.cost()},
+      {"of_optimum", chosen.of_optimum ? nlohmann::ordered_json(*chosen.of_optimum) : nlohmann::ordered_json()},
+      {"remarks", chosen.remarks},
+      {"skipped_rows", chosen.skipped_rows},
+      {"rank_seconds", chosen.rank_seconds},
+      {"diversify_seconds", chosen.diversify_seconds},
+      {"picks", std::move(picks)}};
 }
 
 // The file of picks would go with the checkpoint when this is over.
@@ -126,6 +136,8 @@ void run(const select_options& options) {
     say("warning: left out " + std::to_string(chosen.skipped_rows) +
         " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));
   if (chosen.neighbours) say_approximation(*chosen.neighbours);
+  if (chosen.of_optimum) say_optimality(*chosen.of_optimum);
+  for (const std::string& sentence : chosen.remarks) say(sentence);
   if (!options.out.empty()) write_text(options.out, as_csv(chosen));
   if (options.common.json)
     print_json("select", as_json(chosen, asked));

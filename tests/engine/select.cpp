@@ -102,7 +102,6 @@ TEST_P(EveryStrategy, PicksDistinctAvailableRowsTheSameOnAnyThreads) {
 
 TEST_P(EveryStrategy, StaysWithinTheBudgetAndTheQuotas) {
   const pool_fixture pool;
-  if (parse_strategy(GetParam()).last().entry->below_zero) return;  // negative scores have no worth per cost
   std::vector<std::int64_t> cost(pool_rows);
   std::vector<index_t> group(pool_rows);
   for (index_t i = 0; i < pool_rows; ++i) {
@@ -122,6 +121,77 @@ TEST_P(EveryStrategy, StaysWithinTheBudgetAndTheQuotas) {
   const auto rows = rows_of(select(cpu{}, pool.inputs, request));
   EXPECT_EQ(std::count_if(rows.begin(), rows.end(), [](index_t r) { return r % 2 == 0; }), 5);
   EXPECT_EQ(rows.size(), 8u);
+}
+
+// Costs of few units and of thousands, so that what is left at the end seldom buys the next row.
+std::vector<std::int64_t> uneven_costs() {
+  std::vector<std::int64_t> cost;
+  for (index_t i = 0; i < pool_rows; ++i)
+    cost.push_back(i % 11 == 0 ? 0 : 1 + (i * i * 7919) % (i % 3 == 0 ? 2000 : 9));
+  return cost;
+}
+
+TEST_P(EveryStrategy, ABudgetThatCannotBindChangesNothing) {
+  const pool_fixture pool;
+  const auto cost = uneven_costs();
+  auto dearest = cost;
+  std::sort(dearest.rbegin(), dearest.rend());
+  auto request = ask(GetParam(), 25);
+  const batch free = select(cpu{}, pool.inputs, request);
+  request.cost = {cost.data(), pool_rows};
+  for (const bool budget : {false, true}) {
+    if (budget) request.spec.budget = std::accumulate(dearest.begin(), dearest.begin() + 25, std::int64_t{0});
+    const batch priced = select(cpu{}, pool.inputs, request);
+    ASSERT_EQ(rows_of(priced), rows_of(free));
+    for (std::size_t i = 0; i < free.picks.size(); ++i) {
+      EXPECT_EQ(priced.picks[i].score, free.picks[i].score);
+      EXPECT_EQ(priced.picks[i].reason, free.picks[i].reason);
+    }
+    EXPECT_EQ(priced.remarks, free.remarks);
+  }
+}
+
+TEST_P(EveryStrategy, OfRowsOfOnePriceABudgetIsANumberOfPicks) {
+  const pool_fixture pool;
+  const std::vector<std::int64_t> cost(pool_rows, 3);
+  const auto expected = rows_of(select(cpu{}, pool.inputs, ask(GetParam(), 10)));
+  auto request = ask(GetParam(), 10);
+  request.spec.batch.reset();
+  request.spec.budget = 32;
+  request.cost = {cost.data(), pool_rows};
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, request)), expected);
+}
+
+TEST_P(EveryStrategy, NoRowThatTheLimitsAllowIsLeftOfAShortBatch) {
+  const pool_fixture pool;
+  const auto cost = uneven_costs();
+  std::vector<index_t> group;
+  for (index_t i = 0; i < pool_rows; ++i) group.push_back(i * i % 3);
+  for (const std::int64_t budget : {9, 400, 5000})
+    for (const bool quotas : {false, true}) {
+      SCOPED_TRACE(budget);
+      auto request = ask(GetParam(), 100);
+      request.cost = {cost.data(), pool_rows};
+      request.spec.budget = budget;
+      if (quotas) request.group = {group.data(), pool_rows}, request.spec.quota = {20, 40, 5};
+      const batch chosen = select(cpu{}, pool.inputs, request);
+      std::vector<index_t> left = request.spec.quota;
+      std::set<index_t> taken;
+      for (const pick& p : chosen.picks) {
+        EXPECT_TRUE(taken.insert(p.row).second);
+        if (!quotas) continue;
+        EXPECT_GE(--left[std::size_t(group[std::size_t(p.row)])], 0);
+      }
+      ASSERT_LE(chosen.cost(), budget);
+      if (chosen.picks.size() == 100) continue;
+      for (index_t i = 0; i < pool_rows; ++i) {
+        if (taken.count(i) != 0 || (quotas && left[std::size_t(group[std::size_t(i)])] == 0)) continue;
+        EXPECT_GT(cost[std::size_t(i)], budget - chosen.cost()) << "row " << i << " is left";
+      }
+      ASSERT_EQ(chosen.remarks.back(), std::to_string(chosen.picks.size()) +
+                                           " of 100 picks: no more rows are within query_spec::budget" +
+                                           (quotas ? " and query_spec::quota" : ""));
+    }
 }
 
 TEST_P(EveryStrategy, PicksLieApartFromEachOtherAndFromLabelledRows) {
@@ -321,8 +391,8 @@ TEST(Select, MessagesSpeakInTheNamesOfTheRequest) {
                    .embeddings = "places",
                    .excluded = "never",
                    .skip = "forget=them"};
-  EXPECT_EQ(refusal(pool.inputs, request),
-            "pick_some: a batch of 61 was asked of 60 available rows; ask for at most as many");
+  EXPECT_EQ(select(cpu{}, pool.inputs, request).remarks,
+            std::vector<std::string>{"60 of 61 picks: no more rows are available"});
   pool_inputs lacking;
   lacking.rows = 60;
   const auto says = [&](const char* name, const std::string& text) {
@@ -561,18 +631,16 @@ TEST(Select, WrongUses) {
   for (const char* name : {"kcenter", "dpp", "facility_location", "probcover", "graph_cut", "typiclust"})
     EXPECT_NE(refusal(bare, ask(name, 3)).find("needs embeddings"), std::string::npos);
 
-  EXPECT_NE(refusal(pool.inputs, ask("entropy", 501)).find("a batch of 501 was asked of 500"),
-            std::string::npos);
   auto request = ask("entropy", 3);
   std::vector<index_t> rows = {500};
   request.labelled = rows;
   EXPECT_NE(refusal(pool.inputs, request).find("labelled row 500 is not in the pool"), std::string::npos);
   rows = {-1};
   EXPECT_NE(refusal(pool.inputs, request).find("labelled row -1"), std::string::npos);
-  rows = {4};
-  const std::vector<index_t> again = {4};
-  request.excluded = again;
-  EXPECT_NE(refusal(pool.inputs, request).find("row 4 is given twice"), std::string::npos);
+  rows = {4, 4};
+  request.labelled = rows;
+  EXPECT_NE(refusal(pool.inputs, request).find("row 4 is given twice among the labelled rows"),
+            std::string::npos);
 
   pool_inputs uneven = pool.inputs;
   uneven.embeddings->rows = 499;

@@ -76,9 +76,9 @@ TEST(Spec, IsRefusedInTheWordsOfTheCaller) {
   refused({.strategy = "random", .batch = 1}, "ask: the kind and the share go together");
   pool.cost = {cost.data(), 4};
   const query asked = prepare({.strategy = "random", .budget = 3, .quota = {1, 2}}, pool, words);
-  EXPECT_EQ(asked.limit().picks, 4);
+  EXPECT_EQ(asked.limit().picks, 1);  // row 0 and then, of the other kind, row 2 would be too dear
   EXPECT_EQ(asked.limit().budget, 3);
-  EXPECT_TRUE(asked.priced());
+  EXPECT_TRUE(asked.limit().priced());
 }
 
 // A query holds what it views of itself wherever it is moved.

@@ -109,6 +109,44 @@ TEST(Allowance, RowsAreComparedWithEveryPickOnce) {
   EXPECT_EQ(left.picks(), 1500 - taken);
 }
 
+TEST(Allowance, TheMostPicksThatABudgetBuys) {
+  const std::vector<std::int64_t> cost = {3, 0, 7, 1, 1, 2};
+  const std::vector<index_t> group = {0, 1, 0, 1, 1, 0}, quota = {9, 2};
+  const std::vector<std::uint8_t> barred = {0, 0, 0, 1, 0, 0};
+  const auto buys = [&](std::int64_t budget, bool quotas = false, bool bars = false) {
+    allowance limit{6, view(cost), budget};
+    if (quotas) limit.group = view(group), limit.quota = view(quota);
+    if (bars) limit.barred = view(barred);
+    return most_picks(limit, 6);
+  };
+  EXPECT_EQ(buys(0), 1);
+  EXPECT_EQ(buys(1), 2);
+  EXPECT_EQ(buys(3), 3);
+  EXPECT_EQ(buys(7), 5);
+  EXPECT_EQ(buys(13), 5);
+  EXPECT_EQ(buys(14), 6);
+  EXPECT_EQ(buys(2, true), 2);
+  EXPECT_EQ(buys(3, true), 3);
+  EXPECT_EQ(buys(100, true), 5);
+  EXPECT_EQ(buys(1, false, true), 2);
+  EXPECT_EQ(most_picks({2, view(cost), 100}, 6), 2);
+  EXPECT_EQ(most_picks({4}, 6), 4);
+}
+
+TEST(Allowance, WhetherABudgetCanBind) {
+  const std::vector<std::int64_t> cost = {3, 0, 7, 1, 1, 2};
+  const std::vector<index_t> group = {0, 1, 0, 1, 1, 0}, quota = {1, 2};
+  allowance limit{2, view(cost), 10};
+  EXPECT_TRUE(affords_all(limit, 6));
+  limit.budget = 9;
+  EXPECT_FALSE(affords_all(limit, 6));
+  limit.group = view(group), limit.quota = view(quota);
+  EXPECT_TRUE(affords_all(limit, 6));
+  limit.budget = 7;
+  EXPECT_FALSE(affords_all(limit, 6));
+  EXPECT_TRUE(affords_all({2}, 6));
+}
+
 std::string refusal(const allowance& limit, index_t rows) {
   try {
     check_allowance("call", limit, rows);
@@ -127,6 +165,9 @@ TEST(Allowance, RefusesWhatDoesNotFit) {
   limit.cost = view(negative);
   EXPECT_EQ(refusal(limit, 3), "call: the cost of row 1 is -2; it must be 0 or more");
   EXPECT_NE(refusal(limit, 4).find("cost has 3 entries but there are 4 rows"), std::string::npos);
+  const std::vector<std::int64_t> huge = {1, std::int64_t{1} << 62, std::int64_t{1} << 62};
+  limit.cost = view(huge);
+  EXPECT_NE(refusal(limit, 3).find("leave 63 bits at row 2; give them in a larger unit"), std::string::npos);
   limit.cost = {};
   limit.budget = -5;
   EXPECT_NE(refusal(limit, 3).find("the budget is -5"), std::string::npos);

@@ -55,6 +55,7 @@ plan_step rank_step(const query& asked, index_t picks) {
   const auto rows = std::uint64_t(asked.pool().rows);
   const stage& first = asked.what().first();
   plan_step step{"rank", rows * (1 + 1 + 4 + 4), 0, 0};
+  if (asked.spec().budget) step.bytes += rows * sizeof(std::int64_t);  // how many picks it buys
   if (first.entry->scores() || asked.needs(part::outputs)) step.sweeps = 1;
   if (asked.needs(part::committee)) {
     // A thread has three rows of accumulators for 16 rows at a time.
@@ -75,10 +76,10 @@ plan_step rank_step(const query& asked, index_t picks) {
 plan_step top_step(const query& asked, index_t picks) {
   const auto rows = std::uint64_t(asked.pool().rows);
   plan_step step{"take the best", batch_bytes(picks), 1, 0};
-  // A price means a second vector of scores per cost, and in the worst case a walk over every row.
-  step.bytes += asked.pool().cost.empty()
-                    ? 4 * std::min(rows, 2 * std::uint64_t(picks) + 64) * sizeof(candidate)
-                    : rows * (4 + 4 * sizeof(candidate));
+  // In the worst case rows are passed over up to the last.
+  const auto walked = asked.limit().chooses() || asked.spec().apart ? rows : 2 * std::uint64_t(picks) + 64;
+  step.bytes += 4 * std::min(rows, walked) * sizeof(candidate);
+  if (asked.limit().priced()) step.bytes += rows / 2 + 256 * std::uint64_t(picks);
   return step;
 }
 
@@ -176,7 +177,7 @@ std::optional<probe_times> probe(const where& on, const query& asked, index_t be
   else
     some.cost = {};
   try {
-    const batch result = run(on, prepare(spec, some), {.short_batch = true});
+    const batch result = run(on, prepare(spec, some));
     return probe_times{result.rank_seconds, result.diversify_seconds, end - begin,
                        std::max<index_t>(1, index_t(result.picks.size()))};
   } catch (const budget_error&) {

@@ -1,7 +1,6 @@
 #include "poolwise/query/detail/ranked_rows.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "poolwise/core/rows.hpp"
@@ -40,11 +39,6 @@ void for_some_rows(const stage& by, const stage_input& x, Body body) {
   }
 }
 
-bool rules_out(const allowance& limit) {
-  return !limit.group.empty() ||
-         (!limit.cost.empty() && limit.budget != std::numeric_limits<std::int64_t>::max());
-}
-
 }  // namespace
 
 void score_rows(const stage& by, const stage_input& x, vector_view<float> scores) {
@@ -54,7 +48,7 @@ void score_rows(const stage& by, const stage_input& x, vector_view<float> scores
 }
 
 best_of_rows best_ranked(const stage& by, const stage_input& x, const allowance& limit, index_t k) {
-  const bool limited = rules_out(limit);
+  const bool limited = limit.priced() || !limit.group.empty();
   if (by.entry->fused && !limited)
     return best_rows(x.on, *x.pool.model, x.pool.model_kind, *by.entry->fused, k, limit.barred);
   const cpu host = host_of(x.on);

@@ -34,42 +34,35 @@ std::string kept_by(const stage& s, std::size_t rows) {
   return count + "drawn " + (s.inner ? "by " + s.text : "at random");
 }
 
-std::string reason_of_rank(const stage& s, bool priced) {
-  const std::string reason = !s.entry->draws ? "highest " + s.text
-                             : s.inner       ? "drawn by " + s.text
-                                             : "random draw";
-  return reason + (priced && !s.entry->draws ? " for its cost" : "");
+std::string reason_of_rank(const stage& s, bool by_cost = false) {
+  if (s.entry->draws) return s.inner ? "drawn by " + s.text : "random draw";
+  return "highest " + s.text + (by_cost ? " for its cost" : "");
 }
 
 /// A query on its way through the stages of its strategy.
 class selection {
  public:
-  /// takes_what_is_left: whether fewer rows than picks will do.
-  selection(const where& on, const query& asked, batch_run* run, bool takes_what_is_left)
+  selection(const where& on, const query& asked, batch_run* run)
       : on_(on),
         asked_(asked),
         run_(run),
-        takes_what_is_left_(takes_what_is_left || asked.priced()),
         barred_(asked.limit().barred.begin(), asked.limit().barred.end()),
         left_(asked.available()),
         limit_(asked.limit()) {
     limit_.barred = {barred_.data(), pool().rows};
   }
 
+  /// Empty where the limits allow no row.
   batch pick() {
     stopwatch watch;
     judge();
     if (ranks_first()) rank();
-    if (!takes_what_is_left_) asked_.require_enough(left_);
     limit_.picks = std::min(limit_.picks, left_);
     result_.rank_seconds = watch.lap();
     place_labelled();
-    if (!scores_of_all_.empty()) take_affordable();
+    if (!scores_of_all_.empty()) buy(stages().front(), {scores_of_all_.data(), pool().rows}, limit_);
     for (std::size_t s = ranks_first() ? 1 : 0; s < stages().size(); ++s) take(s);
     result_.diversify_seconds = watch.lap();
-    if (result_.picks.empty() && asked_.limit().picks > 0)
-      throw budget_error(asked_.opening() + "the budget and quotas buy none of the " + std::to_string(left_) +
-                         " available rows; raise them, or stop here");
     return std::move(result_);
   }
 
@@ -139,7 +132,7 @@ class selection {
   void rank() {
     const stage& s = stages().front();
     const bool decides = is_last(0);
-    if (decides && (asked_.priced() || !limit_.group.empty() || asked_.spec().apart)) return score_all(s);
+    if (decides && (limit_.chooses() || asked_.spec().apart)) return score_all(s);
     // Invalid rows are met on the way: then there are fewer to keep from than it seemed.
     const auto count = [&] {
       const index_t picks = std::min(limit_.picks, left_);
@@ -149,7 +142,7 @@ class selection {
     leave_out(invalid, false);
     best.resize(std::min(best.size(), std::size_t(std::max<index_t>(0, count()))));
     if (decides)
-      add(best, reason_of_rank(s, false));
+      add(best, reason_of_rank(s));
     else
       keep(0, best);
   }
@@ -165,10 +158,12 @@ class selection {
       if (left.ruled_out(i)) scores[i] = std::numeric_limits<float>::quiet_NaN();
   }
 
-  void take_affordable() {
-    const stage& s = stages().front();
-    add(best_affordable(host_of(on_), {scores_of_all_.data(), pool().rows}, limit_),
-        reason_of_rank(s, asked_.priced()));
+  /// Picks by the scores of rows. Drawn ones say nothing about what a row is worth: they are an order.
+  void buy(const stage& s, vector_view<const float> scores, const allowance& limit) {
+    if (s.entry->draws) return add(take_in_order(host_of(on_), scores, limit), reason_of_rank(s));
+    const purchase bought = best_affordable(host_of(on_), scores, limit);
+    if (bought.budget_binds) result_.of_optimum = bought.share();
+    add(bought.batch, reason_of_rank(s, bought.budget_binds));
   }
 
   // ---- The other stages
@@ -213,8 +208,7 @@ class selection {
     if (!is_last(s)) return keep(s, best_ranked(now, x, x.limit, now.keep.count(limit_.picks, x.rows())).best);
     std::vector<float> scores(std::size_t(x.rows()));
     score_rows(now, x, {scores.data(), x.rows()});
-    add(best_affordable(host_of(on_), {scores.data(), x.rows()}, x.limit),
-        reason_of_rank(now, asked_.priced()));
+    buy(now, {scores.data(), x.rows()}, x.limit);
   }
 
   void diversify(const stage& now, stage_input& x) {
@@ -276,7 +270,6 @@ class selection {
   const where& on_;
   const query& asked_;
   batch_run* run_;
-  bool takes_what_is_left_;
   std::vector<std::uint8_t> barred_;  // [rows] labelled, excluded, invalid
   index_t left_;                      // rows that are not
   bool all_valid_ = true;
@@ -289,6 +282,46 @@ class selection {
   std::string among_;                        // the candidates, for people
   batch result_;
 };
+
+bool is_short(const query& asked, const batch& chosen) {
+  return index_t(chosen.picks.size()) < asked.limit().picks;
+}
+
+/// Where candidates were kept of which none is allowed any more, other rows may be.
+void go_on(const where& on, const query& asked, batch& chosen) {
+  const bool kept = asked.what().stages.size() > 1;
+  std::vector<index_t> labelled(asked.pool().labelled.begin(), asked.pool().labelled.end());
+  for (std::size_t seen = 0; kept && is_short(asked, chosen);) {
+    query_spec spec = asked.spec();
+    pool_inputs pool = asked.pool();
+    for (; seen < chosen.picks.size(); ++seen) labelled.push_back(chosen.picks[seen].row);
+    for (const pick& p : chosen.picks)
+      if (!spec.quota.empty()) --spec.quota[std::size_t(pool.group[p.row])];
+    pool.labelled = labelled;
+    spec.batch = asked.limit().picks - index_t(chosen.picks.size());
+    if (spec.budget) *spec.budget -= chosen.cost();
+    try {
+      const batch more = selection(on, prepare(spec, pool, asked.words()), nullptr).pick();
+      if (more.picks.empty()) return;
+      chosen.picks.insert(chosen.picks.end(), more.picks.begin(), more.picks.end());
+    } catch (const budget_error&) {
+      return;  // none is
+    }
+  }
+}
+
+/// Says what was not quite as asked.
+void remark(const query& asked, batch& chosen) {
+  const auto picks = index_t(chosen.picks.size()), wanted = asked.spec().batch.value_or(0);
+  for (const stage& s : asked.what().stages)
+    if (s.keep.rows > 0 && s.keep.rows < asked.limit().picks)
+      chosen.remarks.push_back(s.text + "/" + std::to_string(s.keep.rows) + " keeps fewer rows than the " +
+                               std::to_string(asked.limit().picks) + " picks; as many as these were kept");
+  if (picks >= wanted) return;
+  const bool all = picks + chosen.skipped_rows >= asked.available();
+  chosen.remarks.push_back(std::to_string(picks) + " of " + std::to_string(wanted) + " picks: " +
+                           (all ? "no more rows are available" : "no more rows are within " + asked.limits()));
+}
 
 }  // namespace
 
@@ -323,7 +356,15 @@ batch run(const where& on, const query& asked, const query_run& how) {
     if (saved) saved->write(now);
     if (how.advanced) how.advanced(now);
   };
-  return selection(on, asked, &state, how.short_batch).pick();
+  batch chosen = selection(on, asked, &state).pick();
+  if (chosen.picks.empty() && asked.limit().picks > 0) {
+    if (chosen.skipped_rows < asked.available()) asked.refuse_empty();
+    throw budget_error(asked.opening() + "none of the " + std::to_string(asked.available()) +
+                       " available rows can be judged; nothing is left to pick");
+  }
+  go_on(on, asked, chosen);
+  remark(asked, chosen);
+  return chosen;
 }
 
 batch select(const where& on, const pool_inputs& pool, const query_spec& spec) {

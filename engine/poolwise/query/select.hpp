@@ -32,6 +32,10 @@ struct batch {
   index_t first_skipped = -1;
   double rank_seconds = 0, diversify_seconds = 0;
   std::optional<knn_report> neighbours = {};  ///< how the strategy found them, if it looks for any
+  /// Where a budget decided between scores: at least this share of the highest total score that it buys.
+  std::optional<double> of_optimum = {};
+  /// Sentences on what was not quite as asked: fewer picks, more candidates.
+  std::vector<std::string> remarks = {};
 
   std::int64_t cost() const;
 };
@@ -48,18 +52,19 @@ struct query_run {
   /// Called where picks of an earlier run are gone on from, and after every pass that made picks. Rows are the
   /// pool's.
   std::function<void(const batch_state&)> resumed = {}, advanced = {};
-  /// Whether a batch of fewer picks than were asked for will do, where rows turn out to be invalid.
-  bool short_batch = false;
 };
 
 /// Picks a batch from arrays in host memory, on the CPU or by `offload` on GPUs. The same pool, spec and round
 /// give the same batch on any number of threads, or of devices. Between CPU and GPU the picks of diversity are
 /// the same; scores differ in their last bits (see `score`), and so may picks that lie as close.
 ///
-/// throws value_error   invalid rows (NaN, +Inf, a wrong sum) under on_invalid::refuse; with what is left of
-/// them fewer
-///                      rows than picks; cuda{}, which means device memory; more memory than the ceiling.
-///        budget_error  when the budget or the quotas buy not a single row.
+/// A budget that cannot bind changes nothing. No batch is shorter than asked while a row is left that the
+/// limits allow: where candidates were kept and none of them is allowed any more, the query is made again of
+/// the other rows, with the picks so far as labelled ones. A batch that is shorter comes with a remark.
+///
+/// throws value_error   invalid rows (NaN, +Inf, a wrong sum) under on_invalid::refuse; cuda{}, which means
+///                      device memory; more memory than the ceiling.
+///        budget_error  when the limits allow not a single row.
 ///        shape_error, no_cuda_error, cuda_error, memory_error; of a checkpoint what checkpoint.hpp throws.
 /// All rows of the parts that the strategy needs are judged, each part once, those of rows that are not kept as
 /// well. Scores are kept or passed over as they are made: where the last stage is a score under a budget, or a

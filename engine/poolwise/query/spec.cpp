@@ -16,12 +16,11 @@ using json = nlohmann::ordered_json;
 }  // namespace
 
 query::query(const query_spec& spec, const pool_inputs& pool, const wording& words)
-    : spec_(spec), what_(parse_strategy(spec.strategy)), pool_(pool), words_(words), available_(pool.rows) {
+    : spec_(spec), what_(parse_strategy(spec.strategy)), pool_(pool), words_(words) {
   check_amounts();
   pool_.check(words_.call);
   check_needs();
-  const index_t taken = index_t(pool_.labelled.size() + pool_.excluded.size());
-  limit_.picks = spec_.batch.value_or(std::max<index_t>(0, pool_.rows - taken));
+  limit_.picks = spec_.batch.value_or(pool_.rows);
   limit_.cost = pool_.cost;
   limit_.group = pool_.group;
   limit_.quota = {spec_.quota.data(), index_t(spec_.quota.size())};
@@ -30,9 +29,12 @@ query::query(const query_spec& spec, const pool_inputs& pool, const wording& wor
   if (spec_.apart) checked.apart = spacing{*pool_.embeddings, *spec_.apart};
   check_allowance(words_.call, checked, pool_.rows);
   barred_.resize(std::size_t(pool_.rows));
-  bar(pool_.labelled, "labelled");
-  bar(pool_.excluded, "excluded");
+  bar(pool_.labelled, 1, "labelled");
+  bar(pool_.excluded, 2, "excluded");
+  available_ = index_t(std::count(barred_.begin(), barred_.end(), 0));
   limit_.barred = {barred_.data(), pool_.rows};
+  limit_.picks = most_picks(limit_, pool_.rows);
+  if (affords_all(limit_, pool_.rows)) limit_.budget = allowance::any_cost;
 }
 
 void query::check_amounts() const {
@@ -72,28 +74,43 @@ void query::check_needs() const {
   check_scores(what_, pool_);
 }
 
-void query::bar(std::span<const index_t> rows, const char* what) {
+void query::bar(std::span<const index_t> rows, std::uint8_t mark, const char* as) {
   for (const index_t row : rows) {
     if (row < 0 || row >= pool_.rows)
-      throw value_error(opening() + what + " row " + std::to_string(row) +
+      throw value_error(opening() + as + " row " + std::to_string(row) +
                         " is not in the pool, which has rows 0 to " + std::to_string(pool_.rows - 1));
-    if (std::exchange(barred_[std::size_t(row)], std::uint8_t(1)) != 0)
-      throw value_error(opening() + "row " + std::to_string(row) +
-                        " is given twice among the labelled and excluded rows; give each row once");
+    std::uint8_t& marks = barred_[std::size_t(row)];
+    if ((marks & mark) != 0)
+      throw value_error(opening() + "row " + std::to_string(row) + " is given twice among the " + as +
+                        " rows; give each row once");
+    marks |= mark;
   }
-  available_ -= index_t(rows.size());
+}
+
+std::string query::limits() const {
+  std::vector<const char*> names;
+  if (spec_.budget) names.push_back(words_.budget);
+  if (!spec_.quota.empty()) names.push_back(words_.quota);
+  if (spec_.apart) names.push_back(words_.apart);
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    text += std::string(i == 0 ? "" : i + 1 < names.size() ? ", " : " and ") + names[i];
+  return text;
 }
 
 query prepare(const query_spec& spec, const pool_inputs& pool, const wording& words) {
   query prepared(spec, pool, words);
-  prepared.require_enough(prepared.available());
+  if (spec.batch == 0) return prepared;
+  if (prepared.available() == 0)
+    throw budget_error(prepared.opening() + "all " + std::to_string(pool.rows) +
+                       " rows are labelled or excluded; nothing is left to pick");
+  if (most_picks(prepared.limit(), pool.rows) == 0) prepared.refuse_empty();
   return prepared;
 }
 
-void query::require_enough(index_t left) const {
-  if (!priced() && limit_.picks > left)
-    throw value_error(opening() + "a batch of " + std::to_string(limit_.picks) + " was asked of " +
-                      std::to_string(left) + " available rows; ask for at most as many");
+void query::refuse_empty() const {
+  throw budget_error(opening() + "none of the " + std::to_string(available_) + " available rows is within " +
+                     limits() + "; allow more, or stop here");
 }
 
 // ---- JSON

@@ -53,6 +53,7 @@ struct wording {
   const char* quota = "query_spec::quota";
   const char* batch = "query_spec::batch";
   const char* budget = "query_spec::budget";
+  const char* apart = "query_spec::apart";
   const char* skip = "on_invalid::skip";
   const char* neighbours = "query_spec::neighbours";
   const char* memory = "query_run::ceiling";
@@ -68,17 +69,18 @@ class query {
   const strategy& what() const { return what_; }
   const pool_inputs& pool() const { return pool_; }
   const wording& words() const { return words_; }
-  /// On the picks: `barred` are the labelled and excluded rows; `apart` is to be filled in.
+  /// On the picks: no more than the budget and the quotas can buy at most, so that what is derived of their
+  /// number is right. A budget that cannot bind is none. `barred` are the labelled and excluded rows; `apart`
+  /// is to be filled in.
   const allowance& limit() const { return limit_; }
   /// Rows that are not barred.
   index_t available() const { return available_; }
-  /// Whether a budget in the unit of costs, and not a number of picks, says how much is picked.
-  bool priced() const { return spec_.budget.has_value(); }
   /// Whether the part is looked at: by a stage, or to keep picks apart.
   bool needs(part one) const { return what_.needs(one) || (one == part::embeddings && spec_.apart); }
-  /// A number of picks is to be had in full from the rows that are left; a budget buys what there is.
-  /// throws value_error.
-  void require_enough(index_t left) const;
+  /// What limits the picks beside their number, in the caller's words: "--budget and --quota".
+  std::string limits() const;
+  /// Says that they allow no row. throws budget_error.
+  [[noreturn]] void refuse_empty() const;
   /// "select: "
   std::string opening() const { return std::string(words_.call) + ": "; }
 
@@ -88,27 +90,25 @@ class query {
 
   void check_needs() const;
   void check_amounts() const;
-  void bar(std::span<const index_t> rows, const char* what);
+  void bar(std::span<const index_t> rows, std::uint8_t mark, const char* as);
 
   query_spec spec_;
   strategy what_;
   pool_inputs pool_;
   wording words_;
-  std::vector<std::uint8_t> barred_;
-  index_t available_;
+  std::vector<std::uint8_t> barred_;  // [rows] 1: labelled, 2: excluded
+  index_t available_ = 0;
   allowance limit_;
 };
 
 /// Refuses what is wrong with a query, whoever asks, before the values of the arrays are read.
 ///
 /// throws usage_error   an unknown strategy or parameter; a part that the strategy needs and the pool lacks;
-/// neither a
-///                      batch nor a budget; a budget without costs; quotas without groups or groups without
-///                      quotas.
-///        value_error   labelled or excluded rows out of range or repeated; fewer rows available than picks
-///        (with a
-///                      budget, those that are left are what it can buy); negative costs, quotas, a distance
-///                      that is none.
+///                      neither a batch nor a budget; a budget without costs; quotas without groups or groups
+///                      without quotas.
+///        value_error   labelled or excluded rows out of range, or one of them given twice; negative costs,
+///                      quotas, a distance that is none.
+///        budget_error  no row is available, or the budget and the quotas buy none of them.
 ///        shape_error   parts of different numbers of rows.
 query prepare(const query_spec& spec, const pool_inputs& pool, const wording& words = {});
 

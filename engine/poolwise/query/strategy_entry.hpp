@@ -130,7 +130,6 @@ struct strategy_entry {
   bool counts_labelled = false;         ///< whether labelled rows count as picked
   bool compares_all_pairs = false;  ///< whether its time grows with rows^2, not with rows and picks; but for
   bool lists_neighbours = false;    ///< whether it makes lists of neighbours, by the method that is asked for
-  bool below_zero = false;          ///< whether scores may be, so that a budget cannot divide them by costs
   bool draws = false;               ///< whether its scores are drawn, and say nothing about a row's worth
   std::vector<parameter> parameters = {};
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <string>
 
 #include "poolwise/core/error.hpp"
@@ -20,6 +22,17 @@ void check_size(const std::string& call, const char* what, index_t got, index_t 
 void check_not_negative(const std::string& call, const char* what, std::int64_t value) {
   if (value < 0)
     throw value_error(call + ": " + what + " is " + std::to_string(value) + "; it must be 0 or more");
+}
+
+void check_costs(const std::string& call, vector_view<const std::int64_t> cost) {
+  std::int64_t total = 0;
+  for (index_t i = 0; i < cost.size; ++i) {
+    if (cost[i] < 0) check_not_negative(call, ("the cost of row " + std::to_string(i)).c_str(), cost[i]);
+    if (cost[i] > allowance::any_cost - total)
+      throw value_error(call + ": the costs of all rows together leave 63 bits at row " + std::to_string(i) +
+                        "; give them in a larger unit");
+    total += cost[i];
+  }
 }
 
 void check_spacing(const std::string& call, const spacing& apart, index_t rows) {
@@ -44,9 +57,7 @@ void check_allowance(const char* call, const allowance& limit, index_t rows) {
   check_size(call, "barred", limit.barred.size, rows);
   check_not_negative(call, "the number of picks", limit.picks);
   check_not_negative(call, "the budget", limit.budget);
-  for (index_t i = 0; i < limit.cost.size; ++i)
-    if (limit.cost[i] < 0)
-      check_not_negative(call, ("the cost of row " + std::to_string(i)).c_str(), limit.cost[i]);
+  check_costs(call, limit.cost);
   for (index_t g = 0; g < limit.quota.size; ++g)
     if (limit.quota[g] < 0)
       check_not_negative(call, ("the quota of group " + std::to_string(g)).c_str(), limit.quota[g]);
@@ -65,8 +76,66 @@ void refuse_apart(const char* call, const allowance& limit) {
         ": picks that are to lie apart are compared on the CPU; compute there, or drop the distance");
 }
 
+namespace {
+
+/// The costs of the rows that `limit` allows by themselves, and of each group no more than its quota, those
+/// that come first by `sooner`.
+template <class Sooner>
+std::vector<std::int64_t> costs_within_quotas(const allowance& limit, index_t rows, Sooner sooner) {
+  const remaining left(limit);
+  const auto counted = [&](index_t i) { return !left.ruled_out(i); };
+  const auto group_of = [&](index_t i) { return limit.group.empty() ? 0 : std::size_t(limit.group[i]); };
+  std::vector<index_t> end(std::size_t(std::max<index_t>(1, limit.quota.size)) + 1, 0);
+  for (index_t i = 0; i < rows; ++i)
+    if (counted(i)) ++end[group_of(i) + 1];
+  std::partial_sum(end.begin(), end.end(), end.begin());
+  std::vector<std::int64_t> costs(std::size_t(end.back()));
+  std::vector<index_t> next(end.begin(), end.end() - 1);
+  for (index_t i = 0; i < rows; ++i)
+    if (counted(i)) costs[std::size_t(next[group_of(i)]++)] = limit.cost[i];
+  auto kept = costs.begin();
+  for (std::size_t g = 0; g + 1 < end.size(); ++g) {
+    const auto first = costs.begin() + end[g], last = costs.begin() + end[g + 1];
+    const auto within = limit.group.empty() ? last : first + std::min(limit.quota[index_t(g)], last - first);
+    std::nth_element(first, within, last, sooner);
+    kept = std::move(first, within, kept);
+  }
+  costs.erase(kept, costs.end());
+  return costs;
+}
+
+}  // namespace
+
+index_t most_picks(const allowance& limit, index_t rows) {
+  if (!limit.priced()) return limit.picks;
+  auto costs = costs_within_quotas(limit, rows, std::less<>());
+  auto first = costs.begin(), last = costs.end();
+  for (std::int64_t left = limit.budget; first != last;) {
+    const auto middle = first + (last - first) / 2;
+    std::nth_element(first, middle, last);
+    const std::int64_t half = std::accumulate(first, middle + 1, std::int64_t{0});
+    if (half > left) {
+      last = middle;
+    } else {
+      left -= half;
+      first = middle + 1;
+    }
+  }
+  return std::min<index_t>(limit.picks, first - costs.begin());
+}
+
+bool affords_all(const allowance& limit, index_t rows) {
+  if (!limit.priced()) return true;
+  allowance unpriced = limit;
+  unpriced.budget = allowance::any_cost;
+  auto costs = costs_within_quotas(unpriced, rows, std::greater<>());
+  const auto end = costs.begin() + std::min<index_t>(limit.picks, index_t(costs.size()));
+  std::nth_element(costs.begin(), end, costs.end(), std::greater<>());
+  return std::accumulate(costs.begin(), end, std::int64_t{0}) <= limit.budget;
+}
+
 remaining::remaining(const allowance& limit)
-    : limit_(limit),
+    : limit_(&limit),
       picks_(limit.picks),
       budget_(limit.budget),
       quota_(limit.quota.begin(), limit.quota.end()),
@@ -74,16 +143,16 @@ remaining::remaining(const allowance& limit)
 
 void remaining::take(index_t row) {
   --picks_;
-  if (!limit_.cost.empty()) budget_ -= limit_.cost[row];
-  if (!limit_.group.empty()) --quota_[std::size_t(limit_.group[row])];
-  if (!limit_.apart) return;
-  const auto& points = limit_.apart->points;
+  if (!limit_->cost.empty()) budget_ -= limit_->cost[row];
+  if (!limit_->group.empty()) --quota_[std::size_t(limit_->group[row])];
+  if (!limit_->apart) return;
+  const auto& points = limit_->apart->points;
   taken_.insert(taken_.end(), points.row(row), points.row(row) + points.cols);
 }
 
 bool remaining::is_apart(index_t row) const {
-  const auto& [points, radius, others] = *limit_.apart;
-  const matrix_view<const float> taken{taken_.data(), limit_.picks - picks_, points.cols};
+  const auto& [points, radius, others] = *limit_->apart;
+  const matrix_view<const float> taken{taken_.data(), limit_->picks - picks_, points.cols};
   const double radius2 = double(radius) * double(radius);
   std::int32_t& met = met_[std::size_t(row)];
   for (const auto end = std::int32_t(others.rows + taken.rows); met < end;) {

@@ -24,22 +24,36 @@ struct spacing {
 /// passed over. What is left only falls, so a row once passed over stays so: to a greedy selection its gain
 /// never rises again.
 struct allowance {
+  static constexpr std::int64_t any_cost = std::numeric_limits<std::int64_t>::max();
+
   index_t picks = 0;
-  vector_view<const std::int64_t> cost = {};                       ///< [rows] in the smallest unit, >= 0
-  std::int64_t budget = std::numeric_limits<std::int64_t>::max();  ///< for all picks together, in that unit
-  vector_view<const index_t> group = {};                           ///< [rows] in [0, quota.size)
-  vector_view<const index_t> quota = {};                           ///< [groups] picks allowed in each, >= 0
+  vector_view<const std::int64_t> cost = {};    ///< [rows] in the smallest unit, >= 0; all within 63 bits
+  std::int64_t budget = any_cost;               ///< for all picks together, in that unit
+  vector_view<const index_t> group = {};        ///< [rows] in [0, quota.size)
+  vector_view<const index_t> quota = {};        ///< [groups] picks allowed in each, >= 0
   vector_view<const std::uint8_t> barred = {};  ///< [rows] non-zero: never picked (labelled, excluded)
   std::optional<spacing> apart = {};
+
+  /// Whether a budget, and whether anything but the number of picks, has a say in which rows are picked.
+  bool priced() const { return !cost.empty() && budget != any_cost; }
+  bool chooses() const { return priced() || !group.empty() || apart; }
 };
 
 /// Refuses, in the name of `call`, an allowance that does not fit `rows`.
-/// throws shape_error, value_error (negative picks, cost, budget, quota or radius; a group out of range).
+/// throws shape_error, value_error (negative picks, cost, budget, quota or radius; costs that leave 63 bits
+/// together; a group out of range).
 void check_allowance(const char* call, const allowance& limit, index_t rows);
 
 /// For a `call` whose picks are made on devices, which do not look at `apart`: throws value_error if it is
 /// there.
 void refuse_apart(const char* call, const allowance& limit);
+
+/// The most picks that `limit` can buy: the cheapest rows, as many of each group as its quota says. Rows that
+/// lie too near to each other are not looked for. O(rows), and 8 B a row where there is a budget.
+index_t most_picks(const allowance& limit, index_t rows);
+
+/// Whether no batch that `limit` allows but for its budget costs more than that.
+bool affords_all(const allowance& limit, index_t rows);
 
 /// An allowance while it is being used up.
 class remaining {
@@ -50,20 +64,20 @@ class remaining {
   index_t picks() const { return picks_; }
   std::int64_t budget() const { return budget_; }
   vector_view<const index_t> quota() const { return {quota_.data(), index_t(quota_.size())}; }
-  const allowance& limit() const { return limit_; }
+  const allowance& limit() const { return *limit_; }
 
   /// Whether a pick can make other rows ineligible.
-  bool dwindles() const { return !limit_.cost.empty() || !limit_.group.empty() || limit_.apart; }
+  bool dwindles() const { return limit_->chooses(); }
 
   /// Whether `row` may be picked now. A row already taken is the caller's to remember. Compares the row with
   /// those picks it has not met; threads may ask for different rows at a time.
-  bool eligible(index_t row) const { return !ruled_out(row) && (!limit_.apart || is_apart(row)); }
+  bool eligible(index_t row) const { return !ruled_out(row) && (!limit_->apart || is_apart(row)); }
 
   /// Whether `row` is known not to be eligible, without a look at where it lies.
   bool ruled_out(index_t row) const {
-    return (!limit_.barred.empty() && limit_.barred[row] != 0) ||
-           (!limit_.cost.empty() && limit_.cost[row] > budget_) ||
-           (!limit_.group.empty() && quota_[std::size_t(limit_.group[row])] <= 0) ||
+    return (!limit_->barred.empty() && limit_->barred[row] != 0) ||
+           (!limit_->cost.empty() && limit_->cost[row] > budget_) ||
+           (!limit_->group.empty() && quota_[std::size_t(limit_->group[row])] <= 0) ||
            (!met_.empty() && met_[std::size_t(row)] == too_near);
   }
 
@@ -74,7 +88,7 @@ class remaining {
 
   static constexpr std::int32_t too_near = -1;
 
-  const allowance& limit_;
+  const allowance* limit_;
   index_t picks_;
   std::int64_t budget_;
   std::vector<index_t> quota_;

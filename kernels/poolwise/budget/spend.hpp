@@ -1,4 +1,4 @@
-// What a labelling budget buys.
+// What a labelling budget buys of rows whose worth is a number of their own.
 #pragma once
 
 #include <vector>
@@ -10,17 +10,40 @@
 
 namespace poolwise {
 
-/// The batch of highest total score that `limit` allows, best first.
+/// A batch, and how far from the best one it can be.
+struct purchase {
+  std::vector<candidate> batch;  ///< best first
+  bool budget_binds = false;     ///< whether another batch would have been bought for more
+  /// The worth of the batch, and what no batch that `limit` allows exceeds. Worth is the sum of scores; where
+  /// scores are negative, of what they exceed the least by.
+  double worth = 0, at_most = 0;
+
+  /// The share of the best possible worth that is certain.
+  double share() const { return at_most > 0 ? worth / at_most : 1; }
+};
+
+/// The rows in the order of their scores, best first, each taken if `limit` then allows it.
+///
+/// scores  [rows]; a NaN marks a row that is no candidate.
+/// throws  shape_error, value_error.
+/// The batch of highest total score where there is neither a budget nor a distance to keep: quotas are a
+/// partition matroid. Reads the scores once for every doubling of the rows that have to be passed over.
+std::vector<candidate> take_in_order(const where& on, vector_view<const float> scores, const allowance& limit);
+
+/// The batch of highest total worth: a knapsack with a limit on the number of picks, and quotas.
 ///
 /// scores  [rows]; a NaN marks a row that is no candidate.
 ///
-/// Without a budget: the best rows, in the total order; with quotas that is optimal too, since quotas are a
-/// partition matroid. With a budget: rows by score per unit of cost (a free row first), each taken if it
-/// still fits, or the single best affordable row if that alone is worth more: at least half the optimum
-/// while the number of picks does not bind (Khuller et al. 1999; as active learning: Settles et al. 2008).
-/// throws  shape_error, value_error (a negative cost; with a budget also a negative score).
-/// Reads the scores once for every doubling of the rows that have to be passed over.
-std::vector<candidate> best_affordable(const where& on, vector_view<const float> scores,
-                                       const allowance& limit);
+/// A budget that does not bind changes nothing: the batch is that of take_in_order. One that does has a price
+/// for a unit of cost at which the rows of highest score - price * cost, as many as picks and quotas allow,
+/// cost as much as there is (Lagrange; found by the cutting planes of the dual, Kelley 1960): what they are
+/// worth at that price bounds every batch. Those that fit are bought and rows that still fit are added; then,
+/// among some thousand rows about the price, a batch worth more is looked for by branch and bound, for a while.
+/// Of small pools that is the optimum, of others mostly above .99 of it; `share` says what is certain. No row
+/// that is left would still be allowed, unless the picks are used up.
+///
+/// throws  shape_error, value_error.
+/// Reads scores and costs once for each of some ten prices; 64 B for each of the picks.
+purchase best_affordable(const where& on, vector_view<const float> scores, const allowance& limit);
 
 }  // namespace poolwise

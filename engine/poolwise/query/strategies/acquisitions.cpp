@@ -12,7 +12,6 @@ std::vector<strategy_entry> strategies_of_acquisitions() {
                    .source = a.source,
                    .needs = part::outputs,
                    .needs_instead = a.needs,
-                   .below_zero = a.id == acquisition::energy,
                    .score =
                        [which = a.id](const stage_input& x, vector_view<float> scores) {
                          score(x.on, *x.pool.model, x.pool.model_kind, which, scores);

@@ -77,7 +77,6 @@ std::vector<strategy_entry> strategies_of_similar() {
            .source = "Salton et al. 1975",
            .on_devices = "none",
            .needs = part::embeddings | part::queries,
-           .below_zero = true,
            .parameters =
                {{"mean", 0, {0, 1, false, true}, "1: the mean over the queries; 0: the most similar one"}},
            .score = score_similar}};
