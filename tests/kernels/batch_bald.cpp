@@ -138,14 +138,14 @@ TEST(BatchBald, TheFirstPickIsTheRowOfTheLargestBald) {
 
 /// A shortlist of one row: every gain is computed after every pick.
 picks plain(const cube& x, const allowance& limit, joint_configurations configurations, index_t width = 1) {
-  const auto pool = batch_bald_model(cpu{1}, x.view(), outputs::logits, configurations);
+  const auto pool = batch_bald_model(cpu{1}, x.view(), outputs::logits, configurations, gain_factors(limit));
   reference::narrow shortlists(*pool, {width, width});
   return threshold_batches(shortlists, limit);
 }
 
 TEST(BatchBald, PickForPickAsALoopThatComputesEveryGain) {
   std::mt19937 next(3);
-  for (int trial = 0; trial < 32; ++trial) {
+  for (int trial = 0; trial < 48; ++trial) {
     SCOPED_TRACE(trial);
     const auto members = index_t(1 + next() % 6), rows = index_t(1 + next() % 150);
     const auto classes = index_t(1 + next() % 4);
@@ -162,6 +162,7 @@ TEST(BatchBald, PickForPickAsALoopThatComputesEveryGain) {
     }
     allowance limit{.picks = index_t(next() % 9)};
     if (trial & 4) limit.cost = view(cost), limit.budget = std::int64_t(next() % 20);
+    limit.per_cost = trial >= 32 && (trial & 4) != 0;
     if (trial & 8) limit.group = view(group), limit.quota = view(quota);
     if (trial & 16) limit.barred = view(barred);
     const joint_configurations some{

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iostream>
 #include <limits>
 #include <memory>
 #include <random>
@@ -90,7 +91,9 @@ struct problem {
       weights.assign(dense.weights.begin(), dense.weights.end());
     }
     if (which & 4) {
-      for (auto& c : dense.cost) c = std::int64_t(next() % 6);
+      // Gains per unit of cost are compared without rounding where costs are powers of two.
+      for (auto& c : dense.cost) c = which & 32 ? std::int64_t{1} << next() % 4 : std::int64_t(next() % 6);
+      dense.per_cost = limit.per_cost = (which & 32) != 0;
       dense.budget = limit.budget = std::int64_t(next() % 60);
       limit.cost = view(dense.cost);
     }
@@ -131,26 +134,64 @@ void for_each_width(MakePool&& make_pool, const allowance& limit, Check&& check)
 
 TEST(FacilityLocation, PickForPickAsANaiveLoop) {
   std::mt19937 next(1);
-  for (unsigned trial = 0; trial < 64; ++trial) {
+  for (unsigned trial = 0; trial < 128; ++trial) {
     SCOPED_TRACE(trial);
     const problem p(next, trial);
     const auto expected = reference::facility_location(p.dense);
     expect_equal(facility_location(cpu{1}, p.graph, p.limit, p.labelled, view(p.weights)), expected);
-    for_each_width([&](cpu on) { return facility_location_model(on, p.graph, p.labelled, view(p.weights)); },
-                   p.limit, [&](const picks& got) { expect_equal(got, expected); });
+    for_each_width(
+        [&](cpu on) {
+          return facility_location_model(on, p.graph, p.labelled, view(p.weights), gain_factors(p.limit));
+        },
+        p.limit, [&](const picks& got) { expect_equal(got, expected); });
   }
+}
+
+// The better of greedy by gain and greedy by gain per unit of cost: (1 - 1/e) / 2 of the optimum at least.
+TEST(FacilityLocation, TheBetterOfTwoOrdersIsNearTheOptimumOfSmallPools) {
+  std::mt19937 next(17);
+  double sum = 0, worst = 1;
+  constexpr int pools = 200;
+  for (int trial = 0; trial < pools; ++trial) {
+    constexpr std::size_t rows = 9;
+    reference::graph_problem p{quarters(rows, next), {}, std::vector<double>(rows, 1.0), {}, 0, rows};
+    for (std::size_t i = 0; i < rows; ++i) p.cost.push_back(std::int64_t(1 + next() % 9));
+    p.budget = std::int64_t(5 + next() % 15);
+    const similarity_graph graph = graph_of(p.similarity);
+    allowance limit{.picks = index_t(rows), .cost = view(p.cost), .budget = p.budget};
+    double better = 0, optimum = 0;
+    for (const bool per_cost : {false, true}) {
+      limit.per_cost = per_cost;
+      std::vector<std::size_t> chosen;
+      for (const candidate& c : facility_location(cpu{1}, graph, limit)) chosen.push_back(std::size_t(c.row));
+      better = std::max(better, reference::facility_location_of(p, chosen));
+    }
+    for (unsigned subset = 0; subset < 1u << rows; ++subset) {
+      std::vector<std::size_t> chosen;
+      std::int64_t cost = 0;
+      for (std::size_t i = 0; i < rows; ++i)
+        if (subset >> i & 1) chosen.push_back(i), cost += p.cost[i];
+      if (cost <= p.budget) optimum = std::max(optimum, reference::facility_location_of(p, chosen));
+    }
+    sum += better / optimum;
+    worst = std::min(worst, better / optimum);
+  }
+  std::cout << "mean " << sum / pools << " of the optimum, worst " << worst << "\n";
+  EXPECT_GE(worst, (1 - std::exp(-1)) / 2);
+  EXPECT_GE(sum / pools, .95);
 }
 
 TEST(GraphCut, PickForPickAsANaiveLoop) {
   std::mt19937 next(2);
-  for (unsigned trial = 0; trial < 64; ++trial) {
+  for (unsigned trial = 0; trial < 128; ++trial) {
     SCOPED_TRACE(trial);
     const problem p(next, trial & ~2u);
     const double lambda = 2 + double(trial % 3) / 2;
     const auto expected = reference::graph_cut(p.dense, lambda);
     expect_equal(graph_cut(cpu{1}, p.graph, lambda, p.limit, p.labelled), expected);
-    for_each_width([&](cpu on) { return graph_cut_model(on, p.graph, lambda, p.labelled); }, p.limit,
-                   [&](const picks& got) { expect_equal(got, expected); });
+    for_each_width(
+        [&](cpu on) { return graph_cut_model(on, p.graph, lambda, p.labelled, gain_factors(p.limit)); },
+        p.limit, [&](const picks& got) { expect_equal(got, expected); });
   }
 }
 

@@ -53,7 +53,7 @@ void expect_equal(const picks& got, const std::vector<reference::pick>& expected
 }
 
 struct variant {
-  bool labelled, weighted, costly;
+  bool labelled, weighted, costly, per_cost = false;
 };
 
 class KCenterVariants : public testing::TestWithParam<variant> {};
@@ -83,6 +83,10 @@ TEST_P(KCenterVariants, PickForPickAsANaiveLoop) {
     if (GetParam().labelled) problem.labelled = as_points(labelled);
     if (GetParam().weighted) problem.weights.assign(weights.begin(), weights.end());
     if (GetParam().costly) {
+      // Gains per unit of cost are compared without rounding where costs are powers of two.
+      problem.per_cost = limit.per_cost = GetParam().per_cost;
+      if (limit.per_cost)
+        for (auto& c : cost) c = std::int64_t{1} << c % 4;
       problem.cost = cost;
       problem.budget = limit.budget = std::int64_t(next() % 50);
       limit.cost = {cost.data(), rows};
@@ -100,7 +104,8 @@ INSTANTIATE_TEST_SUITE_P(All, KCenterVariants,
                          testing::Values(variant{false, false, false}, variant{true, false, false},
                                          variant{false, true, false}, variant{true, true, false},
                                          variant{false, false, true}, variant{true, false, true},
-                                         variant{false, true, true}, variant{true, true, true}));
+                                         variant{false, true, true}, variant{true, true, true},
+                                         variant{false, false, true, true}, variant{true, true, true, true}));
 
 TEST(KCenter, SeveralBlocksOfRows) {
   std::mt19937 next(12);
@@ -147,10 +152,13 @@ TEST(Allowance, ARowDearerThanWhatIsLeftIsPassedOverForGood) {
             (std::vector<index_t>{4}));
 }
 
-TEST(Allowance, CostsOfAnySizeDoNotOverflow) {
+TEST(Allowance, CostsThatAddUpWithin63BitsLimitNothingWithoutABudget) {
   const std::vector<std::int64_t> cost{all_there_is, all_there_is - 1, 1};
   const matrix line{3, 1, {0, 1, 5}};
-  EXPECT_EQ(rows_of(kcenter(cpu{1}, line, {.picks = 3, .cost = {cost.data(), 3}})), (std::vector<index_t>{0}));
+  EXPECT_THROW(kcenter(cpu{1}, line, {.picks = 3, .cost = {cost.data(), 3}}), value_error);
+  const std::vector<std::int64_t> within{all_there_is - 3, 2, 1};
+  EXPECT_EQ(rows_of(kcenter(cpu{1}, line, {.picks = 3, .cost = {within.data(), 3}})),
+            (std::vector<index_t>{0, 2, 1}));
 }
 
 TEST(Allowance, BarredRowsAreNeitherPickedNorCentres) {

@@ -39,6 +39,7 @@ struct kcenter_problem {
   std::vector<std::uint8_t> barred = {};            // one a row, or none
   points apart = {}, others = {};  // where rows lie that are to be apart, or none; and from what
   double radius = 0;
+  bool per_cost = false;  // whether gains count per unit of cost, a free row as if it cost one
 };
 
 /// Whether any row may be picked that costs and groups allow.
@@ -46,8 +47,8 @@ struct any_row {
   bool operator()(std::size_t) const { return true; }
 };
 
-/// Again and again the row of the highest gain(row), ties to the lower, that `limits` and allowed(row) allow;
-/// taken(row) after each.
+/// Again and again the row of the highest gain(row), or of that per unit of cost, ties to the lower, that
+/// `limits` and allowed(row) allow; taken(row) after each.
 template <class Limits, class Gain, class Taken, class Allowed = any_row>
 std::vector<pick> greedy(const Limits& limits, std::size_t rows, Gain gain, Taken taken, Allowed allowed = {}) {
   std::vector<pick> picked;
@@ -57,10 +58,15 @@ std::vector<pick> greedy(const Limits& limits, std::size_t rows, Gain gain, Take
   std::vector<std::size_t> quota = limits.quota;
   while (picked.size() < limits.picks) {
     pick best{-1, 0};
+    double most = 0;
     for (std::size_t i = 0; i < rows; ++i) {
       if (gone[i] || limits.cost[i] > left || !allowed(i)) continue;
       if (!limits.group.empty() && quota[limits.group[i]] == 0) continue;
-      if (const double worth = gain(i); best.row < 0 || worth > best.gain) best = {std::int64_t(i), worth};
+      const double price = limits.per_cost ? double(std::max<std::int64_t>(1, limits.cost[i])) : 1.0;
+      const double worth = gain(i);
+      if (best.row >= 0 && !(worth / price > most)) continue;
+      best = {std::int64_t(i), worth};
+      most = worth / price;
     }
     if (best.row < 0) break;
     const auto row = std::size_t(best.row);
@@ -99,6 +105,7 @@ struct graph_problem {
   std::size_t picks = 0;
   std::vector<std::size_t> group = {}, quota = {};  // one a row, one a group; or none
   std::vector<std::uint8_t> barred = {};            // one a row, or none
+  bool per_cost = false;                            // as of kcenter_problem
 };
 
 inline double facility_location_of(const graph_problem& problem, const std::vector<std::size_t>& chosen) {

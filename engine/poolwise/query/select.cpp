@@ -214,7 +214,20 @@ class selection {
   void diversify(const stage& now, stage_input& x) {
     renumbered_run run(run_, x.pool_rows);
     x.run = run.view();
-    for (const auto& [c, reason] : now.entry->pick(x)) add({c}, reason);
+    std::vector<reasoned_pick> picks = now.entry->pick(x);
+    const char* by = "";
+    if (x.limit.priced() && now.entry->worth != nullptr) {
+      // Rows that cost more than they bring can use a budget up, as can cheap ones that bring little.
+      stage_input by_cost = x;
+      by_cost.limit.per_cost = true;
+      by_cost.run = nullptr;
+      std::vector<reasoned_pick> others = now.entry->pick(by_cost);
+      if (now.entry->worth(x, others) > now.entry->worth(x, picks)) {
+        picks = std::move(others);
+        by = " for its cost";
+      }
+    }
+    for (const auto& [c, reason] : picks) add({c}, std::string(reason) + by);
   }
 
   /// A stage of diversity that is not the last picks what the next may choose from, whatever it costs.

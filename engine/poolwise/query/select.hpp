@@ -58,7 +58,14 @@ struct query_run {
 /// give the same batch on any number of threads, or of devices. Between CPU and GPU the picks of diversity are
 /// the same; scores differ in their last bits (see `score`), and so may picks that lie as close.
 ///
-/// A budget that cannot bind changes nothing. No batch is shorter than asked while a row is left that the
+/// A budget that cannot bind changes nothing. One that can decides between scores as best_affordable does. Of
+/// strategies of diversity the batch picked by gain is compared with that by gain per unit of cost, and the
+/// better taken: of facility_location, graph_cut, probcover and batchbald, whose worth is monotone and
+/// submodular, that is at least (1 - 1/e) / 2 = .316 of the optimum if the number of picks does not bind
+/// (Leskovec et al. 2007); of kcenter and weighted_kcenter it is the smaller radius, with no such factor;
+/// badge, dpp and typiclust pick by gain alone and pass over what is too dear.
+///
+/// No batch is shorter than asked while a row is left that the
 /// limits allow: where candidates were kept and none of them is allowed any more, the query is made again of
 /// the other rows, with the picks so far as labelled ones. A batch that is shorter comes with a remark.
 ///

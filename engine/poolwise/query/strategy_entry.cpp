@@ -57,6 +57,12 @@ void arguments::set(const std::string& opening, std::string_view name, double va
 
 std::uint64_t stage_input::query_seed() const { return random_bits(seed, round_stream, round); }
 
+double total_gain(const stage_input&, const std::vector<reasoned_pick>& picks) {
+  double total = 0;
+  for (const reasoned_pick& p : picks) total += double(p.picked.score);
+  return total;
+}
+
 std::vector<reasoned_pick> with_reason(const char* reason, const std::vector<candidate>& picks) {
   std::vector<reasoned_pick> reasoned;
   for (const candidate& c : picks) reasoned.push_back({c, reason});

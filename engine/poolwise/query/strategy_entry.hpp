@@ -115,6 +115,9 @@ struct reasoned_pick {
 /// The picks, all for one reason.
 std::vector<reasoned_pick> with_reason(const char* reason, const std::vector<candidate>& picks);
 
+/// The worth of picks whose scores are what each adds to it.
+double total_gain(const stage_input& x, const std::vector<reasoned_pick>& picks);
+
 struct strategy_entry {
   const char* name;
   /// "acquisition" (it scores rows), "disagreement" (it scores by a committee) or "diversity" (it picks).
@@ -143,6 +146,9 @@ struct strategy_entry {
 
   /// Picks in order, rows counting from the first of the stage. Empty for those that score.
   std::vector<reasoned_pick> (*pick)(const stage_input& x) = nullptr;
+  /// How good a batch of `pick` is, which can pick by gain per unit of cost, too: larger is better. Null for a
+  /// strategy that picks by gain alone.
+  double (*worth)(const stage_input& x, const std::vector<reasoned_pick>& picks) = nullptr;
   /// An upper bound on what it allocates, beside what grows with the picks alone; null for nothing.
   std::uint64_t (*bytes)(const strategy_size& size) = nullptr;
 

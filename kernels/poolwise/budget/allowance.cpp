@@ -67,6 +67,8 @@ void check_allowance(const char* call, const allowance& limit, index_t rows) {
                         std::to_string(limit.group[i]) + " but quotas are given for groups 0 to " +
                         std::to_string(limit.quota.size - 1) + "; give every group a quota");
   if (limit.apart) check_spacing(call, *limit.apart, rows);
+  if (limit.per_cost && limit.cost.empty())
+    throw usage_error(call + std::string(": gains per unit of cost need the cost of each row; pass costs"));
 }
 
 void refuse_apart(const char* call, const allowance& limit) {
@@ -74,6 +76,18 @@ void refuse_apart(const char* call, const allowance& limit) {
     throw usage_error(
         std::string(call) +
         ": picks that are to lie apart are compared on the CPU; compute there, or drop the distance");
+}
+
+void refuse_per_cost(const char* call, const allowance& limit) {
+  if (limit.per_cost)
+    throw usage_error(std::string(call) + ": does not pick by gain per unit of cost; ask for gains alone");
+}
+
+std::vector<float> gain_factors(const allowance& limit) {
+  std::vector<float> factors;
+  if (!limit.per_cost) return factors;
+  for (const std::int64_t cost : limit.cost) factors.push_back(1 / float(std::max<std::int64_t>(1, cost)));
+  return factors;
 }
 
 namespace {

@@ -33,6 +33,8 @@ struct allowance {
   vector_view<const index_t> quota = {};        ///< [groups] picks allowed in each, >= 0
   vector_view<const std::uint8_t> barred = {};  ///< [rows] non-zero: never picked (labelled, excluded)
   std::optional<spacing> apart = {};
+  /// Whether a greedy selection picks by gain per unit of cost, a free row as if it cost one, and not by gain.
+  bool per_cost = false;
 
   /// Whether a budget, and whether anything but the number of picks, has a say in which rows are picked.
   bool priced() const { return !cost.empty() && budget != any_cost; }
@@ -47,6 +49,12 @@ void check_allowance(const char* call, const allowance& limit, index_t rows);
 /// For a `call` whose picks are made on devices, which do not look at `apart`: throws value_error if it is
 /// there.
 void refuse_apart(const char* call, const allowance& limit);
+
+/// For a `call` that picks by gain alone: throws usage_error where `per_cost` is asked of it.
+void refuse_per_cost(const char* call, const allowance& limit);
+
+/// What gains are multiplied by, [rows]; empty unless `per_cost`.
+std::vector<float> gain_factors(const allowance& limit);
 
 /// The most picks that `limit` can buy: the cheapest rows, as many of each group as its quota says. Rows that
 /// lie too near to each other are not looked for. O(rows), and 8 B a row where there is a budget.

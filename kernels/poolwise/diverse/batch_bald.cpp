@@ -295,9 +295,11 @@ double rounding_of_gains(index_t members, index_t classes, index_t configuration
 /// configurations.
 class joint_information : public gain_model {
  public:
-  joint_information(cpu on, const real_cube& x, outputs kind, joint_configurations configurations)
+  joint_information(cpu on, const real_cube& x, outputs kind, joint_configurations configurations,
+                    std::vector<float> factors)
       : on_(on),
         rows_(x, kind),
+        factors_(std::move(factors)),
         most_(std::max<index_t>(1, configurations.most / rows_.classes())),
         samples_(std::min(most_, configurations.samples)),
         seed_(configurations.seed),
@@ -415,7 +417,7 @@ class joint_information : public gain_model {
   /// The gain of row i after the picks of a level.
   void compute(index_t i, const level& after, const std::vector<double>& p) {
     gain_[std::size_t(i)] = std::max(0.0, after.configurations.mean_entropy(p) - noise_[std::size_t(i)]);
-    score_[std::size_t(i)] = float(gain_[std::size_t(i)]);
+    score_[std::size_t(i)] = float(gain_[std::size_t(i)] * factor(i));
     met_[std::size_t(i)] = after.picks;
   }
 
@@ -483,11 +485,14 @@ class joint_information : public gain_model {
   }
 
   /// Bounds the gain of a row that is computed again after more picks.
-  candidate bound(index_t i) const { return {i, float(gain_[std::size_t(i)] + slack_)}; }
+  candidate bound(index_t i) const { return {i, float((gain_[std::size_t(i)] + slack_) * factor(i))}; }
+
+  double factor(index_t i) const { return factors_.empty() ? 1.0 : double(factors_[std::size_t(i)]); }
 
   cpu on_;
   committee_rows rows_;
-  index_t most_, samples_;  // configurations of the picks
+  std::vector<float> factors_;  // of gains; empty for 1
+  index_t most_, samples_;      // configurations of the picks
   std::uint64_t seed_;
   double slack_;
   configuration_list known_member_;
@@ -532,8 +537,8 @@ void check_positive(const char* what, index_t value) {
 }  // namespace
 
 std::unique_ptr<gain_model> batch_bald_model(cpu on, const real_cube& x, outputs kind,
-                                             joint_configurations configurations) {
-  return std::make_unique<joint_information>(on, x, kind, configurations);
+                                             joint_configurations configurations, std::vector<float> factors) {
+  return std::make_unique<joint_information>(on, x, kind, configurations, std::move(factors));
 }
 
 std::vector<candidate> batch_bald(const where& on, const real_cube& x, outputs kind, const allowance& limit,
@@ -544,7 +549,7 @@ std::vector<candidate> batch_bald(const where& on, const real_cube& x, outputs k
   require_distributions(host, x, kind);
   check_allowance("batch_bald", limit, shape_of(x)[1]);
   check_begin("batch_bald", run, limit, shape_of(x)[1]);
-  joint_information pool(host, x, kind, configurations);
+  joint_information pool(host, x, kind, configurations, gain_factors(limit));
   std::vector<candidate> picks = threshold_batches(pool, limit, run);
   if (run != nullptr) {
     // A batch that was complete is looked through for what of it was exact.

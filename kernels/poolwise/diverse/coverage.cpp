@@ -88,9 +88,11 @@ class cut {
 template <class Objective>
 class graph_model : public gain_model {
  public:
-  graph_model(cpu on, index_t rows, Objective objective, std::span<const index_t> labelled)
+  graph_model(cpu on, index_t rows, Objective objective, std::span<const index_t> labelled,
+              std::vector<float> factors)
       : on_(on),
         objective_(std::move(objective)),
+        factors_(std::move(factors)),
         gain_(std::size_t(rows), 0.0f),
         stale_(std::size_t(rows), 1) {
     for (const index_t row : labelled) take(row);
@@ -132,7 +134,10 @@ class graph_model : public gain_model {
   index_t rows() const { return index_t(gain_.size()); }
 
   float gain(index_t row) {
-    if (std::exchange(stale_[std::size_t(row)], 0)) gain_[std::size_t(row)] = float(objective_.gain(row));
+    if (std::exchange(stale_[std::size_t(row)], 0)) {
+      const double factor = factors_.empty() ? 1.0 : double(factors_[std::size_t(row)]);
+      gain_[std::size_t(row)] = float(objective_.gain(row) * factor);
+    }
     return gain_[std::size_t(row)];
   }
 
@@ -144,6 +149,7 @@ class graph_model : public gain_model {
 
   cpu on_;
   Objective objective_;
+  std::vector<float> factors_;  // of gains; empty for 1
   std::vector<float> gain_;
   std::vector<std::uint8_t> stale_;
 };
@@ -169,13 +175,16 @@ void check_weights(cpu on, const char* call, vector_view<const float> weights, i
 
 std::unique_ptr<gain_model> facility_location_model(cpu on, const similarity_graph& graph,
                                                     std::span<const index_t> labelled,
-                                                    vector_view<const float> weights) {
-  return std::make_unique<graph_model<coverage>>(on, graph.rows(), coverage(graph, weights), labelled);
+                                                    vector_view<const float> weights,
+                                                    std::vector<float> factors) {
+  return std::make_unique<graph_model<coverage>>(on, graph.rows(), coverage(graph, weights), labelled,
+                                                 std::move(factors));
 }
 
 std::unique_ptr<gain_model> graph_cut_model(cpu on, const similarity_graph& graph, double lambda,
-                                            std::span<const index_t> labelled) {
-  return std::make_unique<graph_model<cut>>(on, graph.rows(), cut(on, graph, lambda), labelled);
+                                            std::span<const index_t> labelled, std::vector<float> factors) {
+  return std::make_unique<graph_model<cut>>(on, graph.rows(), cut(on, graph, lambda), labelled,
+                                            std::move(factors));
 }
 
 std::vector<candidate> facility_location(const where& on, const similarity_graph& graph, const allowance& limit,
@@ -187,7 +196,8 @@ std::vector<candidate> facility_location(const where& on, const similarity_graph
   check_weights(host, call, weights, graph.rows());
   check_allowance(call, limit, graph.rows());
   check_begin(call, run, limit, graph.rows());
-  return threshold_batches(*facility_location_model(host, graph, labelled, weights), limit, run);
+  return threshold_batches(*facility_location_model(host, graph, labelled, weights, gain_factors(limit)), limit,
+                           run);
 }
 
 std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph, double lambda,
@@ -199,7 +209,7 @@ std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph,
   check_labelled(call, graph, labelled);
   check_allowance(call, limit, graph.rows());
   check_begin(call, run, limit, graph.rows());
-  return threshold_batches(*graph_cut_model(host, graph, lambda, labelled), limit, run);
+  return threshold_batches(*graph_cut_model(host, graph, lambda, labelled, gain_factors(limit)), limit, run);
 }
 
 }  // namespace poolwise

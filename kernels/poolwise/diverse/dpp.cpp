@@ -362,6 +362,7 @@ cpu check_dpp(const where& on, index_t rows, const allowance& limit, vector_view
   check_row_values(on, "dpp", "quality", quality, rows);
   check_bandwidth(kernel);
   check_allowance("dpp", limit, rows);
+  refuse_per_cost("dpp", limit);
   check_begin("dpp", run, limit, rows);
   return host;
 }

@@ -245,19 +245,34 @@ void check_kcenter(const where& on, index_t rows, const allowance& limit, vector
 
 }  // namespace
 
+namespace {
+
+/// Of rows that are finite, with weights that are divided by costs where these decide.
+std::vector<candidate> farthest(const where& on, kcenter_problem problem, const allowance& limit,
+                                batch_run* run) {
+  if (std::holds_alternative<cuda>(on)) refuse_per_cost("kcenter", limit);  // the weights lie on the device
+  std::vector<float> weights = gain_factors(limit);
+  for (index_t i = 0; i < problem.weights.size && !weights.empty(); ++i)
+    weights[std::size_t(i)] *= problem.weights[i];
+  if (!weights.empty()) problem.weights = {weights.data(), index_t(weights.size())};
+  return threshold_batches(*model_of(on, problem, limit), limit, run);
+}
+
+}  // namespace
+
 std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
                                vector_view<const float> covered, vector_view<const float> weights,
                                batch_run* run) {
   check_kcenter(on, points.rows, limit, covered, weights, run);
   const finite_rows finite = require_finite(on, "kcenter", "points", points);
-  return threshold_batches(*model_of(on, {finite, covered, weights}, limit), limit, run);
+  return farthest(on, {finite, covered, weights}, limit, run);
 }
 
 std::vector<candidate> kcenter(const where& on, finite_rows points, const allowance& limit,
                                vector_view<const float> covered, vector_view<const float> weights,
                                batch_run* run) {
   check_kcenter(on, points.rows(), limit, covered, weights, run);
-  return threshold_batches(*model_of(on, {points, covered, weights}, limit), limit, run);
+  return farthest(on, {points, covered, weights}, limit, run);
 }
 
 }  // namespace poolwise

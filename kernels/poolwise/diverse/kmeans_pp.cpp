@@ -252,6 +252,7 @@ std::vector<candidate> draw_batch(const where& on, const Points& points, index_t
                                   std::uint64_t seed, first_center first, batch_run* run) {
   require_build_for(on, "kmeans_pp");
   check_allowance("kmeans_pp", limit, rows);
+  refuse_per_cost("kmeans_pp", limit);
   check_begin("kmeans_pp", run, limit, rows);
   return stale_rejection(*model_of<Rows>(on, points, limit), limit, seed, first, run);
 }

@@ -8,9 +8,7 @@ namespace {
 // A chain shorter than this pays for a longer shortlist: sweeps cost more than rows of a chain.
 constexpr index_t short_chain = 8;
 
-}  // namespace
-
-std::vector<candidate> threshold_batches(gain_model& model, const allowance& limit, batch_run* run) {
+std::vector<candidate> by_factored_gain(gain_model& model, const allowance& limit, batch_run* run) {
   remaining left(limit);
   batch_state state;
   auto [width, most, sweeps] = model.shortlist_width();
@@ -39,6 +37,15 @@ std::vector<candidate> threshold_batches(gain_model& model, const allowance& lim
     model.sweep(latest, left);
     if (run != nullptr && !latest.empty()) ++run->sweeps;
   }
+}
+
+}  // namespace
+
+std::vector<candidate> threshold_batches(gain_model& model, const allowance& limit, batch_run* run) {
+  std::vector<candidate> picks = by_factored_gain(model, limit, run);
+  if (limit.per_cost)
+    for (candidate& c : picks) c.score *= float(std::max<std::int64_t>(1, limit.cost[c.row]));
+  return picks;
 }
 
 }  // namespace poolwise

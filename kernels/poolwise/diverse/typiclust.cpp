@@ -75,6 +75,7 @@ std::vector<bool> check_typiclust(const where& on, index_t rows, const allowance
     refuse("got " + std::to_string(options.neighbours) + " neighbours and at most " +
            std::to_string(options.most_clusters) + " clusters; pass at least 1 of each");
   check_allowance("typiclust", limit, rows);
+  refuse_per_cost("typiclust", limit);
   std::vector<bool> has_label(std::size_t(rows), false);
   for (const index_t row : labelled) {
     if (row < 0 || row >= rows)

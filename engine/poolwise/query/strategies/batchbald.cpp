@@ -38,6 +38,7 @@ std::vector<strategy_entry> strategies_of_batchbald() {
                           {"samples", double(standard.samples), whole_from(1),
                            "that are drawn where there would be more"}},
            .pick = pick,
+           .worth = total_gain,
            .bytes = bytes}};
 }
 

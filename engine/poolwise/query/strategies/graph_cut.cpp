@@ -29,6 +29,7 @@ std::vector<strategy_entry> strategies_of_graph_cut() {
            .parameters = {{"lambda", 2.5, at_least(2), "likeness to the pool against likeness to other picks"},
                           {"neighbours", 32, whole_from(1), "rows that a row may be like"}},
            .pick = pick,
+           .worth = total_gain,
            .bytes = neighbour_graph_bytes}};
 }
 

@@ -1,6 +1,10 @@
 #include "poolwise/diverse/kcenter.hpp"
 
+#include <algorithm>
+#include <limits>
+
 #include "poolwise/distance/distance.hpp"
+#include "poolwise/pool/detail/gather.hpp"
 #include "poolwise/query/detail/worth.hpp"
 #include "poolwise/query/strategy_entry.hpp"
 
@@ -25,6 +29,35 @@ std::vector<reasoned_pick> pick_weighted(const stage_input& x) {
                      farthest(x, worth_of(x, "weighted_kcenter")));
 }
 
+/// The largest distance of a row to what is labelled or picked, times its score where that is a factor, less
+/// than 0.
+double radius_below_zero(const stage_input& x, const std::vector<reasoned_pick>& picks,
+                         vector_view<const float> weights) {
+  const auto embeddings = x.pool.embeddings.value();
+  std::vector<index_t> rows;
+  for (const reasoned_pick& p : picks) rows.push_back(p.picked.row);
+  std::vector<float> centers = gather(host_of(x.on), embeddings, rows);
+  for (index_t i = 0; i < x.labelled.rows; ++i)
+    centers.insert(centers.end(), x.labelled.row(i), x.labelled.row(i) + embeddings.cols);
+  const matrix_view<const float> all{centers.data(), index_t(rows.size()) + x.labelled.rows, embeddings.cols};
+  std::vector<float> covered(std::size_t(x.rows()), std::numeric_limits<float>::infinity());
+  if (all.rows > 0) nearest(x.on, x.points(), finite_rows::judged(all), {covered.data(), x.rows()});
+  double largest = 0;
+  for (index_t i = 0; i < x.rows(); ++i)
+    if (x.limit.barred.empty() || x.limit.barred[i] == 0)
+      largest =
+          std::max(largest, double(covered[std::size_t(i)]) * (weights.empty() ? 1.0 : double(weights[i])));
+  return -largest;
+}
+
+double worth(const stage_input& x, const std::vector<reasoned_pick>& picks) {
+  return radius_below_zero(x, picks, {});
+}
+
+double worth_weighted(const stage_input& x, const std::vector<reasoned_pick>& picks) {
+  return radius_below_zero(x, picks, x.scores);
+}
+
 std::uint64_t bytes(const strategy_size& size) { return kcenter_bytes(size.rows); }
 
 }  // namespace
@@ -37,6 +70,7 @@ std::vector<strategy_entry> strategies_of_kcenter() {
            .needs = part::embeddings,
            .counts_labelled = true,
            .pick = pick,
+           .worth = worth,
            .bytes = bytes},
           {.name = "weighted_kcenter",
            .kind = "diversity",
@@ -45,6 +79,7 @@ std::vector<strategy_entry> strategies_of_kcenter() {
            .needs = part::embeddings,
            .counts_labelled = true,
            .pick = pick_weighted,
+           .worth = worth_weighted,
            .bytes = bytes}};
 }
 

@@ -43,6 +43,7 @@ std::vector<strategy_entry> strategies_of_probcover() {
                       {"clusters", double(standard.most_clusters), whole_from(1),
                        "at most, which stand for classes; else one for each label"}},
        .pick = pick,
+       .worth = total_gain,
        .bytes = bytes}};
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/diverse/detail/stale_rejection.hpp"
@@ -24,18 +25,21 @@ std::unique_ptr<gain_model> kcenter_model(cpu on, matrix_view<const float> point
 std::unique_ptr<gain_model> dpp_model(cpu on, matrix_view<const float> points, vector_view<const float> quality,
                                       dpp_kernel kernel);
 
-/// The gain of a row is what its label says about the members of a committee beside those of the picks. `x` as
-/// `batch_bald` takes it, checked by it; it must outlive the model.
+/// The gain of a row is what its label says about the members of a committee beside those of the picks, times
+/// `factors` [rows] where there are any. `x` as `batch_bald` takes it, checked by it; it must outlive the
+/// model.
 std::unique_ptr<gain_model> batch_bald_model(cpu on, const real_cube& x, outputs kind,
-                                             joint_configurations configurations);
+                                             joint_configurations configurations,
+                                             std::vector<float> factors = {});
 
-/// Gains over a graph. Views as `facility_location` and `graph_cut` take them, checked by them; they and the
-/// graph must outlive the model.
+/// Gains over a graph, times `factors` [rows] where there are any. Views as `facility_location` and `graph_cut`
+/// take them, checked by them; they and the graph must outlive the model.
 std::unique_ptr<gain_model> facility_location_model(cpu on, const similarity_graph& graph,
                                                     std::span<const index_t> labelled,
-                                                    vector_view<const float> weights);
+                                                    vector_view<const float> weights,
+                                                    std::vector<float> factors = {});
 std::unique_ptr<gain_model> graph_cut_model(cpu on, const similarity_graph& graph, double lambda,
-                                            std::span<const index_t> labelled);
+                                            std::span<const index_t> labelled, std::vector<float> factors = {});
 
 /// Weights are squared distances to the nearest pick, of rows wherever `on` says; `offload` may keep the
 /// weights on the host. Views as `kmeans_pp` takes them, checked by it; they must outlive the model. throws

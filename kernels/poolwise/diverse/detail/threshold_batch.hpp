@@ -57,7 +57,8 @@ class gain_model {
 /// Comes after every row.
 inline constexpr candidate no_rival{-1, -std::numeric_limits<float>::infinity()};
 
-/// The picks of plain greedy by `model`, whatever the widths of its shortlists and wherever `run` begins.
+/// The picks of plain greedy by `model`, whatever the widths of its shortlists and wherever `run` begins. Where
+/// `limit` is per_cost the gains of the model have its gain_factors; those of the picks have not.
 std::vector<candidate> threshold_batches(gain_model& model, const allowance& limit, batch_run* run = nullptr);
 
 }  // namespace poolwise
