@@ -29,11 +29,15 @@ std::string exact(float value) {
 }
 
 std::string as_csv(const batch& chosen) {
-  std::string csv = "rank,row,id,score,cost,reason\n";
+  std::string csv = "rank,row,id,score,cost,reason";
+  for (const std::string& stage : chosen.kept_by) (csv += ',') += csv_field(stage);
+  csv += "\n";
   for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
     const pick& p = chosen.picks[i];
     csv += std::to_string(i + 1) + "," + std::to_string(p.row) + "," + csv_field(p.id) + "," + exact(p.score) +
-           "," + std::to_string(p.cost) + "," + csv_field(p.reason) + "\n";
+           "," + std::to_string(p.cost) + "," + csv_field(p.reason);
+    for (const float score : p.kept_by) (csv += ',') += exact(score);
+    csv += "\n";
   }
   return csv;
 }
@@ -80,6 +84,8 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
                      {"score", p.score},
                      {"cost", p.cost},
                      {"reason", p.reason}});
+    for (std::size_t k = 0; k < p.kept_by.size(); ++k)
+      picks.back()["kept_by"][chosen.kept_by[k]] = p.kept_by[k];
   }
   const query_spec& spec = asked.spec();
   return {
@@ -154,7 +160,9 @@ void add_select(CLI::App& app) {
   options->flags.add_to(*command);
   command
       ->add_option("--out", options->out,
-                   "The picks as CSV: rank,row,id,score,cost,reason (default: standard output)")
+                   "The picks as CSV: rank,row,id,score,cost,reason, and a column for each score by which an "
+                   "earlier stage "
+                   "kept them (default: standard output)")
       ->type_name("FILE.csv");
   command
       ->add_option("--checkpoint", options->checkpoint,

@@ -124,21 +124,22 @@ TEST_P(EveryStrategy, StaysWithinTheBudgetAndTheQuotas) {
 }
 
 // Costs of few units and of thousands, so that what is left at the end seldom buys the next row.
-std::vector<std::int64_t> uneven_costs() {
+std::vector<std::int64_t> uneven_costs(index_t rows = pool_rows) {
   std::vector<std::int64_t> cost;
-  for (index_t i = 0; i < pool_rows; ++i)
+  for (index_t i = 0; i < rows; ++i)
     cost.push_back(i % 11 == 0 ? 0 : 1 + (i * i * 7919) % (i % 3 == 0 ? 2000 : 9));
   return cost;
 }
 
 TEST_P(EveryStrategy, ABudgetThatCannotBindChangesNothing) {
-  const pool_fixture pool;
-  const auto cost = uneven_costs();
+  constexpr index_t few = 200;
+  const pool_fixture pool(1, few);
+  const auto cost = uneven_costs(few);
   auto dearest = cost;
   std::sort(dearest.rbegin(), dearest.rend());
   auto request = ask(GetParam(), 25);
   const batch free = select(cpu{}, pool.inputs, request);
-  request.cost = {cost.data(), pool_rows};
+  request.cost = {cost.data(), few};
   for (const bool budget : {false, true}) {
     if (budget) request.spec.budget = std::accumulate(dearest.begin(), dearest.begin() + 25, std::int64_t{0});
     const batch priced = select(cpu{}, pool.inputs, request);
@@ -152,28 +153,30 @@ TEST_P(EveryStrategy, ABudgetThatCannotBindChangesNothing) {
 }
 
 TEST_P(EveryStrategy, OfRowsOfOnePriceABudgetIsANumberOfPicks) {
-  const pool_fixture pool;
-  const std::vector<std::int64_t> cost(pool_rows, 3);
+  constexpr index_t few = 200;
+  const pool_fixture pool(1, few);
+  const std::vector<std::int64_t> cost(few, 3);
   const auto expected = rows_of(select(cpu{}, pool.inputs, ask(GetParam(), 10)));
   auto request = ask(GetParam(), 10);
   request.spec.batch.reset();
   request.spec.budget = 32;
-  request.cost = {cost.data(), pool_rows};
+  request.cost = {cost.data(), few};
   EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, request)), expected);
 }
 
 TEST_P(EveryStrategy, NoRowThatTheLimitsAllowIsLeftOfAShortBatch) {
-  const pool_fixture pool;
-  const auto cost = uneven_costs();
+  constexpr index_t few = 200;
+  const pool_fixture pool(1, few);
+  const auto cost = uneven_costs(few);
   std::vector<index_t> group;
-  for (index_t i = 0; i < pool_rows; ++i) group.push_back(i * i % 3);
-  for (const std::int64_t budget : {9, 2000})
+  for (index_t i = 0; i < few; ++i) group.push_back(i * i % 3);
+  for (const std::int64_t budget : {9, 1000})
     for (const bool quotas : {false, true}) {
       SCOPED_TRACE(budget);
       auto request = ask(GetParam(), 100);
-      request.cost = {cost.data(), pool_rows};
+      request.cost = {cost.data(), few};
       request.spec.budget = budget;
-      if (quotas) request.group = {group.data(), pool_rows}, request.spec.quota = {20, 40, 5};
+      if (quotas) request.group = {group.data(), few}, request.spec.quota = {20, 40, 5};
       const batch chosen = select(cpu{}, pool.inputs, request);
       std::vector<index_t> left = request.spec.quota;
       std::set<index_t> taken;
@@ -184,7 +187,7 @@ TEST_P(EveryStrategy, NoRowThatTheLimitsAllowIsLeftOfAShortBatch) {
       }
       ASSERT_LE(chosen.cost(), budget);
       if (chosen.picks.size() == 100) continue;
-      for (index_t i = 0; i < pool_rows; ++i) {
+      for (index_t i = 0; i < few; ++i) {
         if (taken.count(i) != 0 || (quotas && left[std::size_t(group[std::size_t(i)])] == 0)) continue;
         EXPECT_GT(cost[std::size_t(i)], budget - chosen.cost()) << "row " << i << " is left";
       }
@@ -254,6 +257,36 @@ TEST(Select, ADiverseBatchIsTheBetterOfGainsAndGainsPerCost) {
     for (const pick& p : chosen.picks) clusters.insert(int(p.row) / 4);
     EXPECT_EQ(clusters.size(), 4u) << strategy;
   }
+}
+
+TEST(Select, PicksHaveTheScoresByWhichTheyWereKept) {
+  const pool_fixture pool;
+  const batch chosen = select(cpu{}, pool.inputs, ask("margin/50%/random/100/bald/3x/kcenter", 9));
+  ASSERT_EQ(chosen.kept_by, (std::vector<std::string>{"margin", "bald"}));
+  std::vector<float> margin(pool_rows);
+  score(cpu{}, *pool.inputs.model, outputs::logits, acquisition::margin,
+        vector_view<float>{margin.data(), pool_rows});
+  const batch by_bald = select(cpu{}, pool.inputs, ask("bald", pool_rows));
+  for (const pick& p : chosen.picks) {
+    EXPECT_EQ(p.kept_by[0], margin[std::size_t(p.row)]);
+    for (const pick& other : by_bald.picks)
+      if (other.row == p.row) EXPECT_EQ(p.kept_by[1], other.score);
+  }
+}
+
+TEST(Select, KCenterWithoutLabelsBeginsWhereTheSeedSays) {
+  const pool_fixture pool;
+  std::set<index_t> first;
+  for (const std::uint64_t seed : {0, 1, 2, 3}) {
+    asked request = ask("kcenter", 5);
+    request.spec.seed = seed;
+    const batch chosen = select(cpu{}, pool.inputs, request);
+    first.insert(chosen.picks[0].row);
+    EXPECT_EQ(rows_of(select(cpu{3}, pool.inputs, request)), rows_of(chosen));
+  }
+  EXPECT_GT(first.size(), 2u);
+  const batch weighted = select(cpu{}, pool.inputs, ask("margin/100/weighted_kcenter", 5));
+  EXPECT_EQ(weighted.picks[0].row, select(cpu{}, pool.inputs, ask("margin", 1)).picks[0].row);
 }
 
 TEST(Select, ABudgetOverScoresSaysHowGoodTheBatchIs) {

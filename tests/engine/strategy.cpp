@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "poolwise/core/error.hpp"
@@ -92,9 +94,31 @@ std::string refusal(const std::string& text) {
 TEST(Strategy, UnknownNamesGetTheNearest) {
   EXPECT_NE(refusal("margni").find("nearest name is \"margin\""), std::string::npos);
   EXPECT_NE(refusal("entorpy").find("\"entropy\""), std::string::npos);
-  EXPECT_NE(refusal("k-center").find("\"kcenter\""), std::string::npos);
+  EXPECT_NE(refusal("core-sett").find("\"kcenter\""), std::string::npos);
   EXPECT_NE(refusal("margin/10x/bage").find("\"badge\""), std::string::npos);
   EXPECT_NE(refusal("").find("there is no"), std::string::npos);
+}
+
+TEST(Strategy, NamesAreKnownByTheirAliasesCaseAside) {
+  const std::pair<const char*, const char*> known[] = {{"MARGIN", "margin"},
+                                                       {"k-center", "kcenter"},
+                                                       {"coreset", "kcenter"},
+                                                       {"Core_Set", "kcenter"},
+                                                       {"lc", "least_confidence"},
+                                                       {"bt", "margin"},
+                                                       {"least-confident", "least_confidence"}};
+  for (const auto& [given, meant] : known)
+    EXPECT_EQ(parse_strategy(given).first().entry->name, std::string(meant));
+  EXPECT_EQ(parse_strategy("Graph-Cut(lambda=4)/10x/BADGE").first().text, "graph_cut(lambda=4)");
+  std::set<std::string> words;
+  for (const strategy_entry& entry : strategies()) {
+    EXPECT_TRUE(words.insert(entry.name).second) << entry.name;
+    for (const char* alias : entry.aliases) {
+      EXPECT_TRUE(words.insert(alias).second) << alias;
+      EXPECT_EQ(parse_strategy(std::string(alias) + (entry.takes_score ? "(margin)" : "")).first().entry,
+                &entry);
+    }
+  }
 }
 
 TEST(Strategy, MalformedTextIsRefused) {

@@ -256,11 +256,20 @@ class selection {
     among_ = " among " + kept_by(stages()[s], rows.size()) + among_;
     std::vector<float> scores;
     std::vector<index_t> numbers;
+    for (std::vector<float>& column : columns_) {
+      std::vector<float> kept;
+      for (const candidate& c : rows) kept.push_back(column[std::size_t(c.row)]);
+      column = std::move(kept);
+    }
     for (const candidate& c : rows) {
       numbers.push_back(candidates_ ? candidates_->rows()[std::size_t(c.row)] : c.row);
       if (scored) scores.push_back(c.score);
     }
     kept_scores_ = std::move(scores);
+    if (by.scores() && !by.draws) {
+      columns_.push_back(kept_scores_);
+      result_.kept_by.push_back(stages()[s].text);
+    }
     candidates_.emplace(host_of(on_), pool(), std::move(numbers), needs_from(s + 1));
   }
 
@@ -276,7 +285,9 @@ class selection {
     for (const candidate& c : picks) {
       const index_t row = candidates_ ? candidates_->rows()[std::size_t(c.row)] : c.row;
       result_.picks.push_back(
-          {row, pool().id(row), c.score, pool().cost.empty() ? 0 : pool().cost[row], reason + among_});
+          {row, pool().id(row), c.score, pool().cost.empty() ? 0 : pool().cost[row], reason + among_, {}});
+      for (const std::vector<float>& column : columns_)
+        result_.picks.back().kept_by.push_back(column[std::size_t(c.row)]);
     }
   }
 
@@ -292,6 +303,7 @@ class selection {
   std::vector<float> scores_of_all_;
   std::optional<gathered_pool> candidates_;  // none: the pool where it lies
   std::vector<float> kept_scores_;           // of the candidates, if a score kept them
+  std::vector<std::vector<float>> columns_;  // of the candidates, for each of result_.kept_by
   std::string among_;                        // the candidates, for people
   batch result_;
 };

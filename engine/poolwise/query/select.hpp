@@ -24,10 +24,12 @@ struct pick {
   float score = 0;  ///< of the acquisition; the gain where a diversity strategy ordered the picks
   std::int64_t cost = 0;
   std::string reason;
+  std::vector<float> kept_by;  ///< the scores by which it was kept, one for each of batch::kept_by
 };
 
 struct batch {
   std::vector<pick> picks;
+  std::vector<std::string> kept_by = {};  ///< the stages before the last that scored rows, in order
   index_t skipped_rows = 0;  ///< invalid rows left out under on_invalid::skip, and the first of them
   index_t first_skipped = -1;
   double rank_seconds = 0, diversify_seconds = 0;

@@ -1,6 +1,7 @@
 #include "poolwise/query/strategy.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -20,6 +21,14 @@ std::optional<Number> number_in(const std::string& word) {
   const char* const end = word.data() + word.size();
   const auto [rest, problem] = std::from_chars(word.data(), end, number);
   return problem == std::errc{} && rest == end ? std::optional(number) : std::nullopt;
+}
+
+/// A name without what people write in many ways.
+std::string plain(std::string_view name) {
+  std::string letters;
+  for (const char c : name)
+    if (c != '-' && c != '_' && c != ' ') letters += char(std::tolower(static_cast<unsigned char>(c)));
+  return letters;
 }
 
 /// Reads the words of one strategy.
@@ -69,20 +78,26 @@ class reader {
 
   const strategy_entry& entry_of(const std::string& word) const {
     std::vector<std::string> known;
+    std::vector<const strategy_entry*> by_name;
     for (const strategy_entry& entry : strategies()) {
-      if (entry.name == word) return entry;
-      known.emplace_back(entry.name);
+      known.push_back(plain(entry.name));
+      known.insert(known.end(), entry.aliases.begin(), entry.aliases.end());
+      by_name.resize(known.size(), &entry);
     }
+    const std::string name = plain(word), nearest = nearest_word(name, known);
+    const strategy_entry& entry =
+        *by_name[std::size_t(std::find(known.begin(), known.end(), nearest) - known.begin())];
+    if (nearest == name) return entry;
     throw usage_error((word == text_ ? "" : "strategy \"" + text_ + "\": ") + "there is no strategy \"" + word +
-                      "\"; the nearest name is \"" + nearest_word(word, known) +
-                      "\" (`poolwise strategies` lists them all)");
+                      "\"; the nearest name is \"" + entry.name + "\" (`poolwise strategies` lists them all)");
   }
 
   stage stage_of(const std::string& word) const {
     const std::size_t open = word.find('(');
     const strategy_entry& entry = entry_of(word.substr(0, open));
-    stage read{&entry, arguments(entry), {}, word, {}};
+    stage read{&entry, arguments(entry), {}, entry.name, {}};
     if (open != std::string::npos) {
+      read.text += word.substr(open);
       if (word.back() != ')') refuse(":", "goes on behind the parenthesis of \"" + word + "\"");
       for (const std::string& argument : split(word.substr(open + 1, word.size() - open - 2), ','))
         take(argument, read);

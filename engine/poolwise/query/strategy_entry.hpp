@@ -135,6 +135,7 @@ struct strategy_entry {
   bool lists_neighbours = false;    ///< whether it makes lists of neighbours, by the method that is asked for
   bool draws = false;               ///< whether its scores are drawn, and say nothing about a row's worth
   std::vector<parameter> parameters = {};
+  std::vector<const char*> aliases = {};  ///< by which others know it; case, - and _ do not count
 
   /// One number per row of the stage, larger = sooner; NaN where a row cannot be judged. Empty for those that
   /// pick.

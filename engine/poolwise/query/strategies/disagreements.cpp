@@ -18,6 +18,15 @@ void score_members(const stage_input& x, const disagreement_entry& what, vector_
   sum.finish(x.on, column);
 }
 
+std::vector<const char*> also_known_as(disagreement which) {
+  if (which == disagreement::bald) return {"mutualinformation", "mi"};
+  if (which == disagreement::consensus_entropy) return {"predictiveentropy"};
+  if (which == disagreement::vote_entropy) return {"qbc", "querybycommittee"};
+  if (which == disagreement::variation_ratio) return {"variationratios"};
+  if (which == disagreement::max_kl) return {"kl"};
+  return {};
+}
+
 }  // namespace
 
 /// One for each disagreement that kernels/poolwise/committee has. Members that lie in one array are taken
@@ -30,6 +39,7 @@ std::vector<strategy_entry> strategies_of_disagreements() {
                    .formula = d.formula,
                    .source = d.source,
                    .needs = part::committee,
+                   .aliases = also_known_as(d.id),
                    .score = [what = d](const stage_input& x,
                                        vector_view<float> scores) { score_members(x, what, scores); },
                    .disagrees = d.id});

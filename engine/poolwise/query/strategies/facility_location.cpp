@@ -28,6 +28,7 @@ std::vector<strategy_entry> strategies_of_facility_location() {
        .compares_all_pairs = true,
        .lists_neighbours = true,
        .parameters = {{"neighbours", 32, whole_from(1), "rows that a row may be like"}},
+       .aliases = {"facility", "submodular"},
        .pick = pick,
        .worth = total_gain,
        .bytes = neighbour_graph_bytes}};

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/pool/detail/gather.hpp"
 #include "poolwise/query/detail/worth.hpp"
@@ -11,13 +13,34 @@
 namespace poolwise {
 namespace {
 
+constexpr stream first_stream{12};
+
+/// Where to begin when nothing is labelled or picked, and all rows are as far: a row drawn afresh for each seed
+/// and round, or that of the largest weight.
+std::optional<candidate> begin(const stage_input& x, vector_view<const float> weights) {
+  const remaining left(x.limit);
+  std::optional<candidate> first;
+  for (index_t i = 0; i < x.rows() && left.picks() > 0; ++i) {
+    if (left.ruled_out(i)) continue;
+    const auto drawn = float(random_unit(x.query_seed(), first_stream, std::uint64_t(x.pool_row(i))));
+    const candidate c{i, weights.empty() ? drawn : weights[i]};
+    if (!first || before(c, *first)) first = c;
+  }
+  if (first) first->score = std::numeric_limits<float>::infinity();
+  return first;
+}
+
 std::vector<candidate> farthest(const stage_input& x, vector_view<const float> weights) {
+  batch_run alone;
+  batch_run& run = x.run != nullptr ? *x.run : alone;
+  if (x.labelled.rows == 0 && run.begin.picks.empty())
+    if (const auto first = begin(x, weights)) run.begin.picks = {*first};
   std::vector<float> covered;
   if (x.labelled.rows > 0) {
     covered.resize(std::size_t(x.rows()));
     nearest(x.on, x.points(), finite_rows::judged(x.labelled), {covered.data(), x.rows()});
   }
-  return kcenter(x.on, x.points(), x.limit, {covered.data(), index_t(covered.size())}, weights, x.run);
+  return kcenter(x.on, x.points(), x.limit, {covered.data(), index_t(covered.size())}, weights, &run);
 }
 
 std::vector<reasoned_pick> pick(const stage_input& x) {
@@ -69,6 +92,7 @@ std::vector<strategy_entry> strategies_of_kcenter() {
            .source = "Gonzalez 1985; Sener & Savarese 2018",
            .needs = part::embeddings,
            .counts_labelled = true,
+           .aliases = {"coreset", "kcentergreedy", "coresetgreedy", "farthestfirst"},
            .pick = pick,
            .worth = worth,
            .bytes = bytes},

@@ -24,6 +24,7 @@ std::vector<strategy_entry> strategies_of_random() {
            .source = "-",
            .on_devices = "none",
            .draws = true,
+           .aliases = {"uniform"},
            .score = score_random}};
 }
 

@@ -79,6 +79,7 @@ std::vector<strategy_entry> strategies_of_similar() {
            .needs = part::embeddings | part::queries,
            .parameters =
                {{"mean", 0, {0, 1, false, true}, "1: the mean over the queries; 0: the most similar one"}},
+           .aliases = {"cosine"},
            .score = score_similar}};
 }
 

@@ -43,6 +43,7 @@ std::vector<strategy_entry> strategies_of_typiclust() {
        .parameters = {{"neighbours", double(standard.neighbours), whole_from(1), "that typicality looks at"},
                       {"clusters", double(standard.most_clusters), whole_from(1),
                        "at most; else one for each label"}},
+       .aliases = {"typicality"},
        .pick = pick,
        .bytes = bytes}};
 }
