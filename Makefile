@@ -11,9 +11,9 @@ help: ## this list
 	@grep --no-filename '^[a-z ]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand --tabs=14
 
 demo: setup ## run the main job on real data; the report is build/demo/report.html
-	cmake --preset release
-	cmake --build --preset release --target poolwise
-	build/release/poolwise demo --out build/demo
+	cmake --preset command
+	cmake --build --preset command
+	build/command/poolwise demo --out build/demo
 
 test: setup ## build everything and run every test
 	cmake --preset release

@@ -7,8 +7,10 @@ namespace poolwise {
 namespace {
 
 std::vector<reasoned_pick> pick(const stage_input& x) {
+  const std::vector<float> quality = row_worths(x);
   return with_reason("largest variance left by the picks",
-                     dpp(x.on, x.points(), x.limit, worth_of(x, "dpp"), {.bandwidth = x["bandwidth"]}, x.run));
+                     dpp(x.on, x.points(), x.limit, {quality.data(), index_t(quality.size())},
+                         {.bandwidth = x["bandwidth"]}, x.run));
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ std::optional<candidate> begin(const stage_input& x, vector_view<const float> we
   return first;
 }
 
-std::vector<candidate> farthest(const stage_input& x, vector_view<const float> weights) {
+std::vector<candidate> farthest(const stage_input& x, const std::vector<float>& weight = {}) {
+  const vector_view<const float> weights{weight.data(), index_t(weight.size())};
   batch_run alone;
   batch_run& run = x.run != nullptr ? *x.run : alone;
   if (x.labelled.rows == 0 && run.begin.picks.empty())
@@ -44,18 +45,17 @@ std::vector<candidate> farthest(const stage_input& x, vector_view<const float> w
 }
 
 std::vector<reasoned_pick> pick(const stage_input& x) {
-  return with_reason("farthest from labelled and picked rows", farthest(x, {}));
+  return with_reason("farthest from labelled and picked rows", farthest(x));
 }
 
 std::vector<reasoned_pick> pick_weighted(const stage_input& x) {
-  return with_reason("largest score times distance from labelled and picked rows",
-                     farthest(x, worth_of(x, "weighted_kcenter")));
+  return with_reason("largest score times distance from labelled and picked rows", farthest(x, row_worths(x)));
 }
 
 /// The largest distance of a row to what is labelled or picked, times its score where that is a factor, less
 /// than 0.
 double radius_below_zero(const stage_input& x, const std::vector<reasoned_pick>& picks,
-                         vector_view<const float> weights) {
+                         const std::vector<float>& weights = {}) {
   const auto embeddings = x.pool.embeddings.value();
   std::vector<index_t> rows;
   for (const reasoned_pick& p : picks) rows.push_back(p.picked.row);
@@ -68,17 +68,17 @@ double radius_below_zero(const stage_input& x, const std::vector<reasoned_pick>&
   double largest = 0;
   for (index_t i = 0; i < x.rows(); ++i)
     if (x.limit.barred.empty() || x.limit.barred[i] == 0)
-      largest =
-          std::max(largest, double(covered[std::size_t(i)]) * (weights.empty() ? 1.0 : double(weights[i])));
+      largest = std::max(
+          largest, double(covered[std::size_t(i)]) * (weights.empty() ? 1.0 : double(weights[std::size_t(i)])));
   return -largest;
 }
 
 double worth(const stage_input& x, const std::vector<reasoned_pick>& picks) {
-  return radius_below_zero(x, picks, {});
+  return radius_below_zero(x, picks);
 }
 
 double worth_weighted(const stage_input& x, const std::vector<reasoned_pick>& picks) {
-  return radius_below_zero(x, picks, x.scores);
+  return radius_below_zero(x, picks, row_worths(x));
 }
 
 std::uint64_t bytes(const strategy_size& size) { return kcenter_bytes(size.rows); }
