@@ -34,9 +34,15 @@ nlohmann::ordered_json as_json(const query_plan& p, const residence& r) {
   for (const plan_step& step : p.steps)
     steps.push_back(
         {{"name", step.name}, {"bytes", step.bytes}, {"sweeps", step.sweeps}, {"seconds", step.seconds}});
-  return {
-      {"input_bytes", p.input_bytes}, {"bytes", p.bytes},     {"peak_bytes", r.peak_bytes}, {"fits", r.fits},
-      {"sweeps", p.sweeps},           {"seconds", p.seconds}, {"steps", std::move(steps)}};
+  return {{"input_bytes", p.input_bytes},
+          {"bytes", p.bytes},
+          {"peak_bytes", r.peak_bytes},
+          {"fits", r.fits},
+          {"sweeps", p.sweeps},
+          {"seconds", p.seconds},
+          {"least_seconds", p.least_seconds},
+          {"most_seconds", p.most_seconds},
+          {"steps", std::move(steps)}};
 }
 
 void print_table(const query_plan& p, const residence& r) {
@@ -46,8 +52,9 @@ void print_table(const query_plan& p, const residence& r) {
                 static_cast<long long>(step.sweeps), human_seconds(step.seconds).c_str());
   std::printf("%-28s %12s %10lld %10s\n", "in all, with the process", human_bytes(double(p.bytes)).c_str(),
               static_cast<long long>(p.sweeps), human_seconds(p.seconds).c_str());
-  std::printf("The inputs are %s, read where they lie; times are extrapolated from a probe.\n",
-              human_bytes(double(p.input_bytes)).c_str());
+  std::printf("It will take between %s and %s, drawn on from short runs of each stage.\n",
+              human_seconds(p.least_seconds).c_str(), human_seconds(p.most_seconds).c_str());
+  std::printf("The inputs are %s, read where they lie.\n", human_bytes(double(p.input_bytes)).c_str());
   if (r.fits)
     std::printf("With their pages the process has no more than %s resident.\n",
                 human_bytes(double(r.peak_bytes)).c_str());

@@ -1,16 +1,10 @@
 #include "poolwise/query/plan.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <numeric>
-#include <optional>
 
 #include "poolwise/core/detail/parallel.hpp"
-#include "poolwise/core/error.hpp"
 #include "poolwise/core/order.hpp"
-#include "poolwise/core/rows.hpp"
-#include "poolwise/pool/detail/gather.hpp"
+#include "poolwise/query/detail/stage_times.hpp"
 #include "poolwise/query/select.hpp"
 
 namespace poolwise {
@@ -132,90 +126,6 @@ std::uint64_t apart_bytes(const query& asked, index_t picks) {
   return std::uint64_t(pool.rows) * 4 + places * std::uint64_t(pool.embeddings->cols) * sizeof(float);
 }
 
-// ---- Times: a few neighbouring rows stand for all
-
-struct probe_times {
-  double rank = 0, diversify = 0;
-  index_t rows = 0, picks = 0;
-};
-
-// Those of `rows` that lie in [begin, end), numbered from `begin`.
-std::vector<index_t> among(std::span<const index_t> rows, index_t begin, index_t end) {
-  std::vector<index_t> some;
-  for (const index_t row : rows)
-    if (begin <= row && row < end) some.push_back(row - begin);
-  return some;
-}
-
-// Nothing where none of the rows can be picked.
-std::optional<probe_times> probe(const where& on, const query& asked, index_t begin, index_t end) {
-  std::vector<index_t> rows(std::size_t(end - begin)), excluded = among(asked.pool().labelled, begin, end);
-  std::iota(rows.begin(), rows.end(), begin);
-  const auto also = among(asked.pool().excluded, begin, end);
-  excluded.insert(excluded.end(), also.begin(), also.end());
-  // Arrays that cannot be cut are copied; what can be stays where it lies.
-  parts cut, copied;
-  for (const part one : {part::outputs, part::embeddings})
-    if (asked.needs(one)) cut = cut | one;
-  for (const part one : {part::committee, part::predictions})
-    if (asked.needs(one)) copied = copied | one;
-  const gathered_pool copies(host_of(on), asked.pool(), std::move(rows), copied);
-  pool_inputs some = rows_between(asked.pool(), begin, end, cut);
-  some.committee = copies.view().committee;
-  some.predictions = copies.view().predictions;
-  some.excluded = excluded;
-
-  const index_t available = end - begin - index_t(excluded.size());
-  if (available == 0) return std::nullopt;
-  query_spec spec = asked.spec();
-  spec.invalid = on_invalid::skip;
-  spec.batch = std::min<index_t>({asked.limit().picks, 64, available});
-  // Limits that are there and rule out no row: what they buy may lie beyond these rows.
-  spec.quota.assign(spec.quota.size(), end - begin);
-  if (spec.budget)
-    spec.budget = std::numeric_limits<std::int64_t>::max() - 1;
-  else
-    some.cost = {};
-  try {
-    const batch result = run(on, prepare(spec, some));
-    return probe_times{result.rank_seconds, result.diversify_seconds, end - begin,
-                       std::max<index_t>(1, index_t(result.picks.size()))};
-  } catch (const budget_error&) {
-    return std::nullopt;
-  }
-}
-
-// Rows that say little of what grows faster than they do had better be many, as far as a second allows.
-index_t first_probe(const query& asked, bool all_pairs) {
-  if (!all_pairs) return 4096;
-  const auto cols = double(std::max<index_t>(1, asked.pool().embeddings->cols));
-  return std::clamp<index_t>(index_t(std::sqrt(2e10 / cols)), 4096, 16'384);
-}
-
-// A larger probe measures better; it stops growing once it has taken a tenth of a second. Rows of which none
-// can be picked measure nothing: it goes on to those behind them.
-probe_times probe(const where& on, const query& asked, bool all_pairs) {
-  std::optional<probe_times> last;
-  const index_t rows = asked.pool().rows, first = first_probe(asked, all_pairs);
-  for (index_t begin = 0, end = std::min(rows, first); begin < end;) {
-    const auto times = probe(on, asked, begin, end);
-    if (times) last = times;
-    if (last && (last->rank + last->diversify > 0.1 || end == rows)) break;
-    const index_t size = end - begin;
-    if (!last) begin = end;
-    end = std::min(rows, begin + (last ? 4 * size : size));
-  }
-  if (!last) run(on, asked);  // says why no row can be picked
-  return last.value_or(probe_times{0, 0, rows, 1});
-}
-
-// How the time of stages that pick grows when their rows become `scale` times as many.
-double growth(bool all_pairs, bool approximate, double scale) {
-  // What grows with rows^1.5 in an inverted file, and with their logarithm in a walk, is little of a probe.
-  if (approximate) return std::pow(scale, 1.2);
-  return all_pairs ? scale * scale : scale;
-}
-
 }  // namespace
 
 query_plan plan_memory(const where& on, const query& asked) {
@@ -243,24 +153,21 @@ query_plan plan_memory(const where& on, const query& asked) {
 query_plan plan(const where& on, const query& asked) {
   query_plan result = plan_memory(on, asked);
   const index_t picks = expected_picks(asked);
-  bool all_pairs = false, approximate = false, diversifies = false;
-  query_spec spec = asked.spec();
   const std::vector<index_t> rows = rows_of_stages(asked, picks);
-  for (std::size_t s = 0; s < rows.size(); ++s) {
-    const stage& now = asked.what().stages[s];
-    diversifies |= !now.entry->scores();
-    all_pairs |= now.entry->compares_all_pairs;
-    if (!now.entry->lists_neighbours) continue;
-    // The probe is to find neighbours as the whole pool will.
-    spec.neighbours = size_of(on, asked, now, rows[s], picks).neighbours;
-    approximate |= spec.neighbours != knn_method::exact;
+  query_spec spec = asked.spec();
+  // Few rows are to find their neighbours as all of them will.
+  for (std::size_t s = 0; s < rows.size(); ++s)
+    if (asked.what().stages[s].entry->lists_neighbours)
+      spec.neighbours = size_of(on, asked, asked.what().stages[s], rows[s], picks).neighbours;
+  const auto times = stage_times(on, prepare(spec, asked.pool(), asked.words()), rows);
+  if (times.empty()) run(on, asked);  // says why no row can be picked
+  for (std::size_t s = 0; s < times.size(); ++s) {
+    // The first step judges the rows; a stage that ranks first is the same step.
+    result.steps[s + (asked.what().first().entry->scores() ? 0 : 1)].seconds = times[s].seconds;
+    result.seconds += times[s].seconds;
+    result.least_seconds += times[s].least;
+    result.most_seconds += times[s].most;
   }
-  const probe_times times = probe(on, prepare(spec, asked.pool(), asked.words()), all_pairs);
-  const double rows_scale = double(asked.pool().rows) / double(times.rows);
-  result.steps.front().seconds = times.rank * rows_scale;
-  result.steps.back().seconds = times.diversify * growth(all_pairs, approximate, rows_scale);
-  if (diversifies && !all_pairs) result.steps.back().seconds *= double(picks) / double(times.picks);
-  for (const plan_step& step : result.steps) result.seconds += step.seconds;
   return result;
 }
 

@@ -26,15 +26,16 @@ struct query_plan {
   std::uint64_t input_bytes = 0;  ///< of the arrays; a mapped file counts against the page cache, not the run
   std::uint64_t bytes = 0;        ///< an upper bound on what the process takes beside the inputs
   index_t sweeps = 0;
-  double seconds = 0;  ///< by extrapolation from a probe
+  double seconds = 0;  ///< drawn on from runs of the stages on few rows
+  double least_seconds = 0, most_seconds = 0;
   std::vector<plan_step> steps;
 };
 
 /// The memory a query needs beside its inputs, and its passes over the pool. Computes nothing of it.
 query_plan plan_memory(const where& on, const query& asked);
 
-/// plan_memory with times: runs the query on the first rows of the pool among which there are some to pick, for
-/// about a second at most, and scales by rows and picks. Throws what `run` throws for such a query, except for
+/// plan_memory with times: runs each stage on few rows and on more of them, for about a second at most, and
+/// draws on from there. Throws what `run` throws for such a query, except for
 /// what only a full look at the data shows.
 query_plan plan(const where& on, const query& asked);
 
