@@ -1,10 +1,20 @@
 // poolwise._core: the library's calls for Python.
 #include "module.hpp"
 
+#include <unistd.h>
+
 #include "poolwise/core/text.hpp"
 #include "poolwise/pool/judge.hpp"
 
 namespace poolwise::python {
+
+released_gil::~released_gil() {
+  try {
+    PyEval_RestoreThread(state_);
+  } catch (...) {
+    for (;;) ::pause();
+  }
+}
 
 bool on_main_thread() {
   const nb::module_ threading = nb::module_::import_("threading");

@@ -21,11 +21,24 @@ bool on_main_thread();
 /// Lets Python see to Ctrl-C and other signals. An exception that its handler raises is thrown.
 void heed_signals();
 
+/// Leaves the GIL to others as long as this lives. A thread that wants it back while the interpreter ends stops
+/// for good: Python would end the thread by unwinding frames that may not be unwound.
+class released_gil {
+ public:
+  released_gil() : state_(PyEval_SaveThread()) {}
+  ~released_gil();
+  released_gil(const released_gil&) = delete;
+  released_gil& operator=(const released_gil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
 /// Calls `work`, which Ctrl-C ends within about a tenth of a second.
 template <class Work>
 auto without_gil(Work work) {
   const bool heeds = on_main_thread();
-  const nb::gil_scoped_release released;
+  const released_gil released;
   std::optional<interruptible> until;
   if (heeds) until.emplace(heed_signals);
   return work();

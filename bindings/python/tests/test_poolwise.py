@@ -125,6 +125,17 @@ def test_features_of_sixteen_bits_are_widened(dtype):
     assert poolwise.top_k(scores[::2], 2)[0].tolist() == [4, 3]
 
 
+def test_copies_count_as_memory():
+    ask = {"strategy": "margin", "batch": 9}
+    plain = poolwise.plan(**ask, logits=LOGITS).bytes
+    enough = plain - (64 << 20)  # of which the process takes so much
+    poolwise.select(**ask, logits=LOGITS, memory=enough)
+    for copied in (LOGITS.astype(np.float64), np.asfortranarray(LOGITS), LOGITS.tolist()):
+        assert poolwise.plan(**ask, logits=copied).bytes >= plain + LOGITS.nbytes
+        with pytest.raises(poolwise.InvalidValueError, match="memory allows"):
+            poolwise.select(**ask, logits=copied, memory=enough)
+
+
 def test_what_is_beyond_fp32_is_an_infinity_and_refused_without_a_warning():
     far = LOGITS.astype(np.float64)
     far[4, 4] = 1e300
@@ -617,6 +628,21 @@ def test_a_forked_worker_answers():
         return rows
 
     assert in_a_fork(in_a_thread) == work()
+
+
+def test_the_interpreter_ends_while_daemon_threads_compute():
+    program = """if True:
+        import numpy as np, poolwise, threading, time
+        points = np.random.default_rng(0).random((1000, 16), np.float32)
+        def compute():
+            while True:
+                poolwise.select(strategy="kcenter", batch=20, embeddings=points, threads=1)
+        for _ in range(3):
+            threading.Thread(target=compute, daemon=True).start()
+        time.sleep(0.05)
+    """
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_strategies_are_listed():
