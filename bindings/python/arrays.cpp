@@ -56,8 +56,11 @@ class silent_overflow {
 
 template <class T>
 const T* address_of(nb::handle array) {
-  return reinterpret_cast<const T*>(
-      nb::cast<std::uintptr_t>(array.attr("__array_interface__")["data"][nb::int_(0)]));
+  Py_buffer buffer;
+  if (PyObject_GetBuffer(array.ptr(), &buffer, PyBUF_STRIDES) != 0) throw nb::python_error();
+  const void* const data = buffer.buf;
+  PyBuffer_Release(&buffer);  // the array has the memory
+  return static_cast<const T*>(data);
 }
 
 }  // namespace

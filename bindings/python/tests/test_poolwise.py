@@ -97,6 +97,46 @@ class ByDlpack:
         return self.array.__dlpack_device__()
 
 
+class DlTensor(ctypes.Structure):
+    """DLManagedTensor, without its deleter's work."""
+
+    _fields_ = [("data", ctypes.c_void_p), ("device", ctypes.c_int32 * 2), ("ndim", ctypes.c_int32), ("code", ctypes.c_uint8),
+                ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16), ("shape", ctypes.POINTER(ctypes.c_int64)),
+                ("strides", ctypes.POINTER(ctypes.c_int64)), ("byte_offset", ctypes.c_uint64), ("context", ctypes.c_void_p),
+                ("deleter", ctypes.c_void_p)]
+
+
+class Tensor:
+    """An array of numpy as one of torch of this type, `code` and `device` by DLPack's numbers."""
+
+    def __init__(self, array, code, device=1, dtype="torch.bfloat16"):
+        self.array, self.dtype, self.device = array, dtype, (device, 0)
+        sizes = ctypes.c_int64 * array.ndim
+        self.tensor = DlTensor(array.ctypes.data, self.device, array.ndim, code, 8 * array.itemsize, 1, sizes(*array.shape),
+                               sizes(*(stride // array.itemsize for stride in array.strides)))
+
+    def __dlpack__(self, **_):
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        return new(ctypes.addressof(self.tensor), b"dltensor", None)
+
+    def __dlpack_device__(self):
+        return self.device
+
+
+def test_tensors_are_what_dlpack_says_of_them():
+    narrow = LOGITS.astype(ml_dtypes.bfloat16)
+    wide = np.zeros((257, 13), np.uint16)
+    wide[:, 1:11] = narrow.view(np.uint16)
+    for bits in (narrow.view(np.uint16), wide[:, 1:11], np.asfortranarray(narrow.view(np.uint16))):
+        tensor = Tensor(bits, code=4)
+        np.testing.assert_array_equal(poolwise.score(tensor, "margin"), poolwise.score(narrow, "margin"))
+        np.testing.assert_array_equal(poolwise.kcenter(tensor, 9)[0], poolwise.kcenter(narrow, 9)[0])
+    for refused, says in ((Tensor(wide, 1, dtype="torch.uint16"), "an array of torch.uint16"), (Tensor(wide, 4, device=2), "on a device")):
+        with pytest.raises(poolwise.ArrayError, match=says):
+            poolwise.score(refused, "margin")
+
+
 UNALIGNED = np.frombuffer(bytearray(4 * 2570 + 1), np.uint8)[1:].view(np.float32).reshape(257, 10)
 UNALIGNED[:] = LOGITS
 
