@@ -2,9 +2,6 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/variant.h>
-#include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <optional>
@@ -13,6 +10,7 @@
 #include <vector>
 
 #include "module.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/kcenter.hpp"
 #include "poolwise/diverse/kmeans_pp.hpp"
@@ -38,7 +36,7 @@ ranked as_arrays(const std::vector<candidate>& picks) {
 }
 
 ranked best_scores(const float_array& scores, const integer& k, const integer& threads) {
-  const borrowed array("top_k", "scores", scores);
+  borrowed array("top_k", "scores", scores);
   const vector_view<const float> view = array.vector();
   const where on = on_cpu("top_k", threads);
   const index_t most = picks_of("top_k", k);
@@ -79,10 +77,10 @@ ranked pick_centers(const float_array& points, const integer& k, const std::opti
                     const std::optional<float_array>& weights, const std::optional<integer_array>& exclude,
                     const integer& threads) {
   const char* call = "kcenter";
-  const borrowed array(call, "points", points);
+  borrowed array(call, "points", points);
   const matrix_view<const float> view = array.rows();
-  const std::optional<borrowed> weight =
-      weights ? std::optional<borrowed>(std::in_place, call, "weights", *weights) : std::nullopt;
+  std::optional<borrowed> weight;
+  if (weights) weight.emplace(call, "weights", *weights);
   const vector_view<const float> weight_view = weight ? weight->vector() : vector_view<const float>{};
   const integers centres = rows_given(call, "labelled", labelled),
                  excluded = rows_given(call, "exclude", exclude);
@@ -95,22 +93,24 @@ ranked pick_centers(const float_array& points, const integer& k, const std::opti
     bar(call, "exclude", excluded.span(), view.rows, barred);
     const std::vector<float> covered = distance_to(on, view, centres.span());
     limit.barred = {barred.data(), index_t(barred.size())};
-    batch_run run;
-    run.advanced = heed_signals;
-    return kcenter(on, view, limit, {covered.data(), index_t(covered.size())}, weight_view, &run);
+    return kcenter(on, view, limit, {covered.data(), index_t(covered.size())}, weight_view);
   }));
 }
 
-ranked pick_badge(const outputs_array& x, const float_array& features, const integer& k,
-                  const std::string& kind, const std::optional<integer_array>& exclude, const integer& seed,
-                  bool bias, const std::string& first, const integer& threads) {
+ranked pick_badge(const outputs_array& x, const float_array& features, const integer& k, const word& kind,
+                  const std::optional<integer_array>& exclude, const integer& seed, const flag& bias,
+                  const word& first, const integer& threads) {
   const char* call = "badge";
-  const borrowed model(call, "outputs", x), embedding(call, "features", features);
+  borrowed model(call, "outputs", x), embedding(call, "features", features);
   const real_matrix view = model.outputs();
   const matrix_view<const float> feature_view = embedding.rows();
   const outputs holds = kind_of(call, kind);
-  if (first != "largest_norm" && first != "random")
-    throw value_error("badge: first is \"" + first + "\"; pass \"largest_norm\" or \"random\"");
+  if (holds == outputs::logits)
+    check_logits(call, "outputs", committee_outputs({view}), "kind=\"probabilities\"");
+  const std::string begins = text_in(call, "first", first);
+  const bool with_bias = flag_in(call, "bias", bias);
+  if (begins != "largest_norm" && begins != "random")
+    throw value_error("badge: first is \"" + printable(begins) + "\"; pass \"largest_norm\" or \"random\"");
   const integers excluded = rows_given(call, "exclude", exclude);
   const where on = on_cpu(call, threads);
   const auto draws = number_in<std::uint64_t>(call, "seed", seed);
@@ -124,10 +124,8 @@ ranked pick_badge(const outputs_array& x, const float_array& features, const int
     const matrix_view<float> a{gradient.get(), rows, cols};
     output_gradient(on, view, holds, a);
     limit.barred = {barred.data(), index_t(barred.size())};
-    batch_run run;
-    run.advanced = heed_signals;
-    return kmeans_pp(on, {a, feature_view, bias}, limit, draws,
-                     first == "random" ? first_center::random : first_center::largest_norm, &run);
+    return kmeans_pp(on, {a, feature_view, with_bias}, limit, draws,
+                     begins == "random" ? first_center::random : first_center::largest_norm);
   }));
 }
 
@@ -137,7 +135,7 @@ void define_batches(nb::module_& m) {
   m.def("top_k", &best_scores, "scores"_a, "k"_a, nb::kw_only(), "threads"_a = 0,
         R"(The k rows of highest score, best first; ties to the lower row.
 
-scores   [rows] float32, dense.
+scores   [rows] float32; other floats, and values that do not lie beside each other, are converted in a copy.
 returns  (rows, scores): int64 and float32 [min(k, rows)].
 raises   InvalidValueError for a NaN (names the first row and counts them) or k < 0; ArrayError, ShapeError.
 
@@ -147,8 +145,8 @@ Reads the scores once, sorts nothing but what may be among the best: O(rows + k 
         "weights"_a = nb::none(), "exclude"_a = nb::none(), "threads"_a = 0,
         R"(A batch by greedy k-center: again and again the row farthest from everything labelled or picked.
 
-points    [rows, features] float32, finite.
-labelled  row numbers: never picked, and covered from the start. None or empty: the first pick is row 0, or the
+points    [rows, features] float32, finite; other floats are converted in a copy.
+labelled  row numbers, a list, array or set: never picked, and covered from the start. None or empty: the first pick is row 0, or the
           first row of a positive weight.
 weights   [rows] float32 >= 0: the gain is weight * squared distance. None for 1.
 exclude   row numbers that are not picked.
@@ -163,7 +161,8 @@ copy of the labelled rows. Gonzalez 1985; Sener & Savarese, ICLR 2018.)");
       "exclude"_a = nb::none(), "seed"_a = 0, "bias"_a = true, "first"_a = "largest_norm", "threads"_a = 0,
       R"(A batch by BADGE: k-means++ over the gradients that each row's predicted label would send to the last layer.
 
-outputs   [rows, classes] as for `score`; features [rows, features] float32: what the last layer is fed.
+outputs   [rows, classes] and kind, as for `score`; features [rows, features] as of `kcenter`: what the last layer is
+          fed.
 bias      as if every row had one more feature, 1, as a last layer with a bias has.
 first     "largest_norm", as the published code begins, or "random", as k-means++ does.
 exclude   row numbers that are not picked.

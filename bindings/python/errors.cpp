@@ -16,6 +16,8 @@ void translate(const std::exception_ptr& thrown, void*) {
     std::rethrow_exception(thrown);
   } catch (const array_error& problem) {
     raise_as("ArrayError", problem);
+  } catch (const argument_error& problem) {
+    raise_as("ArgumentError", problem);
   } catch (const shape_error& problem) {
     raise_as("ShapeError", problem);
   } catch (const value_error& problem) {

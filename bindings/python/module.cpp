@@ -1,24 +1,54 @@
 // poolwise._core: the library's calls for Python.
 #include "module.hpp"
 
+#include <unistd.h>
+
+#include "poolwise/core/text.hpp"
+#include "poolwise/pool/judge.hpp"
+
 namespace poolwise::python {
 
-void heed_signals(const batch_state&) {
+released_gil::~released_gil() {
+  try {
+    PyEval_RestoreThread(state_);
+  } catch (...) {
+    for (;;) ::pause();
+  }
+}
+
+bool on_main_thread() {
+  const nb::module_ threading = nb::module_::import_("threading");
+  return threading.attr("main_thread")().attr("ident").equal(threading.attr("get_ident")());
+}
+
+void heed_signals() {
   const nb::gil_scoped_acquire held;
   if (PyErr_CheckSignals() != 0) throw nb::python_error();
 }
 
 cpu on_cpu(const char* call, const integer& threads) { return {number_in(call, "threads", threads, 0, 4096)}; }
 
-outputs kind_of(const char* call, const std::string& kind) {
-  if (kind == "logits") return outputs::logits;
-  if (kind == "probabilities") return outputs::probabilities;
-  throw value_error(std::string(call) + ": kind is \"" + kind + "\"; pass \"logits\" or \"probabilities\"");
+outputs kind_of(const char* call, const word& kind) {
+  const std::string text = text_in(call, "kind", kind);
+  if (text == "logits") return outputs::logits;
+  if (text == "probabilities") return outputs::probabilities;
+  throw value_error(std::string(call) + ": kind is \"" + printable(text) +
+                    "\"; pass \"logits\" or \"probabilities\"");
+}
+
+void check_logits(const char* call, const char* name, const committee_outputs& x, const char* remedy) {
+  for (index_t m = 0; m < x.members(); ++m)
+    if (!all_distributions(x.member(m))) return;
+  throw value_error(std::string(call) + ": " + name +
+                    " holds probabilities: no value is negative, and every row sums to 1; pass them as such (" +
+                    remedy + "), or less 1 if they are logits by chance");
 }
 
 }  // namespace poolwise::python
 
 NB_MODULE(_core, m) {
+  // At exit a thread may still be in a call, and its objects are there.
+  nanobind::set_leak_warnings(false);
   m.attr("__version__") = POOLWISE_VERSION;
   poolwise::python::define_errors();
   poolwise::python::define_results(m);

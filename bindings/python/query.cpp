@@ -1,29 +1,24 @@
 // Queries: keywords become a query_spec and a pool.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <deque>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "module.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
 #include "poolwise/query/select.hpp"
 
 namespace poolwise::python {
 namespace {
-
-using optional_path = std::optional<std::filesystem::path>;
-using members_array = std::variant<std::vector<outputs_array>, outputs_array>;
 
 /// The arrays of a pool, kept alive while they are looked at.
 class pool_arrays {
@@ -32,31 +27,54 @@ class pool_arrays {
   pool_arrays(const pool_arrays&) = delete;
   pool_arrays& operator=(const pool_arrays&) = delete;
 
-  const borrowed& array(const char* name, nb::handle given) { return arrays_.emplace_back(call_, name, given); }
+  borrowed& array(const char* name, nb::handle given) { return arrays_.emplace_back(call_, name, given); }
 
-  std::span<const index_t> rows(const char* name, const std::optional<integer_array>& given) {
-    return given ? numbers_.emplace_back(call_, name, *given).span() : std::span<const index_t>();
+  /// Row numbers, or what `ids` calls the rows.
+  std::span<const index_t> rows(const char* name, const std::optional<integer_array>& given,
+                                const row_ids* ids) {
+    return given ? numbers_.emplace_back(call_, name, *given, ids).span() : std::span<const index_t>();
   }
   vector_view<const index_t> column(const char* name, const std::optional<integer_array>& given) {
-    const auto values = rows(name, given);
+    const auto values = rows(name, given, nullptr);
     return {values.data(), index_t(values.size())};
   }
 
-  committee_outputs members(const members_array& given) {
-    if (const auto* cube = std::get_if<outputs_array>(&given)) return array("committee", *cube).committee();
-    std::vector<real_matrix> members;
-    for (const outputs_array& member : std::get<std::vector<outputs_array>>(given))
-      members.push_back(array("committee", member).outputs());
-    return committee_outputs(std::move(members));
+  /// [rows, classes] of logits or of probabilities.
+  real_matrix model(const char* name, nb::handle given, outputs kind) {
+    const real_matrix view = array(name, given).outputs();
+    if (kind == outputs::logits) check_logits(call_, name, committee_outputs({view}), "probs");
+    return view;
   }
 
-  const row_ids* ids(const std::optional<std::vector<std::string>>& given) {
+  /// One array, or a list of one a member.
+  committee_outputs members(const char* name, nb::handle given, outputs kind) {
+    const bool apart = nb::isinstance<nb::list>(given) || nb::isinstance<nb::tuple>(given);
+    const committee_outputs all = apart ? listed(name, given) : array(name, given).committee();
+    if (kind == outputs::logits) check_logits(call_, name, all, "committee_probs");
+    return all;
+  }
+
+  const row_ids* ids(const std::optional<names>& given) {
     if (!given) return nullptr;
-    ids_ = row_ids(*given);
+    ids_ = row_ids(texts_in(call_, "ids", *given));
     return &ids_;
   }
 
+  /// Bytes of what had to be copied.
+  std::uint64_t copied() const {
+    std::uint64_t bytes = 0;
+    for (const borrowed& array : arrays_) bytes += array.copied();
+    for (const integers& column : numbers_) bytes += column.span().size_bytes();
+    return bytes;
+  }
+
  private:
+  committee_outputs listed(const char* name, nb::handle given) {
+    std::vector<real_matrix> members;
+    for (const nb::handle member : given) members.push_back(array(name, member).outputs());
+    return committee_outputs(std::move(members));
+  }
+
   const char* call_;
   std::deque<borrowed> arrays_;
   std::deque<integers> numbers_;
@@ -76,15 +94,17 @@ struct plan_call {
   static constexpr const char* name = "plan";
   static query_plan answer(const where& on, const query& asked, const query_run& how) {
     if (how.ceiling > 0) plan_within(on, asked, how);
-    return plan(on, asked);
+    query_plan needed = plan(on, asked);
+    needed.bytes += how.held;
+    return needed;
   }
 };
 
 /// What messages call the parts of a query: by their keywords.
 wording words_of(const char* call) {
   return {.call = call,
-          .outputs = "outputs",
-          .committee = "committee",
+          .outputs = "logits or probs",
+          .committee = "committee or committee_probs",
           .embeddings = "embeddings",
           .predictions = "predictions",
           .queries = "queries",
@@ -99,84 +119,97 @@ wording words_of(const char* call) {
           .memory = "memory"};
 }
 
+/// The one of two arguments that is given, if either is. throws value_error for both.
+template <class Given>
+const Given* one_of(const char* call, const std::optional<Given>& a, const char* name_a,
+                    const std::optional<Given>& b, const char* name_b) {
+  if (a && b)
+    throw value_error(std::string(call) + ": " + name_a + " and " + name_b +
+                      " are both given; pass one of them");
+  return a ? &*a : b ? &*b : nullptr;
+}
+
 /// One query, two questions.
 template <class Call>
-auto ask(const std::string& strategy, const std::optional<integer>& batch_size,
-         const std::optional<outputs_array>& model, const std::optional<members_array>& committee,
-         const std::string& kind, const std::optional<float_array>& embeddings,
-         const std::optional<float_array>& predictions, const std::optional<float_array>& queries,
-         const std::optional<float_array>& query_weights, const std::optional<integer_array>& labelled,
-         const std::optional<integer_array>& exclude, const std::optional<std::vector<std::string>>& ids,
+auto ask(const word& strategy, const std::optional<integer>& batch_size,
+         const std::optional<outputs_array>& logits, const std::optional<outputs_array>& probs,
+         const std::optional<members_array>& committee, const std::optional<members_array>& committee_probs,
+         const std::optional<float_array>& embeddings, const std::optional<float_array>& predictions,
+         const std::optional<float_array>& queries, const std::optional<float_array>& query_weights,
+         const std::optional<integer>& rows, const std::optional<integer_array>& labelled,
+         const std::optional<integer_array>& exclude, const std::optional<names>& ids,
          const std::optional<integer_array>& cost, const std::optional<integer>& budget,
          const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-         std::optional<float> apart, const std::string& neighbours, const integer& seed, const integer& round,
-         const std::string& on_nan, const optional_path& checkpoint_file, const std::optional<integer>& memory,
-         const std::string& device, const integer& threads) {
+         const std::optional<real>& apart, const word& neighbours, const integer& seed, const integer& round,
+         const word& on_nan, const std::optional<file_name>& checkpoint_file,
+         const std::optional<integer>& memory, const word& device, const integer& threads) {
   const char* const call = Call::name;
   pool_arrays arrays(call);
   pool_inputs pool;
-  pool.model_kind = pool.committee_kind = kind_of(call, kind);
-  if (cost) pool.cost = arrays.column("cost", cost);
-  pool.rows = pool.cost.size;
-  if (predictions) {
-    const auto cube = arrays.array("predictions", *predictions).committee();
-    const auto* floats = std::get_if<cube_view<const float>>(&cube);
-    if (floats == nullptr)
-      throw array_error(std::string(call) + ": predictions hold 16-bit numbers; pass float32");
-    pool.predictions = *floats;
-    pool.rows = floats->rows;
+  if (const auto* model = one_of(call, logits, "logits", probs, "probs")) {
+    pool.model_kind = logits ? outputs::logits : outputs::probabilities;
+    pool.model = arrays.model(logits ? "logits" : "probs", *model, pool.model_kind);
   }
-  if (embeddings) {
-    pool.embeddings = arrays.array("embeddings", *embeddings).rows();
-    pool.rows = pool.embeddings->rows;
+  if (const auto* members = one_of(call, committee, "committee", committee_probs, "committee_probs")) {
+    pool.committee_kind = committee ? outputs::logits : outputs::probabilities;
+    pool.committee = arrays.members(committee ? "committee" : "committee_probs", *members, pool.committee_kind);
   }
-  if (committee) {
-    pool.committee = arrays.members(*committee);
-    pool.rows = pool.committee->rows();
-  }
-  if (model) {
-    pool.model = arrays.array("outputs", *model).outputs();
-    pool.rows = rows_of(*pool.model);
-  }
+  if (embeddings) pool.embeddings = arrays.array("embeddings", *embeddings).rows();
+  if (predictions) pool.predictions = arrays.array("predictions", *predictions).floats();
   if (queries) pool.queries = arrays.array("queries", *queries).rows();
   if (query_weights) pool.query_weights = arrays.array("query_weights", *query_weights).vector();
-  pool.labelled = arrays.rows("labelled", labelled);
-  pool.excluded = arrays.rows("exclude", exclude);
-  pool.group = arrays.column("group", group);
   pool.ids = arrays.ids(ids);
-  if (on_nan != "refuse" && on_nan != "skip")
-    throw value_error(std::string(call) + ": on_nan is \"" + on_nan + "\"; pass \"refuse\" or \"skip\"");
+  pool.labelled = arrays.rows("labelled", labelled, pool.ids);
+  pool.excluded = arrays.rows("exclude", exclude, pool.ids);
+  pool.cost = arrays.column("cost", cost);
+  pool.group = arrays.column("group", group);
+  pool.rows = rows               ? number_in<index_t>(call, "rows", *rows)
+              : pool.model       ? rows_of(*pool.model)
+              : pool.committee   ? pool.committee->rows()
+              : pool.embeddings  ? pool.embeddings->rows
+              : pool.predictions ? pool.predictions->rows
+              : pool.ids         ? pool.ids->size()
+              : cost             ? pool.cost.size
+                                 : index_t(-1);
+  if (pool.rows < 0)
+    throw value_error(std::string(call) +
+                      ": nothing says of what to pick; pass logits, embeddings or another array, or rows");
+  const std::string on_invalid_rows = text_in(call, "on_nan", on_nan);
+  if (on_invalid_rows != "refuse" && on_invalid_rows != "skip")
+    throw value_error(std::string(call) + ": on_nan is \"" + printable(on_invalid_rows) +
+                      "\"; pass \"refuse\" or \"skip\"");
 
   query_spec spec;
-  spec.strategy = strategy;
+  spec.strategy = text_in(call, "strategy", strategy);
   if (batch_size) spec.batch = number_in<index_t>(call, "batch", *batch_size);
   if (budget) spec.budget = number_in<std::int64_t>(call, "budget", *budget);
-  const auto quotas = arrays.rows("quota", quota);
+  const auto quotas = arrays.column("quota", quota);
   spec.quota.assign(quotas.begin(), quotas.end());
-  spec.apart = apart;
-  spec.neighbours = parse_knn_method(neighbours);
+  if (apart) spec.apart = real_in(call, "apart", *apart);
+  spec.neighbours = parse_knn_method(text_in(call, "neighbours", neighbours));
   spec.seed = number_in<std::uint64_t>(call, "seed", seed);
   spec.round = number_in<std::uint32_t>(call, "round", round);
-  spec.invalid = on_nan == "skip" ? on_invalid::skip : on_invalid::refuse;
+  spec.invalid = on_invalid_rows == "skip" ? on_invalid::skip : on_invalid::refuse;
 
-  const query asked = prepare(spec, pool, words_of(call));
-  query_run how{.advanced = heed_signals};
+  // Devices go from pass to pass without the blocks between which the CPU looks for signals.
+  query_run how{.held = arrays.copied(), .advanced = [](const batch_state&) { heed_interruption(); }};
   if (memory) how.ceiling = number_in<std::uint64_t>(call, "memory", *memory);
-  if (checkpoint_file) how.checkpoint = *checkpoint_file;
-  const where on = parse_where(device, on_cpu(call, threads), how.ceiling);
+  if (checkpoint_file) how.checkpoint = path_in(call, "checkpoint", *checkpoint_file);
+  const where on = parse_where(text_in(call, "device", device), on_cpu(call, threads), how.ceiling);
+  const query asked = prepare(spec, pool, words_of(call));
   return without_gil([&] { return Call::answer(on, asked, how); });
 }
 
 template <class Call>
 void define_query(nb::module_& m, const std::string& text) {
-  m.def(Call::name, &ask<Call>, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "outputs"_a = nb::none(),
-        "committee"_a = nb::none(), "kind"_a = "logits", "embeddings"_a = nb::none(),
-        "predictions"_a = nb::none(), "queries"_a = nb::none(), "query_weights"_a = nb::none(),
-        "labelled"_a = nb::none(), "exclude"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(),
-        "budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "apart"_a = nb::none(),
-        "neighbours"_a = "auto", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
-        "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
-        text.c_str());
+  m.def(Call::name, &ask<Call>, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "logits"_a = nb::none(),
+        "probs"_a = nb::none(), "committee"_a = nb::none(), "committee_probs"_a = nb::none(),
+        "embeddings"_a = nb::none(), "predictions"_a = nb::none(), "queries"_a = nb::none(),
+        "query_weights"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
+        "exclude"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(),
+        "group"_a = nb::none(), "quota"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto",
+        "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse", "checkpoint"_a = nb::none(),
+        "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0, text.c_str());
 }
 
 /// The names of strategies that pass, in quotes, in lines that fit behind `indent` spaces.
@@ -185,12 +218,12 @@ std::string listed(std::size_t indent, Passes passes) {
   std::string text, line;
   for (const strategy_entry& entry : strategies()) {
     if (!passes(entry)) continue;
-    const std::string word = (text.empty() && line.empty() ? "\"" : ", \"") + std::string(entry.name) + "\"";
-    if (indent + line.size() + word.size() > 118) {
+    const std::string quoted = (text.empty() && line.empty() ? "\"" : ", \"") + std::string(entry.name) + "\"";
+    if (indent + line.size() + quoted.size() > 118) {
       text += line + ",\n" + std::string(indent, ' ');
-      line = word.substr(2);
+      line = quoted.substr(2);
     } else {
-      line += word;
+      line += quoted;
     }
   }
   return text + line;
@@ -213,13 +246,14 @@ strategy    a score, such as "margin" or "bald"; a strategy of diversity:
             margin), "margin/10x/badge" (ten for each pick) or "margin/20%/bald/10x/kcenter". Parameters stand in
             parentheses: "graph_cut(lambda=4)". `strategies` says what each means, and needs.
 batch       picks at most; None: what the budget buys.
-outputs     [rows, classes], committee [members, rows, classes] or a list of [rows, classes], as for `score` and
-            `committee`; `kind` says what both hold. embeddings [rows, features] float32. predictions [members, rows,
-            outputs] float32, of regressors. queries [queries, features] float32, which picks are to be like, and
-            query_weights [queries]. Only what the strategy needs has to be there.
-labelled    row numbers that have a label: never picked, and k-center's first centres.
-exclude     row numbers that must not be picked.
-ids         what each row is called; `Batch.ids` has them.
+logits      or probs [rows, classes], committee or committee_probs [members, rows, classes] or a list of [rows,
+            classes], as for `score` and `committee`. embeddings [rows, features]. predictions [members, rows,
+            outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
+            [queries]. Only what the strategy needs has to be there.
+rows        how many rows the pool has, where no array says it.
+labelled    row numbers that have a label, or their ids: never picked, and k-center's first centres.
+exclude     row numbers that must not be picked, or their ids.
+ids         what each row is called, by strings or whole numbers; `Batch.ids` has them.
 cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit.
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have.
 apart       no pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves out
@@ -236,10 +270,12 @@ checkpoint  a file to keep the picks so far in: a call that was ended goes on fr
 memory      bytes that the call may allocate beside the arrays; one that needs more is refused before it begins.
 device      where it computes: "cpu"; or "cuda", "cuda:0,1", "cuda:all" or "auto", to which the arrays are sent.
 returns     a Batch.
-raises      InvalidValueError (a row out of range or given twice, too few rows, a part that is missing),
-            BudgetError (not a single row can be bought), ShapeError, ArrayError, NoCudaError.
+raises      InvalidValueError (a row out of range or given twice, too few rows, a part that is missing, logits that
+            are all probabilities), BudgetError (not a single row can be bought), ShapeError, ArrayError,
+            ArgumentError, NoCudaError.
 
-The same batch for any number of threads. Integers other than int64 are widened in a copy; no other array is copied.
+The same batch for any number of threads. What is copied: labelled, exclude, cost, group and quota (8 bytes each); arrays
+that are not row after row; float64, and what else than logits, probs and committees is not float32, which become that.
 `plan` with the same arguments says what it takes.)doc");
 
   define_query<plan_call>(

@@ -1,72 +1,71 @@
 // Scores of rows, and the best of them.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/variant.h>
-#include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "module.hpp"
 #include "poolwise/committee/committee.hpp"
+#include "poolwise/core/text.hpp"
 #include "poolwise/query/strategy.hpp"
 
 namespace poolwise::python {
 namespace {
 
-using one_or_more = std::variant<std::string, std::vector<std::string>>;
+constexpr const char* as_probabilities = "kind=\"probabilities\"";
 
 template <class Score>
-Score parse_score(const char* call, std::optional<Score> strategy_entry::*kind, const std::string& word) {
-  const strategy what = parse_strategy(word);
+Score parse_score(const char* call, std::optional<Score> strategy_entry::*kind, const std::string& text) {
+  const strategy what = parse_strategy(text);
   const stage* const score = what.score();
   if (score != nullptr && score->entry->*kind) return *(score->entry->*kind);
   std::string known;
   for (const strategy_entry& entry : strategies())
     if (entry.*kind) known += (known.empty() ? "" : ", ") + std::string(entry.name);
-  throw value_error(std::string(call) + ": \"" + word + "\" is not one of its scores; pass one of " + known);
+  throw value_error(std::string(call) + ": \"" + printable(text) + "\" is not one of its scores; pass one of " +
+                    known);
 }
 
 /// What `score` and `committee` have in common: words in, [rows] or [rows, words] out.
 template <class Score, class Work>
-float_array scored(const char* call, std::optional<Score> strategy_entry::*kind, const one_or_more& words,
-                   index_t rows, const std::optional<float_array>& out, Work work) {
-  const bool vector = std::holds_alternative<std::string>(words);
+result_array scored(const char* call, std::optional<Score> strategy_entry::*kind, const char* name,
+                    const one_or_more& words, index_t rows, const std::optional<result_array>& out,
+                    const borrowed& read, Work work) {
+  const bool vector = PyUnicode_Check(words.ptr());
+  const std::vector<std::string> texts =
+      vector ? std::vector{text_in(call, name, words)} : texts_in(call, name, words);
   std::vector<Score> which;
-  if (vector)
-    which.push_back(parse_score(call, kind, std::get<std::string>(words)));
-  else
-    for (const std::string& word : std::get<std::vector<std::string>>(words))
-      which.push_back(parse_score(call, kind, word));
+  for (const std::string& text : texts) which.push_back(parse_score(call, kind, text));
   const index_t cols = index_t(which.size());
-  float_array scores = out ? *out : new_floats(rows, cols, vector);
-  const result_place place(call, scores, rows, cols, vector);
+  result_array scores = out ? *out : new_floats(rows, cols, vector);
+  const result_place place(call, scores, rows, cols, vector, read.array());
   without_gil([&] { work(which, place.view()); });
   return scores;
 }
 
-float_array score_rows(const outputs_array& x, const one_or_more& acquisitions, const std::string& kind,
-                       const std::optional<float_array>& out, const integer& threads) {
-  const borrowed array("score", "outputs", x);
+result_array score_rows(const outputs_array& x, const one_or_more& acquisitions, const word& kind,
+                        const std::optional<result_array>& out, const integer& threads) {
+  const char* const call = "score";
+  borrowed array(call, "outputs", x);
   const real_matrix view = array.outputs();
-  const outputs holds = kind_of("score", kind);
-  const where on = on_cpu("score", threads);
-  return scored("score", &strategy_entry::fused, acquisitions, rows_of(view), out,
+  const outputs holds = kind_of(call, kind);
+  if (holds == outputs::logits) check_logits(call, "outputs", committee_outputs({view}), as_probabilities);
+  const where on = on_cpu(call, threads);
+  return scored(call, &strategy_entry::fused, "acquisition", acquisitions, rows_of(view), out, array,
                 [&](const auto& which, auto place) { score(on, view, holds, which, place); });
 }
 
-float_array score_members(const outputs_array& x, const one_or_more& disagreements, const std::string& kind,
-                          const std::optional<float_array>& out, const integer& threads) {
-  const borrowed array("committee", "outputs", x);
+result_array score_members(const outputs_array& x, const one_or_more& disagreements, const word& kind,
+                           const std::optional<result_array>& out, const integer& threads) {
+  const char* const call = "committee";
+  borrowed array(call, "outputs", x);
   const real_cube view = array.committee();
-  const outputs holds = kind_of("committee", kind);
-  const where on = on_cpu("committee", threads);
-  const index_t rows = rows_of(view);
-  return scored("committee", &strategy_entry::disagrees, disagreements, rows, out,
+  const outputs holds = kind_of(call, kind);
+  if (holds == outputs::logits) check_logits(call, "outputs", view, as_probabilities);
+  const where on = on_cpu(call, threads);
+  return scored(call, &strategy_entry::disagrees, "disagreement", disagreements, rows_of(view), out, array,
                 [&](const auto& which, auto place) { score_committee(on, view, holds, which, place); });
 }
 
@@ -77,13 +76,14 @@ void define_scores(nb::module_& m) {
         "out"_a = nb::none(), "threads"_a = 0,
         R"(Acquisition scores of every row, larger = more worth labelling, all of them in one read of `outputs`.
 
-outputs      [rows, classes] float32, float16 or bfloat16 (of ml_dtypes or torch, or uint16 as its bits).
+outputs      [rows, classes] float32, float16 or bfloat16 (of ml_dtypes or torch); float64 is narrowed in a copy.
 acquisition  a name ("entropy", "margin", "least_confidence", "ratio", "energy") or a list of names.
 kind         what `outputs` holds: "logits" or "probabilities".
-out          where to write: float32, writable, of the result's shape; None for a new array.
+out          where to write: float32, writable, of the result's shape, apart from `outputs`; None for a new array.
 returns      float32 [rows] for a name, [rows, names] for a list. A row without a distribution (a NaN, +Inf, a
              wrong sum) scores NaN, and `top_k` and `select` refuse it.
-raises       ArrayError, ShapeError, InvalidValueError (an unknown name; energy of probabilities).
+raises       ArrayError, ShapeError, InvalidValueError (an unknown name; energy of probabilities; logits that are
+             all probabilities).
 
 The same bits for any number of threads and any CPU. Reads `outputs` once; allocates the result alone.)");
 
@@ -91,7 +91,7 @@ The same bits for any number of threads and any CPU. Reads `outputs` once; alloc
         "out"_a = nb::none(), "threads"_a = 0,
         R"(How much the members of a committee disagree about each row, by every disagreement in one pass.
 
-outputs       [members, rows, classes] float32, float16 or bfloat16, dense in C order.
+outputs       [members, rows, classes] of the types of `score`; used in place where dense in C order.
 disagreement  a name ("bald", "consensus_entropy", "vote_entropy", "variation_ratio", "max_kl", "mean_std") or a
               list of names.
 kind, out     as for `score`.

@@ -82,6 +82,19 @@ TEST(Spec, IsRefusedInTheWordsOfTheCaller) {
 }
 
 // A query holds what it views of itself wherever it is moved.
+TEST(Spec, RefusesIdsOfAnotherNumberOfRows) {
+  const row_ids ids({"a", "b", "c"});
+  pool_inputs pool;
+  pool.rows = 4;
+  pool.ids = &ids;
+  query_spec spec;
+  spec.strategy = "random";
+  spec.batch = 1;
+  expect_refused<shape_error>([&] { prepare(spec, pool); }, "ids have 3 rows but the pool has 4");
+  pool.rows = 3;
+  prepare(spec, pool);
+}
+
 TEST(Spec, AQueryMayBeMoved) {
   pool_inputs pool;
   pool.rows = 9;

@@ -1,10 +1,13 @@
 // The ground everything stands on: half floats, random numbers, the total order, blocks of work.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <set>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "poolwise/core/detail/hash.hpp"
@@ -130,6 +133,69 @@ TEST(Parallel, TheLowestFailingBlockIsReported) {
   } catch (const value_error& e) {
     EXPECT_STREQ(e.what(), "3");
   }
+}
+
+// The status of a child that computes `sum` and leaves by it; one that hangs is ended by its alarm.
+template <class Sum>
+int status_of_child(Sum sum) {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(20);
+    _exit(sum());
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  return status;
+}
+
+TEST(Parallel, AForkedProcessComputesOnTheThreadThatItHas) {
+  const auto sum = [] {
+    std::atomic<int> total = 0;
+    parallel_blocks(cpu{3}, 10, 1, [&](index_t b, index_t, index_t) { total += int(b); });
+    return total.load();
+  };
+  ASSERT_EQ(sum(), 45);  // OpenMP has its threads now
+  const auto alone = [&] { return threads_of(cpu{3}) == 1 ? sum() : -1; };
+  EXPECT_EQ(WEXITSTATUS(status_of_child(alone)), 45);
+  // A fork in a fork, too.
+  EXPECT_EQ(WEXITSTATUS(status_of_child([&] { return WEXITSTATUS(status_of_child(alone)); })), 45);
+  EXPECT_EQ(threads_of(cpu{3}), 3);
+}
+
+TEST(Interruption, EndsACallFromItsOwnThreadAlone) {
+  struct over {};
+  const auto caller = std::this_thread::get_id();
+  std::atomic<index_t> done = 0;
+  int looks = 0;
+  const interruptible until([&] {
+    EXPECT_EQ(std::this_thread::get_id(), caller);
+    if (++looks == 2) throw over();
+  });
+  const auto block = [&](index_t, index_t, index_t) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ++done;
+  };
+  EXPECT_THROW(parallel_blocks(cpu{3}, 100'000, 1, block), over);
+  EXPECT_EQ(looks, 2);
+  EXPECT_LT(done, 10'000);
+}
+
+TEST(Interruption, TheInnermostIsAskedAndTheOuterAgainAfterIt) {
+  int outer = 0, inner = 0;
+  const auto pass = [] {
+    parallel_blocks(cpu{1}, 150, 1, [](index_t, index_t, index_t) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+  };
+  const interruptible first([&] { ++outer; });
+  {
+    const interruptible second([&] { ++inner; });
+    pass();
+    EXPECT_GT(inner, 0);
+    EXPECT_EQ(outer, 0);
+  }
+  pass();
+  EXPECT_GT(outer, 0);
 }
 
 TEST(Where, CudaIsRefusedByNameWhereThereIsNoKernel) {

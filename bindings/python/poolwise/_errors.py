@@ -13,8 +13,12 @@ class InvalidValueError(Error, ValueError):
     """Numbers or words outside what the call is defined for: NaN, a negative cost, a row out of range."""
 
 
+class ArgumentError(Error, TypeError):
+    """Arguments of another name, number or type than a call takes."""
+
+
 class ArrayError(Error, TypeError):
-    """An array that cannot be used where it lies: another element type, another layout, another device."""
+    """What is no array of numbers that a call takes, or lies on a device."""
 
 
 class BudgetError(Error, ValueError):

@@ -26,6 +26,7 @@ class row_ids {
 
   std::string operator[](index_t row) const;
   bool numbered() const { return ids_.empty(); }
+  index_t size() const { return index_t(ids_.size()); }
 
   /// The rows that these ids name, in their order. throws value_error for an id that no row has.
   std::vector<index_t> rows_of(std::span<const std::string> ids) const;

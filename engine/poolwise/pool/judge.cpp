@@ -1,6 +1,7 @@
 #include "poolwise/pool/judge.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "poolwise/committee/committee.hpp"
 #include "poolwise/core/detail/parallel.hpp"
@@ -70,6 +71,26 @@ void mark_invalid(const where& on, const pool_inputs& pool, parts which, std::ve
       mark(host, pool.rows, rows_at_once(member.cols), marks,
            [&](index_t i) { return !is_finite(member.row(i), member.cols); });
     }
+}
+
+bool all_distributions(const real_matrix& x) {
+  return std::visit(
+      []<class T>(matrix_view<const T> rows) {
+        bool found = false;
+        for (index_t i = 0; i < rows.rows; ++i) {
+          float sum = 0, least = 0;
+          for (index_t c = 0; c < rows.cols; ++c) {
+            const float value = to_float(rows(i, c));
+            sum += value;
+            least = std::min(least, value);
+          }
+          if (sum != sum) continue;
+          if (least < 0 || std::abs(sum - 1) > probability_tolerance<T>) return false;
+          found = true;
+        }
+        return found;
+      },
+      x);
 }
 
 std::string why_invalid(const pool_inputs& pool, parts which, index_t row) {

@@ -18,6 +18,10 @@ void mark_invalid(const where& on, const pool_inputs& pool, parts which, std::ve
 /// Whether all values of a row are.
 bool is_finite(const float* row, index_t cols);
 
+/// Whether every row is a distribution: no value is negative, and they sum to 1 within the tolerance of their
+/// format. Rows with a NaN do not count, and there has to be another. Reads to the first row that is none.
+bool all_distributions(const real_matrix& x);
+
 /// Why a row that is marked for these parts is invalid, as the end of an error message: "holds NaN in column
 /// 3".
 std::string why_invalid(const pool_inputs& pool, parts which, index_t row);

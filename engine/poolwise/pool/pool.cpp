@@ -80,6 +80,7 @@ void pool_inputs::check(const char* call) const {
   if (committee) same("committee outputs", committee->rows());
   if (embeddings) same("embeddings", embeddings->rows);
   if (predictions) same("predictions", predictions->rows);
+  if (ids != nullptr && !ids->numbered()) same("ids", ids->size());
 }
 
 }  // namespace poolwise

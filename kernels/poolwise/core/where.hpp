@@ -12,7 +12,8 @@ namespace poolwise {
 
 class mapped_pages;
 
-/// On the host, with `threads` OpenMP threads; 0 means as many as OpenMP would take (OMP_NUM_THREADS).
+/// On the host, with `threads` OpenMP threads; 0 means as many as OpenMP would take (OMP_NUM_THREADS). The
+/// thread that comes out of a fork computes alone, whatever is asked: OpenMP's others stay in the parent.
 struct cpu {
   int threads = 0;
   /// Files among the inputs whose pages are given back on the way (mapped_pages.hpp); null for none.

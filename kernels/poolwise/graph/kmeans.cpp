@@ -155,10 +155,8 @@ void kmeans(const where& on, finite_rows points, matrix_view<float> centroids, c
   parameters.max_points_per_centroid = std::numeric_limits<int>::max();
   faiss::Clustering clustering(int(points.cols()), int(centroids.rows), parameters);
   canonical_index index(from_host(on), points.cols());
-  {
-    const openmp_threads scope(threads_of(host_of(on)));
-    clustering.train(index_t(rows.size()) / points.cols(), rows.data(), index);
-  }
+  with_faiss(threads_of(host_of(on)),
+             [&] { clustering.train(index_t(rows.size()) / points.cols(), rows.data(), index); });
 
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on))

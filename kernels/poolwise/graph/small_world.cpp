@@ -68,8 +68,7 @@ struct small_world::index {
 small_world::small_world(matrix_view<const float> points, index_t links, index_t breadth_of_making)
     : index_(std::make_unique<index>(points, int(links))) {
   index_->graph.hnsw.efConstruction = int(breadth_of_making);
-  const openmp_threads scope(1);
-  index_->graph.add(points.rows, index_->view.data);
+  with_faiss(1, [&] { index_->graph.add(points.rows, index_->view.data); });
 }
 
 small_world::~small_world() = default;
@@ -80,7 +79,6 @@ void small_world::search(cpu on, vector_view<const index_t> rows, index_t breadt
   index_->graph.hnsw.efSearch = int(std::max(breadth, each));  // FAISS 1.7.3 heeds no SearchParameters here
   std::vector<float> queries, d2(std::size_t(std::min(to.which.rows, tile_rows) * each));
   std::vector<std::int64_t> found(d2.size());
-  const openmp_threads scope(threads_of(on));
   for (index_t from = 0; from < to.which.rows; from += tile_rows) {
     const index_t tile = std::min(to.which.rows - from, tile_rows);
     const auto point = [&](index_t i) { return rows.empty() ? from + i : rows[from + i]; };
@@ -91,7 +89,7 @@ void small_world::search(cpu on, vector_view<const index_t> rows, index_t breadt
         std::copy_n(view.row(point(i)), view.cols, queries.data() + i * view.cols);
       x = queries.data();
     }
-    index_->graph.search(tile, x, each, d2.data(), found.data());
+    with_faiss(threads_of(on), [&] { index_->graph.search(tile, x, each, d2.data(), found.data()); });
     parallel_blocks(on, tile, row_block, [&](index_t, index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) {
         nearest_kept kept(to.which.cols);

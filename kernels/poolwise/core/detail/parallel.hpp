@@ -5,16 +5,19 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <vector>
 
+#include "poolwise/core/interruption.hpp"
 #include "poolwise/core/mapped_pages.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 
 namespace poolwise {
 
-inline int threads_of(cpu on) { return on.threads > 0 ? on.threads : omp_get_max_threads(); }
+/// How many threads compute. Every region of OpenMP, FAISS's too, takes its number from here.
+int threads_of(cpu on);
 
 inline index_t blocks_of(index_t items, index_t block) { return (items + block - 1) / block; }
 
@@ -24,18 +27,20 @@ inline void settle_pages(cpu on) {
 }
 
 /// Calls `body(b, begin, end)` for every block b of `block` items in [0, items), on the threads of `on`.
-/// An exception from `body` is rethrown here, from the lowest block that threw.
+/// An exception from `body` is rethrown here, from the lowest block that threw; so is one that interrupts.
 template <class Body>
 void parallel_blocks(cpu on, index_t items, index_t block, Body&& body) {
   const index_t blocks = blocks_of(items, block);
   const int threads = int(std::min<index_t>(threads_of(on), blocks));
   std::exception_ptr failure;
-  index_t failed_block = blocks;
+  std::atomic<index_t> failed_block = blocks;
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
   for (index_t b = 0; b < blocks; ++b) {
+    if (b > failed_block) continue;
     try {
       body(b, b * block, std::min(items, (b + 1) * block));
       settle_pages(on);
+      heed_interruption();
     } catch (...) {
 #pragma omp critical(poolwise_parallel_blocks)
       if (b < failed_block) {

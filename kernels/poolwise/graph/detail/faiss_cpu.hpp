@@ -1,26 +1,17 @@
 // For calls of FAISS on the CPU.
 #pragma once
 
-#include <omp.h>
-
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "poolwise/core/types.hpp"
 
 namespace poolwise {
 
-/// OpenMP regions that others open, here FAISS's, take `threads` threads as long as this lives.
-class openmp_threads {
- public:
-  explicit openmp_threads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~openmp_threads() { omp_set_num_threads(before_); }
-  openmp_threads(const openmp_threads&) = delete;
-  openmp_threads& operator=(const openmp_threads&) = delete;
-
- private:
-  int before_;
-};
+/// Does `work`, which calls FAISS: regions that others open take `threads` threads, and what interrupts this
+/// thread is thrown.
+void with_faiss(int threads, const std::function<void()>& work);
 
 /// The rows without padding between them, as FAISS takes them; `copy` holds them where they had some.
 inline const float* dense(matrix_view<const float> x, std::vector<float>& copy) {
