@@ -21,7 +21,11 @@ input_files::input_files(std::uint64_t ceiling) : ceiling_(ceiling) {
 array input_files::open(const std::string& spec) {
   array opened = as_input([&] { return open_array(spec, room()); });
   copied_ += std::uint64_t(opened.held);
-  if (pages_ && opened.mapped) pages_->add(opened.data, opened.bytes());
+  if (opened.mapped) mapped_ += opened.bytes();
+  if (pages_ && opened.mapped) {
+    pages_->add(opened.data, opened.bytes());
+    registered_.push_back(opened.owner);
+  }
   return opened;
 }
 

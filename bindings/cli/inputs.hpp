@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,8 +49,9 @@ class input_files {
   /// None without a ceiling.
   mapped_pages* pages() { return pages_ ? &*pages_ : nullptr; }
 
-  /// Bytes of the copies.
+  /// Bytes of the copies, and of the arrays that are mapped.
   std::uint64_t copied() const { return copied_; }
+  std::uint64_t mapped() const { return mapped_; }
 
  private:
   void count(const array& opened, std::uint64_t bytes, const std::string& why, const char* remedy);
@@ -57,8 +59,10 @@ class input_files {
   View converted(View (*as)(const array&, array&, cpu), const std::string& spec,
                  std::initializer_list<dtype> kept, array& keep);
 
-  std::uint64_t ceiling_, copied_ = 0;
+  std::uint64_t ceiling_, copied_ = 0, mapped_ = 0;
   std::optional<mapped_pages> pages_;
+  // What pages_ gives back must not be unmapped: the next buffer could lie there.
+  std::vector<std::shared_ptr<const void>> registered_;
 };
 
 /// A check for the words of a strategy.
