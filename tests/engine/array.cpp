@@ -436,6 +436,8 @@ TEST_F(Safetensors, MalformedHeaders) {
            {"3", "not a JSON object"},
            {"{\"x\":", "not JSON"},
            {"{\"\xff\":1}", "not JSON"},
+           {R"({"x":{"shape":[[1]]}})", "nested deeper than the format"},
+           {R"({"x":{"y":{"z":{}}}})", "nested deeper than the format"},
            {R"({"x":1})", "malformed entry 'x': expected an object"},
            {R"({"x":{}})", "a string `dtype`"},
            {R"({"x":{"dtype":32,"shape":[1],"data_offsets":[0,4]}})", "a string `dtype`"},
@@ -635,7 +637,7 @@ TEST_F(Files, PipesAndCompressedFilesAreReadIntoMemory) {
   EXPECT_SAYS(message_of<value_error>([&] {
                 open_array((folder / "x.npy.gz").string(), {5000, "--memory"});
               }),
-              "but --memory allows 4.9 KiB; save it as a plain file, which is mapped, or raise --memory");
+              "but --memory allows 4.9 KiB; give a smaller or a plain file, or raise --memory");
   EXPECT_SAYS(message_of<value_error>([&] { from_pipe("pipe", "text"); }),
               "pipe holds neither a .npy, a .npz nor a .safetensors file");
 }

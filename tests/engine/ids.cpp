@@ -132,6 +132,8 @@ TEST_F(Ids, MalformedCsvNamesTheLine) {
   says("id\na\nb\"c\n", "line 3: a quote inside a field that is not quoted");
   says("id\n\"a\"b\n", "line 2: text after a closing quote");
   says("id\na\n\"b\nc\nd", "line 3: a quoted field that does not end");
+  says(std::string("\xff\xfei\0d\0\n\0", 8),
+       "line 1: UTF-16, as spreadsheets' \"Unicode text\" is; save it as UTF-8");
   says("id\ra\rb\r", "line 1: a carriage return without a line feed");
   says("id\na\r", "line 2: a carriage return without a line feed");
 }
@@ -203,6 +205,24 @@ TEST_F(Ids, TheirNumberIsThePools) {
               "has 3 ids but the pool has 2 rows; give one id a row");
   EXPECT_SAYS(refusal<shape_error>("x.csv", "id\na\n"), "has 1 ids but the pool has 2 rows");
   EXPECT_SAYS(refusal<shape_error>("x.jsonl", ""), "has 0 ids but the pool has 2 rows");
+}
+
+TEST_F(Ids, TheirMemoryIsAskedForBeforeItIsTaken) {
+  std::string text = "id\n";
+  for (int i = 0; i < 1000; ++i) text += "an-id-of-more-than-fifteen-bytes-" + std::to_string(i) + "\n";
+  const auto file = write_file(folder / "x.csv", text);
+  EXPECT_SAYS(
+      message_of<value_error>([&] {
+        row_ids(file, 1000, "id", {10'000, "--memory"});
+      }),
+      "x.csv holds ids that are kept in memory, which takes 31 KiB or more, but --memory allows 9.8 KiB");
+  EXPECT_SAYS(message_of<value_error>([&] {
+                row_ids(file, 1000, "id", {100'000, "--memory"});
+              }),
+              "takes 98 KiB");
+  const row_ids ids(file, 1000, "id", {200'000, "--memory"});
+  EXPECT_GT(ids.bytes(), 1000 * (sizeof(std::string) + 33));
+  EXPECT_LT(ids.bytes(), 200'000u);
 }
 
 TEST_F(Ids, FilesThatCannotBeRead) {

@@ -65,7 +65,7 @@ void require_room(const copy_limit& most, const std::string& call, const std::fi
   if (std::uint64_t(bytes) <= most.bytes) return;
   throw value_error(call + ": " + printable(file.string()) + " " + why + ", which takes " +
                     human_bytes(double(bytes)) + " or more, but " + most.name + " allows " +
-                    human_bytes(double(most.bytes)) + "; save it as a plain file, which is mapped, or raise " +
+                    human_bytes(double(most.bytes)) + "; give a smaller or a plain file, or raise " +
                     most.name);
 }
 

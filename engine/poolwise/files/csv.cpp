@@ -29,7 +29,10 @@ std::string in_lower_case(std::string text) {
 }  // namespace
 
 csv_reader::csv_reader(const char* call, std::string_view text, std::string file)
-    : call_(call), text_(without_mark(text)), file_(std::move(file)), separator_(separator_of(text_)) {}
+    : call_(call), text_(without_mark(text)), file_(std::move(file)), separator_(separator_of(text_)) {
+  if (text_.starts_with("\xff\xfe") || text_.starts_with("\xfe\xff"))
+    refuse(1, "UTF-16, as spreadsheets' \"Unicode text\" is; save it as UTF-8");
+}
 
 void csv_reader::refuse(index_t line, const std::string& what) const {
   throw format_error(std::string(call_) + ": " + file_ + " line " + std::to_string(line) + ": " + what);

@@ -39,7 +39,13 @@ bool is_utf8(std::string_view text) {
 struct id_list {
   std::vector<std::string> ids;
   std::vector<index_t> lines;  // where each stands
+  index_t bytes = 0;           // what they take, with the table that finds them again
 };
+
+// The library keeps short text in place.
+index_t heap_bytes(const std::string& text) {
+  return text.capacity() >= sizeof(std::string) / 2 ? index_t(text.capacity()) + 17 : 0;
+}
 
 void require_distinct(const id_list& list, const std::string& file) {
   std::unordered_map<std::string_view, std::size_t> row_of;
@@ -67,10 +73,13 @@ wanted_columns id_column(const std::string& column, const char* otherwise) {
 }
 
 // What read_columns is to do with an id.
-auto adding_to(id_list& list, const std::string& name) {
-  return [&](index_t line, std::span<std::string> values) {
+auto adding_to(id_list& list, const std::filesystem::path& file, const copy_limit& most) {
+  return [&, name = printable(file.string())](index_t line, std::span<std::string> values) {
     if (!is_utf8(values[0]))
       throw format_error(place_in(call, name, line) + ": the id is not UTF-8; save the file as UTF-8");
+    constexpr std::size_t table_entry = 64;
+    list.bytes += index_t(sizeof(std::string) + sizeof(index_t) + table_entry) + heap_bytes(values[0]);
+    require_room(most, call, file, list.bytes, "holds ids that are kept in memory");
     list.ids.push_back(std::move(values[0]));
     list.lines.push_back(line);
   };
@@ -82,9 +91,10 @@ row_ids::row_ids(const std::filesystem::path& file, index_t rows, const std::str
                  const copy_limit& most)
     : column_(column) {
   const std::string name = printable(file.string());
-  require_room(most, call, file, rows * index_t(sizeof(std::string)), "has an id for each row");
+  require_room(most, call, file, rows * index_t(sizeof(std::string)), "holds ids that are kept in memory");
   id_list list;
-  read_columns(file, most, id_column(column, nullptr), adding_to(list, name));
+  list.ids.reserve(std::size_t(rows));
+  read_columns(file, most, id_column(column, nullptr), adding_to(list, file, most));
   if (index_t(list.ids.size()) != rows)
     throw shape_error("row_ids: " + name + " has " + std::to_string(list.ids.size()) +
                       " ids but the pool has " + std::to_string(rows) + " rows; give one id a row");
@@ -136,9 +146,9 @@ std::vector<index_t> row_ids::rows_in(const std::filesystem::path& file, index_t
     if (ending_of(file).empty()) {
       const file_bytes content = load(call, file, most);
       if (const auto numbers = array_in(content, file, most)) return row_numbers(*numbers, rows);
-      read_columns(file, content, id_column(column_, "id"), adding_to(list, name));
+      read_columns(file, content, id_column(column_, "id"), adding_to(list, file, most));
     } else {
-      read_columns(file, most, id_column(column_, "id"), adding_to(list, name));
+      read_columns(file, most, id_column(column_, "id"), adding_to(list, file, most));
     }
     return rows_of(list.ids);
   } catch (const usage_error& problem) {
@@ -150,8 +160,7 @@ std::vector<index_t> row_ids::rows_in(const std::filesystem::path& file, index_t
 
 std::uint64_t row_ids::bytes() const {
   std::uint64_t total = ids_.capacity() * sizeof(std::string);
-  // The library keeps short ones in place.
-  for (const std::string& id : ids_) total += id.capacity() >= sizeof(std::string) / 2 ? id.capacity() + 17 : 0;
+  for (const std::string& id : ids_) total += std::uint64_t(heap_bytes(id));
   return total;
 }
 

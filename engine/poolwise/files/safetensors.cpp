@@ -45,7 +45,12 @@ index_t header_bytes(const file_bytes& content, const std::string& file) {
 json parse_header(std::string_view text, const std::string& file) {
   std::vector<std::set<std::string>> names;  // by depth
   const auto refuse_repeated = [&](int depth, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start) names.resize(std::size_t(depth) + 2);
+    const bool object = event == json::parse_event_t::object_start;
+    if ((object || event == json::parse_event_t::array_start) && depth > 2)
+      refuse(file,
+             "has a header that is nested deeper than the format; write it again with "
+             "safetensors.numpy.save_file");
+    if (object) names.resize(std::size_t(depth) + 2);
     if (event == json::parse_event_t::object_end) names.resize(std::size_t(depth) + 1);
     if (event != json::parse_event_t::key) return true;
     const auto name = value.get<std::string>();
