@@ -78,7 +78,7 @@ std::vector<index_t> input_files::open_rows(const std::string& spec, index_t row
 
 grouping input_files::open_groups(const std::string& spec, const quota_list& quotas) {
   const array opened = open(spec);
-  count(opened, std::uint64_t(opened.size()) * 2 * sizeof(index_t), "a vector of groups and is copied",
+  count(opened, std::uint64_t(opened.size()) * sizeof(index_t), "a vector of groups and is copied",
         "give fewer");
   return quotas.applied_to(opened, cpu{0, pages()});
 }

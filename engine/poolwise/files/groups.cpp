@@ -92,47 +92,44 @@ quota_list::quota_list(const std::filesystem::path& file, std::optional<index_t>
     throw format_error(std::string(call) + ": " + file_ + " gives no group a quota; write lines such as 0,25");
 }
 
-// Gives the groups of rows, in their order, their numbers: those of the list, then those of the others.
+// Gives groups their numbers: those of the list, then the others in the order of their first rows.
 class quota_list::numbering {
  public:
-  numbering(const quota_list& list, std::string source) : list_(list), source_(std::move(source)) {
-    made_.quota = list.quota_;
+  numbering(const quota_list& list, std::string source)
+      : list_(list), source_(std::move(source)), quota_(list.quota_) {
     for (std::size_t k = 0; k < list.groups_.size(); ++k) number_of_.emplace(list.groups_[k], index_t(k));
   }
 
-  void add(const std::string& group) {
+  index_t number_of(const std::string& group, std::size_t row) {
     const auto found = number_of_.find(group);
-    made_.group.push_back(found != number_of_.end() ? found->second : number_of_other(group));
-  }
-  void add_again() { made_.group.push_back(made_.group.back()); }
-
-  grouping finish() { return std::move(made_); }
-
- private:
-  index_t number_of_other(const std::string& group) {
+    if (found != number_of_.end()) return found->second;
     if (!list_.others_)
-      throw value_error(std::string(call) + ": row " + std::to_string(made_.group.size()) + " of " + source_ +
+      throw value_error(std::string(call) + ": row " + std::to_string(row) + " of " + source_ +
                         " is in group " + printable(group, shown) + ", to which " + list_.file_ +
                         " gives no quota; give every group a quota, or all others one by the group *");
-    made_.quota.push_back(*list_.others_);
-    return number_of_.emplace(group, index_t(made_.quota.size()) - 1).first->second;
+    quota_.push_back(*list_.others_);
+    return number_of_.emplace(group, index_t(quota_.size()) - 1).first->second;
   }
 
+  std::vector<index_t> quota() { return std::move(quota_); }
+
+ private:
   const quota_list& list_;
   std::string source_;
-  grouping made_;
+  std::vector<index_t> quota_;
   std::unordered_map<std::string, index_t> number_of_;
 };
 
 grouping quota_list::applied_to(const array& groups, cpu on) const {
   numbering numbers(*this, groups.name);
-  const std::vector<index_t> given = as_integers(groups, on);
-  for (std::size_t row = 0; row < given.size(); ++row)
-    if (row > 0 && given[row] == given[row - 1])
-      numbers.add_again();
-    else
-      numbers.add(std::to_string(given[row]));
-  return numbers.finish();
+  std::vector<index_t> group = as_integers(groups, on);
+  std::unordered_map<index_t, index_t> known;  // looked up without making text of the number
+  for (std::size_t row = 0; row < group.size(); ++row) {
+    const auto [place, is_new] = known.try_emplace(group[row], 0);
+    if (is_new) place->second = numbers.number_of(std::to_string(group[row]), row);
+    group[row] = place->second;
+  }
+  return {std::move(group), numbers.quota()};
 }
 
 grouping quota_list::applied_to(const std::filesystem::path& groups, const copy_limit& most) const {
@@ -145,12 +142,15 @@ grouping quota_list::applied_to(const std::filesystem::path& groups, const copy_
   numbering numbers(*this, printable(groups.string()));
   const wanted_columns wanted{
       .call = call, .what = "a group", .names = {"group"}, .remedy = "call the column of groups so"};
-  const auto add = [&](index_t, std::span<std::string> values) { numbers.add(group_name(values[0])); };
+  std::vector<index_t> group;
+  const auto add = [&](index_t, std::span<std::string> values) {
+    group.push_back(numbers.number_of(group_name(values[0]), group.size()));
+  };
   if (named)
     read_columns(groups, most, wanted, add);
   else
     read_columns(groups, content, wanted, add);
-  return numbers.finish();
+  return {std::move(group), numbers.quota()};
 }
 
 }  // namespace poolwise
