@@ -1,8 +1,6 @@
 #include "inputs.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <fstream>
 #include <limits>
 #include <utility>
 
@@ -12,61 +10,6 @@
 #include "poolwise/query/plan.hpp"
 
 namespace poolwise::cli {
-namespace {
-
-// The two numbers of "0,25"; nothing where that is not what the line says.
-std::optional<std::pair<index_t, index_t>> group_and_quota(const std::string& line) {
-  index_t group = -1, allowed = -1;
-  const char* const end = line.data() + line.size();
-  const auto [comma, bad_group] = std::from_chars(line.data(), end, group);
-  if (bad_group != std::errc{} || comma == end || *comma != ',') return std::nullopt;
-  const auto [last, bad_quota] = std::from_chars(comma + 1, end, allowed);
-  if (bad_quota != std::errc{} || last != end || group < 0 || group > 1'000'000 || allowed < 0)
-    return std::nullopt;
-  return std::pair(group, allowed);
-}
-
-// "group,quota" after a header line; groups are numbered from 0, and each has a line.
-std::vector<index_t> read_quota(const std::string& file) {
-  std::ifstream in(file);
-  if (!in) throw value_error("cannot open " + file + "; give a CSV file with the columns group,quota");
-  std::vector<index_t> quota, line_of;  // by group; 0: no line yet
-  std::string line;
-  for (index_t number = 1; std::getline(in, line); ++number) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty() || (number == 1 && line == "group,quota")) continue;
-    const auto given = group_and_quota(line);
-    if (!given)
-      throw format_error(file + ", line " + std::to_string(number) + ": \"" + printable(line, 60) +
-                         "\" is not a group and its quota; write two numbers such as 0,25");
-    const auto [group, allowed] = *given;
-    if (index_t(quota.size()) <= group) {
-      quota.resize(std::size_t(group) + 1, 0);
-      line_of.resize(quota.size(), 0);
-    }
-    index_t& first = line_of[std::size_t(group)];
-    if (first > 0)
-      throw format_error(file + ", lines " + std::to_string(first) + " and " + std::to_string(number) +
-                         " both give a quota to group " + std::to_string(group) + "; give it one");
-    first = number;
-    quota[std::size_t(group)] = allowed;
-  }
-  if (quota.empty()) throw format_error(file + " gives no group a quota; write lines such as 0,25");
-  const auto none = std::find(line_of.begin(), line_of.end(), 0);
-  if (none != line_of.end())
-    throw format_error(file + " gives no quota to group " + std::to_string(none - line_of.begin()) +
-                       " but to group " + std::to_string(quota.size() - 1) +
-                       "; write a line for each group from 0 on, with quota 0 for none of it");
-  return quota;
-}
-
-std::vector<index_t> integers(const std::string& spec, input_files& files) {
-  return spec.empty() ? std::vector<index_t>() : as_integers(files.open(spec));
-}
-
-bool is_table(const std::string& file) { return file.ends_with(".csv") || file.ends_with(".jsonl"); }
-
-}  // namespace
 
 CLI::Validator strategy_name() { return read_by(parse_strategy); }
 
@@ -76,25 +19,68 @@ input_files::input_files(std::uint64_t ceiling) : ceiling_(ceiling) {
 }
 
 array input_files::open(const std::string& spec) {
-  array opened = as_input([&] { return open_array(spec); });
-  if (pages_ && opened.mapped) pages_->add(opened.data, opened.bytes());
+  array opened = as_input([&] { return open_array(spec, room()); });
+  copied_ += std::uint64_t(opened.held);
+  if (opened.mapped) mapped_ += opened.bytes();
+  if (pages_ && opened.mapped) {
+    pages_->add(opened.data, opened.bytes());
+    registered_.push_back(opened.owner);
+  }
   return opened;
+}
+
+copy_limit input_files::room() const {
+  if (ceiling_ == 0) return {};
+  return {ceiling_ - std::min(ceiling_, copied_), "--memory"};
+}
+
+void input_files::count(const array& opened, std::uint64_t bytes, const std::string& why, const char* remedy) {
+  copied_ += bytes;
+  if (ceiling_ > 0 && copied_ > ceiling_)
+    throw value_error(opened.name + " is " + why + ", which takes " + human_bytes(double(bytes)) +
+                      ", but --memory allows " + human_bytes(double(ceiling_)) + "; " + remedy +
+                      ", or raise it");
 }
 
 template <class View>
 View input_files::converted(View (*as)(const array&, array&, cpu), const std::string& spec,
                             std::initializer_list<dtype> kept, array& keep) {
   const array opened = open(spec);
-  const auto bytes = std::uint64_t(opened.size()) * sizeof(float);
-  if (std::find(kept.begin(), kept.end(), opened.type) == kept.end()) {
-    copied_ += bytes;
-    if (ceiling_ > 0 && copied_ > ceiling_)
-      throw value_error(opened.name + " is " + name_of(opened.type) +
-                        " and is converted to float32, which takes " + human_bytes(double(bytes)) +
-                        ", but --memory allows " + human_bytes(double(ceiling_)) +
-                        "; save it as float32, or raise it");
-  }
+  const auto size = std::uint64_t(opened.size());
+  if (std::find(kept.begin(), kept.end(), opened.type) == kept.end())
+    count(opened, size * sizeof(float), std::string(name_of(opened.type)) + " and is converted to float32",
+          "save it as float32");
+  else if (!opened.plain())
+    count(opened, size * size_of(opened.type),
+          opened.fortran_order ? "in Fortran order and is copied" : "big-endian and is copied",
+          "save numpy.ascontiguousarray(x, '<f4')");
   return as(opened, keep, cpu{0, pages()});
+}
+
+std::vector<index_t> input_files::open_integers(const std::string& spec, index_t rows) {
+  if (spec.empty()) return {};
+  const array opened = open(spec);
+  if (rows > 0 && opened.size() != rows)
+    throw shape_error(opened.name + " has " + std::to_string(opened.size()) + " entries but the pool has " +
+                      std::to_string(rows) + " rows; give one for each row");
+  count(opened, std::uint64_t(opened.size()) * sizeof(index_t), "a vector of whole numbers and is copied",
+        "give fewer");
+  return as_integers(opened, cpu{0, pages()});
+}
+
+std::vector<index_t> input_files::open_rows(const std::string& spec, index_t rows) {
+  const array opened = open(spec);
+  if (opened.size() <= rows)
+    count(opened, std::uint64_t(opened.size()) * sizeof(index_t), "a vector of rows and is copied",
+          "give fewer");
+  return row_numbers(opened, rows, cpu{0, pages()});
+}
+
+grouping input_files::open_groups(const std::string& spec, const quota_list& quotas) {
+  const array opened = open(spec);
+  count(opened, std::uint64_t(opened.size()) * sizeof(index_t), "a vector of groups and is copied",
+        "give fewer");
+  return quotas.applied_to(opened, cpu{0, pages()});
 }
 
 real_matrix input_files::open_matrix(const std::string& spec, array& keep) {
@@ -162,10 +148,13 @@ void query_flags::add_to(CLI::App& command) {
   command.add_option("--queries", queries, "Features that picks are to be like, [queries, features]")
       ->type_name("ARRAY");
   command
-      .add_option("--labelled", labelled,
-                  "Rows that have a label; never picked, k-center's first centres. Or their ids: CSV or JSONL")
+      .add_option(
+          "--labelled", labelled,
+          "Rows that have a label, as numbers or as a mask; never picked, k-center's first centres. Or their "
+          "ids: CSV or JSONL, such as what --out wrote")
       ->type_name("ARRAY");
-  command.add_option("--exclude", exclude, "Rows that must not be picked, or their ids")->type_name("ARRAY");
+  command.add_option("--exclude", exclude, "Rows that must not be picked, in the same forms")
+      ->type_name("ARRAY");
   command
       .add_option("--strategy", strategy,
                   "Such as margin, badge or margin/10x/kcenter; see `poolwise strategies`")
@@ -178,11 +167,20 @@ void query_flags::add_to(CLI::App& command) {
       ->type_name("ARRAY");
   add_number(command, "--budget", budget, std::int64_t{0}, most,
              "What the picks may cost together, in that unit");
-  command.add_option("--group", group, "Group of each row, [rows], numbered from 0")->type_name("ARRAY");
-  command
-      .add_option("--quota", quota,
-                  "CSV with columns group,quota: picks allowed in each group, a line for each")
-      ->type_name("FILE.csv");
+  auto* groups =
+      command
+          .add_option("--group", group,
+                      "Group of each row: [rows] of whole numbers, or names in the column `group` of a "
+                      "CSV or JSONL file")
+          ->type_name("ARRAY");
+  auto* quotas =
+      command
+          .add_option("--quota", quota,
+                      "CSV with columns group,quota: picks allowed in each group, as a number or a share "
+                      "of the batch, such as 30%; the group * stands for all that have no line")
+          ->type_name("FILE.csv");
+  groups->needs(quotas);
+  quotas->needs(groups);
   add_number(command, "--apart", apart, 0.0f, std::numeric_limits<float>::max(),
              "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
              "out duplicates alone")
@@ -201,6 +199,9 @@ void query_flags::add_to(CLI::App& command) {
       ->capture_default_str()
       ->type_name("METHOD");
   command.add_option("--ids", ids, "CSV or JSONL with the rows' ids (default: row numbers)")->type_name("FILE");
+  command.add_option("--id-column", id_column, "What the column of ids is called")
+      ->capture_default_str()
+      ->type_name("NAME");
   command.add_option("--on-nan", on_nan, "Rows that cannot be scored: refuse, or skip")
       ->check(CLI::IsMember({"refuse", "skip"}))
       ->capture_default_str();
@@ -230,28 +231,28 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
       spec_{.strategy = flags.strategy,
             .batch = flags.batch,
             .budget = flags.budget,
-            .quota = flags.quota.empty() ? std::vector<index_t>() : read_quota(flags.quota),
             .apart = flags.apart,
             .neighbours = parse_knn_method(flags.neighbours),
             .seed = seed,
             .invalid = flags.on_nan == "skip" ? on_invalid::skip : on_invalid::refuse},
-      model_(flags.model, files),
-      group_(integers(flags.group, files)),
-      cost_(integers(flags.cost, files)) {
+      model_(flags.model, files) {
   pool_inputs& pool = model_.inputs;
   if (!flags.embeddings.empty()) {
     pool.embeddings = files.open_floats(flags.embeddings, embeddings_);
     if (pool.rows == 0) pool.rows = pool.embeddings->rows;
   }
   if (!flags.queries.empty()) pool.queries = files.open_floats(flags.queries, queries_);
+  cost_ = files.open_integers(flags.cost, pool.rows);
   if (pool.rows == 0) pool.rows = index_t(cost_.size());
   if (pool.rows == 0 && !pool.model && !pool.committee && !pool.embeddings && !pool.predictions &&
       flags.cost.empty())
     throw CLI::RequiredError("One array of all rows (--logits, --probs, --committee, --embeddings, --cost)");
   if (!flags.ids.empty()) {
-    ids_ = as_input([&] { return row_ids(flags.ids, pool.rows); });
+    ids_ = as_input([&] { return row_ids(flags.ids, pool.rows, flags.id_column, files.room()); });
+    files.hold(ids_.bytes());
     pool.ids = &ids_;
   }
+  if (!flags.group.empty()) read_groups(flags.group, flags.quota);
   labelled_ = rows(flags.labelled);
   excluded_ = rows(flags.exclude);
   pool.labelled = labelled_;
@@ -260,17 +261,26 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
   pool.group = {group_.data(), index_t(group_.size())};
 }
 
-std::vector<index_t> query_inputs::rows(const std::string& text) const {
-  if (!is_table(text)) return integers(text, files_);
-  if (ids_.numbered())
-    throw CLI::ValidationError(text, "holds ids, and rows have none; give --ids, or row numbers");
-  return as_input([&] { return ids_.rows_in(text); });
+void query_inputs::read_groups(const std::string& groups, const std::string& quotas) {
+  const quota_list list = as_input([&] { return quota_list(quotas, spec_.batch); });
+  grouping made = names_array(groups) ? files_.open_groups(groups, list)
+                                      : as_input([&] { return list.applied_to(groups, files_.room()); });
+  if (!names_array(groups)) files_.hold(made.group.size() * sizeof(index_t));
+  group_ = std::move(made.group);
+  spec_.quota = std::move(made.quota);
+}
+
+std::vector<index_t> query_inputs::rows(const std::string& spec) const {
+  const index_t pool_rows = model_.inputs.rows;
+  if (spec.empty()) return {};
+  if (names_array(spec)) return files_.open_rows(spec, pool_rows);
+  std::vector<index_t> named = as_input([&] { return ids_.rows_in(spec, pool_rows, files_.room()); });
+  files_.hold(named.size() * sizeof(index_t));
+  return named;
 }
 
 std::uint64_t query_inputs::copied_bytes() const {
-  const std::size_t numbers =
-      labelled_.size() + excluded_.size() + group_.size() + spec_.quota.size() + cost_.size();
-  return files_.copied() + std::uint64_t(numbers) * sizeof(index_t);
+  return files_.copied() + std::uint64_t(spec_.quota.size()) * sizeof(index_t);
 }
 
 }  // namespace poolwise::cli

@@ -4,12 +4,14 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "poolwise/core/mapped_pages.hpp"
 #include "poolwise/files/array.hpp"
+#include "poolwise/files/groups.hpp"
 #include "poolwise/files/ids.hpp"
 #include "poolwise/pool/pool.hpp"
 #include "poolwise/query/spec.hpp"
@@ -25,25 +27,42 @@ class input_files {
   /// Opens an array that the user named; a file that cannot be opened is bad input, not a failure of the run.
   array open(const std::string& spec);
 
+  /// The same as whole numbers, one for each of `rows` unless these are 0. They are copied: throws value_error
+  /// where the copy is beyond the ceiling.
+  std::vector<index_t> open_integers(const std::string& spec, index_t rows);
+  /// The same as numbers of the pool's `rows`, or as a mask of them.
+  std::vector<index_t> open_rows(const std::string& spec, index_t rows);
+  grouping open_groups(const std::string& spec, const quota_list& quotas);
+
+  /// Counts what was read otherwise.
+  void hold(std::uint64_t bytes) { copied_ += bytes; }
+
   /// The same as model outputs or features, which `keep` holds. throws value_error where they would have to be
   /// converted and the copy is beyond the ceiling.
   real_matrix open_matrix(const std::string& spec, array& keep);
   real_cube open_cube(const std::string& spec, array& keep);
   matrix_view<const float> open_floats(const std::string& spec, array& keep);
 
+  /// What is left under the ceiling for files that cannot be mapped.
+  copy_limit room() const;
+
   /// None without a ceiling.
   mapped_pages* pages() { return pages_ ? &*pages_ : nullptr; }
 
-  /// Bytes of the copies.
+  /// Bytes of the copies, and of the arrays that are mapped.
   std::uint64_t copied() const { return copied_; }
+  std::uint64_t mapped() const { return mapped_; }
 
  private:
+  void count(const array& opened, std::uint64_t bytes, const std::string& why, const char* remedy);
   template <class View>
   View converted(View (*as)(const array&, array&, cpu), const std::string& spec,
                  std::initializer_list<dtype> kept, array& keep);
 
-  std::uint64_t ceiling_, copied_ = 0;
+  std::uint64_t ceiling_, copied_ = 0, mapped_ = 0;
   std::optional<mapped_pages> pages_;
+  // What pages_ gives back must not be unmapped: the next buffer could lie there.
+  std::vector<std::shared_ptr<const void>> registered_;
 };
 
 /// A check for the words of a strategy.
@@ -76,8 +95,8 @@ class model_arrays {
 /// All of `select` and `plan`.
 struct query_flags {
   model_flags model;
-  std::string embeddings, queries, labelled, exclude, strategy, cost, group, quota, ids, on_nan = "refuse",
-                                                                                         neighbours = "auto";
+  std::string embeddings, queries, labelled, exclude, strategy, cost, group, quota, ids;
+  std::string id_column = "id", on_nan = "refuse", neighbours = "auto";
   std::optional<index_t> batch;
   std::optional<std::int64_t> budget;
   std::optional<float> apart;
@@ -102,7 +121,8 @@ class query_inputs {
   std::uint64_t copied_bytes() const;
 
  private:
-  std::vector<index_t> rows(const std::string& text) const;
+  std::vector<index_t> rows(const std::string& spec) const;
+  void read_groups(const std::string& groups, const std::string& quotas);
 
   input_files& files_;
   query_spec spec_;

@@ -23,8 +23,8 @@ struct residence {
   bool fits;
 };
 
-residence residence_of(const query_plan& p, std::uint64_t copied, std::uint64_t ceiling) {
-  const std::uint64_t all = p.bytes + copied + p.input_bytes;
+residence residence_of(const query_plan& p, std::uint64_t copied, std::uint64_t mapped, std::uint64_t ceiling) {
+  const std::uint64_t all = p.bytes + copied + mapped;
   if (ceiling == 0) return {all, true};
   return {std::min(all, ceiling + process_bytes), p.bytes - process_bytes + copied <= ceiling};
 }
@@ -45,7 +45,7 @@ nlohmann::ordered_json as_json(const query_plan& p, const residence& r) {
           {"steps", std::move(steps)}};
 }
 
-void print_table(const query_plan& p, const residence& r) {
+void print_table(const query_plan& p, const residence& r, std::uint64_t copied, std::uint64_t mapped) {
   std::printf("%-28s %12s %10s %10s\n", "step", "memory", "sweeps", "time");
   for (const plan_step& step : p.steps)
     std::printf("%-28s %12s %10lld %10s\n", step.name.c_str(), human_bytes(double(step.bytes)).c_str(),
@@ -54,7 +54,8 @@ void print_table(const query_plan& p, const residence& r) {
               static_cast<long long>(p.sweeps), human_seconds(p.seconds).c_str());
   std::printf("It will take between %s and %s, drawn on from short runs of each stage.\n",
               human_seconds(p.least_seconds).c_str(), human_seconds(p.most_seconds).c_str());
-  std::printf("The inputs are %s, read where they lie.\n", human_bytes(double(p.input_bytes)).c_str());
+  std::printf("Of the inputs, %s are read where they lie and %s are copied.\n",
+              human_bytes(double(mapped)).c_str(), human_bytes(double(copied)).c_str());
   if (r.fits)
     std::printf("With their pages the process has no more than %s resident.\n",
                 human_bytes(double(r.peak_bytes)).c_str());
@@ -80,11 +81,12 @@ void add_plan(CLI::App& app) {
     const where on = options->common.on(files.pages());
     const query_inputs inputs(options->flags, options->common.seed, files);
     const query_plan result = plan(on, prepare(inputs.spec(), inputs.pool(), words_of("plan")));
-    const residence resident = residence_of(result, inputs.copied_bytes(), options->common.memory);
+    const residence resident =
+        residence_of(result, inputs.copied_bytes(), files.mapped(), options->common.memory);
     if (options->common.json)
       print_json("plan", as_json(result, resident));
     else
-      print_table(result, resident);
+      print_table(result, resident, inputs.copied_bytes(), files.mapped());
   });
 }
 

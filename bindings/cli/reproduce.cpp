@@ -250,7 +250,8 @@ void add_reproduce(CLI::App& app) {
       ->type_name("FOLDER");
   command
       ->add_option("--data", options->settings.data,
-                   "Another data set for lu2023: .csv (header line, class last) or LIBSVM's format, also .gz; "
+                   "Another data set for lu2023: .csv (class last, with a header line or without) or LIBSVM's "
+                   "format, also .gz; "
                    "for others, where their data lie")
       ->type_name("PATH");
   command->add_option("--query-model", options->settings.query_model, "Model that lu2023 queries by")

@@ -1,27 +1,20 @@
 #include "settings.hpp"
 
 #include <toml++/toml.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <sstream>
 
+#include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/files/read_file.hpp"
 
 namespace poolwise::cli {
 namespace {
-
-std::string as_argument(const toml::node& value) {
-  if (const auto* text = value.as_string()) return text->get();
-  std::ostringstream out;
-  if (const auto* list = value.as_array()) {
-    for (std::size_t i = 0; i < list->size(); ++i) out << (i ? "," : "") << as_argument((*list)[i]);
-    return out.str();
-  }
-  value.visit([&](const auto& scalar) { out << scalar; });
-  return out.str();
-}
 
 // The first word names the sub-command. CLI11 alone would only say that one is needed.
 void check_first_word(const CLI::App& app, const std::vector<std::string>& arguments) {
@@ -77,39 +70,141 @@ std::string config_file(const std::vector<std::string>& arguments) {
   return from_environment("config").value_or("");
 }
 
-bool known_anywhere(const CLI::App& app, const std::string& option) {
-  const auto commands = app.get_subcommands({});
-  return std::any_of(commands.begin(), commands.end(), [&](const CLI::App* command) {
-    return command->get_option_no_throw("--" + option) != nullptr || command->get_name() == option;
-  });
+// The long names of the options of these commands.
+std::vector<std::string> options_of(const std::vector<const CLI::App*>& commands) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : commands)
+    for (const CLI::Option* option : command->get_options({}))
+      if (!option->get_lnames().empty() && option->get_lnames().front() != "help")
+        names.push_back(option->get_lnames().front());
+  return names;
+}
+
+bool among(const std::string& word, const std::vector<std::string>& words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+// A misspelt variable would be left out in silence.
+void check_environment(const std::vector<std::string>& options) {
+  const std::string prefix = "POOLWISE_";
+  // Variables that are no options: where the page's script lies, and what the tests run.
+  std::vector<std::string> known = {"POOLWISE_PLOTLY", "POOLWISE_PYTHON", "POOLWISE_GPUSIM"};
+  for (const std::string& option : options) known.push_back(variable_of(option));
+  for (char** setting = environ; *setting != nullptr; ++setting) {
+    const std::string text = *setting, name = text.substr(0, text.find('='));
+    if (name.starts_with(prefix) && !among(name, known))
+      throw CLI::ValidationError(printable(name),
+                                 "is in the environment, and no command has such an option; the nearest is \"" +
+                                     nearest_word(name, known) + "\"");
+  }
+}
+
+bool names_files(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  return type.starts_with("FILE") || type == "ARRAY" || type == "FOLDER" || type == "PATH";
+}
+
+// The files of an option, as they lie from the folder of the file of settings.
+std::string from_folder(const std::filesystem::path& folder, const CLI::Option& option,
+                        const std::string& files) {
+  std::string moved;
+  for (std::size_t begin = 0; begin <= files.size();) {
+    const std::size_t end =
+        option.get_delimiter() == ',' ? std::min(files.find(',', begin), files.size()) : files.size();
+    const std::string file = files.substr(begin, end - begin);
+    moved += (begin > 0 ? "," : "") + (file == "-" || file.empty() ? file : (folder / file).string());
+    begin = end + 1;
+  }
+  return moved;
 }
 
 class toml_settings {
  public:
-  toml_settings(const CLI::App& app, const std::string& file) {
+  toml_settings(const CLI::App& app, const std::string& file) : file_(file) {
     if (file.empty()) return;
+    folder_ = std::filesystem::path(file).parent_path();
     try {
-      table_ = toml::parse_file(file);
+      table_ = toml::parse(read_file("settings", file), file);
     } catch (const toml::parse_error& problem) {
       std::ostringstream where;
       where << problem.source().begin;
-      throw CLI::ValidationError("--config",
-                                 file + ": " + std::string(problem.description()) + " (" + where.str() + ")");
+      refuse(std::string(problem.description()) + " (" + where.str() + ")");
+    } catch (const io_error& problem) {
+      throw CLI::ValidationError("--config", problem.what());
     }
-    for (const auto& [name, value] : table_)
-      if (!known_anywhere(app, std::string(name.str())))
-        throw CLI::ValidationError("--config",
-                                   file + ": no command has an option \"" + std::string(name.str()) + "\"");
+    const auto commands = app.get_subcommands({});
+    std::vector<std::string> names;
+    for (const CLI::App* command : commands) names.push_back(command->get_name());
+    const std::vector<std::string> options = options_of({commands.begin(), commands.end()});
+    for (const auto& [key, value] : table_) {
+      const std::string name(key.str());
+      if (!value.is_table()) {
+        check(name, value, options, "no command has an option");
+        continue;
+      }
+      if (!among(name, names))
+        refuse("there is no command \"" + printable(name) + "\" that a table could be for; the nearest is \"" +
+               nearest_word(name, names) + "\"");
+      for (const auto& [own, given] : *value.as_table())
+        check(std::string(own.str()), given, options_of({app.get_subcommand(name)}), name + " has no option");
+    }
   }
 
-  std::optional<std::string> find(const std::string& command, const std::string& option) const {
+  std::optional<std::string> find(const std::string& command, const CLI::Option& option) const {
+    const std::string& name = option.get_lnames().front();
     const toml::node* value = nullptr;
-    if (const auto* own = table_[command].as_table()) value = own->get(option);
-    if (!value) value = table_.get(option);
-    return value && !value->is_table() ? std::optional<std::string>(as_argument(*value)) : std::nullopt;
+    if (const auto* own = table_[command].as_table()) value = named(*own, name);
+    if (!value) value = named(table_, name);
+    if (!value) return std::nullopt;
+    const std::string text = as_argument(name, *value);
+    return names_files(option) && !folder_.empty() ? from_folder(folder_, option, text) : text;
   }
 
  private:
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw CLI::ValidationError("--config", printable(file_) + ": " + what);
+  }
+
+  // "on_nan" is "on-nan", as POOLWISE_ON_NAN is.
+  static std::string option_of(std::string key) {
+    std::replace(key.begin(), key.end(), '_', '-');
+    return key;
+  }
+
+  static const toml::node* named(const toml::table& table, const std::string& option) {
+    for (const auto& [key, value] : table)
+      if (!value.is_table() && option_of(std::string(key.str())) == option) return &value;
+    return nullptr;
+  }
+
+  void check(const std::string& key, const toml::node& value, const std::vector<std::string>& options,
+             const std::string& complaint) const {
+    const std::string name = option_of(key);
+    if (!among(name, options))
+      refuse(complaint + " \"" + printable(key) + "\"; the nearest is \"" + nearest_word(name, options) + "\"");
+    if (name == "config") refuse("a file of settings names no other; give --config once");
+    as_argument(key, value);
+  }
+
+  std::string as_argument(const std::string& key, const toml::node& value) const {
+    std::ostringstream out;
+    if (value.is_table())
+      refuse("the value of \"" + printable(key) + "\" is a table; write one value, or a list");
+    if (const auto* list = value.as_array()) {
+      for (std::size_t i = 0; i < list->size(); ++i) out << (i ? "," : "") << as_argument(key, (*list)[i]);
+    } else if (const auto* text = value.as_string()) {
+      out << text->get();
+    } else {
+      value.visit([&](const auto& scalar) { out << scalar; });
+    }
+    // The rest of it would be left out.
+    if (out.str().find('\0') != std::string::npos)
+      refuse("the value of \"" + printable(key) + "\" holds a zero byte; leave it out");
+    return out.str();
+  }
+
+  std::string file_;
+  std::filesystem::path folder_;
   toml::table table_;
 };
 
@@ -120,6 +215,8 @@ std::vector<std::string> with_settings(const CLI::App& app, int argc, char** arg
   refuse_empty(arguments);
   check_first_word(app, arguments);
   if (const CLI::App* command = subcommand_of(app, arguments)) {
+    const auto commands = app.get_subcommands({});
+    check_environment(options_of({commands.begin(), commands.end()}));
     const toml_settings file(app, config_file(arguments));
     const auto typed = arguments;
     for (const CLI::Option* option : command->get_options({})) {
@@ -130,7 +227,7 @@ std::vector<std::string> with_settings(const CLI::App& app, int argc, char** arg
       if (std::any_of(excluded.begin(), excluded.end(), [&](const CLI::Option* o) { return given(*o, typed); }))
         continue;
       auto value = from_environment(name);
-      if (!value) value = file.find(command->get_name(), name);
+      if (!value) value = file.find(command->get_name(), *option);
       if (value) arguments.push_back("--" + name + "=" + *value);
     }
   }

@@ -127,6 +127,20 @@ TEST(OutOfCore, CommitteesToo) {
   }
 }
 
+// The file of an array that is copied needs no mapping; nothing else may lie there while its pages are given
+// back.
+TEST(OutOfCore, AFileThatIsConvertedLosesNoneOfWhatComesAfterIt) {
+  const scratch folder;
+  const index_t rows = 200'000;
+  const std::string logits = write_pool(folder / "l.npy", rows, 100, 76, 1);
+  const std::string doubles =
+      write_pool(folder / "e.npy", npy_header(shape_of(rows, 8), "<f8"), rows * 8 * 8, 12, 2);
+  const std::vector<std::string> select = {
+      "select",  "--logits", logits, "--embeddings", doubles, "--strategy", "margin/50%/kcenter",
+      "--batch", "30"};
+  EXPECT_EQ(peak_of(select, {"--memory", "60MiB"}).picks, peak_of(select).picks);
+}
+
 TEST(OutOfCore, WhatCannotBeIsRefused) {
   const scratch folder;
   const std::string embeddings = write_pool(folder / "e.npy", 200'000, 256, 1, 1);

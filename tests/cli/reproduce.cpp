@@ -133,15 +133,22 @@ TEST(Reproduce, ADamagedCurveIsRefusedByItsLine) {
     const outcome result =
         run({"reproduce", "lu2023-sonar", "--seeds", "0", "--out", folder / "out"}, {fake_plotly(folder)});
     EXPECT_EQ(result.code, 6) << curve;
-    EXPECT_NE(result.err.find("margin-seed-0.csv line " + line), std::string::npos) << result.err;
+    const std::string place =
+        line.empty() ? "margin-seed-0.csv holds 2 rounds" : "margin-seed-0.csv line " + line;
+    EXPECT_NE(result.err.find(place), std::string::npos) << result.err;
     EXPECT_NE(result.err.find("delete the file to run it again"), std::string::npos) << result.err;
   };
   refused("", "1");
   refused("rows,accuracy\n20,0.5\n", "1");
   refused("labels,accuracy\n", "1");
   refused("labels,accuracy\n20,0.5\n20,0.6\n", "3");
-  for (const char* row : {"20,1.5", "20,half", "20,nan", "twenty,0.5", "20.5,0.5", "20", "20,0.5,1", ""})
+  refused("labels,accuracy\n\n", "1");
+  refused("labels,accuracy\n20,0.5\n21,0.6", "3");  // whose digits may be cut
+  for (const char* row :
+       {"20,1.5", "20,half", "20,nan", "twenty,0.5", "20.5,0.5", "1e300,0.5", "20", "20,0.5,1"})
     refused(std::string("labels,accuracy\n") + row + "\n", "2");
+  for (const char* rows : {"20,0.5\n21,0.6\n", "20,0.5\n9223372036854775807,0.6\n"})
+    refused(std::string("labels,accuracy\n") + rows, "");
 }
 
 TEST(Reproduce, QueryAndTaskModelsMayDiffer) {

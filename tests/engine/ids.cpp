@@ -8,7 +8,9 @@
 #include <thread>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/files/output.hpp"
 #include "reference/errors.hpp"
+#include "reference/gzip.hpp"
 #include "reference/scratch.hpp"
 
 namespace poolwise {
@@ -58,8 +60,54 @@ TEST_F(Ids, CsvWithTheColumnAnywhere) {
   EXPECT_EQ(csv("\xef\xbb\xbfid,text\na,x\nb,\n", 2), (list{"a", "b"}));
   EXPECT_EQ(csv("\"id\",\"text\"\n\"a\",x\nb,\"y\"\n", 2), (list{"a", "b"}));
   EXPECT_EQ(csv("ID,id\n1,a\n", 1), list{"a"});
+  EXPECT_EQ(csv("text,Id\nx,a\n", 1), list{"a"});
+  EXPECT_EQ(csv("text, ID \nx,a\n", 1), list{"a"});
   EXPECT_EQ(csv("id\n", 0), list{});
   EXPECT_EQ(csv("id", 0), list{});
+}
+
+TEST_F(Ids, SeparatorsAreCommasSemicolonsOrTabs) {
+  EXPECT_EQ(csv("text;id\nx, y;a\n;b\n", 2), (list{"a", "b"}));
+  EXPECT_EQ(csv("id;price, net\na,1;2\n", 1), list{"a,1"});
+  EXPECT_EQ(csv("\"a,b\";id\nx;a\n", 1), list{"a"});
+  EXPECT_EQ(csv("id,x;y\na;b,\n", 1), list{"a;b"});
+  EXPECT_EQ(read("x.tsv", "text\tid\r\nx;\ta,b\r\n", 1), list{"a,b"});
+  EXPECT_EQ(read("X.TSV.GZ", reference::gzip("text\tid\nx\ta\n"), 1), list{"a"});
+}
+
+TEST_F(Ids, BlankLinesAtTheEndDoNotCount) {
+  EXPECT_EQ(csv("id\na\nb\n\n", 2), (list{"a", "b"}));
+  EXPECT_EQ(csv("id,x\r\na,1\r\nb,2\r\n\r\n\r\n", 2), (list{"a", "b"}));
+  EXPECT_EQ(jsonl("{\"id\":\"a\"}\n{\"id\":\"b\"}\n\n \r\n", 2), (list{"a", "b"}));
+  EXPECT_EQ(jsonl("\n\n", 0), list{});
+}
+
+TEST_F(Ids, TheColumnMayBeCalledOtherwise) {
+  const auto text = write_file(folder / "x.csv", "id,task_id\n1,a\n2,b\n");
+  EXPECT_EQ(row_ids(text, 2, "TASK_ID")[1], "b");
+  EXPECT_EQ(row_ids(write_file(folder / "x.ndjson", "{\"Task\":\"a\"}\n"), 1, "task")[0], "a");
+  EXPECT_SAYS(
+      message_of<format_error>([&] { row_ids(text, 2, "key"); }),
+      "line 1: no column `key` among 'id', 'task_id'; name the column that holds the ids (--id-column)");
+  // Other files about the rows, such as picks, may call it id.
+  const row_ids ids(text, 2, "task_id");
+  EXPECT_EQ(ids.rows_in(write_file(folder / "y.csv", "rank,id\n1,b\n"), 2), std::vector<index_t>{1});
+  EXPECT_EQ(ids.rows_in(write_file(folder / "y.csv", "id,task_id\nx,a\n"), 2), std::vector<index_t>{0});
+}
+
+TEST_F(Ids, RowsByIdsNumbersAndMasks) {
+  const row_ids numbered, named(write_file(folder / "x.csv", "id\na\nb\nc\n"), 3);
+  EXPECT_EQ(numbered.rows_in(write_file(folder / "picks.csv", "rank,row,id\n1,2,2\n2,0,0\n"), 3),
+            (std::vector<index_t>{2, 0}));
+  EXPECT_SAYS(message_of<usage_error>([&] { numbered.rows_in(folder / "x.csv", 3); }),
+              "no row is called 'a', as rows have no ids; give --ids, or row numbers (" +
+                  (folder / "x.csv").string() + ")");
+  EXPECT_EQ(named.rows_in(write_file(folder / "nameless", "id\nc\n"), 3), std::vector<index_t>{2});
+  EXPECT_EQ(named.rows_in(write_file(folder / "nameless", "{\"id\":\"b\"}\n"), 3), std::vector<index_t>{1});
+  EXPECT_EQ(named.rows_in(write_file(folder / "none.csv", "id\n"), 3), std::vector<index_t>{});
+  write_npy(folder / "rows.npy", vector_view<const std::int64_t>{std::vector<std::int64_t>{2}.data(), 1});
+  std::filesystem::rename(folder / "rows.npy", folder / "rows");
+  EXPECT_EQ(named.rows_in(folder / "rows", 3), std::vector<index_t>{2});
 }
 
 TEST_F(Ids, CsvQuotingAsInRfc4180) {
@@ -74,8 +122,8 @@ TEST_F(Ids, MalformedCsvNamesTheLine) {
     EXPECT_SAYS(refusal<format_error>("x.csv", text), part);
   };
   says("", "line 1: no header line");
-  says("name,text\na,b\n", "line 1: no column `id` among 'name', 'text'; name one of them id");
-  says("Id\na\n", "line 1: no column `id`");
+  says("name,text\na,b\n", "line 1: no column `id` among 'name', 'text'; name the column that holds the ids");
+  says("Id,ID\na,b\n", "line 1: two columns `id`");
   says("id,x,id\na,b,c\n", "line 1: two columns `id`");
   says("id,x\na,1\nb\n", "line 3: 1 fields, but the header line has 2");
   says("id,x\na,1,2\n", "line 2: 3 fields");
@@ -84,6 +132,8 @@ TEST_F(Ids, MalformedCsvNamesTheLine) {
   says("id\na\nb\"c\n", "line 3: a quote inside a field that is not quoted");
   says("id\n\"a\"b\n", "line 2: text after a closing quote");
   says("id\na\n\"b\nc\nd", "line 3: a quoted field that does not end");
+  says(std::string("\xff\xfei\0d\0\n\0", 8),
+       "line 1: UTF-16, as spreadsheets' \"Unicode text\" is; save it as UTF-8");
   says("id\ra\rb\r", "line 1: a carriage return without a line feed");
   says("id\na\r", "line 2: a carriage return without a line feed");
 }
@@ -113,6 +163,15 @@ TEST_F(Ids, JsonLinesOfStringsAndIntegers) {
   EXPECT_EQ(jsonl("", 0), list{});
 }
 
+// Python's json writes such words.
+TEST_F(Ids, NumbersThatJsonHasNotMayStandBesideTheId) {
+  EXPECT_EQ(
+      jsonl("{\"score\":NaN,\"x\":[-Infinity,Infinity],\"id\":\"NaN \\\"\"}\n{\"id\":\"Infinity\",\"s\":NaN}\n",
+            2),
+      (list{"NaN \"", "Infinity"}));
+  EXPECT_SAYS(refusal<format_error>("x.jsonl", "{\"id\":NaN}\n"), "the id null is neither");
+}
+
 TEST_F(Ids, MalformedJsonLinesNameTheLine) {
   const auto says = [&](const std::string& text, const std::string& part) {
     EXPECT_SAYS(refusal<format_error>("x.jsonl", text), part);
@@ -136,7 +195,7 @@ TEST_F(Ids, RepeatedAndEmptyIdsAreRefused) {
   EXPECT_SAYS(refusal<value_error>("x.jsonl", "{\"id\":1}\n{\"id\":\"1\"}\n"),
               "line 2: the id '1' of row 1 is already that of row 0 (line 1)");
   EXPECT_SAYS(refusal<value_error>("x.csv", "id,t\na,1\n,2\n"), "line 3: the id of row 1 is empty");
-  EXPECT_SAYS(refusal<value_error>("x.csv", "id\na\n\n"), "line 3: the id of row 1 is empty");
+  EXPECT_SAYS(refusal<value_error>("x.csv", "id\na\n\nb\n", 3), "line 3: the id of row 1 is empty");
   EXPECT_SAYS(refusal<value_error>("x.jsonl", "{\"id\":\"\"}\n{\"id\":\"\"}\n"),
               "line 1: the id of row 0 is empty");
 }
@@ -148,12 +207,30 @@ TEST_F(Ids, TheirNumberIsThePools) {
   EXPECT_SAYS(refusal<shape_error>("x.jsonl", ""), "has 0 ids but the pool has 2 rows");
 }
 
+TEST_F(Ids, TheirMemoryIsAskedForBeforeItIsTaken) {
+  std::string text = "id\n";
+  for (int i = 0; i < 1000; ++i) text += "an-id-of-more-than-fifteen-bytes-" + std::to_string(i) + "\n";
+  const auto file = write_file(folder / "x.csv", text);
+  EXPECT_SAYS(
+      message_of<value_error>([&] {
+        row_ids(file, 1000, "id", {10'000, "--memory"});
+      }),
+      "x.csv holds ids that are kept in memory, which takes 31 KiB or more, but --memory allows 9.8 KiB");
+  EXPECT_SAYS(message_of<value_error>([&] {
+                row_ids(file, 1000, "id", {100'000, "--memory"});
+              }),
+              "takes 98 KiB");
+  const row_ids ids(file, 1000, "id", {200'000, "--memory"});
+  EXPECT_GT(ids.bytes(), 1000 * (sizeof(std::string) + 33));
+  EXPECT_LT(ids.bytes(), 200'000u);
+}
+
 TEST_F(Ids, FilesThatCannotBeRead) {
   EXPECT_SAYS(message_of<io_error>([&] { row_ids(folder / "none.csv", 1); }),
               "row_ids: cannot read " + (folder / "none.csv").string() + ": No such file or directory");
   std::filesystem::create_directory(folder / "folder.csv");
   EXPECT_SAYS(message_of<io_error>([&] { row_ids(folder / "folder.csv", 1); }), "Is a directory");
-  EXPECT_SAYS(refusal<format_error>("x.txt", "id\na\n"), "is neither .csv nor .jsonl");
+  EXPECT_SAYS(refusal<format_error>("x.txt", "id\na\n"), "is neither .csv, .tsv nor .jsonl");
 }
 
 TEST_F(Ids, APipeServesAsWell) {

@@ -49,6 +49,43 @@ TEST_F(Table, CsvWithTheClassInTheLastColumn) {
   EXPECT_EQ(table.labels, (labels{1, 0, 1}));
 }
 
+TEST_F(Table, OtherSeparatorsSpacesAndBlankLinesAtTheEnd) {
+  for (const char* text : {"a;b;y\n1;-2;x\n3;4;z\n", "a, b, y\n1, -2, x\n3, 4, z\n\n\n"}) {
+    const auto table = read("x.csv", text);
+    EXPECT_EQ(table.features, (values{1, -2, 3, 4})) << text;
+    EXPECT_EQ(table.class_names, (names{"x", "z"})) << text;
+  }
+  EXPECT_EQ(read("x.TSV", "a\ty\n1\tx\n").features, values{1});
+}
+
+// UCI's files have none.
+TEST_F(Table, AHeaderLineIsToldFromARow) {
+  const std::string rows = "0.5,2,x\n3,4,z\n5,6,x\n";
+  for (const char* header : {"", "a,b,y\n", "0,1,class\n", "1,2,3\n", "0,1,2\n", "a,2,y\n"}) {
+    const auto table = read("x.csv", header + rows);
+    EXPECT_EQ(table.features, (values{.5, 2, 3, 4, 5, 6})) << header;
+    EXPECT_EQ(table.labels, (labels{0, 1, 0})) << header;
+  }
+  const auto numbers = read("x.csv", "1.5,2,1\n3,4,0\n5,6,1\n");
+  EXPECT_EQ(numbers.rows, 3);
+  EXPECT_EQ(numbers.labels, (labels{1, 0, 1}));
+  // Years that name columns, a class that no other row has, and a row that looks like numbers of columns.
+  for (const char* text : {"1990,1991,y\n1,2,a\n3,4,b\n", "1.5,2,7\n3,4,0\n5,6,1\n", "1,2,x\n3,4,z\n5,6,x\n",
+                           "0,1,2\n3,4,1\n5,6,2\n"})
+    refused<format_error>("x.csv", text, "line 1: the fields may be the columns' names or a row");
+}
+
+// A few bytes must not claim the memory of the machine.
+TEST_F(Table, SmallFilesMakeNoLargeTables) {
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += std::to_string(i % 2) + " 1000000:1\n";
+  refused<shape_error>("x.svm", text,
+                       "has 200 rows of 1000000 features, which are kept with their zeros and take 1.5 GiB");
+  EXPECT_EQ(read("x.svm", "0 1000:1\n1 1:2\n").cols, 1000);
+  const std::string line(17 << 20, '1');
+  refused<format_error>("x.csv", "a,y\n" + line, "line 2 is longer than 16 MiB");
+}
+
 TEST_F(Table, ClassesThatAreNumbersRiseAsNumbers) {
   EXPECT_EQ(read("x.csv", "a,y\n1,10\n1,9\n1,-1\n").class_names, (names{"-1", "9", "10"}));
   EXPECT_EQ(read("y.csv", "a,y\n1,b\n1,9\n1,10\n").class_names, (names{"9", "10", "b"}));
@@ -87,11 +124,11 @@ TEST_F(Table, DamagedGzipIsRefused) {
 
 TEST_F(Table, WrongCsvIsRefusedByItsLine) {
   refused<format_error>("x.csv", "", "line 1: no header line");
-  refused<format_error>("x.csv", "a,b,y\n1,2,x\n1,x\n", "line 3: 2 fields, but the header line has 3");
-  refused<format_error>("x.csv", "a,b,y\n1,2,x\n\n", "line 3: 1 fields");
+  refused<format_error>("x.csv", "a,b,y\n1,2,x\n1,x\n", "line 3: 2 fields, but the first line has 3");
+  refused<format_error>("x.csv", "a,b,y\n1,2,x\n\n1,2,x\n", "line 3: 1 fields");
   refused<format_error>("x.csv", "a,b,y\n1,zwei,x\n", "line 2: 'zwei' in column 2 is no finite number");
   refused<format_error>("x.csv", "a,b,y\n1,,x\n", "'' in column 2");
-  refused<format_error>("x.csv", "a,b,y\n1,2 ,x\n", "'2 ' in column 2");
+  refused<format_error>("x.csv", "a,b,y\n1,2 3,x\n", "'2 3' in column 2");
   refused<format_error>("x.csv", "a,b,y\n1,nan,x\n", "'nan'");
   refused<format_error>("x.csv", "a,b,y\n1,inf,x\n", "'inf'");
   refused<format_error>("x.csv", "a,b,y\n1,1e999,x\n", "'1e999'");

@@ -1,5 +1,9 @@
 #include "poolwise/files/array.hpp"
 
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
 #include <utility>
 
 #include "poolwise/core/detail/parallel.hpp"
@@ -15,8 +19,9 @@ struct dtype_facts {
   const char* name;
 };
 
-constexpr dtype_facts facts[] = {{2, "float16"}, {2, "bfloat16"}, {4, "float32"}, {8, "float64"},
-                                 {4, "int32"},   {8, "int64"},    {4, "uint32"},  {8, "uint64"}};
+constexpr dtype_facts facts[] = {{2, "float16"}, {2, "bfloat16"}, {4, "float32"}, {8, "float64"}, {4, "int32"},
+                                 {8, "int64"},   {4, "uint32"},   {8, "uint64"},  {1, "bool"},    {1, "int8"},
+                                 {2, "int16"},   {1, "uint8"},    {2, "uint16"}};
 
 std::string label(const array& a) { return a.name.empty() ? "the array" : a.name; }
 
@@ -38,6 +43,38 @@ void require_real(const char* call, const array& a) {
 
 constexpr index_t conversion_block = index_t{1} << 16;
 
+// Element number `place` of the file.
+template <class T>
+T element(const array& a, index_t place) {
+  std::array<std::byte, sizeof(T)> bytes;
+  std::memcpy(bytes.data(), a.data + place * index_t(sizeof(T)), sizeof(T));
+  if (a.big_endian) std::reverse(bytes.begin(), bytes.end());
+  return std::bit_cast<T>(bytes);
+}
+
+// Calls visit(place in C order, place in the file) for every element. Along a row of an array in Fortran order
+// the elements lie as far apart as all axes but the last have elements; neighbouring rows share cache lines.
+template <class Visit>
+void for_each_element(cpu on, const array& a, Visit visit) {
+  parallel_blocks(on, a.size(), conversion_block, [&](index_t, index_t begin, index_t end) {
+    if (!a.fortran_order) {
+      for (index_t i = begin; i < end; ++i) visit(i, i);
+      return;
+    }
+    const index_t cols = a.shape.back(), apart = a.size() / cols;
+    for (index_t i = begin; i < end;) {
+      index_t row = i / cols, place = 0, col = i % cols;
+      index_t step = apart;
+      for (std::size_t axis = a.shape.size() - 1; axis-- > 0;) {
+        step /= a.shape[axis];
+        place += row % a.shape[axis] * step;
+        row /= a.shape[axis];
+      }
+      for (; col < cols && i < end; ++col, ++i) visit(i, place + col * apart);
+    }
+  });
+}
+
 float fp32(double x) { return static_cast<float>(x); }
 
 template <class Real>
@@ -45,45 +82,47 @@ float fp32(Real x) {
   return to_float(x);
 }
 
-template <class Real>
-void widen_or_narrow(cpu on, const std::byte* from, vector_view<float> out) {
-  const auto* const in = reinterpret_cast<const Real*>(from);
-  parallel_blocks(on, out.size, conversion_block, [&](index_t, index_t begin, index_t end) {
-    for (index_t i = begin; i < end; ++i) out[i] = fp32(in[i]);
-  });
+// A copy whose elements are what `convert` makes of those of `a`.
+template <class From, class To, class Convert>
+array converted(const array& a, dtype type, cpu on, Convert convert) {
+  const auto buffer = allocate_buffer(std::size_t(a.size()) * sizeof(To));
+  auto* const out = reinterpret_cast<To*>(buffer.get());
+  for_each_element(on, a, [&](index_t i, index_t place) { out[i] = convert(element<From>(a, place)); });
+  array copy{type, a.shape, buffer.get(), buffer, a.name};
+  copy.held = index_t(copy.bytes());
+  return copy;
 }
 
-// The array in fp32; one that is fp32 already is not copied.
+template <class Real>
+array widened_or_narrowed(const array& a, cpu on) {
+  return converted<Real, float>(a, dtype::f4, on, [](Real x) { return fp32(x); });
+}
+
+// The array in fp32; one that is fp32 and plain already is not copied.
 array to_float32(const array& a, cpu on) {
-  if (a.type == dtype::f4) return a;
-  const auto buffer = allocate_buffer(std::size_t(a.size()) * sizeof(float));
-  const vector_view<float> out{reinterpret_cast<float*>(buffer.get()), a.size()};
-  if (a.type == dtype::f2)
-    widen_or_narrow<float16>(on, a.data, out);
-  else if (a.type == dtype::bf16)
-    widen_or_narrow<bfloat16>(on, a.data, out);
-  else
-    widen_or_narrow<double>(on, a.data, out);
-  return {dtype::f4, a.shape, buffer.get(), buffer, a.name};
+  if (a.type == dtype::f2) return widened_or_narrowed<float16>(a, on);
+  if (a.type == dtype::bf16) return widened_or_narrowed<bfloat16>(a, on);
+  if (a.type == dtype::f8) return widened_or_narrowed<double>(a, on);
+  return a.plain() ? a : widened_or_narrowed<float>(a, on);
 }
 
 template <class Integer>
-void copy_integers(const array& a, std::vector<index_t>& out) {
-  const auto* const in = reinterpret_cast<const Integer*>(a.data);
-  parallel_blocks(cpu{}, a.size(), conversion_block, [&](index_t, index_t begin, index_t end) {
-    for (index_t i = begin; i < end; ++i) {
-      if (!std::in_range<index_t>(in[i]))
-        throw value_error("as_integers: " + label(a) + " holds " + std::to_string(in[i]) + " at place " +
-                          std::to_string(i) + "; row numbers, costs and labels are at most 2^63 - 1");
-      out[std::size_t(i)] = index_t(in[i]);
-    }
+void copy_integers(const array& a, std::vector<index_t>& out, cpu on) {
+  for_each_element(on, a, [&](index_t i, index_t place) {
+    const auto value = element<Integer>(a, place);
+    if (!std::in_range<index_t>(value))
+      throw value_error("as_integers: " + label(a) + " holds " + std::to_string(value) + " at place " +
+                        std::to_string(i) + "; row numbers, costs and labels are at most 2^63 - 1");
+    out[std::size_t(i)] = index_t(value);
   });
 }
 
-// As one of the types that a variant of views has: only f8 is converted.
+// As one of the types that a variant of views has: f8 is converted, what is not plain is copied.
 array narrowed(const char* call, const array& a, cpu on) {
   require_real(call, a);
-  return a.type == dtype::f8 ? to_float32(a, on) : a;
+  if (a.type == dtype::f8 || a.type == dtype::f4) return to_float32(a, on);
+  if (a.plain()) return a;
+  return converted<std::uint16_t, std::uint16_t>(a, a.type, on, [](std::uint16_t bits) { return bits; });
 }
 
 // View is matrix_view or cube_view; `extents` are its sizes.
@@ -110,20 +149,6 @@ index_t array::size() const {
   return product;
 }
 
-array open_array(const std::string& spec) {
-  constexpr std::string_view safetensors = ".safetensors";
-  // A tensor's name may hold anything, ".npy" or a colon too: what comes first decides.
-  if (const auto at = spec.find(std::string(safetensors) + ":"); at != std::string::npos) {
-    const auto file_end = at + safetensors.size();
-    return open_safetensors(spec.substr(0, file_end), spec.substr(file_end + 1));
-  }
-  if (spec.ends_with(safetensors)) return open_safetensors(spec, "");
-  if (spec.ends_with(".npy")) return open_npy(spec);
-  throw format_error("open_array: " + printable(spec) +
-                     " is neither a .npy nor a .safetensors file by its name; pass FILE.npy, " +
-                     "FILE.safetensors or FILE.safetensors:TENSOR");
-}
-
 real_matrix as_matrix(const array& a, array& keep, cpu on) {
   require_rank("as_matrix", a, 2, "[rows, cols]");
   keep = narrowed("as_matrix", a, on);
@@ -143,21 +168,68 @@ matrix_view<const float> as_float_matrix(const array& a, array& keep, cpu on) {
   return {reinterpret_cast<const float*>(keep.data), keep.shape[0], keep.shape[1]};
 }
 
-std::vector<index_t> as_integers(const array& a) {
+std::vector<index_t> as_integers(const array& a, cpu on) {
   require_rank("as_integers", a, 1, "[items]");
-  if (is_real(a.type))
-    throw format_error("as_integers: " + label(a) + " is " + name_of(a.type) +
-                       "; pass whole numbers as int32, int64, uint32 or uint64, as .astype('<i8') gives");
-  std::vector<index_t> values(std::size_t(a.size()));
-  if (a.type == dtype::i4)
-    copy_integers<std::int32_t>(a, values);
-  else if (a.type == dtype::i8)
-    copy_integers<std::int64_t>(a, values);
-  else if (a.type == dtype::u4)
-    copy_integers<std::uint32_t>(a, values);
-  else
-    copy_integers<std::uint64_t>(a, values);
+  if (a.size() == 0) return {};
+  std::vector<index_t> values(is_real(a.type) ? 0 : std::size_t(a.size()));
+  switch (a.type) {
+    case dtype::b1:
+    case dtype::u1:
+      copy_integers<std::uint8_t>(a, values, on);
+      break;
+    case dtype::i1:
+      copy_integers<std::int8_t>(a, values, on);
+      break;
+    case dtype::i2:
+      copy_integers<std::int16_t>(a, values, on);
+      break;
+    case dtype::u2:
+      copy_integers<std::uint16_t>(a, values, on);
+      break;
+    case dtype::i4:
+      copy_integers<std::int32_t>(a, values, on);
+      break;
+    case dtype::u4:
+      copy_integers<std::uint32_t>(a, values, on);
+      break;
+    case dtype::i8:
+      copy_integers<std::int64_t>(a, values, on);
+      break;
+    case dtype::u8:
+      copy_integers<std::uint64_t>(a, values, on);
+      break;
+    default:
+      throw format_error("as_integers: " + label(a) + " is " + name_of(a.type) +
+                         "; pass whole numbers, as .astype('<i8') gives");
+  }
   return values;
+}
+
+std::vector<index_t> row_numbers(const array& a, index_t rows, cpu on) {
+  const std::string opening = "row_numbers: " + label(a);
+  if (a.type == dtype::b1 && a.size() != rows)
+    throw shape_error(opening + " is a mask of " + std::to_string(a.size()) + " rows but the pool has " +
+                      std::to_string(rows) +
+                      "; give an entry for each row, or row numbers, as numpy.flatnonzero(mask) gives");
+  if (a.size() > rows)
+    throw value_error(opening + " holds " + std::to_string(a.size()) + " row numbers but the pool has " +
+                      std::to_string(rows) + " rows; give each row once");
+  std::vector<index_t> numbers = as_integers(a, on);
+  if (a.type == dtype::b1) {
+    index_t marked = 0;
+    for (index_t row = 0; row < rows; ++row)
+      if (numbers[std::size_t(row)] != 0) numbers[std::size_t(marked++)] = row;
+    numbers.resize(std::size_t(marked));
+    return numbers;
+  }
+  // Three and more of them would name a row twice.
+  const auto is_mark = [](index_t n) { return n == 0 || n == 1; };
+  if (index_t(numbers.size()) == rows && rows > 2 && std::all_of(numbers.begin(), numbers.end(), is_mark))
+    throw value_error(
+        opening +
+        " holds a 0 or a 1 for each row of the pool, as a mask does; save it as bool, or row numbers, "
+        "as numpy.flatnonzero(mask) gives");
+  return numbers;
 }
 
 }  // namespace poolwise

@@ -30,7 +30,7 @@ const char* remedy(int code) {
     case EISDIR:
       return "name a file in it";
     case ESPIPE:
-      return "arrays are mapped: save it as a regular file first";
+      return "pass a regular file, or a pipe";
     default:
       return "check the file and the device it lies on";
   }
@@ -83,18 +83,21 @@ std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes) {
 file_bytes aligned_slice(const file_bytes& from, index_t begin, index_t count, std::size_t alignment) {
   if (count == 0) return {nullptr, 0, from.owner};
   const std::byte* const data = from.data + begin;
-  if (reinterpret_cast<std::uintptr_t>(data) % alignment == 0) return {data, count, from.owner, from.mapped};
+  if (reinterpret_cast<std::uintptr_t>(data) % alignment == 0)
+    return {data, count, from.owner, from.mapped, from.held};
   const auto copy = allocate_buffer(std::size_t(count));
   constexpr index_t block = index_t{1} << 22;
   parallel_blocks(cpu{}, count, block, [&](index_t, index_t first, index_t last) {
     std::memcpy(copy.get() + first, data + first, std::size_t(last - first));
   });
-  return {copy.get(), count, copy};
+  return {copy.get(), count, copy, false, count};
 }
 
 std::string read_file(const char* call, const std::filesystem::path& file) {
   const descriptor from = open_readable(call, file, 0);
   const struct stat status = status_of(call, file, from);
+  // A device may give bytes without end.
+  if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) throw_unreadable(call, file, ESPIPE);
   // One byte more than expected: the read that finds the end then needs no larger buffer.
   std::string text(std::max(std::size_t(status.st_size) + 1, std::size_t{1} << 16), '\0');
   std::size_t size = 0;

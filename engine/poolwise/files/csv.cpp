@@ -1,27 +1,51 @@
 #include "poolwise/files/detail/csv.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "poolwise/core/error.hpp"
 
 namespace poolwise {
+namespace {
+
+// What stands first in the first line, outside quotes: in "id;price, net" the semicolon.
+char separator_of(std::string_view text) {
+  bool quoted = false;
+  for (const char c : text) {
+    if (c == '"') quoted = !quoted;
+    if (quoted) continue;
+    if (c == ',' || c == ';' || c == '\t') return c;
+    if (c == '\n') break;
+  }
+  return ',';
+}
+
+std::string in_lower_case(std::string text) {
+  for (char& c : text) c = char(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+}  // namespace
 
 csv_reader::csv_reader(const char* call, std::string_view text, std::string file)
-    : call_(call), text_(text), file_(std::move(file)) {}
+    : call_(call), text_(without_mark(text)), file_(std::move(file)), separator_(separator_of(text_)) {
+  if (text_.starts_with("\xff\xfe") || text_.starts_with("\xfe\xff"))
+    refuse(1, "UTF-16, as spreadsheets' \"Unicode text\" is; save it as UTF-8");
+}
 
 void csv_reader::refuse(index_t line, const std::string& what) const {
   throw format_error(std::string(call_) + ": " + file_ + " line " + std::to_string(line) + ": " + what);
 }
 
 bool csv_reader::next(std::vector<std::string>& fields) {
-  if (at_ == text_.size()) return false;
+  if (text_.find_first_not_of("\r\n", at_) == std::string_view::npos) return false;
   record_line_ = line_;
   std::size_t count = 0;
   do {
     if (count == fields.size()) fields.emplace_back();
     read_field(fields[count++]);
-  } while (accept(','));
+  } while (accept(separator_));
   fields.resize(count);
   end_record();
   return true;
@@ -35,7 +59,8 @@ bool csv_reader::accept(char c) {
 
 void csv_reader::read_field(std::string& field) {
   if (accept('"')) return read_quoted(field);
-  const std::size_t end = std::min(text_.find_first_of(",\r\n\"", at_), text_.size());
+  const char ends[] = {separator_, '\r', '\n', '"'};
+  const std::size_t end = std::min(text_.find_first_of(ends, at_, sizeof ends), text_.size());
   if (end < text_.size() && text_[end] == '"')
     refuse(line_, "a quote inside a field that is not quoted; quote the field and double the quote");
   field = text_.substr(at_, end - at_);
@@ -63,13 +88,33 @@ void csv_reader::end_record() {
   const bool carriage_return = accept('\r');
   if (!accept('\n'))
     refuse(line_, carriage_return ? "a carriage return without a line feed; end lines in either LF or CRLF"
-                                  : "text after a closing quote; a quoted field ends at a comma");
+                                  : "text after a closing quote; a quoted field ends at a separator");
   ++line_;
 }
 
 std::string_view without_mark(std::string_view text) {
   if (constexpr std::string_view mark = "\xef\xbb\xbf"; text.starts_with(mark)) text.remove_prefix(mark.size());
   return text;
+}
+
+std::optional<std::size_t> find_column(const std::vector<std::string>& header, const std::string& name) {
+  for (const bool exact : {true, false}) {
+    std::optional<std::size_t> found;
+    for (std::size_t k = 0; k < header.size(); ++k) {
+      const std::string field = trimmed(header[k]);
+      if (exact ? field != name : in_lower_case(field) != in_lower_case(name)) continue;
+      if (found) throw format_error("two columns `" + name + "`; rename one");
+      found = k;
+    }
+    if (found) return found;
+  }
+  return std::nullopt;
+}
+
+std::string trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return std::string(text.substr(begin, text.find_last_not_of(" \t") + 1 - begin));
 }
 
 }  // namespace poolwise

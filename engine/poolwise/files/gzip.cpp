@@ -30,12 +30,22 @@ index_t gzip_reader::read(std::uint8_t* to, index_t count) {
   return total;
 }
 
-std::string gzip_reader::rest() {
+std::string gzip_reader::rest(index_t longest_line) {
   std::string text(std::size_t{1} << 16, '\0');
+  index_t line_begin = 0, line = 1;
   for (std::size_t size = 0;;) {
     const std::size_t room = text.size() - size;
     const auto got = std::size_t(read(reinterpret_cast<std::uint8_t*>(text.data()) + size, index_t(room)));
+    const std::string_view fresh = std::string_view(text).substr(size, got);
     size += got;
+    if (const std::size_t last = fresh.rfind('\n'); last != std::string_view::npos) {
+      line += std::count(fresh.begin(), fresh.end(), '\n');
+      line_begin = index_t(size - fresh.size() + last) + 1;
+    }
+    if (index_t(size) - line_begin > longest_line)
+      throw format_error(std::string(call_) + ": " + printable(path_.string()) + " line " +
+                         std::to_string(line) + " is longer than " + human_bytes(double(longest_line)) +
+                         "; write a line for each row");
     if (got < room) {
       text.resize(size);
       return text;

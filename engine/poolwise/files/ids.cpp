@@ -1,28 +1,21 @@
 #include "poolwise/files/ids.hpp"
 
-#include <algorithm>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <charconv>
+#include <cstdint>
 #include <string_view>
 #include <unordered_map>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
-#include "poolwise/files/detail/csv.hpp"
-#include "poolwise/files/read_file.hpp"
+#include "poolwise/files/detail/array_bytes.hpp"
+#include "poolwise/files/detail/columns.hpp"
+#include "poolwise/files/detail/contents.hpp"
 
 namespace poolwise {
 namespace {
 
+constexpr const char* call = "row_ids";
 constexpr std::size_t shown = 80;  // bytes of foreign text in a message
-
-std::string place(const std::string& file, index_t line) {
-  return "row_ids: " + file + " line " + std::to_string(line);
-}
-
-[[noreturn]] void refuse(const std::string& file, index_t line, const std::string& what) {
-  throw format_error(place(file, line) + ": " + what);
-}
 
 // Whether `text` is UTF-8 in the shortest form and without surrogates, as JSON output will need it.
 bool is_utf8(std::string_view text) {
@@ -46,65 +39,12 @@ bool is_utf8(std::string_view text) {
 struct id_list {
   std::vector<std::string> ids;
   std::vector<index_t> lines;  // where each stands
+  index_t bytes = 0;           // what they take, with the table that finds them again
 };
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "'" : ", '") + name + "'";
-  return printable(text, 2 * shown);
-}
-
-std::size_t id_column(const std::vector<std::string>& header, const std::string& file) {
-  const auto found = std::find(header.begin(), header.end(), "id");
-  if (found == header.end())
-    refuse(file, 1, "no column `id` among " + joined(header) + "; name one of them id in the header line");
-  if (std::find(found + 1, header.end(), "id") != header.end()) refuse(file, 1, "two columns `id`; rename one");
-  return std::size_t(found - header.begin());
-}
-
-id_list read_csv(std::string_view text, const std::string& file) {
-  csv_reader reader("row_ids", text, file);
-  std::vector<std::string> fields;
-  if (!reader.next(fields)) refuse(file, 1, "no header line; begin with one that names a column id");
-  const std::size_t column = id_column(fields, file), columns = fields.size();
-  id_list list;
-  while (reader.next(fields)) {
-    if (fields.size() != columns)
-      refuse(file, reader.line(),
-             std::to_string(fields.size()) + " fields, but the header line has " + std::to_string(columns) +
-                 "; give every line as many");
-    if (!is_utf8(fields[column])) refuse(file, reader.line(), "the id is not UTF-8; save the file as UTF-8");
-    list.ids.push_back(fields[column]);
-    list.lines.push_back(reader.line());
-  }
-  return list;
-}
-
-std::string json_id(std::string_view line, const std::string& file, index_t number) {
-  nlohmann::json item;
-  try {
-    item = nlohmann::json::parse(line);
-  } catch (const nlohmann::json::exception& problem) {
-    refuse(file, number, "not JSON (" + printable(problem.what(), 2 * shown) + "); write one object a line");
-  }
-  const auto id = item.is_object() ? item.find("id") : item.end();
-  if (id == item.end()) refuse(file, number, "no \"id\"; write one object with an \"id\" a line");
-  if (id->is_string()) return id->get<std::string>();
-  if (id->is_number_integer()) return id->dump();
-  refuse(file, number,
-         "the id " + printable(id->dump(), shown) +
-             " is neither a string nor a 64-bit integer; write it as a string");
-}
-
-id_list read_jsonl(std::string_view text, const std::string& file) {
-  id_list list;
-  for (index_t line = 1; !text.empty(); ++line) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    list.ids.push_back(json_id(text.substr(0, end), file, line));
-    list.lines.push_back(line);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return list;
+// The library keeps short text in place.
+index_t heap_bytes(const std::string& text) {
+  return text.capacity() >= sizeof(std::string) / 2 ? index_t(text.capacity()) + 17 : 0;
 }
 
 void require_distinct(const id_list& list, const std::string& file) {
@@ -113,30 +53,48 @@ void require_distinct(const id_list& list, const std::string& file) {
   for (std::size_t row = 0; row < list.ids.size(); ++row) {
     const std::string& id = list.ids[row];
     if (id.empty())
-      throw value_error(place(file, list.lines[row]) + ": the id of row " + std::to_string(row) +
+      throw value_error(place_in(call, file, list.lines[row]) + ": the id of row " + std::to_string(row) +
                         " is empty; give every row an id, and delete blank lines");
     const auto [first, is_new] = row_of.emplace(id, row);
     if (!is_new)
-      throw value_error(place(file, list.lines[row]) + ": the id '" + printable(id, shown) + "' of row " +
-                        std::to_string(row) + " is already that of row " + std::to_string(first->second) +
-                        " (line " + std::to_string(list.lines[first->second]) + "); give every row its own");
+      throw value_error(place_in(call, file, list.lines[row]) + ": the id '" + printable(id, shown) +
+                        "' of row " + std::to_string(row) + " is already that of row " +
+                        std::to_string(first->second) + " (line " + std::to_string(list.lines[first->second]) +
+                        "); give every row its own");
   }
 }
 
-id_list read_ids(const std::filesystem::path& file, const std::string& name) {
-  const bool csv = file.extension() == ".csv";
-  if (!csv && file.extension() != ".jsonl")
-    throw format_error("row_ids: " + name + " is neither .csv nor .jsonl by its name; pass one of these");
-  const std::string bytes = read_file("row_ids", file);
-  const std::string_view text = without_mark(bytes);
-  return csv ? read_csv(text, name) : read_jsonl(text, name);
+wanted_columns id_column(const std::string& column, const char* otherwise) {
+  return {.call = call,
+          .what = "an id",
+          .names = {column},
+          .otherwise = otherwise,
+          .remedy = "name the column that holds the ids (--id-column), or call one of them id"};
+}
+
+// What read_columns is to do with an id.
+auto adding_to(id_list& list, const std::filesystem::path& file, const copy_limit& most) {
+  return [&, name = printable(file.string())](index_t line, std::span<std::string> values) {
+    if (!is_utf8(values[0]))
+      throw format_error(place_in(call, name, line) + ": the id is not UTF-8; save the file as UTF-8");
+    constexpr std::size_t table_entry = 64;
+    list.bytes += index_t(sizeof(std::string) + sizeof(index_t) + table_entry) + heap_bytes(values[0]);
+    require_room(most, call, file, list.bytes, "holds ids that are kept in memory");
+    list.ids.push_back(std::move(values[0]));
+    list.lines.push_back(line);
+  };
 }
 
 }  // namespace
 
-row_ids::row_ids(const std::filesystem::path& file, index_t rows) {
+row_ids::row_ids(const std::filesystem::path& file, index_t rows, const std::string& column,
+                 const copy_limit& most)
+    : column_(column) {
   const std::string name = printable(file.string());
-  id_list list = read_ids(file, name);
+  require_room(most, call, file, rows * index_t(sizeof(std::string)), "holds ids that are kept in memory");
+  id_list list;
+  list.ids.reserve(std::size_t(rows));
+  read_columns(file, most, id_column(column, nullptr), adding_to(list, file, most));
   if (index_t(list.ids.size()) != rows)
     throw shape_error("row_ids: " + name + " has " + std::to_string(list.ids.size()) +
                       " ids but the pool has " + std::to_string(rows) + " rows; give one id a row");
@@ -156,10 +114,21 @@ row_ids::row_ids(std::vector<std::string> ids) : ids_(std::move(ids)) {
 }
 
 std::vector<index_t> row_ids::rows_of(std::span<const std::string> ids) const {
+  std::vector<index_t> rows;
+  if (numbered()) {
+    for (const std::string& id : ids) {
+      index_t row = -1;
+      const auto [end, problem] = std::from_chars(id.data(), id.data() + id.size(), row);
+      if (problem != std::errc() || end != id.data() + id.size())
+        throw usage_error("row_ids: no row is called '" + printable(id, shown) +
+                          "', as rows have no ids; give --ids, or row numbers");
+      rows.push_back(row);
+    }
+    return rows;
+  }
   std::unordered_map<std::string_view, index_t> row_of;
   row_of.reserve(ids_.size());
   for (std::size_t row = 0; row < ids_.size(); ++row) row_of.emplace(ids_[row], index_t(row));
-  std::vector<index_t> rows;
   for (const std::string& id : ids) {
     const auto found = row_of.find(id);
     if (found == row_of.end())
@@ -169,17 +138,43 @@ std::vector<index_t> row_ids::rows_of(std::span<const std::string> ids) const {
   return rows;
 }
 
-std::vector<index_t> row_ids::rows_in(const std::filesystem::path& file) const {
+std::vector<index_t> row_ids::rows_in(const std::filesystem::path& file, index_t rows,
+                                      const copy_limit& most) const {
   const std::string name = printable(file.string());
+  id_list list;
   try {
-    return rows_of(read_ids(file, name).ids);
+    if (ending_of(file).empty()) {
+      const file_bytes content = load(call, file, most);
+      if (const auto numbers = array_in(content, file, most)) return row_numbers(*numbers, rows);
+      read_columns(file, content, id_column(column_, "id"), adding_to(list, file, most));
+    } else {
+      read_columns(file, most, id_column(column_, "id"), adding_to(list, file, most));
+    }
+    return rows_of(list.ids);
+  } catch (const usage_error& problem) {
+    throw usage_error(std::string(problem.what()) + " (" + name + ")");
   } catch (const value_error& problem) {
     throw value_error(std::string(problem.what()) + " (" + name + ")");
   }
 }
 
+std::uint64_t row_ids::bytes() const {
+  std::uint64_t total = ids_.capacity() * sizeof(std::string);
+  for (const std::string& id : ids_) total += std::uint64_t(heap_bytes(id));
+  return total;
+}
+
 std::string row_ids::operator[](index_t row) const {
   return numbered() ? std::to_string(row) : ids_[std::size_t(row)];
+}
+
+bool names_array(const std::string& spec) {
+  for (std::size_t end = spec.find(':'); end != std::string::npos; end = spec.find(':', end + 1)) {
+    const std::string ending = ending_of(spec.substr(0, end));
+    if (ending == ".npz" || ending == ".safetensors") return true;
+  }
+  const std::string ending = ending_of(spec);
+  return ending == ".npy" || ending == ".npz" || ending == ".safetensors";
 }
 
 std::string csv_field(const std::string& text) {

@@ -9,7 +9,8 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/array.hpp"
-#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/files/detail/array_bytes.hpp"
+#include "poolwise/files/detail/contents.hpp"
 #include "poolwise/files/detail/shape.hpp"
 #include "poolwise/files/output.hpp"
 
@@ -78,9 +79,7 @@ class header_parser {
     const std::string key = parse_string("a key in quotes");
     expect(':');
     if (key == "descr") {
-      if (peek() == '[')
-        refuse(file_, "has a structured dtype; save one field of it, as numpy.save(file, x['field'])");
-      set(descr_, key, parse_string("a dtype in quotes"));
+      set(descr_, key, peek() == '[' ? parse_field() : parse_string("a dtype in quotes"));
     } else if (key == "fortran_order") {
       set(fortran_order_, key, parse_bool());
     } else if (key == "shape") {
@@ -88,6 +87,24 @@ class header_parser {
     } else {
       fail("only the keys descr, fortran_order and shape");
     }
+  }
+
+  // "[('f', '<f4')]": a structure of one field lies as the field alone does.
+  std::string parse_field() {
+    expect('[');
+    expect('(');
+    parse_string("a field's name in quotes");
+    expect(',');
+    if (peek() == '[') refuse_structure();
+    const std::string descr = parse_string("a dtype in quotes");
+    if (!accept(')')) refuse_structure();
+    accept(',');
+    if (!accept(']')) refuse_structure();
+    return descr;
+  }
+
+  [[noreturn]] void refuse_structure() const {
+    refuse(file_, "has a structured dtype; save one field of it, as numpy.save(file, x['field'])");
   }
 
   template <class T>
@@ -141,6 +158,7 @@ class header_parser {
     if (problem == std::errc::result_out_of_range) fail("an extent that fits 63 bits");
     if (extent < 0) fail("an extent that is not negative");
     at_ += std::size_t(end - begin);
+    if (at_ < text_.size() && text_[at_] == 'L') ++at_;  // of Python 2's long integers
     return extent;
   }
 
@@ -160,20 +178,25 @@ struct named_type {
 // numpy has no bfloat16: ml_dtypes saves it as '<V2', and what was loaded so is saved again as '|V2'.
 constexpr named_type types[] = {
     {"<f2", dtype::f2}, {"<f4", dtype::f4}, {"<f8", dtype::f8},   {"<i4", dtype::i4},   {"<i8", dtype::i8},
-    {"<u4", dtype::u4}, {"<u8", dtype::u8}, {"|V2", dtype::bf16}, {"<V2", dtype::bf16},
+    {"<u4", dtype::u4}, {"<u8", dtype::u8}, {"|V2", dtype::bf16}, {"<V2", dtype::bf16}, {"|b1", dtype::b1},
+    {"|i1", dtype::i1}, {"|u1", dtype::u1}, {"<i2", dtype::i2},   {"<u2", dtype::u2},
 };
 
-dtype type_of(const std::string& descr, const std::string& file) {
-  for (const named_type& known : types)
-    if (descr == known.descr) return known.type;
+struct element_type {
+  dtype type;
+  bool big_endian;
+};
+
+element_type type_of(const std::string& descr, const std::string& file) {
+  for (const named_type& known : types) {
+    if (descr == known.descr) return {known.type, false};
+    if (known.descr[0] == '<' && known.type != dtype::bf16 && descr == '>' + std::string(known.descr.substr(1)))
+      return {known.type, true};
+  }
   const std::string named = printable(descr, shown);
   if (descr.find('O') != std::string::npos)
     refuse(file, "holds Python objects ('" + named +
                      "'), which are pickled and never loaded; convert to numbers, as .astype('<f4')");
-  for (const named_type& known : types)
-    if (descr == '>' + std::string(known.descr.substr(1)))
-      refuse(file,
-             "is big-endian ('" + named + "'); convert it with .astype('" + std::string(known.descr) + "')");
   std::string supported;
   for (const named_type& known : types)
     supported += (supported.empty() ? "'" : ", '") + std::string(known.descr) + "'";
@@ -237,31 +260,33 @@ void write_vector(const std::filesystem::path& target, const char* descr, vector
 
 }  // namespace
 
-array open_npy(const std::filesystem::path& file) {
-  const file_bytes content = map_file("open_npy", file);
+array npy_array(const file_bytes& content, const std::filesystem::path& file, const std::string& name,
+                const copy_limit& most) {
   array result;
-  result.name = printable(file.string());
+  result.name = name;
   const auto [begin, size] = find_header(content, result.name);
   const npy_header header = header_parser(content.text(begin, size), result.name).parse();
-  result.type = type_of(header.descr, result.name);
+  const element_type element = type_of(header.descr, result.name);
+  result.type = element.type;
+  result.big_endian = element.big_endian;
   result.shape = header.shape;
+  result.fortran_order = header.fortran_order && orders_differ(header.shape);
   const auto needed = bytes_of(header.shape, size_of(result.type));
   if (!needed)
     refuse(result.name, "has shape " + printable(shape_text(header.shape), shown) +
                             ", more than 2^63 - 1 bytes; write it again with numpy.save");
-  if (header.fortran_order && orders_differ(header.shape))
-    refuse(result.name, "is in Fortran order; save numpy.ascontiguousarray(x)");
   const index_t there = content.size - begin - size;
   if (there != *needed)
     refuse(result.name, std::string("is ") + (there < *needed ? "truncated" : "longer than its shape says") +
                             ": shape " + printable(shape_text(header.shape), shown) + " needs " +
                             std::to_string(*needed) + " bytes of data, the file has " + std::to_string(there) +
                             "; write it again");
-  const file_bytes data = aligned_slice(content, begin + size, *needed, size_of(result.type));
-  result.data = data.data;
-  result.owner = data.owner;
-  result.mapped = data.mapped;
+  set_data(result, content, begin + size, file, most);
   return result;
+}
+
+array open_npy(const std::filesystem::path& file, const copy_limit& most) {
+  return npy_array(load("open_npy", file, most), file, printable(file.string()), most);
 }
 
 void write_npy(const std::filesystem::path& target, vector_view<const float> values) {

@@ -11,6 +11,7 @@
 #include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/files/detail/contents.hpp"
 #include "poolwise/files/detail/csv.hpp"
 #include "poolwise/files/detail/gzip.hpp"
 
@@ -59,24 +60,55 @@ void set_labels(labelled_table& table, const std::vector<std::string>& classes) 
   for (const std::string& name : classes) table.labels.push_back(label_of.at(name));
 }
 
+// UCI's files begin with the first row. Other programs number the columns: 0, 1, 2, ... or 1, 2, 3, ...
+enum class first_line { names, numbers_of_columns, row };
+
+first_line kind_of(const std::vector<std::string>& fields) {
+  bool from_0 = true, from_1 = true;
+  for (std::size_t j = 0; j < fields.size(); ++j) {
+    const auto number = parse_number(trimmed(fields[j]));
+    if (!number && j + 1 == fields.size() && j > 0) break;  // the class, or a name for it
+    if (!number) return first_line::names;
+    from_0 &= *number == double(j);
+    from_1 &= *number == double(j + 1);
+  }
+  return from_0 || from_1 ? first_line::numbers_of_columns : first_line::row;
+}
+
+void add_row(labelled_table& table, const std::vector<std::string>& fields, const std::string& file,
+             index_t line) {
+  for (std::size_t j = 0; j + 1 < fields.size(); ++j)
+    table.features.push_back(
+        required_number(trimmed(fields[j]), file, line, "column " + std::to_string(j + 1)));
+}
+
 labelled_table read_csv(std::string_view text, const std::string& file) {
   csv_reader reader("read_table", text, file);
   std::vector<std::string> fields, classes;
   labelled_table table;
+  const auto add = [&] {
+    add_row(table, fields, file, reader.line());
+    classes.push_back(trimmed(fields.back()));
+    if (classes.back().empty()) refuse(file, reader.line(), "the class in the last column is empty; write one");
+  };
   if (!reader.next(fields)) refuse(file, 1, "no header line; begin with one that names the columns");
-  const std::size_t columns = fields.size();
-  table.cols = index_t(columns) - 1;
+  const std::vector<std::string> first = fields;
+  const first_line kind = kind_of(first);
+  table.cols = index_t(first.size()) - 1;
+  if (kind == first_line::row) add();
   while (reader.next(fields)) {
-    if (fields.size() != columns)
+    if (fields.size() != first.size())
       refuse(file, reader.line(),
-             std::to_string(fields.size()) + " fields, but the header line has " + std::to_string(columns) +
+             std::to_string(fields.size()) + " fields, but the first line has " + std::to_string(first.size()) +
                  "; give every line as many");
-    for (std::size_t j = 0; j + 1 < columns; ++j)
-      table.features.push_back(
-          required_number(fields[j], file, reader.line(), "column " + std::to_string(j + 1)));
-    if (fields.back().empty()) refuse(file, reader.line(), "the class in the last column is empty; write one");
-    classes.push_back(fields.back());
+    add();
   }
+  // A row has the class of some other row; names and numbers of columns end in what is no class.
+  const bool has_class = std::find(classes.begin() + (kind == first_line::row), classes.end(),
+                                   trimmed(first.back())) != classes.end();
+  if (kind != first_line::names && has_class != (kind == first_line::row))
+    refuse(file, 1,
+           "the fields may be the columns' names or a row; begin with a line of names that are no numbers");
   table.rows = index_t(classes.size());
   set_labels(table, classes);
   return table;
@@ -104,6 +136,7 @@ labelled_table read_libsvm(std::string_view text, const std::string& file) {
   std::vector<std::string> classes;
   std::vector<sparse_value> values;
   labelled_table table;
+  const std::size_t bytes = text.size();
   for (index_t line = 1; !text.empty(); ++line) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     const auto words = words_of(text.substr(0, end));
@@ -129,6 +162,14 @@ labelled_table read_libsvm(std::string_view text, const std::string& file) {
     classes.emplace_back(words[0]);
   }
   table.rows = index_t(classes.size());
+  // A few bytes a row can claim a million columns.
+  constexpr double most_bytes = 1 << 30, most_times_the_file = 1000;
+  const double dense = double(table.rows) * double(table.cols) * sizeof(double);
+  if (dense > most_bytes && dense > most_times_the_file * double(bytes))
+    throw shape_error("read_table: " + file + " has " + std::to_string(table.rows) + " rows of " +
+                      std::to_string(table.cols) + " features, which are kept with their zeros and take " +
+                      human_bytes(dense) + ", though the file has " + human_bytes(double(bytes)) +
+                      "; give fewer features");
   table.features.assign(std::size_t(table.rows * table.cols), 0.0);
   for (const sparse_value& v : values) table.features[std::size_t(v.row * table.cols + v.col)] = v.value;
   set_labels(table, classes);
@@ -138,10 +179,11 @@ labelled_table read_libsvm(std::string_view text, const std::string& file) {
 }  // namespace
 
 labelled_table read_table(const std::filesystem::path& file) {
-  const std::string name = printable(file.string()), bytes = gzip_reader("read_table", file).rest();
+  const std::string name = printable(file.string()), ending = ending_of(file);
+  constexpr index_t longest_line = index_t{1} << 24;
+  const std::string bytes = gzip_reader("read_table", file).rest(longest_line);
   const std::string_view text = without_mark(bytes);
-  const auto unzipped = file.extension() == ".gz" ? file.stem() : file.filename();
-  labelled_table table = unzipped.extension() == ".csv" ? read_csv(text, name) : read_libsvm(text, name);
+  labelled_table table = ending == ".csv" || ending == ".tsv" ? read_csv(text, name) : read_libsvm(text, name);
   if (table.rows < 1 || table.cols < 1)
     throw shape_error("read_table: " + name + " has " + std::to_string(table.rows) + " rows of " +
                       std::to_string(table.cols) + " features; give at least one of each");

@@ -20,10 +20,11 @@ struct labelled_table {
   matrix_view<const double> view() const { return {features.data(), rows, cols}; }
 };
 
-/// Reads .csv (a header line, numbers, the class in the last column; RFC 4180, so without comments) or, by any
-/// other name, LIBSVM's format (`class index:value ...`, indices from 1 and rising, what is left out is 0, `#`
-/// begins a comment); either also compressed by gzip, `.csv.gz`. throws io_error; format_error naming the line;
-/// shape_error for a file without rows or features.
+/// Reads .csv or .tsv (numbers, the class in the last column, under a header line or without one; as row_ids
+/// reads them, so without comments) or, by any other name, LIBSVM's format (`class index:value ...`, indices
+/// from 1 and rising, what is left out is 0, `#` begins a comment); either also compressed by gzip, `.csv.gz`.
+/// throws io_error; format_error naming the line, and where a line may be names of columns or a row;
+/// shape_error for a file without rows or features, or with 1 GiB of zeros in a thousandth of it.
 labelled_table read_table(const std::filesystem::path& file);
 
 /// Tells one data set from another: `ordered` changes with any value, class or the order of rows, `rows` with

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 
 namespace poolwise {
 namespace {
@@ -11,6 +12,11 @@ std::vector<real_matrix> each_member(const real_cube& cube) {
   std::vector<real_matrix> members;
   std::visit(
       [&](auto c) {
+        // Members of nothing cost no bytes in a file: there may be any number of them.
+        constexpr index_t most_empty = 1 << 20;
+        if (c.members == 0 || (c.rows * c.cols == 0 && c.members > most_empty))
+          throw shape_error("committee outputs: have shape " + shape_text({c.members, c.rows, c.cols}) +
+                            "; give at least one member, row and class");
         for (index_t m = 0; m < c.members; ++m) members.push_back(c.member(m));
       },
       cube);
@@ -81,6 +87,15 @@ void pool_inputs::check(const char* call) const {
   if (embeddings) same("embeddings", embeddings->rows);
   if (predictions) same("predictions", predictions->rows);
   if (ids != nullptr && !ids->numbered()) same("ids", ids->size());
+  // Rows of nothing cost no bytes in a file: there may be more of them than any memory has room for.
+  const auto some = [&](const char* what, index_t got) {
+    if (got == 0)
+      throw shape_error(std::string(call) + ": " + what + " have rows of 0 columns; give at least one column");
+  };
+  if (model) some("model outputs", cols_of(*model));
+  if (committee) some("committee outputs", committee->cols());
+  if (embeddings) some("embeddings", embeddings->cols);
+  if (predictions) some("predictions", predictions->cols);
 }
 
 }  // namespace poolwise

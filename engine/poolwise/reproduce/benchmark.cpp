@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
@@ -35,6 +36,28 @@ void claim(const std::filesystem::path& folder, const benchmark& what) {
         "that one");
 }
 
+/// The labels of most curves; of two that are equally many, the longer.
+std::vector<index_t> usual_labels(const benchmark_runs& runs) {
+  std::map<std::vector<index_t>, index_t> count;
+  for (const auto& curves : runs.curves)
+    for (const learning_curve& curve : curves) ++count[curve.labels];
+  const auto usual = std::max_element(count.begin(), count.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.second, a.first.size()) < std::pair(b.second, b.first.size());
+  });
+  return usual->first;
+}
+
+/// A file that was cut short is a curve still, but of other rounds than all the others.
+void require_usual_labels(const learning_curve& curve, const std::vector<index_t>& usual,
+                          const std::filesystem::path& file) {
+  if (curve.labels == usual) return;
+  throw format_error("run_benchmark: " + printable(file.string()) + " holds " +
+                     std::to_string(curve.labels.size()) + " rounds, to " +
+                     std::to_string(curve.labels.back()) + " labels, but other runs hold " +
+                     std::to_string(usual.size()) + ", to " + std::to_string(usual.back()) +
+                     "; delete the file to run it again");
+}
+
 }  // namespace
 
 bool figure::holds() const {
@@ -62,17 +85,24 @@ benchmark_runs run_benchmark(cpu on, const benchmark& what, std::span<const std:
     throw value_error("run_benchmark: " + what.name + " leaves out every seed" +
                       (runs.skipped.empty() ? "" : " (" + runs.skipped[0] + ")") + "; pass others");
   if (!folder.empty()) claim(folder, what);
+  std::vector<std::uint8_t> read_back(what.strategies.size() * runs.seeds.size());
   runs.curves.assign(what.strategies.size(), std::vector<learning_curve>(runs.seeds.size()));
   run_grid(
       on, what.strategies.size(), runs.seeds.size(), 1,
       [&](std::size_t s, std::size_t k, const std::function<void()>& step) {
         const auto file = csv_of(folder, what.strategies[s], runs.seeds[k]);
         auto kept = folder.empty() ? std::nullopt : read_curve(file);
+        read_back[s * runs.seeds.size() + k] = kept.has_value();
         runs.curves[s][k] = kept ? std::move(*kept) : what.run(what.strategies[s], runs.seeds[k]);
-        if (!folder.empty() && !kept) write_curve(file, runs.curves[s][k]);
+        if (!folder.empty() && read_back[s * runs.seeds.size() + k] == 0) write_curve(file, runs.curves[s][k]);
         step();
       },
       progress);
+  const std::vector<index_t> usual = usual_labels(runs);
+  for (std::size_t s = 0; s < what.strategies.size(); ++s)
+    for (std::size_t k = 0; k < runs.seeds.size(); ++k)
+      if (read_back[s * runs.seeds.size() + k] != 0)
+        require_usual_labels(runs.curves[s][k], usual, csv_of(folder, what.strategies[s], runs.seeds[k]));
   return runs;
 }
 

@@ -57,8 +57,8 @@ struct benchmark {
 /// Runs strategies x seeds: the same runs for any number of threads. Each finished run is written to
 /// `folder`/STRATEGY-seed-SEED.csv, labels and accuracy, and read back where it stands there already; an empty
 /// `folder` keeps nothing. `progress` is called after each run. throws value_error where `folder` holds the
-/// runs of another protocol, or all seeds are left out; format_error for a curve there that is damaged; what a
-/// run threw.
+/// runs of another protocol, or all seeds are left out; format_error for a curve there that is damaged or of
+/// other rounds than the others; what a run threw.
 benchmark_runs run_benchmark(cpu on, const benchmark& what, std::span<const std::uint64_t> seeds,
                              const std::filesystem::path& folder = {}, const progress_function& progress = {});
 

@@ -60,7 +60,7 @@ std::optional<learning_curve> read_curve(const std::filesystem::path& file) {
     curve.labels.push_back(labels);
     curve.accuracy.push_back(accuracy);
   }
-  require(!curve.labels.empty(), "curve, but its end");
+  require(!curve.labels.empty() && text.ends_with('\n'), "curve, but its end");
   return curve;
 }
 

@@ -15,6 +15,7 @@ struct file_bytes {
   index_t size = 0;
   std::shared_ptr<const void> owner;
   bool mapped = false;
+  index_t held = 0;  ///< bytes of memory that `owner` holds
 
   std::string_view text(index_t begin, index_t count) const {
     return {reinterpret_cast<const char*>(data) + begin, std::size_t(count)};

@@ -21,8 +21,9 @@ class gzip_reader {
   /// Fewer than `count` bytes only at the end of the file.
   index_t read(std::uint8_t* to, index_t count);
 
-  /// All that is left.
-  std::string rest();
+  /// All that is left. throws format_error where a line has many more than `longest_line` bytes, before it is
+  /// read.
+  std::string rest(index_t longest_line);
 
  private:
   struct closer {

@@ -1,0 +1,156 @@
+#include "poolwise/files/groups.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <unordered_map>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
+#include "poolwise/files/detail/array_bytes.hpp"
+#include "poolwise/files/detail/columns.hpp"
+#include "poolwise/files/detail/contents.hpp"
+#include "poolwise/files/detail/csv.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr const char* call = "quotas";
+constexpr std::size_t shown = 80;  // bytes of foreign text in a message
+
+template <class Number>
+std::optional<Number> whole(std::string_view text) {
+  Number value{};
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// Numbers in one way of writing, so that "01" and 1 are one group.
+std::string group_name(std::string_view text) {
+  std::string name = trimmed(text);
+  const auto number = whole<index_t>(name);
+  return number ? std::to_string(*number) : name;
+}
+
+struct share {
+  double percent;
+};
+
+std::optional<share> share_of(std::string_view text) {
+  if (!text.ends_with('%')) return std::nullopt;
+  const auto percent = whole<double>(trimmed(text.substr(0, text.size() - 1)));
+  if (!percent || !(*percent >= 0 && *percent <= 100)) return std::nullopt;
+  return share{*percent};
+}
+
+bool is_quota(std::string_view text) {
+  const auto picks = whole<index_t>(text);
+  return (picks && *picks >= 0) || share_of(text);
+}
+
+}  // namespace
+
+quota_list::quota_list(const std::filesystem::path& file, std::optional<index_t> batch)
+    : file_(printable(file.string())) {
+  std::unordered_map<std::string, index_t> line_of;
+  const wanted_columns wanted{
+      .call = call,
+      .what = "a group",
+      .names = {"group", "quota"},
+      .blank_lines = true,
+      .remedy = "begin with the line group,quota",
+      .is_data = [](const std::vector<std::string>& fields) { return is_quota(trimmed(fields[1])); }};
+  read_columns(file, copy_limit{}, wanted, [&](index_t line, std::span<std::string> values) {
+    const std::string group = group_name(values[0]), text = trimmed(values[1]);
+    const auto place = place_in(call, file_, line) + ": ";
+    if (group.empty() || !is_quota(text))
+      throw format_error(
+          place + "\"" + printable(values[0] + "," + values[1], shown) +
+          "\" is not a group and its quota; write a group and a number of picks such as 0,25, or a "
+          "share of the batch such as 0,30%");
+    const auto part = share_of(text);
+    if (part && !batch)
+      throw usage_error(place +
+                        "a share is of the batch, and no number of picks is given; give one (--batch), or "
+                        "quotas in picks");
+    // A share that is a whole number but for rounding is that number.
+    const index_t picks =
+        part ? index_t(std::ceil(part->percent * double(*batch) / 100 * (1 - 1e-12))) : *whole<index_t>(text);
+    const auto [first, is_new] = line_of.emplace(group, line);
+    if (!is_new)
+      throw format_error(std::string(call) + ": " + file_ + ", lines " + std::to_string(first->second) +
+                         " and " + std::to_string(line) + " both give a quota to group " +
+                         printable(group, shown) + "; give it one");
+    if (group == "*") {
+      others_ = picks;
+    } else {
+      groups_.push_back(group);
+      quota_.push_back(picks);
+    }
+  });
+  if (quota_.empty() && !others_)
+    throw format_error(std::string(call) + ": " + file_ + " gives no group a quota; write lines such as 0,25");
+}
+
+// Gives groups their numbers: those of the list, then the others in the order of their first rows.
+class quota_list::numbering {
+ public:
+  numbering(const quota_list& list, std::string source)
+      : list_(list), source_(std::move(source)), quota_(list.quota_) {
+    for (std::size_t k = 0; k < list.groups_.size(); ++k) number_of_.emplace(list.groups_[k], index_t(k));
+  }
+
+  index_t number_of(const std::string& group, std::size_t row) {
+    const auto found = number_of_.find(group);
+    if (found != number_of_.end()) return found->second;
+    if (!list_.others_)
+      throw value_error(std::string(call) + ": row " + std::to_string(row) + " of " + source_ +
+                        " is in group " + printable(group, shown) + ", to which " + list_.file_ +
+                        " gives no quota; give every group a quota, or all others one by the group *");
+    quota_.push_back(*list_.others_);
+    return number_of_.emplace(group, index_t(quota_.size()) - 1).first->second;
+  }
+
+  std::vector<index_t> quota() { return std::move(quota_); }
+
+ private:
+  const quota_list& list_;
+  std::string source_;
+  std::vector<index_t> quota_;
+  std::unordered_map<std::string, index_t> number_of_;
+};
+
+grouping quota_list::applied_to(const array& groups, cpu on) const {
+  numbering numbers(*this, groups.name);
+  std::vector<index_t> group = as_integers(groups, on);
+  std::unordered_map<index_t, index_t> known;  // looked up without making text of the number
+  for (std::size_t row = 0; row < group.size(); ++row) {
+    const auto [place, is_new] = known.try_emplace(group[row], 0);
+    if (is_new) place->second = numbers.number_of(std::to_string(group[row]), row);
+    group[row] = place->second;
+  }
+  return {std::move(group), numbers.quota()};
+}
+
+grouping quota_list::applied_to(const std::filesystem::path& groups, const copy_limit& most) const {
+  const bool named = !ending_of(groups).empty();
+  file_bytes content;
+  if (!named) {
+    content = load(call, groups, most);
+    if (const auto numbers = array_in(content, groups, most)) return applied_to(*numbers);
+  }
+  numbering numbers(*this, printable(groups.string()));
+  const wanted_columns wanted{
+      .call = call, .what = "a group", .names = {"group"}, .remedy = "call the column of groups so"};
+  std::vector<index_t> group;
+  const auto add = [&](index_t, std::span<std::string> values) {
+    group.push_back(numbers.number_of(group_name(values[0]), group.size()));
+  };
+  if (named)
+    read_columns(groups, most, wanted, add);
+  else
+    read_columns(groups, content, wanted, add);
+  return {std::move(group), numbers.quota()};
+}
+
+}  // namespace poolwise
