@@ -34,8 +34,8 @@ PRIVATE = {
     "diverse": ["core", "topk", "distance"],
     "files": ["core"],
     "pool": ["core"],
-    "query": ["core", "pool"],
-    "learn": ["core"],
+    "query": ["core", "files", "pool"],
+    "learn": ["core", "files"],
     "loop": ["core"],
     "reproduce": ["files"],
 }
