@@ -7,7 +7,9 @@
 #include <optional>
 #include <sstream>
 
+#include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/files/read_file.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -89,7 +91,9 @@ class toml_settings {
   toml_settings(const CLI::App& app, const std::string& file) {
     if (file.empty()) return;
     try {
-      table_ = toml::parse_file(file);
+      table_ = toml::parse(read_file("--config", file), file);
+    } catch (const io_error& problem) {
+      throw CLI::ValidationError("--config", problem.what());
     } catch (const toml::parse_error& problem) {
       std::ostringstream where;
       where << problem.source().begin;
@@ -124,13 +128,15 @@ std::vector<std::string> with_settings(const CLI::App& app, int argc, char** arg
     const auto typed = arguments;
     for (const CLI::Option* option : command->get_options({})) {
       const std::string name = option->get_lnames().empty() ? "" : option->get_lnames().front();
-      if (name.empty() || name == "help" || name == "config" || given(*option, typed)) continue;
+      if (name.empty() || name == "help" || given(*option, typed)) continue;
       // An option that excludes one which was typed would turn a setting into a contradiction.
       const auto excluded = option->get_excludes();
       if (std::any_of(excluded.begin(), excluded.end(), [&](const CLI::Option* o) { return given(*o, typed); }))
         continue;
       auto value = from_environment(name);
-      if (!value) value = file.find(command->get_name(), name);
+      if (!value && name != "config") value = file.find(command->get_name(), name);
+      if (value && value->find('\0') != std::string::npos)
+        throw CLI::ValidationError("--config", "\"" + name + "\" holds a zero byte; write text without it");
       if (value) arguments.push_back("--" + name + "=" + *value);
     }
   }
