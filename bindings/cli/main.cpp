@@ -26,7 +26,9 @@ void parse(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(with_settings(app, argc, argv));
   } catch (const CLI::Success& help_or_version) {
-    app.exit(help_or_version);
+    std::ostringstream text;
+    app.exit(help_or_version, text);
+    write_text("-", text.str());
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -53,6 +53,7 @@ std::vector<output_name> inputs_of(const CLI::App& command) {
   for (const CLI::Option* option : command.get_options())
     if (names_files(*option) && !is_output(*option))
       for (const std::string& text : option->results()) inputs.push_back({option->get_name(), file_of(text)});
+  if (const char* config = std::getenv("POOLWISE_CONFIG")) inputs.push_back({"POOLWISE_CONFIG", config});
   return inputs;
 }
 

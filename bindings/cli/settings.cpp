@@ -128,13 +128,13 @@ std::vector<std::string> with_settings(const CLI::App& app, int argc, char** arg
     const auto typed = arguments;
     for (const CLI::Option* option : command->get_options({})) {
       const std::string name = option->get_lnames().empty() ? "" : option->get_lnames().front();
-      if (name.empty() || name == "help" || given(*option, typed)) continue;
+      if (name.empty() || name == "help" || name == "config" || given(*option, typed)) continue;
       // An option that excludes one which was typed would turn a setting into a contradiction.
       const auto excluded = option->get_excludes();
       if (std::any_of(excluded.begin(), excluded.end(), [&](const CLI::Option* o) { return given(*o, typed); }))
         continue;
       auto value = from_environment(name);
-      if (!value && name != "config") value = file.find(command->get_name(), name);
+      if (!value) value = file.find(command->get_name(), name);
       if (value && value->find('\0') != std::string::npos)
         throw CLI::ValidationError("--config", "\"" + name + "\" holds a zero byte; write text without it");
       if (value) arguments.push_back("--" + name + "=" + *value);

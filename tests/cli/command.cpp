@@ -520,7 +520,7 @@ TEST(Command, AnOutputIsNoInputByWhateverName) {
   EXPECT_REFUSED(run({"select", "--logits", pool.logits, "--strategy", "entropy", "--batch", "2", "--out",
                       pool / "c.toml"},
                      {"POOLWISE_CONFIG=" + (pool / "c.toml")}),
-                 2, "and --config");
+                 2, "and POOLWISE_CONFIG");
   std::ofstream(pool / "o/reproduce.json") << "";
   EXPECT_REFUSED(run({"reproduce", "lu2023", "--data", pool / "o/reproduce.json", "--out", pool / "o"}), 2,
                  "--out: and --data name the same file");

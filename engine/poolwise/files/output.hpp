@@ -38,7 +38,8 @@ class output_file {
   std::unique_ptr<state> state_;
 };
 
-/// `tell` hears, in a line, of an output that is written but not as it should be; once of each. None by default.
+/// `tell` hears, in a line, of an output that is written but not as it should be, once of each. None by
+/// default.
 void on_output_note(void (*tell)(const std::string& note));
 
 /// The open descriptor that a name stands for: "-", /dev/stdout, /dev/fd/3.
