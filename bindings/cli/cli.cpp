@@ -16,6 +16,7 @@
 #include "poolwise/core/text.hpp"
 #include "poolwise/core/threads.hpp"
 #include "poolwise/files/output.hpp"
+#include "start.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -48,10 +49,14 @@ void spell_infinities(nlohmann::ordered_json& value) {
 }  // namespace
 
 where common_options::on(mapped_pages* pages) const {
-  const int wanted = threads > 0 ? threads : omp_get_max_threads(), had = threads_to_be_had(wanted);
+  const std::optional<int> before = threads_before_restart();
+  const int wanted = threads > 0 ? threads : before.value_or(omp_get_max_threads()),
+            had = threads_to_be_had(wanted);
   if (had < wanted)
     say("warning: of " + std::to_string(wanted) + " threads the system gives " + std::to_string(had) +
         "; computing on these (ulimit -u and -v, or the container's limits, allow no more)");
+  // OpenBLAS takes memory for as many threads as OpenMP has by default.
+  if (before) return parse_where(device, cpu{had, pages}, std::size_t(memory), "--device");
   if (threads > 0 || had < wanted) omp_set_num_threads(had);
   return parse_where(device, cpu{had < wanted ? had : threads, pages}, std::size_t(memory), "--device");
 }

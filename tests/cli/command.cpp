@@ -632,6 +632,33 @@ TEST(Command, AnInputThatIsRewrittenWhileItIsReadIsSaidSo) {
   }
 }
 
+#ifndef __SANITIZE_ADDRESS__  // which needs terabytes of addresses
+TEST(Command, StartsAndComputesUnderALimitOnMemory) {
+  const pool_folder pool;
+  const std::string select = " select --strategy kcenter --batch 3 --embeddings " + pool.embeddings;
+  const auto limited = [&](const std::string& before, const std::string& arguments) {
+    const std::string command = "bash -c '" + before + "; exec timeout 20 " + std::string(POOLWISE_COMMAND) +
+                                " " + arguments + "' > " + (pool / "printed") + " 2> " + (pool / "said");
+    const int status = std::system(command.c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 0) << command << contents(pool / "said");
+    return contents(pool / "printed");
+  };
+  const std::string picks = limited(":", select);
+  for (const char* limit : {"ulimit -v 250000", "ulimit -v 300000", "ulimit -v 1000000", "ulimit -d 200000",
+                            "ulimit -v 300000; export OMP_NUM_THREADS=4"}) {
+    EXPECT_EQ(limited(limit, "--version").rfind("poolwise ", 0), 0u) << limit;
+    EXPECT_EQ(limited(limit, select), picks) << limit;
+    EXPECT_EQ(limited(limit, select + " --threads 3"), picks) << limit;
+  }
+  for (const char* limit : {"ulimit -v 150000", "ulimit -d 100000"}) {
+    const std::string command = "bash -c '" + std::string(limit) + "; exec timeout 20 " + POOLWISE_COMMAND +
+                                " --version' 2> " + (pool / "said");
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1) << limit;
+    EXPECT_NE(contents(pool / "said").find("raise the limit"), std::string::npos);
+  }
+}
+#endif
+
 TEST(Command, DryRunWritesNothing) {
   const pool_folder pool;
   EXPECT_EQ(
