@@ -524,8 +524,9 @@ TEST(Command, AnOutputIsNoInputByWhateverName) {
   std::ofstream(pool / "o/reproduce.json") << "";
   EXPECT_REFUSED(run({"reproduce", "lu2023", "--data", pool / "o/reproduce.json", "--out", pool / "o"}), 2,
                  "--out: and --data name the same file");
+  std::ofstream(pool / "demo.json") << "seed = 1\n";
   EXPECT_REFUSED(run({"demo", "--config", pool / "demo.json", "--out", pool.path(), "--dry-run"}), 2,
-                 "demo.json");
+                 "--out: and --config name the same file");
   // Two outputs that are not there yet, one by a link to it.
   std::filesystem::create_symlink("new.csv", pool / "to-new.csv");
   EXPECT_REFUSED(select("--out", pool / "new.csv", {"--checkpoint", pool / "to-new.csv"}), 2,

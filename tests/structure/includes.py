@@ -35,7 +35,7 @@ PRIVATE = {
     "files": ["core"],
     "pool": ["core"],
     "query": ["core", "files", "pool"],
-    "learn": ["core", "files"],
+    "learn": ["core"],
     "loop": ["core"],
     "reproduce": ["files"],
 }
