@@ -35,7 +35,7 @@ bool is_called(const char* setting, const char* name) {
 }
 
 // No library has been initialised yet: system calls and memory of our own.
-void start_anew_under_a_limit(int, char** arguments, char** environment) {
+[[maybe_unused]] void start_anew_under_a_limit(int, char** arguments, char** environment) {
   const rlim_t addresses = kilobytes_of(RLIMIT_AS), data = kilobytes_of(RLIMIT_DATA);
   if (addresses == 0 && data == 0) return;
   if (addresses > 0 && addresses < least_addresses)
@@ -58,9 +58,11 @@ void start_anew_under_a_limit(int, char** arguments, char** environment) {
   ::execve("/proc/self/exe", arguments, settings);  // if it fails, things are as they were
 }
 
+#ifdef POOLWISE_STARTS_ANEW
 // The functions of this section are called before those of the libraries.
 [[gnu::section(".preinit_array"), gnu::used]] void (*const before_libraries)(int, char**,
                                                                              char**) = start_anew_under_a_limit;
+#endif
 
 std::optional<int> read_back() {
   const std::string marker(marker_name, std::strlen(marker_name) - 1),
