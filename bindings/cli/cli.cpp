@@ -14,7 +14,9 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/core/threads.hpp"
 #include "poolwise/files/output.hpp"
+#include "start.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -36,11 +38,27 @@ std::string read_size(std::string& text) {
   return {};
 }
 
+// JSON has no infinity; these words are what the CSV has, and what Python's float() reads.
+void spell_infinities(nlohmann::ordered_json& value) {
+  if (value.is_structured())
+    for (auto& part : value) spell_infinities(part);
+  else if (value.is_number_float() && std::isinf(value.get<double>()))
+    value = value.get<double>() > 0 ? "inf" : "-inf";
+}
+
 }  // namespace
 
 where common_options::on(mapped_pages* pages) const {
-  if (threads > 0) omp_set_num_threads(threads);
-  return parse_where(device, cpu{threads, pages}, std::size_t(memory), "--device");
+  const std::optional<int> before = threads_before_restart();
+  const int wanted = threads > 0 ? threads : before.value_or(omp_get_max_threads()),
+            had = threads_to_be_had(wanted);
+  if (had < wanted)
+    say("warning: of " + std::to_string(wanted) + " threads the system gives " + std::to_string(had) +
+        "; computing on these (ulimit -u and -v, or the container's limits, allow no more)");
+  // OpenBLAS takes memory for as many threads as OpenMP has by default.
+  if (before) return parse_where(device, cpu{had, pages}, std::size_t(memory), "--device");
+  if (threads > 0 || had < wanted) omp_set_num_threads(had);
+  return parse_where(device, cpu{had < wanted ? had : threads, pages}, std::size_t(memory), "--device");
 }
 
 void add_common(CLI::App& command, common_options& common) {
@@ -69,12 +87,15 @@ void add_common(CLI::App& command, common_options& common) {
   command.get_formatter()->column_width(34);
 }
 
-void print_json(const std::string& command, nlohmann::ordered_json body) {
+std::string json_text(const std::string& command, nlohmann::ordered_json body) {
   nlohmann::ordered_json object = {{"schema", "poolwise." + command + "/1"}};
-  object.update(body);
-  output_file out("-");
-  out.write(object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
-  out.commit();
+  object.update(std::move(body));
+  spell_infinities(object);
+  return object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+void print_json(const std::string& command, nlohmann::ordered_json body) {
+  write_text("-", json_text(command, std::move(body)));
 }
 
 void print_dry_run(const common_options& common, const std::string& command, const std::string& what,
@@ -86,6 +107,13 @@ void print_dry_run(const common_options& common, const std::string& command, con
 }
 
 void say(const std::string& message) { std::cerr << "poolwise: " << printable(message) << '\n'; }
+
+void say_lines(const std::string& message) {
+  std::istringstream lines(message);
+  std::string line;
+  if (std::getline(lines, line)) say(line);
+  while (std::getline(lines, line)) std::cerr << printable(line) << '\n';
+}
 
 progress::progress(std::string what, double total)
     : what_(std::move(what)), total_(total), terminal_(isatty(STDERR_FILENO) == 1) {}

@@ -37,7 +37,7 @@ struct common_options {
   std::uint64_t memory = 0;  ///< bytes; 0 = no ceiling
   std::string config;
 
-  /// Where the kernels compute; sets OpenMP's thread count on the way.
+  /// Where the kernels compute, on no more threads than there are to be had; sets OpenMP's count on the way.
   /// pages: of the input files, given back on the way.
   where on(mapped_pages* pages = nullptr) const;
 };
@@ -99,7 +99,11 @@ void add_demo(CLI::App& app);
 void add_reproduce(CLI::App& app);
 void add_completion(CLI::App& app);
 
-/// One JSON object on standard output, its schema first.
+/// One JSON object as text, its schema first. An infinite number is the string "inf" or "-inf", one that is not
+/// there (NaN) null; bytes that are no UTF-8 are replaced.
+std::string json_text(const std::string& command, nlohmann::ordered_json body);
+
+/// The same on standard output.
 void print_json(const std::string& command, nlohmann::ordered_json body);
 
 /// What --dry-run comes to: "would " and what, on standard error, or one JSON object.
@@ -108,6 +112,9 @@ void print_dry_run(const common_options& common, const std::string& command, con
 
 /// A message to the person, on standard error and one line.
 void say(const std::string& message);
+
+/// The same on as many lines as it has.
+void say_lines(const std::string& message);
 
 /// A line on standard error that keeps itself up to date; silent unless that is a terminal.
 class progress {

@@ -6,6 +6,7 @@
 
 #include "cli.hpp"
 #include "inputs.hpp"
+#include "own_files.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/stopwatch.hpp"
 #include "poolwise/files/output.hpp"
@@ -36,7 +37,7 @@ std::unique_ptr<learner> make_learner(const demo_options& options, const strateg
     std::replace(run.begin(), run.end(), '/', '-');
     return std::make_unique<command_learner>(command_options{
         options.train, classes, options.members, std::filesystem::path(options.out) / "training" / run,
-        std::chrono::seconds(options.timeout_s)});
+        std::chrono::seconds(options.timeout_s), seed});
   }
   if (options.members > 1) return std::make_unique<bootstrap_committee>(options.members, classes, seed);
   return std::make_unique<softmax_regression>(classes);
@@ -50,6 +51,7 @@ std::string protocol(const demo_options& options, const fashion_mnist& data) {
   return "Fashion-MNIST: a pool of " + std::to_string(data.pool().pool.rows) + " images and " +
          std::to_string(data.pool().test.rows) + " test images as " + data.features_text() +
          ". Model: " + model + (options.train.empty() ? ", L2 1e-4" : "") + ", refitted every round. " +
+         (options.train.empty() ? "" : "Strategies that compare images do so by these features. ") +
          std::to_string(options.schedule.initial) +
          " labels drawn at random, the same for all strategies under a seed; then " +
          std::to_string(options.schedule.rounds) + " rounds of " + std::to_string(options.schedule.batch) +
@@ -125,12 +127,13 @@ void require_committee(const demo_options& options) {
       throw CLI::ValidationError("--strategies", name + " needs a committee; give --members 5, say");
 }
 
-void run(const demo_options& options) {
+void run(const CLI::App& command, const demo_options& options) {
+  const std::filesystem::path out = options.out;
+  require_own_files(command, {{"--out", out / "demo.json"}, {"--out", out / "report.html"}});
   const where on = options.common.on();
   const cpu host = require_cpu(on, "demo");
   require_committee(options);
   const auto plotly = find_plotly();
-  const std::filesystem::path out = options.out;
   if (options.common.dry_run) {
     return print_dry_run(options.common, "demo",
                          "run " + std::to_string(options.strategies.size()) + " strategies with " +
@@ -153,6 +156,8 @@ void run(const demo_options& options) {
   std::iota(e.seeds.begin(), e.seeds.end(), options.common.seed);
   e.schedule = options.schedule;
   e.make_learner = [&](const strategy& what, std::uint64_t seed) { return make_learner(options, what, seed); };
+  if (!options.train.empty())
+    say("the program's output goes to output.txt in the folders of " + (out / "training").string());
   experiment_runs runs;
   {
     progress line("demo", 1);
@@ -214,14 +219,17 @@ void add_demo(CLI::App& app) {
   command->add_option(
       "--train", options->train,
       "Your own training program instead of softmax regression: it is run as `PROGRAM fit FOLDER` "
-      "and `PROGRAM predict FOLDER`");
+      "and `PROGRAM predict FOLDER`, with the run's seed in POOLWISE_SEED. Its output goes to output.txt in "
+      "FOLDER. "
+      "k-center, badge and other strategies that compare images do so by the data's own features, not by the "
+      "program's");
   add_number(*command, "--timeout", options->timeout_s, 1, 1'000'000,
              "Seconds that one run of --train may take")
       ->capture_default_str();
   add_common(*command, options->common);
   command->footer(
       "Example:\n  poolwise demo --strategies random,margin,margin/10x/kcenter --seeds 3 --out demo");
-  command->callback([options] { run(*options); });
+  command->callback([command, options] { run(*command, *options); });
 }
 
 }  // namespace poolwise::cli

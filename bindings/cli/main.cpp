@@ -1,8 +1,14 @@
 // poolwise: picks which pool items are worth labelling.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "cli.hpp"
+#include "own_files.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/files/output.hpp"
+#include "poolwise/files/signals.hpp"
 #include "settings.hpp"
+#include "start.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -17,6 +23,23 @@ int refuse_usage(const std::exception& problem) {
   return usage;
 }
 
+void parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(with_settings(app, argc, argv));
+  } catch (const CLI::Success& help_or_version) {
+    std::ostringstream text;
+    app.exit(help_or_version, text);
+    write_text("-", text.str());
+  }
+}
+
+// Where the caller has closed one of these, the first file opened would take its place, and be read or written
+// as if it were. What stands in for it fails as a closed one does.
+void fill_standard_descriptors() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(number, F_GETFD) < 0) ::open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Of millions of unlabelled items, picks the few that are worth labelling.", "poolwise");
   app.set_version_flag("--version", "poolwise " POOLWISE_VERSION);
@@ -27,11 +50,14 @@ int run(int argc, char** argv) {
   for (const command_factory add :
        {add_score, add_select, add_plan, add_strategies, add_devices, add_demo, add_reproduce, add_completion})
     add(app);
+  // Once all options are read, and before the command runs.
+  app.parse_complete_callback([&app] {
+    for (const CLI::App* command : app.get_subcommands()) require_own_files(*command);
+  });
   try {
-    app.parse(with_settings(app, argc, argv));
+    parse(app, argc, argv);
+    flush_standard_output();
     return done;
-  } catch (const CLI::Success& help_or_version) {
-    return app.exit(help_or_version);
   } catch (const CLI::ParseError& problem) {
     return refuse_usage(problem);
   } catch (const usage_error& problem) {
@@ -44,6 +70,11 @@ int run(int argc, char** argv) {
     return report(problem, bad_input);
   } catch (const format_error& problem) {
     return report(problem, bad_input);
+  } catch (const conflict_error& problem) {
+    return report(problem, conflict);
+  } catch (const command_error& problem) {
+    say_lines(problem.what());
+    return failure;
   } catch (const std::bad_alloc&) {
     say("out of memory; `poolwise plan` with the same options says how much is needed");
     return failure;
@@ -56,6 +87,9 @@ int run(int argc, char** argv) {
 }  // namespace poolwise::cli
 
 int main(int argc, char** argv) {
-  poolwise::remove_unfinished_outputs_on_signals();
+  poolwise::cli::threads_before_restart();
+  poolwise::cli::fill_standard_descriptors();
+  poolwise::clean_up_on_signals(poolwise::cli::bad_input);
+  poolwise::on_output_note(poolwise::cli::say);
   return poolwise::cli::run(argc, argv);
 }

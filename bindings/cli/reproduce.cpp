@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "cli.hpp"
+#include "own_files.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/stopwatch.hpp"
 #include "poolwise/files/output.hpp"
@@ -192,9 +193,19 @@ void print_tables(const outcome& result) {
     std::printf("  no published figures for this data, these models and these seeds\n");
 }
 
-void run(const reproduce_options& options) {
+std::vector<output_name> outputs_of(const reproduce_options& options,
+                                    const std::vector<const benchmark_entry*>& entries) {
+  const std::filesystem::path out = options.out;
+  if (out.empty()) return {};
+  std::vector<output_name> outputs = {{"--out", out / "reproduce.json"}};
+  for (const benchmark_entry* entry : entries) outputs.push_back({"--out", out / entry->name / "report.html"});
+  return outputs;
+}
+
+void run(const CLI::App& command, const reproduce_options& options) {
   if (options.what == "list") return list(options.common.json);
   const auto entries = chosen(options.what);
+  require_own_files(command, outputs_of(options, entries));
   const cpu host = require_cpu(options.common.on(), "reproduce");
   require_settings(entries, options.settings);
   if (options.common.dry_run) {
@@ -262,7 +273,7 @@ void add_reproduce(CLI::App& app) {
       ->capture_default_str();
   add_common(*command, options->common);
   command->footer("Example:\n  poolwise reproduce lu2023-sonar --seeds 0-9 --out sonar");
-  command->callback([options] { run(*options); });
+  command->callback([command, options] { run(*command, *options); });
 }
 
 }  // namespace poolwise::cli

@@ -20,9 +20,7 @@ std::vector<std::pair<std::string, std::string>> environment(const std::string& 
 
 void write_json(const std::filesystem::path& file, const std::string& command,
                 const nlohmann::ordered_json& body) {
-  nlohmann::ordered_json object = {{"schema", "poolwise." + command + "/1"}};
-  object.update(body);
-  write_text(file, object.dump(2) + "\n");
+  write_text(file, json_text(command, body));
 }
 
 }  // namespace poolwise::cli

@@ -7,6 +7,7 @@
 #include "inputs.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/files/output.hpp"
+#include "poolwise/files/read_file.hpp"
 #include "poolwise/pool/judge.hpp"
 #include "poolwise/query/score_columns.hpp"
 #include "poolwise/topk/topk.hpp"
@@ -102,6 +103,7 @@ void run(const score_options& options) {
     progress line("scoring", double(pool.rows));
     score_columns(on, pool, columns, scores, options.common.seed, [&](index_t rows) { line.at(double(rows)); });
   }
+  require_unchanged_files("score");
   const nan_rows invalid = rows_with_nan(on, scores);
   if (invalid.count > 0) {
     const std::string what = describe_invalid(pool, parts_of(columns), invalid, "cannot be scored");

@@ -1,13 +1,13 @@
 // poolwise select: the batch to label next.
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 
 #include "cli.hpp"
 #include "inputs.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/files/output.hpp"
+#include "poolwise/files/read_file.hpp"
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
 #include "poolwise/query/select.hpp"
@@ -103,16 +103,8 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
       {"picks", std::move(picks)}};
 }
 
-// The file of picks would go with the checkpoint when this is over.
-void require_two_files(const select_options& options) {
-  namespace fs = std::filesystem;
-  if (!options.out.empty() && !options.checkpoint.empty() &&
-      fs::weakly_canonical(fs::absolute(options.out)) == fs::weakly_canonical(fs::absolute(options.checkpoint)))
-    throw CLI::ValidationError("--checkpoint", "and --out name the same file; give each its own");
-}
-
 void run(const select_options& options) {
-  require_two_files(options);
+  if (!options.checkpoint.empty()) checkpoint::check_place(options.checkpoint);
   input_files files(options.common.memory);
   const where on = options.common.on(files.pages());
   const query_inputs inputs(options.flags, options.common.seed, files);
@@ -138,6 +130,7 @@ void run(const select_options& options) {
                           {"bytes", needed.bytes}});
   }
   const batch chosen = poolwise::run(on, asked, how);
+  require_unchanged_files("select");
   if (chosen.skipped_rows > 0)
     say("warning: left out " + std::to_string(chosen.skipped_rows) +
         " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));

@@ -103,5 +103,31 @@ TEST(Checkpoint, IsNotTheFileOfThePicks) {
   EXPECT_NE(refused.err.find("--checkpoint: and --out name the same file"), std::string::npos) << refused.err;
 }
 
+TEST(Checkpoint, NamesThatAreNoPlaceForAStateAreRefusedBeforeTheRun) {
+  const pool_folder pool;
+  for (const char* place : {"-", "/dev/full", "/dev/stdout"})
+    for (const bool dry : {false, true}) {
+      auto arguments = with(pool.select("kcenter", "5"), {"--checkpoint", place});
+      if (dry) arguments.push_back("--dry-run");
+      const outcome refused = run(arguments);
+      EXPECT_EQ(refused.code, 2) << place;
+      EXPECT_NE(refused.err.find("is no regular file"), std::string::npos) << refused.err;
+      EXPECT_EQ(refused.out, "");
+    }
+}
+
+TEST(Checkpoint, TwoSelectionsOnOneFileConflict) {
+  const pool_folder pool;
+  const auto kept = with(pool.select("kcenter", "4000"), {"--checkpoint", pool / "state"});
+  const pid_t first = start(pool, kept);
+  for (int waited = 0; waited < 10'000 && !std::filesystem::exists(pool / "state"); ++waited) usleep(1000);
+  const outcome second = run(with(kept, {"--seed", "1"}));
+  EXPECT_EQ(second.code, 5) << second.err;
+  EXPECT_NE(second.err.find("state is in use by another run"), std::string::npos) << second.err;
+  kill(first, SIGTERM);
+  EXPECT_EQ(finish(pool, first).code, 128 + SIGTERM);
+  for (const std::string& name : pool.files()) EXPECT_EQ(name.find(".lock"), std::string::npos) << name;
+}
+
 }  // namespace
 }  // namespace poolwise::test

@@ -524,6 +524,187 @@ TEST(Command, OutputsAreWholeOrNotThere) {
   EXPECT_EQ(pool.files().size(), 2u);  // the two inputs: no temporary was left
 }
 
+// Every command that writes a file beside the inputs it takes.
+TEST(Command, AnOutputIsNoInputByWhateverName) {
+  const pool_folder pool;
+  std::ofstream(pool / "ids.csv") << "id\n";
+  std::ofstream(pool / "c.toml") << "seed = 1\n";
+  std::ofstream(pool / "t.safetensors") << "";
+  save(pool / "rows.npy", std::vector<std::int64_t>{3});
+  std::filesystem::create_directories(pool / "o/lu2023");
+  std::filesystem::create_symlink("logits.npy", pool / "link.npy");
+  std::filesystem::create_hard_link(pool.logits, pool / "hard.npy");
+  for (const char* out : {"logits.npy", "./link.npy", "hard.npy"}) {
+    EXPECT_REFUSED(run({"score", "--logits", pool.logits, "--acquisition", "entropy", "--out", pool / out}), 2,
+                   "--out: and --logits name the same file");
+    EXPECT_REFUSED(
+        run({"select", "--logits", pool.logits, "--strategy", "entropy", "--batch", "2", "--out", pool / out}),
+        2, "--out: and --logits name the same file");
+  }
+  EXPECT_EQ(open_npy(pool.logits).shape, (std::vector<index_t>{pool_rows, classes}));
+  const auto select = [&](const std::string& flag, const std::string& file, std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"select", "--logits", pool.logits, "--strategy", "entropy", "--batch", "2", flag, file});
+    return run(more);
+  };
+  for (const char* flag : {"--ids", "--quota", "--config"}) {
+    const std::string file = pool / (flag == std::string("--config") ? "c.toml" : "ids.csv");
+    EXPECT_REFUSED(select(flag, file, {"--out", file}), 2, std::string("--out: and ") + flag);
+    if (flag != std::string("--config")) {
+      EXPECT_REFUSED(select(flag, file, {"--checkpoint", file}), 2, std::string("--checkpoint: and ") + flag);
+    }
+  }
+  for (const char* flag : {"--labelled", "--exclude", "--cost", "--group", "--embeddings", "--queries"})
+    EXPECT_REFUSED(select(flag, pool / "rows.npy", {"--out", pool / "rows.npy"}), 2,
+                   std::string("and ") + flag);
+  EXPECT_REFUSED(select("--embeddings", pool / "t.safetensors:x", {"--out", pool / "t.safetensors"}), 2,
+                 "and --embeddings");
+  EXPECT_REFUSED(run({"score", "--committee", pool.embeddings + "," + pool.logits, "--acquisition", "bald",
+                      "--out", pool.logits}),
+                 2, "and --committee");
+  EXPECT_REFUSED(run({"select", "--logits", pool.logits, "--strategy", "entropy", "--batch", "2", "--out",
+                      pool / "c.toml"},
+                     {"POOLWISE_CONFIG=" + (pool / "c.toml")}),
+                 2, "and POOLWISE_CONFIG");
+  std::ofstream(pool / "o/reproduce.json") << "";
+  EXPECT_REFUSED(run({"reproduce", "lu2023", "--data", pool / "o/reproduce.json", "--out", pool / "o"}), 2,
+                 "--out: and --data name the same file");
+  std::ofstream(pool / "demo.json") << "seed = 1\n";
+  EXPECT_REFUSED(run({"demo", "--config", pool / "demo.json", "--out", pool.path(), "--dry-run"}), 2,
+                 "--out: and --config name the same file");
+  // Two outputs that are not there yet, one by a link to it.
+  std::filesystem::create_symlink("new.csv", pool / "to-new.csv");
+  EXPECT_REFUSED(select("--out", pool / "new.csv", {"--checkpoint", pool / "to-new.csv"}), 2,
+                 "--checkpoint: and --out name the same file");
+  EXPECT_EQ(select("--labelled", pool / "rows.npy", {"--out", "/dev/null"}).code, 0);
+}
+
+TEST(Command, StandardOutputIsNoInputEither) {
+  const pool_folder pool;
+  std::string text = "id\n";
+  for (int i = 0; i < pool_rows; ++i) text += std::to_string(i) + "\n";
+  std::ofstream(pool / "ids.csv") << text;
+  const std::string command = std::string(POOLWISE_COMMAND) + " select --logits " + pool.logits +
+                              " --strategy entropy --batch 2 --ids " + (pool / "ids.csv");
+  EXPECT_NE(std::system((command + " >> " + (pool / "ids.csv") + " 2> " + (pool / "said")).c_str()), 0);
+  EXPECT_EQ(contents(pool / "ids.csv"), text);
+  EXPECT_EQ(contents(pool / "said").find("poolwise: standard output: and --ids name the same file"), 0u);
+  EXPECT_EQ(std::system((command + " --out /dev/stdout > " + (pool / "picks.csv")).c_str()), 0);
+  EXPECT_EQ(lines(contents(pool / "picks.csv")), 3);
+}
+
+TEST(Command, LostStandardOutputIsAFailure) {
+  const pool_folder pool;
+  const std::string plan = "plan --strategy margin --batch 2 --logits " + pool.logits;
+  for (const std::string& command :
+       {std::string("strategies"), std::string("strategies --markdown"), std::string("devices"),
+        std::string("reproduce list"), std::string("--help"), std::string("select --help"),
+        std::string("--version"), std::string("completion bash"), plan, plan + " --json"})
+    for (const char* where : {"> /dev/full", ">&-"}) {
+      SCOPED_TRACE(command + " " + where);
+      const int status = std::system(
+          (std::string(POOLWISE_COMMAND) + " " + command + " 2> " + (pool / "said") + " " + where).c_str());
+      EXPECT_EQ(WEXITSTATUS(status), 1);
+      const std::string said = contents(pool / "said");
+      EXPECT_EQ(said.rfind("poolwise: output_file: cannot write -: ", 0), 0u) << said;
+      EXPECT_EQ(lines(said), 1) << said;
+    }
+  // A file that is opened does not take the place of a closed standard output.
+  const std::string score = std::string(POOLWISE_COMMAND) + " score --json --acquisition entropy --logits " +
+                            pool.logits + " --out " + (pool / "s.npy") + " >&- 2> /dev/null";
+  EXPECT_EQ(WEXITSTATUS(std::system(score.c_str())), 1);
+  EXPECT_EQ(open_npy(pool / "s.npy").shape, (std::vector<index_t>{pool_rows}));
+}
+
+TEST(Command, AnInfiniteScoreIsTheSameWordInCsvAndJson) {
+  const pool_folder pool;
+  std::vector<std::string> select = {
+      "select", "--embeddings", pool.embeddings, "--strategy", "kcenter", "--batch", "2"};
+  EXPECT_NE(run(select).out.find("\n1,0,0,inf,"), std::string::npos);
+  select.push_back("--json");
+  const auto picks = run(select).json()["picks"];
+  EXPECT_EQ(picks[0]["score"], "inf");
+  EXPECT_TRUE(picks[1]["score"].is_number());
+}
+
+TEST(Command, DevicesWithoutAnEndAreRefused) {
+  const pool_folder pool;
+  std::filesystem::create_symlink("/dev/zero", pool / "zero.csv");
+  const auto with = [&](const std::string& flag, const std::string& file) {
+    return run({"select", "--logits", pool.logits, "--strategy", "margin", "--batch", "2", flag, file});
+  };
+  EXPECT_REFUSED(with("--ids", pool / "zero.csv"), 6, "zero.csv: it is a device");
+  EXPECT_REFUSED(with("--config", "/dev/zero"), 2, "/dev/zero: it is a device");
+  EXPECT_REFUSED(with("--config", pool.path()), 2, "Is a directory");
+  EXPECT_REFUSED(run({"reproduce", "lu2023", "--seeds", "0", "--data", "/dev/zero"}), 6,
+                 "/dev/zero: it is a device");
+  // A pipe has an end.
+  const std::string piped = "bash -c '" + std::string(POOLWISE_COMMAND) + " select --logits " + pool.logits +
+                            " --strategy margin --config <(echo batch=1) > " + (pool / "picks.csv") + "'";
+  EXPECT_EQ(std::system(piped.c_str()), 0);
+  EXPECT_EQ(lines(contents(pool / "picks.csv")), 2);
+}
+
+TEST(Command, AZeroByteInASettingIsRefused) {
+  const pool_folder pool;
+  std::ofstream(pool / "victim.txt") << "mine";
+  std::ofstream(pool / "c.toml") << "out = \"" << (pool / "victim.txt") << "\\u0000.npy\"\n";
+  EXPECT_REFUSED(
+      run({"score", "--logits", pool.logits, "--acquisition", "entropy", "--config", pool / "c.toml"}), 2,
+      "\"out\" holds a zero byte");
+  EXPECT_EQ(contents(pool / "victim.txt"), "mine");
+}
+
+TEST(Command, AnInputThatIsRewrittenWhileItIsReadIsSaidSo) {
+  const scratch folder;
+  const std::string file = folder / "x.npy";
+  const auto values = normals(40'000 * 64, 1);
+  const std::vector<std::string> select = {
+      "select", "--embeddings", file, "--strategy", "kcenter",       "--batch",
+      "3000",   "--threads",    "1",  "--out",      folder / "y.csv"};
+  // Cut short; and put back as it was, which no fault tells.
+  for (const bool put_back : {false, true}) {
+    save(file, values, 64);
+    const pid_t child = start(folder, select);
+    usleep(100'000);
+    const std::string bytes = contents(file);
+    if (put_back)
+      std::fstream(file, std::ios::in | std::ios::out | std::ios::binary).write(bytes.data(), 1000);
+    else
+      std::filesystem::resize_file(file, 0);
+    const outcome result = finish(folder, child);
+    EXPECT_REFUSED(result, 6, "x.npy changed while it was read");
+    EXPECT_EQ(folder.files(), std::vector<std::string>{"x.npy"});
+  }
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)  // sanitizers need terabytes of addresses
+TEST(Command, StartsAndComputesUnderALimitOnMemory) {
+  const pool_folder pool;
+  const std::string select = " select --strategy kcenter --batch 3 --embeddings " + pool.embeddings;
+  const auto limited = [&](const std::string& before, const std::string& arguments) {
+    const std::string command = "bash -c '" + before + "; exec timeout 20 " + std::string(POOLWISE_COMMAND) +
+                                " " + arguments + "' > " + (pool / "printed") + " 2> " + (pool / "said");
+    const int status = std::system(command.c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 0) << command << contents(pool / "said");
+    return contents(pool / "printed");
+  };
+  const std::string picks = limited(":", select);
+  for (const char* limit : {"ulimit -v 250000", "ulimit -v 300000", "ulimit -v 1000000", "ulimit -d 200000",
+                            "ulimit -v 300000; export OMP_NUM_THREADS=4"}) {
+    EXPECT_EQ(limited(limit, "--version").rfind("poolwise ", 0), 0u) << limit;
+    EXPECT_EQ(limited(limit, select), picks) << limit;
+    EXPECT_EQ(limited(limit, select + " --threads 3"), picks) << limit;
+  }
+  for (const char* limit : {"ulimit -v 150000", "ulimit -d 100000"}) {
+    const std::string command = "bash -c '" + std::string(limit) + "; exec timeout 20 " + POOLWISE_COMMAND +
+                                " --version' 2> " + (pool / "said");
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1) << limit;
+    EXPECT_NE(contents(pool / "said").find("raise the limit"), std::string::npos);
+  }
+}
+#endif
+
 TEST(Command, DryRunWritesNothing) {
   const pool_folder pool;
   EXPECT_EQ(

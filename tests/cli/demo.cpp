@@ -56,9 +56,10 @@ TEST(Demo, WithoutTheDataItSaysHowToGetThem) {
 
 TEST(Demo, AUsersOwnTrainingProgramTakesPart) {
   const scratch folder;
-  // Knows nothing: every class has the same logit.
-  std::ofstream(folder / "train.py") << R"(import struct, sys
+  // Knows nothing: every class has the same logit. Its name is no text, which must not lose the experiment.
+  std::ofstream(folder / "tr\xffin.py") << R"(import os, struct, sys
 verb, folder = sys.argv[1:]
+print(verb, os.environ["POOLWISE_SEED"])
 if verb == "predict":
     with open(folder + "/query.npy", "rb") as f:
         f.seek(8)
@@ -69,19 +70,28 @@ if verb == "predict":
     with open(folder + "/logits.npy", "wb") as f:
         f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(40 * rows))
 )";
-  const std::vector<std::string> base = {"demo", "--json",       "--seeds", "1",     "--rounds",
-                                         "1",    "--strategies", "random",  "--out", folder / "demo"};
+  const std::vector<std::string> base = {
+      "demo",   "--json", "--seeds",       "1",      "--rounds", "1", "--strategies",
+      "random", "--out",  folder / "demo", "--seed", "7"};
   auto works = base;
-  works.insert(works.end(), {"--train", "python3 '" + (folder / "train.py") + "'"});
+  works.insert(works.end(), {"--train", "python3 '" + (folder / "tr\xffin.py") + "'"});
   const outcome result = run(works, {fake_plotly(folder)});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_DOUBLE_EQ(result.json()["strategies"][0]["aubc_mean"], 0.1);  // ties go to class 0
+  EXPECT_EQ(nlohmann::json::parse(contents(folder / "demo/demo.json")), result.json());
+  EXPECT_TRUE(std::filesystem::exists(folder / "demo/report.html"));
+  EXPECT_NE(result.json()["protocol"].dump().find("compare images do so by these features"), std::string::npos);
+  EXPECT_NE(result.err.find("output.txt in the folders of"), std::string::npos) << result.err;
+  EXPECT_EQ(contents(folder / "demo/training/random-7/output.txt"), "fit 7\npredict 7\nfit 7\npredict 7\n");
 
   auto fails = base;
-  fails.insert(fails.end(), {"--train", "echo no such model >&2; exit 3;"});
+  fails.insert(fails.end(),
+               {"--train", "printf '9%%\\r99%%\\nTraceback:\\n\\tno such model \\033[1m\\n' >&2; exit 3;"});
   const outcome failed = run(fails, {fake_plotly(folder)});
   EXPECT_EQ(failed.code, 1);
-  EXPECT_NE(failed.err.find("no such model"), std::string::npos) << failed.err;
+  // On lines of their own, as a terminal would show them.
+  EXPECT_NE(failed.err.find("its last words:\n99%\nTraceback:\n no such model \\x1b[1m\n"), std::string::npos)
+      << failed.err;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "poolwise/query/checkpoint.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <functional>
 #include <limits>
@@ -132,12 +133,54 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
   }
   reference::write_file(file, "row,score\n1,2\n");
   reference::expect_refused<format_error>([&] { saved.read(); }, "is not a checkpoint");
-  reference::write_file(file, "");
-  reference::expect_refused<format_error>([&] { saved.read(); }, "is not a checkpoint");
+  reference::write_file(file, "");  // as mktemp leaves it
+  EXPECT_EQ(saved.read(), std::nullopt);
   std::string later = good;
   later[7] = 3;
   reference::write_file(file, later);
   reference::expect_refused<format_error>([&] { saved.read(); }, "has version 3");
+}
+
+TEST(Checkpoint, IsKeptInRegularFilesAlone) {
+  const reference::scratch_folder folder;
+  ASSERT_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
+  std::filesystem::create_symlink("/dev/full", folder / "link");
+  for (const std::filesystem::path& place :
+       {std::filesystem::path("-"), std::filesystem::path("/dev/full"), std::filesystem::path("/dev/null"),
+        folder.path(), folder / "fifo", folder / "link"})
+    reference::expect_refused<usage_error>([&] { checkpoint(place, 7); }, "is no regular file");
+  reference::expect_refused<io_error>([&] { checkpoint(folder / std::string(300, 'n'), 7); },
+                                      "File name too long");
+}
+
+TEST(Checkpoint, ALinkIsWrittenThroughAndStays) {
+  const reference::scratch_folder folder;
+  std::filesystem::create_directory(folder / "scratch");
+  std::filesystem::create_symlink("scratch/state", folder / "link");
+  const checkpoint saved(folder / "link", 7);
+  const batch_state state{{{4, 0.5f}}, 9};
+  saved.write(state);
+  EXPECT_EQ(checkpoint(folder / "scratch/state", 7).read(), state);
+  EXPECT_EQ(saved.read(), state);
+  remove_checkpoint(folder / "link");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder / "scratch"));
+}
+
+TEST(Checkpoint, OneSelectionAtATimeHoldsIt) {
+  const reference::scratch_folder folder;
+  std::filesystem::create_symlink("state", folder / "link");
+  {
+    checkpoint one(folder / "state", 7), other(folder / "link", 8);
+    one.lock();
+    one.write(batch_state{});
+    reference::expect_refused<conflict_error>([&] { other.lock(); }, "is in use by another run");
+    remove_checkpoint(folder / "state");  // it is not ours to remove
+    EXPECT_TRUE(std::filesystem::exists(folder / "state"));
+  }
+  checkpoint next(folder / "state", 7);
+  next.lock();
+  EXPECT_EQ(folder.names(), (std::set<std::string>{".state.lock", "link", "state"}));
 }
 
 // Every state that a selection passes through is one that it goes on from to the same batch.

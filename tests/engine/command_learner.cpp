@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/files/signals.hpp"
 
 namespace poolwise {
 namespace {
@@ -304,6 +305,55 @@ TEST_F(CommandLearner, ALostStatusIsNoSuccess) {
   const std::string message = refusal([&] { fit(model); });
   signal(SIGCHLD, before);
   EXPECT_TRUE(contains(message, "SIGCHLD")) << message;
+}
+
+TEST_F(CommandLearner, EndsWithTheProcessThatRunsIt) {
+  for (const int number : {SIGINT, SIGHUP, SIGTERM, SIGKILL}) {
+    SCOPED_TRACE(number);
+    const fs::path named = root / "inner";
+    fs::remove(named);
+    // What the program starts is killed by all but SIGKILL, which leaves nobody to do it.
+    auto model = learner_of(number == SIGKILL ? "echo $$ > '" + named.string() + "'; exec sleep 1000 #"
+                                              : "sleep 1000 & echo $! > '" + named.string() + "'; wait #");
+    const pid_t child = fork();
+    if (child == 0) {
+      clean_up_on_signals(6);
+      fit(model);
+      _exit(0);
+    }
+    pid_t inner = 0;
+    for (int waited = 0; inner == 0 && waited < 10'000; ++waited) {
+      usleep(1000);
+      std::ifstream(named) >> inner;
+    }
+    ASSERT_GT(inner, 0);
+    kill(child, number);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == number) << status;
+    const auto ended = [&] {  // a zombie whose new parent has not asked yet counts
+      std::ifstream file("/proc/" + std::to_string(inner) + "/stat");
+      std::string text;
+      return !std::getline(file, text) || contains(text, ") Z ");
+    };
+    for (int waited = 0; waited < 5000 && !ended(); ++waited) usleep(1000);
+    EXPECT_TRUE(ended());
+  }
+}
+
+TEST_F(CommandLearner, AnotherProcesssEndLeavesItAlone) {
+  auto model = learner_of(script("sleep .3"));
+  std::thread other([] {
+    usleep(100'000);
+    const pid_t child = fork();
+    if (child == 0) {
+      clean_up_on_signals(6);
+      raise(SIGTERM);
+    }
+    waitpid(child, nullptr, 0);
+  });
+  fit(model);
+  other.join();
 }
 
 TEST_F(CommandLearner, SigpipeIgnoredHereIsHeardThere) {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,8 +19,12 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/files/array.hpp"
+#include "poolwise/files/read_file.hpp"
+#include "poolwise/files/signals.hpp"
 #include "reference/errors.hpp"
 #include "reference/scratch.hpp"
+
+extern "C" int fsync(int file);
 
 namespace poolwise {
 namespace {
@@ -29,6 +34,13 @@ using reference::read_file;
 using reference::scratch_folder;
 using reference::write_file;
 using names = std::set<std::string>;
+
+// What fsync of a folder comes to; 0: what the system says.
+int fault_of_folders = 0;
+
+// What outputs had to say.
+std::vector<std::string> notes;
+void keep_note(const std::string& note) { notes.push_back(note); }
 
 class Output : public ::testing::Test {
  protected:
@@ -311,6 +323,82 @@ TEST_F(Output, FoldersAndFilesThatMayNotBeWritten) {
   EXPECT_EQ(folder.names(), (names{"closed", "read-only.txt"}));
 }
 
+TEST_F(Output, AFolderThatCannotBeSyncedIsNoFailureOfTheFile) {
+  on_output_note(keep_note);
+  notes.clear();
+  for (const int fault : {EIO, ENOSPC}) {
+    fault_of_folders = fault;
+    write_text(folder / "out.txt", std::strerror(fault));
+    fault_of_folders = 0;
+    EXPECT_EQ(read_file(folder / "out.txt"), std::strerror(fault));
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_SAYS(notes[0], "out.txt is written, but may not outlast a power cut");
+    notes.clear();
+  }
+  on_output_note(nullptr);
+}
+
+TEST_F(Output, AReplacedFileKeepsItsModeAndOwner) {
+  const auto target = write_file(folder / "out.txt", "old");
+  const auto status_of = [](const std::filesystem::path& file) {
+    struct stat status {};
+    ::stat(file.c_str(), &status);
+    return status;
+  };
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(target.c_str(), 65534, 65534), 0);
+  }
+  const struct stat old = status_of(target);
+  for (const mode_t mode : {0600, 0640, 0666, 0755}) {
+    ASSERT_EQ(::chmod(target.c_str(), mode), 0);
+    write_text(target, "new");
+    EXPECT_EQ(status_of(target).st_mode & 07777, mode);
+    EXPECT_EQ(status_of(target).st_uid, old.st_uid);
+    EXPECT_EQ(status_of(target).st_gid, old.st_gid);
+  }
+  // Nor may anybody read it on its way.
+  ASSERT_EQ(::chmod(target.c_str(), 0600), 0);
+  output_file out(target);
+  for (const std::string& name : folder.names())
+    EXPECT_EQ(status_of(folder / name).st_mode & 0777, 0600u) << name;
+}
+
+TEST_F(Output, WhatCannotBeReplacedIsWrittenOverInPlace) {
+  const auto closed = folder / "closed";
+  std::filesystem::create_directory(closed);
+  const auto target = write_file(closed / "out.txt", "an old text that is longer");
+  ASSERT_EQ(::chmod(target.c_str(), 0666), 0);
+  ASSERT_EQ(::chmod(closed.c_str(), 0555), 0);
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0755), 0);
+  struct stat before {
+  }, after{};
+  ASSERT_EQ(::stat(target.c_str(), &before), 0);
+  EXPECT_EQ(status_of_child([&] {
+              constexpr uid_t nobody = 65534;
+              if (::geteuid() == 0 && ::setreuid(nobody, nobody) != 0) ::_exit(2);
+              on_output_note(keep_note);
+              {
+                output_file dropped(target);
+                dropped.write("dropped");
+              }
+              if (read_file(target) != "an old text that is longer") ::_exit(3);
+              write_text(target, "first");
+              write_text(target, "new");
+              // Said once, though it is done twice.
+              const bool said =
+                  notes.size() == 1 && notes[0].find(
+                                           "out.txt was written over in place, because it "
+                                           "cannot be replaced (Permission denied)") != std::string::npos;
+              ::_exit(said ? 0 : 4);
+            }),
+            0);
+  ASSERT_EQ(::stat(target.c_str(), &after), 0);
+  EXPECT_EQ(read_file(target), "new");
+  EXPECT_EQ(after.st_ino, before.st_ino);
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::temp_directory_path()))
+    EXPECT_NE(entry.path().filename().string().rfind(".out.txt.", 0), 0u) << entry.path();
+}
+
 // ---- what is written directly
 
 TEST_F(Output, APipeIsWrittenDirectly) {
@@ -381,9 +469,11 @@ TEST_F(Output, AReaderThatHasGoneIsReported) {
 
 TEST_F(Output, SignalsThatEndTheProcessLeaveNothing) {
   const auto target = write_file(folder / "out.txt", "old");
-  for (int signal_number : {SIGINT, SIGTERM}) {
+  for (int signal_number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE,
+                            SIGABRT, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGBUS}) {
+    SCOPED_TRACE(::strsignal(signal_number));
     const int status = status_of_child([&] {
-      remove_unfinished_outputs_on_signals();
+      clean_up_on_signals(6);
       output_file first(target), second(folder / "other.txt");
       first.write(std::string(1 << 20, 'x'));
       write_text(folder / "finished.txt", "whole");
@@ -397,13 +487,71 @@ TEST_F(Output, SignalsThatEndTheProcessLeaveNothing) {
   }
 }
 
+TEST_F(Output, AFileBeyondTheLimitIsAnErrorAndNoSignal) {
+  EXPECT_EQ(status_of_child([&] {
+              const rlimit limit{4096, 4096};
+              ::setrlimit(RLIMIT_FSIZE, &limit);
+              clean_up_on_signals(6);
+              try {
+                write_text(folder / "out.txt", std::string(5000, 'x'));
+              } catch (const io_error& refused) {
+                ::_exit(std::strstr(refused.what(), "ulimit -f") != nullptr ? 0 : 2);
+              }
+              ::_exit(3);
+            }),
+            0);
+  EXPECT_EQ(folder.names(), names{});
+}
+
+TEST_F(Output, AMappedFileThatIsCutShortEndsTheProcessWithALine) {
+  const auto input = folder / "in.npy";
+  const auto said = folder / "said.txt";
+  for (const bool threads : {false, true}) {
+    write_npy(input, vector_view<const float>{std::vector<float>(100'000).data(), 100'000});
+    const int status = status_of_child([&] {
+      ::dup2(::open(said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+      clean_up_on_signals(6);
+      const array mapped = open_npy(input);
+      output_file unfinished(folder / "out.txt");
+      std::filesystem::resize_file(input, 0);
+      const auto read = [&] {
+        volatile float sum = 0;
+        for (index_t i = 0; i < 100'000; i += 100) sum = sum + reinterpret_cast<const float*>(mapped.data)[i];
+      };
+      std::vector<std::thread> readers;
+      for (int t = 0; threads && t < 4; ++t) readers.emplace_back(read);
+      if (!threads) read();
+      for (std::thread& reader : readers) reader.join();
+    });
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 6) << status;
+    EXPECT_EQ(read_file(said), "poolwise: open_npy: " + input.string() +
+                                   " changed while it was read; run again once it is whole\n");
+    EXPECT_EQ(folder.names(), (names{"in.npy", "said.txt"}));
+  }
+}
+
+TEST_F(Output, AMappedFileThatWasWrittenToIsFoundOut) {
+  const auto file = folder / "in.npy";
+  const float values[] = {1, 2, 3};
+  write_npy(file, vector_view<const float>{values, 3});
+  const array mapped = open_npy(file);
+  require_unchanged_files("test");
+  write_npy(file, vector_view<const float>{values, 2});  // another file: the mapped one is as it was
+  require_unchanged_files("test");
+  const array again = open_npy(file);
+  ::usleep(20'000);  // longer than a tick of the file system's clock
+  std::fstream(file, std::ios::in | std::ios::out | std::ios::binary).seekp(130).put('x');
+  EXPECT_SAYS(message_of<value_error>([] { require_unchanged_files("test"); }),
+              "in.npy changed while it was read");
+}
+
 TEST_F(Output, ASignalFromOutsideWhileWritingLeavesNothing) {
   const auto target = write_file(folder / "out.txt", "old");
   int ready[2];
   ASSERT_EQ(::pipe(ready), 0);
   const pid_t child = ::fork();
   if (child == 0) {
-    remove_unfinished_outputs_on_signals();
+    clean_up_on_signals(6);
     output_file out(target);
     if (::write(ready[1], "r", 1) != 1) ::_exit(2);
     for (;;) out.write(std::string(1 << 16, 'x'));
@@ -423,7 +571,7 @@ TEST_F(Output, ASignalFromOutsideWhileWritingLeavesNothing) {
 TEST_F(Output, AnIgnoredSignalStaysIgnored) {
   EXPECT_EQ(status_of_child([&] {
               ::signal(SIGINT, SIG_IGN);
-              remove_unfinished_outputs_on_signals();
+              clean_up_on_signals(6);
               output_file out(folder / "out.txt");
               ::raise(SIGINT);
               out.write("still here");
@@ -436,7 +584,7 @@ TEST_F(Output, AnIgnoredSignalStaysIgnored) {
 TEST_F(Output, AForkedChildLeavesItsParentsOutputsAlone) {
   output_file out(folder / "out.txt");
   const int status = status_of_child([] {
-    remove_unfinished_outputs_on_signals();
+    clean_up_on_signals(6);
     ::raise(SIGTERM);
   });
   EXPECT_TRUE(died_of(status, SIGTERM)) << status;
@@ -455,10 +603,33 @@ TEST_F(Output, AKillLeavesTheTargetUntouched) {
   });
   EXPECT_TRUE(died_of(status, SIGKILL)) << status;
   EXPECT_EQ(read_file(target), "old");
-  // The one case that leaves its temporary file, under a name that no later output trips over.
-  EXPECT_EQ(folder.names().size(), 2u);
-  write_text(target, "new");
+  // The one case that leaves its temporary file. The next output to the same target removes it, and no other's.
+  const names left = folder.names();
+  EXPECT_EQ(left.size(), 2u);
+  write_text(folder / "out", "another target");
+  EXPECT_EQ(folder.names().size(), 3u);
+  EXPECT_EQ(status_of_child([&] { write_text(target, "new"); }), 0);
   EXPECT_EQ(read_file(target), "new");
+  EXPECT_EQ(folder.names(), (names{"out", "out.txt"}));
+}
+
+TEST_F(Output, WhatLooksLeftBehindButIsLockedOrIsNoTemporaryStays) {
+  const pid_t gone = ::fork();
+  if (gone == 0) ::_exit(0);
+  ::waitpid(gone, nullptr, 0);
+  const std::string begin = ".out.txt." + std::to_string(gone);
+  // A process in another container, whose numbers are not ours, holds the first.
+  const names stay = {begin + "-0.tmp", begin + "-x.tmp", begin + ".tmp", begin + "-1.tmp.txt",
+                      ".out.txt.0-0.tmp"};
+  for (const std::string& name : stay) write_file(folder / name, "");
+  write_file(folder / (begin + "-7.tmp"), "left");
+  const int held = ::open((folder / (begin + "-0.tmp")).c_str(), O_RDONLY);
+  ASSERT_EQ(::flock(held, LOCK_EX | LOCK_NB), 0);
+  write_text(folder / "out.txt", "new");
+  ::close(held);
+  names expected = stay;
+  expected.insert("out.txt");
+  EXPECT_EQ(folder.names(), expected);
 }
 
 // ---- .npy
@@ -526,3 +697,13 @@ TEST_F(Output, AMappedFileThatIsReplacedStaysReadable) {
 
 }  // namespace
 }  // namespace poolwise
+
+// In place of the system's, whose folders never fail.
+extern "C" int fsync(int file) {
+  struct stat status {};
+  if (poolwise::fault_of_folders != 0 && ::fstat(file, &status) == 0 && S_ISDIR(status.st_mode)) {
+    errno = poolwise::fault_of_folders;
+    return -1;
+  }
+  return ::fdatasync(file);
+}

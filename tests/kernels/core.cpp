@@ -1,5 +1,6 @@
 // The ground everything stands on: half floats, random numbers, the total order, blocks of work.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/order.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/core/threads.hpp"
 
 namespace poolwise {
 namespace {
@@ -101,6 +103,42 @@ TEST(Text, TheNearestWordHasTheFewestEdits) {
   EXPECT_EQ(nearest_word("margn", words), "margin");
   EXPECT_EQ(nearest_word("entrgy", words), "energy");
   EXPECT_EQ(nearest_word("x", {}), "");
+}
+
+TEST(Text, WhatCommandsATerminalIsEscaped) {
+  EXPECT_EQ(printable("caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80"),
+            "caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80");
+  EXPECT_EQ(printable("a\x1b[31m\n\x7f"), "a\\x1b[31m\\x0a\\x7f");
+  EXPECT_EQ(printable("x\xc2\x9b"
+                      "31m\xc2\x80\xc2\xa0"),
+            "x\\xc2\\x9b31m\\xc2\\x80\xc2\xa0");
+  for (const char* turn : {"\xe2\x80\xaa", "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa9"})
+    EXPECT_EQ(printable(turn).substr(0, 4), "\\xe2");
+  EXPECT_EQ(printable("\xe2\x80\xa9"), "\xe2\x80\xa9");
+  // No UTF-8: alone, cut short, longer than need be, a surrogate, beyond the last.
+  EXPECT_EQ(printable("\x9b"), "\\x9b");
+  EXPECT_EQ(printable("\xe4\xb8"), "\\xe4\\xb8");
+  EXPECT_EQ(printable("\xc0\x9b"), "\\xc0\\x9b");
+  EXPECT_EQ(printable("\xe0\x82\x9b"), "\\xe0\\x82\\x9b");
+  EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");
+  EXPECT_EQ(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
+  EXPECT_EQ(printable("\xe4\xb8\xad", 2), "...");
+}
+
+TEST(Threads, AreAsManyAsTheSystemGives) {
+  EXPECT_EQ(threads_to_be_had(1), 1);
+  EXPECT_EQ(threads_to_be_had(5), 5);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uid_t nobody = 65534;
+    if (::geteuid() == 0 && ::setreuid(nobody, nobody) != 0) ::_exit(2);
+    const rlimit limit{1, 1};
+    ::setrlimit(RLIMIT_NPROC, &limit);
+    ::_exit(threads_to_be_had(16) == 1 ? 0 : 3);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(Order, HigherScoreFirstTiesToTheLowerRow) {

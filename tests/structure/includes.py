@@ -34,7 +34,7 @@ PRIVATE = {
     "diverse": ["core", "topk", "distance"],
     "files": ["core"],
     "pool": ["core"],
-    "query": ["core", "pool"],
+    "query": ["core", "files", "pool"],
     "learn": ["core"],
     "loop": ["core"],
     "reproduce": ["files"],

@@ -3,9 +3,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 #include <new>
 
 #include "poolwise/core/detail/parallel.hpp"
@@ -42,6 +45,58 @@ descriptor open_readable(const char* call, const std::filesystem::path& file, in
   return descriptor(number);
 }
 
+std::string changed(const std::filesystem::path& file) {
+  return printable(file.string()) + " changed while it was read; run again once it is whole";
+}
+
+// The mapped files. A signal handler reads the list: nodes are used again, and never freed.
+struct mapped_range {
+  std::atomic<const std::byte*> begin{nullptr};  // null: not in use
+  std::size_t bytes = 0;
+  std::filesystem::path file;
+  struct stat status {};
+  std::string message;
+  mapped_range* next = nullptr;
+};
+std::atomic<mapped_range*> mapped{nullptr};
+std::mutex mapping;
+
+mapped_range& free_range() {
+  for (mapped_range* range = mapped; range != nullptr; range = range->next)
+    if (range->begin == nullptr) return *range;
+  auto* const range = new mapped_range;
+  range->next = mapped;
+  mapped = range;
+  return *range;
+}
+
+/// Keeps a mapping in the list; unmaps it at the end.
+std::shared_ptr<const void> kept_mapping(void* address, std::size_t bytes, const char* call,
+                                         const std::filesystem::path& file, const struct stat& status) {
+  const std::lock_guard lock(mapping);
+  mapped_range& range = free_range();
+  range.bytes = bytes;
+  range.file = file;
+  range.status = status;
+  range.message = "poolwise: " + std::string(call) + ": " + changed(file) + "\n";
+  range.begin = static_cast<const std::byte*>(address);
+  return {address, [&range, bytes](void* p) {
+            const std::lock_guard unlist(mapping);
+            range.begin = nullptr;
+            ::munmap(p, bytes);
+          }};
+}
+
+bool is_as_it_was(const mapped_range& range) {
+  struct stat now {};
+  // One that was replaced or removed is still there for who has mapped it.
+  if (::stat(range.file.c_str(), &now) != 0 || now.st_dev != range.status.st_dev ||
+      now.st_ino != range.status.st_ino)
+    return true;
+  return now.st_size == range.status.st_size && now.st_mtim.tv_sec == range.status.st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == range.status.st_mtim.tv_nsec;
+}
+
 struct stat status_of(const char* call, const std::filesystem::path& file, const descriptor& from) {
   struct stat status {};
   if (::fstat(from.number(), &status) != 0) throw_unreadable(call, file, errno);
@@ -54,6 +109,16 @@ struct stat status_of(const char* call, const std::filesystem::path& file, const
 void throw_unreadable(const char* call, const std::filesystem::path& file, int code) {
   throw io_error(std::string(call) + ": cannot read " + printable(file.string()) + ": " + std::strerror(code) +
                  "; " + remedy(code));
+}
+
+void require_end(const char* call, const std::filesystem::path& file) {
+  struct stat status {};
+  if (::stat(file.c_str(), &status) != 0) throw_unreadable(call, file, errno);
+  if (!S_ISBLK(status.st_mode) && !S_ISCHR(status.st_mode)) return;
+  const descriptor opened(::open(file.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+  if (::isatty(opened.number()) != 1)
+    throw io_error(std::string(call) + ": cannot read " + printable(file.string()) +
+                   ": it is a device, which may have no end; give a file or a pipe");
 }
 
 file_bytes map_file(const char* call, const std::filesystem::path& file) {
@@ -70,7 +135,22 @@ file_bytes map_file(const char* call, const std::filesystem::path& file) {
   ::madvise(address, size, MADV_SEQUENTIAL);
   ::madvise(address, size, MADV_HUGEPAGE);
   return {static_cast<const std::byte*>(address), index_t(size),
-          std::shared_ptr<const void>(address, [size](void* p) { ::munmap(p, size); }), true};
+          kept_mapping(address, size, call, file, status), true};
+}
+
+const char* about_mapped_file(const void* address) noexcept {
+  const auto* const at = static_cast<const std::byte*>(address);
+  for (const mapped_range* range = mapped; range != nullptr; range = range->next)
+    if (const std::byte* begin = range->begin; begin != nullptr && at >= begin && at < begin + range->bytes)
+      return range->message.c_str();
+  return nullptr;
+}
+
+void require_unchanged_files(const char* call) {
+  const std::lock_guard lock(mapping);
+  for (const mapped_range* range = mapped; range != nullptr; range = range->next)
+    if (range->begin != nullptr && !is_as_it_was(*range))
+      throw value_error(std::string(call) + ": " + changed(range->file));
 }
 
 std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes) {
@@ -94,10 +174,9 @@ file_bytes aligned_slice(const file_bytes& from, index_t begin, index_t count, s
 }
 
 std::string read_file(const char* call, const std::filesystem::path& file) {
+  require_end(call, file);
   const descriptor from = open_readable(call, file, 0);
   const struct stat status = status_of(call, file, from);
-  // A device may give bytes without end.
-  if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) throw_unreadable(call, file, ESPIPE);
   // One byte more than expected: the read that finds the end then needs no larger buffer.
   std::string text(std::max(std::size_t(status.st_size) + 1, std::size_t{1} << 16), '\0');
   std::size_t size = 0;

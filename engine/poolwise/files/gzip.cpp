@@ -11,6 +11,7 @@
 namespace poolwise {
 
 gzip_reader::gzip_reader(const char* call, std::filesystem::path file) : call_(call), path_(std::move(file)) {
+  require_end(call, path_);
   errno = 0;
   file_.reset(::gzopen(path_.c_str(), "rb"));
   if (!file_) throw_unreadable(call, path_, errno != 0 ? errno : ENOMEM);

@@ -2,22 +2,25 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
-#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <mutex>
 #include <optional>
+#include <set>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/descriptor.hpp"
+#include "poolwise/files/detail/temporary.hpp"
 
 namespace poolwise {
 namespace {
@@ -38,6 +41,8 @@ const char* remedy(int code) {
       return "name a file in a folder that you may write to";
     case EISDIR:
       return "name a file in it";
+    case EFBIG:
+      return "raise the limit on the size of files (ulimit -f)";
     case EPIPE:
       return "its reader has gone";
     default:
@@ -49,125 +54,83 @@ const char* remedy(int code) {
   throw io_error("output_file: cannot write " + name + ": " + std::strerror(code) + "; " + remedy(code));
 }
 
-// Unfinished temporary files. A signal handler reads them: the memory is fixed and there are no locks. Whoever
-// moves a slot out of `live` unlinks its file, or has renamed it.
-struct temporary_slot {
-  enum use { empty, claimed, live, taken };
-  std::atomic<int> state{empty};
-  pid_t process = 0;  // a fork's copy of the table names files that are not the child's
-  char path[PATH_MAX] = {};
-};
-static_assert(std::atomic<int>::is_always_lock_free);
+std::atomic<void (*)(const std::string&)> listener{nullptr};
 
-constexpr std::size_t most_unfinished = 128;
-constinit std::array<temporary_slot, most_unfinished> temporaries;
-
-bool take(temporary_slot& slot) {
-  int live = temporary_slot::live;
-  return slot.state.compare_exchange_strong(live, temporary_slot::taken) && slot.process == ::getpid();
+/// Whether this process asks for `key` for the first time.
+bool first_time(const std::string& key) {
+  static std::mutex guard;
+  static std::set<std::string> seen;
+  const std::lock_guard lock(guard);
+  return seen.insert(key).second;
 }
 
-// Everything called here is async-signal-safe.
-void unlink_and_die(int signal_number) {
-  for (temporary_slot& slot : temporaries)
-    if (take(slot)) ::unlink(slot.path);
-  ::signal(signal_number, SIG_DFL);
-  ::raise(signal_number);  // delivered when the handler returns, which unblocks it
+// A checkpoint is written again and again.
+void note_once(const std::string& line) {
+  if (void (*const tell)(const std::string&) = listener; tell != nullptr && first_time(line)) tell(line);
 }
 
-// A temporary file under its name: unlinked at the end unless it was renamed.
-class temporary_file {
- public:
-  // Beside `target`, so that renaming it is one step within one file system.
-  temporary_file(const fs::path& target, const std::string& name) : slot_(&claim(name)) {
-    static std::atomic<unsigned> counter{0};
-    std::error_code problem;
-    const std::string begin = first_part(fs::absolute(target, problem));
-    int code = problem ? problem.value() : EEXIST;
-    // A name that is taken was left by a process that was killed, or belongs to one in another container.
-    while (code == EEXIST) code = create(begin + std::to_string(counter++) + ".tmp");
-    if (code == 0) return;
-    slot_->state = temporary_slot::empty;
-    throw_unwritable(name, code);
-  }
-  temporary_file(const temporary_file&) = delete;
-  temporary_file& operator=(const temporary_file&) = delete;
-
-  ~temporary_file() {
-    if (slot_ == nullptr || !take(*slot_)) return;
-    ::unlink(slot_->path);
-    slot_->state = temporary_slot::empty;
-  }
-
-  int rename_to(const fs::path& target) {
-    if (::rename(slot_->path, target.c_str()) != 0) return errno;
-    if (take(*slot_)) slot_->state = temporary_slot::empty;
-    slot_ = nullptr;  // which may be another file's by now
-    return 0;
-  }
-
-  descriptor file;
-
- private:
-  static temporary_slot& claim(const std::string& name) {
-    for (temporary_slot& slot : temporaries) {
-      int empty = temporary_slot::empty;
-      if (slot.state.compare_exchange_strong(empty, temporary_slot::claimed)) return slot;
-    }
-    throw io_error("output_file: cannot write " + name + ": " + std::to_string(most_unfinished) +
-                   " outputs are unfinished; commit or drop one first");
-  }
-
-  static std::string first_part(const fs::path& target) {
-    constexpr std::size_t most_of_name = 200;  // a file name has at most 255 bytes
-    std::string part = target.parent_path() / ".";
-    part += target.filename().string().substr(0, most_of_name);
-    return part + "." + std::to_string(::getpid()) + "-";
-  }
-
-  int create(const std::string& path) {
-    if (path.size() >= sizeof slot_->path) return ENAMETOOLONG;
-    std::memcpy(slot_->path, path.c_str(), path.size() + 1);
-    slot_->process = ::getpid();
-    const int number = ::open(slot_->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (number < 0) return errno;
-    slot_->state = temporary_slot::live;
-    file = descriptor(number);
-    return 0;
-  }
-
-  temporary_slot* slot_;
-};
-
-// The open descriptor that a name stands for. /dev/stdout may lead to a regular file, which the shell has
-// open and may have written to: it must be neither replaced nor opened anew at its beginning.
-std::optional<int> open_descriptor(const fs::path& target) {
-  if (target == "-" || target == "/dev/stdout") return STDOUT_FILENO;
-  if (target == "/dev/stderr") return STDERR_FILENO;
-  const fs::path folder = target.parent_path();
-  if (folder != "/dev/fd" && folder != "/proc/self/fd") return std::nullopt;
-  const std::string digits = target.filename().string();
-  int number = 0;
-  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (problem != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return number;
+// The process in "PID-COUNTER.tmp"; 0 where that is not what `rest` is.
+pid_t process_in(std::string_view rest) {
+  constexpr std::string_view ending = ".tmp";
+  if (!rest.ends_with(ending)) return 0;
+  const char* const end = rest.data() + rest.size() - ending.size();
+  pid_t process = 0;
+  unsigned counter = 0;
+  const auto [dash, no_process] = std::from_chars(rest.data(), end, process);
+  if (no_process != std::errc{} || dash == end || *dash != '-') return 0;
+  const auto [last, no_counter] = std::from_chars(dash + 1, end, counter);
+  return no_counter == std::errc{} && last == end ? process : 0;
 }
 
-// Where symbolic links lead, to a file that need not exist: a link is written through, not replaced.
-fs::path followed(fs::path target) {
-  constexpr int most_links = 40;  // as many as the kernel follows
-  for (int links = 0; links < most_links; ++links) {
-    std::error_code not_a_link;
-    const fs::path next = fs::read_symlink(target, not_a_link);
-    if (not_a_link) break;
-    target = target.parent_path() / next;
+// Removes what killed processes left of earlier outputs. A process that lives holds a lock on its file, which
+// counts where the number says nothing: in another container.
+void remove_stale(const fs::path& folder, const std::string& begin) {
+  std::error_code problem;
+  for (fs::directory_iterator entry(folder, problem), end; !problem && entry != end; entry.increment(problem)) {
+    const std::string name = entry->path().filename().string();
+    if (!name.starts_with(begin)) continue;
+    const pid_t process = process_in(std::string_view(name).substr(begin.size()));
+    if (process <= 0 || ::kill(process, 0) == 0 || errno != ESRCH) continue;
+    const descriptor left(::open(entry->path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (left.number() >= 0 && ::flock(left.number(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry->path().c_str());
   }
-  return target;
+}
+
+// Makes `temporary` a new file in `folder`, named after `target`. Returns 0 or errno.
+int create_in(const fs::path& folder, const fs::path& target, mode_t mode, temporary_file& temporary) {
+  static std::atomic<unsigned> counter{0};
+  constexpr std::size_t most_of_name = 200;  // a file name has at most 255 bytes
+  if (target.empty()) return EINVAL;
+  std::error_code problem;
+  const fs::path place = fs::absolute(folder, problem);
+  if (problem) return problem.value();
+  std::string begin = ".";
+  begin += target.filename().string().substr(0, most_of_name) + ".";
+  const std::string path = place / begin;
+  if (first_time(path)) remove_stale(place, begin);
+  const std::string process = path + std::to_string(::getpid()) + "-";
+  int code = EEXIST;
+  // A name that is taken belongs to a process in another container.
+  while (code == EEXIST) code = temporary.create(process + std::to_string(counter++) + ".tmp", mode);
+  if (code == 0) ::flock(temporary.file.number(), LOCK_EX | LOCK_NB);
+  return code;
+}
+
+// Whoever may not replace a file may still be allowed to write into it.
+bool replacing_is_denied(int code) {
+  return code == EACCES || code == EPERM || code == EROFS || code == EBUSY || code == EXDEV;
+}
+
+// As the old file was. Without its group, nothing is left to the group.
+void keep_owner_and_mode(int number, const struct stat& old) {
+  mode_t mode = old.st_mode & 0777;
+  if (::fchown(number, old.st_uid, old.st_gid) != 0 && ::fchown(number, uid_t(-1), old.st_gid) != 0)
+    mode &= ~mode_t(S_IRWXG);
+  ::fchmod(number, mode);
 }
 
 descriptor duplicate(int number, const std::string& name) {
-  // The caller's earlier prints come first.
-  std::fflush(stdout);
+  flush_standard_output();  // the caller's earlier prints come first
   const int copy = ::fcntl(number, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) throw_unwritable(name, errno);
   return descriptor(copy);
@@ -194,11 +157,76 @@ void write_all(int number, std::string_view bytes, const std::string& name) {
 // write to: the file itself is whole either way.
 void sync_folder(const fs::path& folder, const std::string& name) {
   const descriptor opened(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (opened.number() < 0) return;
-  if (::fsync(opened.number()) != 0 && errno != EINVAL && errno != ENOTSUP) throw_unwritable(name, errno);
+  if (opened.number() < 0 || ::fsync(opened.number()) == 0 || errno == EINVAL || errno == ENOTSUP) return;
+  note_once(name + " is written, but may not outlast a power cut: its folder could not be synced (" +
+            std::strerror(errno) + ")");
+}
+
+void copy_all(int from, int to, const std::string& name) {
+  std::string piece(std::size_t{1} << 20, '\0');
+  for (;;) {
+    const ssize_t got = ::read(from, piece.data(), piece.size());
+    if (got == 0) return;
+    if (got > 0)
+      write_all(to, {piece.data(), std::size_t(got)}, name);
+    else if (errno != EINTR)
+      throw_unwritable(name, errno);
+  }
+}
+
+// Writes what `source` holds into `target`, which stays the same file. The room is asked for first.
+void write_over(const fs::path& target, const char* source, const std::string& name) {
+  const descriptor from(::open(source, O_RDONLY | O_CLOEXEC)),
+      to(::open(target.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC));
+  struct stat status {};
+  if (from.number() < 0 || to.number() < 0 || ::fstat(from.number(), &status) != 0)
+    throw_unwritable(name, errno);
+  if (::fallocate(to.number(), FALLOC_FL_KEEP_SIZE, 0, std::max<off_t>(status.st_size, 1)) != 0 &&
+      (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+    throw_unwritable(name, errno);
+  try {
+    copy_all(from.number(), to.number(), name);
+    if (::ftruncate(to.number(), status.st_size) != 0 || ::fsync(to.number()) != 0)
+      throw_unwritable(name, errno);
+  } catch (const io_error& problem) {
+    throw io_error(problem.what() + std::string("; it was being written over in place and is not whole"));
+  }
 }
 
 }  // namespace
+
+void on_output_note(void (*tell)(const std::string& note)) { listener = tell; }
+
+// /dev/stdout may lead to a regular file, which the shell has
+// open and may have written to: it must be neither replaced nor opened anew at its beginning.
+std::optional<int> open_descriptor(const fs::path& target) {
+  if (target == "-" || target == "/dev/stdout") return STDOUT_FILENO;
+  if (target == "/dev/stderr") return STDERR_FILENO;
+  const fs::path folder = target.parent_path();
+  if (folder != "/dev/fd" && folder != "/proc/self/fd") return std::nullopt;
+  const std::string digits = target.filename().string();
+  int number = 0;
+  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (problem != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return number;
+}
+
+fs::path written_file(const fs::path& target) {
+  constexpr int most_links = 40;  // as many as the kernel follows
+  fs::path file = target;
+  for (int links = 0; links < most_links; ++links) {
+    std::error_code not_a_link;
+    const fs::path next = fs::read_symlink(file, not_a_link);
+    if (not_a_link) break;
+    file = file.parent_path() / next;
+  }
+  return file;
+}
+
+void flush_standard_output() {
+  errno = 0;
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw_unwritable("-", errno != 0 ? errno : EIO);
+}
 
 struct output_file::state {
   explicit state(const fs::path& given) : name(printable(given.string())) {
@@ -216,8 +244,17 @@ struct output_file::state {
     }
     // Renaming would replace a file that is marked read-only.
     if (exists && ::access(given.c_str(), W_OK) != 0) throw_unwritable(name, errno);
-    target = followed(given);
-    temporary.emplace(target, name);
+    target = written_file(given);
+    temporary.emplace(name);
+    const mode_t mode = exists ? 0600 : 0666;
+    int code = create_in(target.parent_path() / ".", target, mode, *temporary);
+    if (exists && replacing_is_denied(code)) {
+      denied = code;
+      std::error_code none;
+      code = create_in(fs::temp_directory_path(none), target, mode, *temporary);
+    }
+    if (code != 0) throw_unwritable(name, code);
+    if (exists) keep_owner_and_mode(temporary->file.number(), status);
   }
 
   descriptor open_special(const fs::path& given) const {
@@ -246,15 +283,22 @@ struct output_file::state {
     if (temporary && ::fsync(destination().number()) != 0) throw_unwritable(name, errno);
     // Some file systems report only here what they could not write; after EINTR it is closed all the same.
     if (::close(destination().release()) != 0 && errno != EINTR) throw_unwritable(name, errno);
-    if (!temporary) return;
-    if (const int code = temporary->rename_to(target)) throw_unwritable(name, code);
-    sync_folder(target.parent_path(), name);
+    if (temporary) replace_target();
+  }
+
+  void replace_target() {
+    const int code = denied != 0 ? denied : temporary->rename_to(target.c_str());
+    if (code == 0) return sync_folder(target.parent_path(), name);
+    if (!replacing_is_denied(code)) throw_unwritable(name, code);
+    write_over(target, temporary->path(), name);
+    note_once(name + " was written over in place, because it cannot be replaced (" + std::strerror(code) + ")");
   }
 
   static constexpr std::size_t buffer_bytes = std::size_t{1} << 18;
 
   std::string name;
   fs::path target;
+  int denied = 0;  // why nothing can be made beside the target
   std::optional<temporary_file> temporary;
   descriptor file;  // of a target that is written directly
   std::string buffer;
@@ -277,20 +321,6 @@ void output_file::commit() {
   if (!state_) throw io_error("output_file: committed twice; open another output_file");
   const auto finished = std::move(state_);  // removes the temporary file if what follows throws
   finished->commit();
-}
-
-void remove_unfinished_outputs_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = unlink_and_die;
-  sigemptyset(&action.sa_mask);
-  sigaddset(&action.sa_mask, SIGINT);
-  sigaddset(&action.sa_mask, SIGTERM);
-  for (const int number : {SIGINT, SIGTERM}) {
-    struct sigaction before {};
-    ::sigaction(number, nullptr, &before);
-    // A shell has its background jobs ignore SIGINT; they go on doing so.
-    if (before.sa_handler != SIG_IGN) ::sigaction(number, &action, nullptr);
-  }
 }
 
 void write_text(const fs::path& target, std::string_view text) {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,14 +12,16 @@
 namespace poolwise {
 
 /// Bytes on their way to `target`. They gather in a temporary file beside it (`.NAME.PID-COUNTER.tmp`), which
-/// `commit` syncs and renames; a file dropped without `commit`, by an exception or by SIGINT or SIGTERM (see
-/// `remove_unfinished_outputs_on_signals`), leaves nothing and the old target untouched. A process that is
-/// killed outright leaves the temporary file. A replaced target keeps neither its mode nor its owner; one
-/// that may not be written is refused. A symbolic link stays and what it names is replaced.
-/// A target that is not a regular file (a device, a pipe) is written directly; "-" and /dev/stdout are
-/// standard output, wherever that leads.
-/// throws io_error that names the file and the reason, at the first write that fails or in `commit`; for more
-/// than 128 unfinished outputs at a time; for a write after `commit`.
+/// `commit` syncs and renames; a file dropped without `commit`, by an exception or by a signal (see
+/// `clean_up_on_signals`), leaves nothing and the old target untouched. A process that is killed outright
+/// leaves the temporary file, which the next output to the same target removes. A replaced target keeps its
+/// mode, and its owner and group where the process may give them; one that may not be written is refused. A
+/// symbolic link stays and what it names is replaced; other hard links keep the old file. A target that cannot
+/// be replaced (a mount, a file in a folder that may not be written) is written over in place by `commit`,
+/// which tells the listener of `on_output_note`. A target that is not a regular file (a device, a pipe) is
+/// written directly; "-" and /dev/stdout are standard output, wherever that leads. throws io_error that names
+/// the file and the reason, at the first write that fails or in `commit`; for more than 128 unfinished outputs
+/// at a time; for a write after `commit`.
 class output_file {
  public:
   explicit output_file(const std::filesystem::path& target);
@@ -35,9 +38,18 @@ class output_file {
   std::unique_ptr<state> state_;
 };
 
-/// For a command's main(): SIGINT and SIGTERM unlink unfinished temporary files, then end the process as
-/// the signal would have.
-void remove_unfinished_outputs_on_signals();
+/// `tell` hears, in a line, of an output that is written but not as it should be, once of each. None by
+/// default.
+void on_output_note(void (*tell)(const std::string& note));
+
+/// The open descriptor that a name stands for: "-", /dev/stdout, /dev/fd/3.
+std::optional<int> open_descriptor(const std::filesystem::path& target);
+
+/// The file that an output named `target` is: where links lead, to a file that need not exist.
+std::filesystem::path written_file(const std::filesystem::path& target);
+
+/// What stdio still holds. throws io_error if standard output has lost anything.
+void flush_standard_output();
 
 void write_text(const std::filesystem::path& target, std::string_view text);
 

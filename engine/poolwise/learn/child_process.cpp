@@ -3,16 +3,18 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/files/signals.hpp"
 
 extern char** environ;
 
@@ -33,64 +35,114 @@ void require(int problem, const char* what) {
                         std::strerror(problem));
 }
 
-struct spawn_actions {
-  posix_spawn_file_actions_t value;
-  spawn_actions() { require(posix_spawn_file_actions_init(&value), "posix_spawn_file_actions_init"); }
-  ~spawn_actions() { posix_spawn_file_actions_destroy(&value); }
-  spawn_actions(const spawn_actions&) = delete;
+// The programs that run. A signal handler reads the table.
+struct running_program {
+  std::atomic<pid_t> group{0};
+  std::atomic<pid_t> parent{0};  // a fork's copy of the table names programs that are not the child's
+};
+static_assert(std::atomic<pid_t>::is_always_lock_free);
+constinit std::array<running_program, 1024> programs;
+
+void kill_programs() {
+  for (const running_program& program : programs)
+    if (const pid_t group = program.group; group > 0 && program.parent == getpid()) kill(-group, SIGKILL);
+}
+[[maybe_unused]] const bool killed_by_signals = before_death_by_signal(kill_programs);
+
+void remember(pid_t group) {
+  for (running_program& program : programs) {
+    pid_t none = 0;
+    if (!program.group.compare_exchange_strong(none, group)) continue;
+    program.parent = getpid();
+    return;
+  }
+}
+
+void forget(pid_t group) {
+  for (running_program& program : programs)
+    if (pid_t expected = group; program.group.compare_exchange_strong(expected, 0)) return;
+}
+
+struct start {
+  char* const* arguments;
+  char* const* environment;
+  int output, null;
+  pid_t parent;
+  int problem = 0;
 };
 
-struct spawn_attributes {
-  posix_spawnattr_t value;
-  spawn_attributes() { require(posix_spawnattr_init(&value), "posix_spawnattr_init"); }
-  ~spawn_attributes() { posix_spawnattr_destroy(&value); }
-  spawn_attributes(const spawn_attributes&) = delete;
-};
+// The child's side, on the parent's memory: system calls alone, until exec.
+[[noreturn]] void run_program(start& how) {
+  // Handlers are the parent's business. A host may ignore some (Python ignores SIGPIPE); the program must hear
+  // them.
+  for (int number = 1; number < NSIG; ++number) {
+    struct sigaction action {};
+    if (sigaction(number, nullptr, &action) != 0) continue;
+    const bool heard = number == SIGTERM || number == SIGPIPE || number == SIGCHLD || number == SIGXFSZ;
+    if (action.sa_handler == SIG_DFL || (action.sa_handler == SIG_IGN && !heard)) continue;
+    signal(number, SIG_DFL);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  // Who is killed outright can kill nobody: the system then kills the program.
+  const bool ready = setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == how.parent &&
+                     dup2(how.output, STDOUT_FILENO) >= 0 && dup2(how.output, STDERR_FILENO) >= 0 &&
+                     // Last: where ours is closed, `output` may have its number.
+                     dup2(how.null, STDIN_FILENO) >= 0 && sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
+  if (ready) execve(how.arguments[0], how.arguments, how.environment);
+  how.problem = errno != 0 ? errno : ECHILD;
+  _exit(127);
+}
 
 struct descriptor {
   int value;
   ~descriptor() { close(value); }
 };
 
-// posix_spawn and not fork: a fork copies the page tables of a pool that may fill the memory.
-pid_t spawn(const std::vector<std::string>& words, int output) {
-  spawn_actions actions;
-  // Standard input last: where ours is closed, `output` may have its number.
-  require(posix_spawn_file_actions_adddup2(&actions.value, output, STDOUT_FILENO), "stdout");
-  require(posix_spawn_file_actions_adddup2(&actions.value, output, STDERR_FILENO), "stderr");
-  require(posix_spawn_file_actions_addopen(&actions.value, STDIN_FILENO, "/dev/null", O_RDONLY, 0), "stdin");
+// No fork: it copies the page tables of a pool that may fill the memory. No posix_spawn: it cannot ask for a
+// signal at our death.
+pid_t start_program(start& how) {
+  // The analyzer warns of what may go wrong in between: signals are blocked, and the child calls the system
+  // alone.
+  const pid_t pid = vfork();       // NOLINT(clang-analyzer-security.insecureAPI.vfork)
+  if (pid == 0) run_program(how);  // NOLINT(clang-analyzer-unix.Vfork)
+  return pid;
+}
 
-  // A host may ignore or block these (Python ignores SIGPIPE); the program must hear them.
-  spawn_attributes attributes;
-  sigset_t blocked, heard;
-  sigemptyset(&blocked);
-  sigemptyset(&heard);
-  for (const int number : {SIGTERM, SIGPIPE, SIGCHLD}) sigaddset(&heard, number);
-  posix_spawnattr_setsigmask(&attributes.value, &blocked);
-  posix_spawnattr_setsigdefault(&attributes.value, &heard);
-  posix_spawnattr_setpgroup(&attributes.value, 0);
-  require(posix_spawnattr_setflags(&attributes.value,
-                                   POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF),
-          "posix_spawnattr_setflags");
-
-  std::vector<char*> arguments;
+pid_t spawn(const std::vector<std::string>& words, const std::vector<std::string>& variables, int output) {
+  const descriptor null{open("/dev/null", O_RDONLY | O_CLOEXEC)};
+  if (null.value < 0) require(errno, "/dev/null");
+  std::vector<char*> arguments, environment;
   for (const auto& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
+  for (const auto& variable : variables) environment.push_back(const_cast<char*>(variable.c_str()));
+  for (char** variable = environ; *variable != nullptr; ++variable) environment.push_back(*variable);
   arguments.push_back(nullptr);
-  pid_t pid = -1;
-  require(posix_spawn(&pid, arguments[0], &actions.value, &attributes.value, arguments.data(), environ),
-          words[0].c_str());
+  environment.push_back(nullptr);
+  start how{arguments.data(), environment.data(), output, null.value, getpid()};
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // our handlers must not run in the child
+  errno = 0;
+  const pid_t pid = start_program(how);
+  const int problem = pid < 0 ? errno : how.problem;
+  if (problem != 0 && pid > 0) waitpid(pid, nullptr, 0);
+  if (problem == 0) remember(pid);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  require(problem, words[0].c_str());
   return pid;
 }
 
 }  // namespace
 
-child_process::child_process(const std::vector<std::string>& words) {
+child_process::child_process(const std::vector<std::string>& words, const std::vector<std::string>& variables,
+                             const std::filesystem::path& log)
+    : log_(log.empty() ? -1 : open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) require(errno, "pipe");
   descriptor ours{ends[0]};
   const descriptor theirs{ends[1]};
   fcntl(ours.value, F_SETFL, O_NONBLOCK);
-  pid_ = spawn(words, theirs.value);
+  pid_ = spawn(words, variables, theirs.value);
   output_ = std::exchange(ours.value, -1);
 }
 
@@ -100,6 +152,7 @@ child_process::~child_process() {
     status();
   }
   if (output_ >= 0) close(output_);
+  if (log_ >= 0) close(log_);
 }
 
 // Leaves the process unreaped: its number, which is the group's too, must not be given to another.
@@ -117,6 +170,8 @@ void child_process::gather() {
   std::array<char, 1 << 16> buffer;
   const ssize_t size = read(output_, buffer.data(), buffer.size());
   if (size > 0) {
+    // A copy for people: nothing depends on it.
+    if (log_ >= 0 && write(log_, buffer.data(), std::size_t(size)) < 0) close(std::exchange(log_, -1));
     last_words_.append(buffer.data(), std::size_t(size));
     if (last_words_.size() > kept_output) last_words_.erase(0, last_words_.size() - kept_output);
   } else if (size == 0) {
@@ -145,6 +200,7 @@ void child_process::terminate() {
 }
 
 std::optional<int> child_process::status() {
+  forget(pid_);  // before its number may be given to another
   int value = 0;
   pid_t reaped;
   while ((reaped = waitpid(pid_, &value, 0)) < 0 && errno == EINTR) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -20,14 +21,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// What a terminal shows of a line that a progress bar has drawn over again and again.
+std::string last_drawn(std::string line) {
+  while (!line.empty() && line.back() == '\r') line.pop_back();
+  return line.substr(line.rfind('\r') + 1);  // npos + 1 is 0
+}
+
 /// The program's last words for the end of a message: on lines of their own, so that a traceback can be read.
 std::string quoted(std::string words) {
   // The cut may have left the rest of a UTF-8 character at the start.
   const auto whole = std::find_if(words.begin(), words.end(), [](char c) { return (c & 0xc0) != 0x80; });
   words.erase(words.begin(), whole);
   std::replace(words.begin(), words.end(), '\0', ' ');
-  while (!words.empty() && words.back() == '\n') words.pop_back();
-  return words.empty() ? "; it said nothing" : "; its last words:\n" + words;
+  std::replace(words.begin(), words.end(), '\t', ' ');
+  while (!words.empty() && (words.back() == '\n' || words.back() == '\r')) words.pop_back();
+  if (words.empty()) return "; it said nothing";
+  std::string text = "; its last words:";
+  std::istringstream lines(words);
+  for (std::string line; std::getline(lines, line);) text += "\n" + printable(last_drawn(std::move(line)));
+  return text;
 }
 
 std::string how_it_ended(std::optional<int> status) {
@@ -91,9 +103,10 @@ void command_learner::predict(matrix_view<const float> x, cube_view<float> logit
 
 void command_learner::run(const char* verb) const {
   const std::string name =
-      "command_learner: `" + options_.command + " " + verb + " " + options_.folder.string() + "` ";
+      "command_learner: `" + printable(options_.command + " " + verb + " " + options_.folder.string()) + "` ";
   child_process program(
-      {"/bin/sh", "-c", options_.command + " \"$@\"", "poolwise", verb, options_.folder.string()});
+      {"/bin/sh", "-c", options_.command + " \"$@\"", "poolwise", verb, options_.folder.string()},
+      {"POOLWISE_SEED=" + std::to_string(options_.seed)}, options_.folder / "output.txt");
   if (!program.wait(options_.timeout)) {
     program.terminate();
     throw command_error(name + "was stopped after " + std::to_string(options_.timeout.count()) +

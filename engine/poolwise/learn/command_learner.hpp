@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -14,6 +15,7 @@ struct command_options {
   index_t classes = 0, members = 1;
   std::filesystem::path folder;        ///< where the files go; made if missing
   std::chrono::seconds timeout{3600};  ///< of one call
+  std::uint64_t seed = 0;              ///< for the program, in POOLWISE_SEED
 };
 
 /// Runs `command fit FOLDER` and `command predict FOLDER` and waits.
@@ -23,11 +25,12 @@ struct command_options {
 ///   predict  reads FOLDER/query.npy [rows, features] f4 and writes FOLDER/logits.npy, [rows, classes] or
 ///            [members, rows, classes], f4 f2 or f8 (narrowed to fp32). No rows: it is not run.
 ///
-/// FOLDER is absolute, and one word whatever characters it holds. The program reads nothing on its standard
-/// input; its standard output and error are read and, but for an error message, dropped. Features go to it as
-/// they are, NaN included. It leads a process group of its own, so a Ctrl-C at the terminal does not reach
-/// it: whoever ends Poolwise by force must end it too. Processes that it leaves behind on its own end are
-/// not waited for.
+/// FOLDER is absolute, and one word whatever characters it holds. POOLWISE_SEED in its environment is the seed
+/// of the run. The program reads nothing on its standard input; its standard output and error are appended to
+/// FOLDER/output.txt, and an error message quotes their end. Features go to it as they are, NaN included. It
+/// leads a process group of its own, which is killed where a signal ends a process that called
+/// clean_up_on_signals (the command); where SIGKILL does, the program is killed, and what it started is not.
+/// Processes that it leaves behind on its own end are not waited for.
 ///
 /// throws command_error: the program could not start, ended with a status other than 0 or by a signal (the
 /// message quotes the end of what it said), left no logits or logits of another shape or type, or ran past

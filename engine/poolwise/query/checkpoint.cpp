@@ -15,6 +15,7 @@
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/files/detail/file_lock.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/files/read_file.hpp"
 
@@ -90,11 +91,27 @@ std::uint64_t fingerprint(const where& on, const query& asked) {
 }
 
 checkpoint::checkpoint(std::filesystem::path file, std::uint64_t fingerprint)
-    : file_(std::move(file)), fingerprint_(fingerprint) {}
+    : file_(std::move(file)), fingerprint_(fingerprint) {
+  check_place(file_);
+}
+
+void checkpoint::check_place(const std::filesystem::path& file) {
+  std::error_code problem;
+  const auto found = std::filesystem::status(file, problem);
+  const std::string name = "checkpoint: " + printable(file.string());
+  if (problem && found.type() != std::filesystem::file_type::not_found)
+    throw io_error(name + " cannot be looked up: " + problem.message() + "; check the path");
+  if (open_descriptor(file) || (std::filesystem::exists(found) && !std::filesystem::is_regular_file(found)))
+    throw usage_error(name + " is no regular file, and a state cannot be kept in it; name a file");
+}
+
+void checkpoint::lock() { lock_ = std::make_shared<const file_lock>("checkpoint", written_file(file_)); }
 
 std::optional<batch_state> checkpoint::read() const {
-  if (!std::filesystem::exists(file_)) return std::nullopt;
+  std::error_code none;
+  if (!std::filesystem::exists(file_, none)) return std::nullopt;
   const std::string text = read_file("checkpoint", file_);
+  if (text.empty()) return std::nullopt;
   const auto bytes = std::as_bytes(std::span(text));
   const std::string name = "checkpoint: " + printable(file_.string());
   if (bytes.size() < bytes_around || std::memcmp(bytes.data(), magic, sizeof magic - 1) != 0)
@@ -138,8 +155,13 @@ void checkpoint::write(const batch_state& state) const {
 }
 
 void remove_checkpoint(const std::filesystem::path& file) {
-  std::error_code none;
-  std::filesystem::remove(file, none);
+  const auto state = written_file(file);
+  try {
+    const file_lock ours("checkpoint", state);
+    std::error_code none;
+    std::filesystem::remove(state, none);
+  } catch (const conflict_error&) {  // it is another selection's by now
+  }
 }
 
 }  // namespace poolwise

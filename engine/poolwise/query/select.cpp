@@ -370,7 +370,11 @@ batch run(const where& on, const query& asked, const query_run& how) {
   require_host_arrays(on);
   if (how.ceiling > 0) plan_within(on, asked, how);
   std::optional<checkpoint> saved;
-  if (!how.checkpoint.empty()) saved.emplace(how.checkpoint, fingerprint(on, asked));
+  if (!how.checkpoint.empty()) {
+    checkpoint::check_place(how.checkpoint);  // before the pool is read for its fingerprint
+    saved.emplace(how.checkpoint, fingerprint(on, asked));
+    saved->lock();
+  }
   batch_run state;
   if (saved)
     if (auto begin = saved->read()) {

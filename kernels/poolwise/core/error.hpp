@@ -35,6 +35,11 @@ struct io_error : error {
   using error::error;
 };
 
+/// Another process is at it.
+struct conflict_error : error {
+  using error::error;
+};
+
 /// A budget that buys nothing.
 struct budget_error : error {
   using error::error;

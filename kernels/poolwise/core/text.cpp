@@ -1,6 +1,7 @@
 #include "poolwise/core/text.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <limits>
 #include <numeric>
@@ -24,6 +25,39 @@ std::size_t edits(const std::string& a, const std::string& b) {
   return row.back();
 }
 
+struct character {
+  std::uint32_t point;
+  std::size_t size;  // bytes
+};
+
+/// The character that UTF-8 begins with; a byte that begins none is a control character.
+character first_character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  constexpr character none{0, 1};
+  if (byte(0) < 0x80) return {byte(0), 1};
+  const std::size_t size = byte(0) >= 0xf0 ? 4 : byte(0) >= 0xe0 ? 3 : 2;
+  if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() < size) return none;
+  std::uint32_t point = byte(0) & (0x7fu >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return none;
+    point = point << 6 | (byte(i) & 0x3f);
+  }
+  constexpr std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = point >= 0xd800 && point < 0xe000;
+  return point < least[size] || point > 0x10ffff || surrogate ? none : character{point, size};
+}
+
+/// Not what commands a terminal, or turns the direction of the text around it.
+bool is_shown(std::uint32_t point) {
+  const auto in = [&](std::uint32_t first, std::uint32_t last) { return first <= point && point <= last; };
+  return !(in(0, 0x1f) || in(0x7f, 0x9f) || in(0x202a, 0x202e) || in(0x2066, 0x2069));
+}
+
+std::string escaped(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return {'\\', 'x', "0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
+}
+
 std::string scaled(double value, const char* const* units, std::size_t count, double step) {
   std::size_t unit = 0;
   while (value >= step && unit + 1 < count) {
@@ -42,15 +76,10 @@ std::string printable(std::string_view text, std::size_t limit) {
   // Not in the middle of a UTF-8 character.
   while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
   std::string shown;
-  for (const char c : text.substr(0, end)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      shown += c;
-    } else {
-      shown += "\\x";
-      shown += "0123456789abcdef"[byte >> 4];
-      shown += "0123456789abcdef"[byte & 15];
-    }
+  for (std::string_view rest = text.substr(0, end); !rest.empty();) {
+    const auto [point, size] = first_character(rest);
+    for (const char c : rest.substr(0, size)) shown += is_shown(point) ? std::string(1, c) : escaped(c);
+    rest.remove_prefix(size);
   }
   return end < text.size() ? shown + "..." : shown;
 }

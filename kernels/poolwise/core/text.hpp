@@ -10,7 +10,8 @@
 
 namespace poolwise {
 
-/// Foreign text for a one-line message: control characters escaped, cut after `limit` bytes.
+/// Foreign text for a one-line message: escaped are control characters, those that change the direction of
+/// text, and bytes that are no UTF-8; cut after `limit` bytes.
 std::string printable(std::string_view text, std::size_t limit = std::string_view::npos);
 
 /// "[3, 4]"

@@ -25,9 +25,16 @@ struct file_bytes {
 /// Maps a regular file for reading. throws io_error, in the name of `call`, for anything else.
 file_bytes map_file(const char* call, const std::filesystem::path& file);
 
+/// What to say where reading at `address` fails: it lies in a mapped file, which was cut short. Null for other
+/// addresses. Async-signal-safe.
+const char* about_mapped_file(const void* address) noexcept;
+
 /// `count` bytes from `begin` on, at an address that is a multiple of `alignment` (at most 64): in place
 /// where they lie so, else copied into a buffer of their own.
 file_bytes aligned_slice(const file_bytes& from, index_t begin, index_t count, std::size_t alignment);
+
+/// throws io_error for a device other than a terminal: what is read to its end must have one.
+void require_end(const char* call, const std::filesystem::path& file);
 
 [[noreturn]] void throw_unreadable(const char* call, const std::filesystem::path& file, int code);
 

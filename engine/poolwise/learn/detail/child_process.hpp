@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,13 +12,18 @@
 namespace poolwise {
 
 /// A program that leads its own process group: nothing on its standard input, its standard output and error
-/// gathered. Whoever drops one that still runs kills the group.
+/// gathered. Whoever drops one that still runs kills the group, and so does a signal that ends this process
+/// (clean_up_on_signals). Where this process is killed outright, the system kills the program, not its
+/// children.
 class child_process {
  public:
   using clock = std::chrono::steady_clock;
 
-  /// Starts words[0], an absolute path, with all of `words` as its arguments. throws command_error.
-  explicit child_process(const std::vector<std::string>& words);
+  /// Starts words[0], an absolute path, with all of `words` as its arguments, and `variables` ("NAME=value")
+  /// before this process's environment. Its output is appended to `log` as well, if that has a name.
+  /// throws command_error.
+  explicit child_process(const std::vector<std::string>& words, const std::vector<std::string>& variables = {},
+                         const std::filesystem::path& log = {});
   ~child_process();
   child_process(const child_process&) = delete;
   child_process& operator=(const child_process&) = delete;
@@ -41,6 +47,7 @@ class child_process {
 
   pid_t pid_ = -1;
   int output_ = -1;  // -1 once every writer has closed it
+  int log_ = -1;
   std::string last_words_;
 };
 
