@@ -1,5 +1,7 @@
 #include "poolwise/pool/pool.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "poolwise/core/error.hpp"
@@ -15,6 +17,40 @@ std::vector<real_matrix> each_member(const real_cube& cube) {
       },
       cube);
   return members;
+}
+
+/// Whether all rows are what a softmax leaves, and some of them undecided: rows of logits are never all like
+/// that.
+bool are_probabilities(const real_matrix& x) {
+  return std::visit(
+      [](auto m) {
+        const double rounding = sizeof(*m.data) == 4 ? 1e-3 : 1e-2;
+        bool undecided = false;
+        for (index_t i = 0; i < m.rows; ++i) {
+          double sum = 0;
+          for (index_t c = 0; c < m.cols; ++c) {
+            const float value = to_float(m(i, c));
+            if (!(value >= 0)) return false;
+            undecided |= value > 0 && value < 1;
+            sum += value;
+          }
+          if (!(std::abs(sum - 1) <= rounding)) return false;
+        }
+        return undecided;
+      },
+      x);
+}
+
+/// Refuses outputs that would be scored as something else than they are.
+void check_outputs(const std::string& what, const real_matrix& x, outputs kind) {
+  const bool logits = kind == outputs::logits;
+  if (cols_of(x) == 1)
+    throw shape_error(what + " have one column, as a binary model's; give two, " +
+                      (logits ? "0 and z" : "1 - p and p"));
+  if (logits && are_probabilities(x))
+    throw value_error(what +
+                      " are given as logits, but are probabilities: all are 0 or more and each row sums to 1; "
+                      "give them as probabilities, or their logarithms as logits");
 }
 
 }  // namespace
@@ -80,6 +116,9 @@ void pool_inputs::check(const char* call) const {
   if (committee) same("committee outputs", committee->rows());
   if (embeddings) same("embeddings", embeddings->rows);
   if (predictions) same("predictions", predictions->rows);
+  const std::string name(call);
+  if (model) check_outputs(name + ": model outputs", *model, model_kind);
+  if (committee) check_outputs(name + ": committee outputs", committee->member(0), committee_kind);
 }
 
 }  // namespace poolwise

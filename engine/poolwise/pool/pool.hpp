@@ -87,8 +87,9 @@ struct pool_inputs {
   bool has(part one) const;
   std::string id(index_t row) const { return ids != nullptr ? (*ids)[row] : std::to_string(row); }
 
-  /// throws, in the name of `call`, shape_error naming the part whose rows differ; value_error for an empty
-  /// pool.
+  /// throws, in the name of `call`, shape_error naming the part whose rows differ, or for outputs of one
+  /// column; value_error for an empty pool, or for logits that are probabilities. Reads logits until a row is
+  /// none.
   void check(const char* call) const;
 };
 
