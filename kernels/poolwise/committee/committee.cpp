@@ -213,7 +213,10 @@ HWY_INLINE floats read_short(row_window<T>& window, index_t ahead, short_room& r
   if (c == cols) return total;
   const index_t from = std::max<index_t>(cols - 4, 0);  // some of them once more
   const four_columns last = load_columns(rows, from);
-  for (; c < cols; ++c) take(c, last.column[c - from]);
+  if (c == from) take(from, last.column[0]);
+  if (c <= from + 1 && from + 1 < cols) take(from + 1, last.column[1]);
+  if (c <= from + 2 && from + 2 < cols) take(from + 2, last.column[2]);
+  if (from + 3 < cols) take(from + 3, last.column[3]);
   return total;
 }
 
@@ -232,7 +235,8 @@ HWY_NOINLINE void add_short(const matrix_view<const T>* members, index_t first, 
     row_window<T> window(members[k], first);
     member[k].total = read_short(window, tile_rows * members[k].stride, room, k);
     member[k].largest = member[k].second = bits[k] = largest[k] = all(0);
-    scale[k] = reciprocal(whole_of(member[k]));
+    const floats whole = whole_of(member[k]);
+    scale[k] = is_one(whole) ? whole : reciprocal(whole);
     argmax[k] = hn::Zero(ints_tag());
   }
   for (index_t c = 0; c < cols; ++c) {

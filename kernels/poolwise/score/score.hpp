@@ -62,7 +62,7 @@ constexpr bool applies_to(outputs kind, const acquisition_entry& a) {
 /// x       [rows, cols]          fp32, fp16 or bf16; cols >= 1.
 /// which   [acquisitions]        one column of `scores` each, in this order.
 /// scores  [rows, acquisitions]  written. A row that has no distribution scores NaN in every column: NaN or
-///                               +Inf anywhere, -Inf everywhere, a negative probability, a wrong sum.
+///                               +Inf anywhere, logits -Inf everywhere, probabilities of another sum.
 /// throws  shape_error if the shapes disagree or cols = 0; value_error if a score of logits is asked of
 /// probabilities;
 ///         no_cuda_error, cuda_error, memory_error.
