@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "poolwise/core/text.hpp"
-#include "poolwise/pool/judge.hpp"
+#include "poolwise/pool/pool.hpp"
 
 namespace poolwise::python {
 
@@ -38,7 +38,7 @@ outputs kind_of(const char* call, const word& kind) {
 
 void check_logits(const char* call, const char* name, const committee_outputs& x, const char* remedy) {
   for (index_t m = 0; m < x.members(); ++m)
-    if (!all_distributions(x.member(m))) return;
+    if (!are_probabilities(x.member(m))) return;
   throw value_error(std::string(call) + ": " + name +
                     " holds probabilities: no value is negative, and every row sums to 1; pass them as such (" +
                     remedy + "), or less 1 if they are logits by chance");

@@ -270,11 +270,14 @@ TEST(CudaScore, AllEqualIsTheLogarithmOfTheColumns) {
   }
 }
 
-TEST(CudaScore, ProbabilitiesAreTakenAsTheyAre) {
+TEST(CudaScore, ProbabilitiesCountByTheirShareOfTheSum) {
   for (const auto& row : reference::rows_as_given)
     EXPECT_EQ(score_of(row.p, outputs::probabilities, row.which), row.want) << row.p[0];
   EXPECT_NEAR(score_of({1e-45f, 1}, outputs::probabilities, acquisition::entropy), 0.0f, 1e-30f);
-  EXPECT_TRUE(std::isnan(score_of({-1e-45f, 1}, outputs::probabilities, acquisition::entropy)));
+  for (index_t cols : {2, 10, 70, 300}) {
+    const auto x = reference::rounded_rows(70, cols);
+    expect_exact(x, outputs::probabilities, scores_of(x, outputs::probabilities, all_of_probabilities));
+  }
 }
 
 TYPED_TEST(CudaScore, ARowWithoutADistributionScoresNaNAlone) {

@@ -665,6 +665,88 @@ TEST(Select, ProbabilitiesMustSumToOne) {
       << refusal(pool.inputs, ask("entropy", 5));
 }
 
+pool_inputs pool_of_outputs(const std::vector<float>& x, index_t cols, outputs kind) {
+  pool_inputs pool;
+  pool.rows = index_t(x.size()) / cols;
+  pool.model = matrix_view<const float>{x.data(), pool.rows, cols};
+  pool.model_kind = kind;
+  return pool;
+}
+pool_inputs pool_of_committee(const std::vector<float>& x, index_t rows, index_t cols) {
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.committee =
+      committee_outputs(cube_view<const float>{x.data(), index_t(x.size()) / (rows * cols), rows, cols});
+  return pool;
+}
+
+TEST(Select, OneColumnOfOutputsIsRefusedWithTheTwoToGive) {
+  const std::vector<float> z{-6, 5, 0.1f, -4};
+  const auto of = [&](outputs kind) { return refusal(pool_of_outputs(z, 1, kind), ask("entropy", 1)); };
+  EXPECT_NE(of(outputs::logits).find("give two, 0 and z"), std::string::npos);
+  EXPECT_NE(of(outputs::probabilities).find("give two, 1 - p and p"), std::string::npos);
+  EXPECT_NE(refusal(pool_of_committee(z, 2, 1), ask("bald", 1)).find("give two, 0 and z"), std::string::npos);
+}
+
+TEST(Select, ProbabilitiesGivenAsLogitsAreRefused) {
+  const auto one_model = [](const std::vector<float>& x) {
+    return refusal(pool_of_outputs(x, 2, outputs::logits), ask("margin", 1));
+  };
+  const auto two_members = [](const std::vector<float>& x) {
+    return refusal(pool_of_committee(x, 2, 2), ask("bald", 1));
+  };
+  const char* const why = "are given as logits, but are probabilities";
+  std::vector<float> p{0.25f, 0.75f, 0.5f, 0.5f, 0, 1, 0.125f, 0.875f};
+  EXPECT_NE(one_model(p).find(why), std::string::npos);
+  EXPECT_NE(two_members(p).find(why), std::string::npos);
+  p[0] = 0.5f;  // a row that sums to something else says that these are logits
+  EXPECT_EQ(one_model(p), "");
+  EXPECT_EQ(two_members(p), "");
+  p = {0, 1, 1, 0, 1, 0, 0, 1};  // so do rows that are all 0 or 1: a softmax leaves others
+  EXPECT_EQ(one_model(p), "");
+}
+
+TEST(Select, DistancesBeyondFp32AreRefusedWithTheRemedy) {
+  std::vector<float> x(16);
+  pool_inputs pool;
+  pool.rows = 8;
+  pool.embeddings = matrix_view<const float>{x.data(), 8, 2};
+  const auto line = [&](float scale) {
+    for (std::size_t i = 0; i < 8; ++i) x[2 * i] = scale * float(i);
+  };
+  for (const char* name : {"kcenter", "facility_location", "typiclust", "probcover", "dpp"}) {
+    line(1e25f);
+    EXPECT_NE(refusal(pool, ask(name, 4)).find("7e+25 leaves the range of fp32; scale the rows down"),
+              std::string::npos)
+        << name;
+    line(1e-30f);
+    EXPECT_NE(refusal(pool, ask(name, 4)).find("7e-30 is too small for fp32; scale the rows up"),
+              std::string::npos)
+        << name;
+  }
+  for (const float scale : {0.0f, 0x1p-50f, 1.0f, 0x1p59f}) {
+    line(scale);
+    EXPECT_EQ(refusal(pool, ask("kcenter", 4)), "") << scale;
+  }
+}
+
+// Ten models weighted .1 each in fp32: a probability of 1.0000001.
+TEST(Select, SumsOfRoundedProbabilitiesAreRankedAndMultiplied) {
+  std::vector<float> p(6, 0.0f), x{1, 0, 0, 0, 1, 0, 0, 0, 1};
+  const float one[] = {1, 0, 0.6f, 0.4f, 0.8f, 0.2f};
+  for (int m = 0; m < 10; ++m)
+    for (std::size_t i = 0; i < 6; ++i) p[i] += 0.1f * one[i];
+  ASSERT_GT(p[0], 1.0f);
+  pool_inputs pool = pool_of_outputs(p, 2, outputs::probabilities);
+  pool.embeddings = matrix_view<const float>{x.data(), 3, 3};
+  for (const char* name : {"margin/3/dpp", "entropy/3/weighted_kcenter", "power(least_confidence)"}) {
+    SCOPED_TRACE(name);
+    auto rows = rows_of(select(cpu{}, pool, ask(name, 2)));
+    std::sort(rows.begin(), rows.end());
+    EXPECT_EQ(rows, (std::vector<index_t>{1, 2}));
+  }
+}
+
 // Rows that no budget and no quota would buy are not kept in place of others.
 TEST(Select, KeepsRowsThatCanBePicked) {
   const pool_fixture pool;

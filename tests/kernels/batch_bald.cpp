@@ -328,6 +328,16 @@ TEST(BatchBald, ProbabilitiesAndShortFormats) {
       batch_bald(cpu{}, wide.view(), outputs::logits, {.picks = 5}));
 }
 
+// As in `score`: rounding leaves noise about 0.
+TEST(BatchBald, AProbabilityBelowZeroCountsByItsSize) {
+  std::vector<float> sizes{0.5f, 0.499f, 0.001f, 0.75f, 0.25f, 0,
+                           0.9f, 0.1f,   0,      0.2f,  0.3f,  0.5f};  // [2, 2, 3]
+  const cube_view<const float> view{sizes.data(), 2, 2, 3};
+  const picks expected = batch_bald(cpu{1}, view, outputs::probabilities, {.picks = 2});
+  sizes[2] = -sizes[2];
+  EXPECT_EQ(batch_bald(cpu{1}, view, outputs::probabilities, {.picks = 2}), expected);
+}
+
 TEST(BatchBald, EmptyPoolsAndNoPicks) {
   EXPECT_TRUE(batch_bald(cpu{}, cube{2, 0, 3, {}}.view(), outputs::logits, {.picks = 3}).empty());
   EXPECT_TRUE(batch_bald(cpu{}, random_logits(2, 4, 3, 1).view(), outputs::logits, {.picks = 0}).empty());

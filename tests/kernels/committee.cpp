@@ -130,6 +130,15 @@ TEST(Committee, NoEntropyOfTheMeanIsBelowZero) {
   for (const float s : scores_of(x, outputs::probabilities, all_at_once)) EXPECT_GE(s, 0.0f);
 }
 
+TEST(Committee, RoundedProbabilitiesAreDividedByTheirSum) {
+  reference::on_every_target([&] { reference::expect_rounded_members_to_be_divided(entropies, at_once); });
+  const auto x = random_cube<bfloat16>(outputs::probabilities, 9, 40, 10, 3),
+             y = random_cube<bfloat16>(outputs::probabilities, 9, 40, 300, 3);
+  for (const auto& members : {x, y})
+    EXPECT_TRUE(reference::same_bits(streamed(members, outputs::probabilities, all_streaming),
+                                     scores_of(members, outputs::probabilities, all_streaming)));
+}
+
 TEST(Committee, AVoteGoesToTheLowestOfEqualClasses) {
   reference::expect_votes_for_the_lowest_of_equals(at_once);
 }

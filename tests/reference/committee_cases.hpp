@@ -182,6 +182,16 @@ void expect_each_alone_as_among_others(Scores scores_of) {
   }
 }
 
+/// Members whose probabilities are rounded: each counts by its shares of its sum.
+template <class Scores>
+void expect_rounded_members_to_be_divided(real entropies, Scores scores_of) {
+  for (index_t cols : {3, 10, 70, 300}) {
+    cube<float> x{6, 20, cols, {}};
+    x.data = rounded_rows(6 * 20, cols).data;
+    expect_exact(x, outputs::probabilities, scores_of(x, outputs::probabilities, all_at_once), entropies);
+  }
+}
+
 /// The population variance over members, averaged over outputs, of row `i`: by two passes.
 inline real variance_of(const cube_view<const float>& f, index_t i) {
   real total = 0;

@@ -55,9 +55,22 @@ inline distribution softmax(const row& z) {
   return d;
 }
 
-inline distribution as_given(const row& p) {
+/// The sum by which probabilities are divided: that of their sizes, or 1 where it is 1 but for the rounding of
+/// fp32.
+inline real whole_of(const row& p) {
+  real sum = 0;
+  for (real x : p) sum += std::abs(x);
+  return std::abs(sum - 1) <= 0x1p-18L ? 1 : sum;
+}
+
+inline distribution as_given(row p) {
+  const real whole = whole_of(p);
+  for (real& x : p) x = std::abs(x);
   distribution d{p, row(p.size()), argmax(p)};
-  for (std::size_t c = 0; c < p.size(); ++c) d.log_p[c] = std::log(p[c]);
+  for (std::size_t c = 0; c < p.size(); ++c) {
+    d.p[c] = p[c] / whole;
+    d.log_p[c] = std::log(p[c]) - std::log(whole);
+  }
   return d;
 }
 

@@ -53,17 +53,21 @@ inline real exact(const row& x, outputs kind, acquisition which) {
   return nan;
 }
 
-/// Compares every score of every row; `tolerance` is asked with the exact score, the kind and which it is.
+/// Compares every score of every row; `tolerance` is asked with the exact score, the kind and which it is. A
+/// row that is divided by its sum has the roundings of that in its scores: 72 additions at most.
 template <class T, class Tolerance>
 void expect_exact(const matrix<T>& x, outputs kind, const std::vector<float>& got, Tolerance tolerance) {
   const auto& which = all_of(kind);
   ASSERT_EQ(got.size(), std::size_t(x.rows) * which.size());
-  for (index_t i = 0; i < x.rows; ++i)
+  for (index_t i = 0; i < x.rows; ++i) {
+    const bool divided = kind == outputs::probabilities && whole_of(x.values(i)) != 1;
     for (std::size_t a = 0; a < which.size(); ++a) {
       const real want = exact(x.values(i), kind, which[a]);
-      ASSERT_NEAR(got[std::size_t(i) * which.size() + a], want, tolerance(want, kind, which[a]))
+      ASSERT_NEAR(got[std::size_t(i) * which.size() + a], want,
+                  tolerance(want, kind, which[a]) + (divided ? 72 * unit : 0))
           << "row " << i << " score " << a;
     }
+  }
 }
 
 inline matrix<float> one_row(const std::vector<float>& values) {
@@ -93,7 +97,7 @@ std::vector<careful_row> rows_that_need_care() {
           {{1e-45f, 0.0f}, tie}};  // denormals differ from them by nothing that counts
 }
 
-/// Rows of probabilities are taken as they are: neither renormalised nor clipped.
+/// Rows of probabilities whose sum is 1 are taken as they are; others are divided by their sum.
 struct given_row {
   std::vector<float> p;
   acquisition which;
@@ -105,8 +109,28 @@ inline const std::vector<given_row> rows_as_given{
     {{-0.0f, 1}, acquisition::entropy, 0.0f},
     {{0.5f, 0.5f}, acquisition::ratio, 1.0f},
     {{0.25f, 0.75f}, acquisition::margin, 0.5f},
-    {{0.4995f, 0.5f}, acquisition::least_confidence, 0.5f},  // 0.9995 in all keeps its own largest
+    {{0.49999905f, 0.5f}, acquisition::least_confidence, 0.5f},  // but for the rounding of fp32
+    {{0.48f, 0.48f}, acquisition::margin, 1.0f},
+    {{0.48f, 0.48f}, acquisition::least_confidence, 0.5f},
+    {{1.0000001f, 0}, acquisition::least_confidence, 0.0f},  // never below 0
+    {{1.0000001f, 0}, acquisition::margin, 0.0f},
+    {{1.0000001f, 0}, acquisition::entropy, 0.0f},
+    {{1.0000001f, -1e-7f}, acquisition::ratio, 1e-7f / 1.0000001f},  // a size counts
+    {{1.02f, 0, 0}, acquisition::least_confidence, 0.0f},
+    {{1.02f, 0, 0}, acquisition::margin, 0.0f},
 };
+
+/// Probabilities as users have them, of `cols` classes: rounded to bfloat16, to three decimals, with noise
+/// below 0. All of them are to be ranked.
+inline matrix<float> rounded_rows(index_t rows, index_t cols) {
+  auto x = random_outputs<float>(outputs::probabilities, rows, cols, unsigned(cols));
+  for (index_t i = 0; i < rows; ++i)
+    for (index_t c = 0; c < cols; ++c)
+      x(i, c) = i % 3 == 0   ? to_float(narrow<bfloat16>(x(i, c)))
+                : i % 3 == 1 ? std::round(1000 * x(i, c)) / 1000
+                             : x(i, c) - 1e-6f * float(c % 2);
+  return x;
+}
 
 /// Every way to have no distribution.
 struct bad_row {

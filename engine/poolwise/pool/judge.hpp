@@ -13,14 +13,15 @@ namespace poolwise {
 
 /// Marks, [rows] of 0 or 1, the rows of which one of the parts says nothing: no distribution among the outputs
 /// or those of some member, a prediction or an embedding that is not finite. Reads each of the parts once.
-void mark_invalid(const where& on, const pool_inputs& pool, parts which, std::vector<std::uint8_t>& marks);
+/// Gives the largest size of a value in the finite embeddings; 0 where these are not among the parts.
+float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::vector<std::uint8_t>& marks);
 
 /// Whether all values of a row are.
 bool is_finite(const float* row, index_t cols);
 
-/// Whether every row is a distribution: no value is negative, and they sum to 1 within the tolerance of their
-/// format. Rows with a NaN do not count, and there has to be another. Reads to the first row that is none.
-bool all_distributions(const real_matrix& x);
+/// Why fp32 cannot hold squared distances between embeddings of `cols` values up to `largest`, and the remedy,
+/// as the end of an error message; empty where it can.
+std::string why_out_of_range(float largest, index_t cols);
 
 /// Why a row that is marked for these parts is invalid, as the end of an error message: "holds NaN in column
 /// 3".

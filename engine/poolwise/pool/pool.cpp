@@ -1,5 +1,7 @@
 #include "poolwise/pool/pool.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "poolwise/core/error.hpp"
@@ -23,7 +25,42 @@ std::vector<real_matrix> each_member(const real_cube& cube) {
   return members;
 }
 
+/// Refuses outputs that would be scored as something else than they are.
+void check_outputs(const std::string& what, const real_matrix& x, outputs kind) {
+  const bool logits = kind == outputs::logits;
+  if (cols_of(x) == 1)
+    throw shape_error(what + " have one column, as a binary model's; give two, " +
+                      (logits ? "0 and z" : "1 - p and p"));
+  if (logits && are_probabilities(x))
+    throw value_error(what +
+                      " are given as logits, but are probabilities: all are 0 or more and each row sums to 1; "
+                      "give them as probabilities, or their logarithms as logits");
+}
+
 }  // namespace
+
+bool are_probabilities(const real_matrix& x) {
+  return std::visit(
+      [](auto m) {
+        const double rounding = sizeof(*m.data) == 4 ? 1e-3 : 1e-2;
+        bool undecided = false;
+        for (index_t i = 0; i < m.rows; ++i) {
+          double sum = 0;
+          bool negative = false, between = false;
+          for (index_t c = 0; c < m.cols; ++c) {
+            const float value = to_float(m(i, c));
+            negative |= value < 0;
+            between |= value > 0 && value < 1;
+            sum += value;
+          }
+          if (sum != sum) continue;
+          if (negative || std::abs(sum - 1) > rounding) return false;
+          undecided |= between;
+        }
+        return undecided;
+      },
+      x);
+}
 
 std::string names_of(parts needed) {
   constexpr std::pair<part, const char*> all[] = {{part::outputs, "outputs"},
@@ -96,6 +133,9 @@ void pool_inputs::check(const char* call) const {
   if (committee) some("committee outputs", committee->cols());
   if (embeddings) some("embeddings", embeddings->cols);
   if (predictions) some("predictions", predictions->cols);
+  const std::string name(call);
+  if (model) check_outputs(name + ": model outputs", *model, model_kind);
+  if (committee) check_outputs(name + ": committee outputs", committee->member(0), committee_kind);
 }
 
 }  // namespace poolwise

@@ -65,6 +65,10 @@ class committee_outputs {
   std::optional<real_cube> cube_;
 };
 
+/// Whether all rows without a NaN are what a softmax leaves, no value negative and a sum of 1, and some of them
+/// undecided: rows of logits are never all like that. Reads to the first row that is none.
+bool are_probabilities(const real_matrix& x);
+
 /// What is known of a pool: views in host memory, which the caller keeps. All parts that are there have `rows`
 /// rows.
 struct pool_inputs {
@@ -87,8 +91,9 @@ struct pool_inputs {
   bool has(part one) const;
   std::string id(index_t row) const { return ids != nullptr ? (*ids)[row] : std::to_string(row); }
 
-  /// throws, in the name of `call`, shape_error naming the part whose rows differ; value_error for an empty
-  /// pool.
+  /// throws, in the name of `call`, shape_error naming the part whose rows differ, or for outputs of one
+  /// column; value_error for an empty pool, or for logits that are probabilities. Reads logits until a row is
+  /// none.
   void check(const char* call) const;
 };
 

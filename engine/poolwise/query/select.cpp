@@ -87,7 +87,10 @@ class selection {
     const parts unjudged = needs_from(0).without(ranks_first() ? stages().front().needs() : parts());
     if (unjudged == parts()) return;
     std::vector<std::uint8_t> marks;
-    mark_invalid(on_, pool(), unjudged, marks);
+    const float largest = mark_invalid(on_, pool(), unjudged, marks);
+    if (pool().embeddings)
+      if (const std::string why = why_out_of_range(largest, pool().embeddings->cols); !why.empty())
+        throw value_error(asked_.opening() + why);
     nan_rows found;
     for (index_t i = 0; i < pool().rows; ++i) {
       if (marks[std::size_t(i)] == 0) continue;

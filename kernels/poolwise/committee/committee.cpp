@@ -51,6 +51,18 @@ struct mixer {
     if (into.deviations == nullptr) return;
     store_rows(deviate.update(load_rows(into.deviations[c], row), p, sum), into.deviations[c], row);
   }
+
+  /// Puts q into the place of the p that came last, in the rows of `which`.
+  HWY_INLINE void replace(index_t c, floats p, floats q, float_mask which) const {
+    if (into.sum == nullptr) return;
+    const floats sum = load_rows(into.sum[c], row), before = hn::Sub(sum, p);
+    store_rows(hn::IfThenElse(which, hn::Add(before, q), sum), into.sum[c], row);
+    if (into.deviations == nullptr) return;
+    const floats deviations = load_rows(into.deviations[c], row);
+    const floats without = hn::Sub(deviations, deviate.update(all(0), p, before));
+    const floats with = deviate.update(hn::Max(without, all(0)), q, before);
+    store_rows(hn::IfThenElse(which, with, deviations), into.deviations[c], row);
+  }
 };
 
 /// Logits: mixed in once their row has been folded.
@@ -78,6 +90,7 @@ struct mixing_terms {
 };
 
 /// Probabilities: mixed in while they are folded. What a row without a distribution leaves is not looked at.
+/// Rows whose sum was not 1 are mended then: they are rare.
 template <class Fold>
 struct mixing_fold : Fold {
   mixer into;
@@ -87,14 +100,33 @@ struct mixing_fold : Fold {
   template <int Part>
   HWY_INLINE void see(index_t c, floats p) {
     Fold::template see<Part>(c, p);
-    into.add(c, p);
+    into.add(c, hn::Abs(p));
   }
 
   HWY_INLINE void see_four(index_t c, const floats (&p)[4]) {
     Fold::see_four(c, p);
-    for (int j = 0; j < 4; ++j) into.add(c + j, p[j]);
+    for (int j = 0; j < 4; ++j) into.add(c + j, hn::Abs(p[j]));
   }
 };
+
+/// The rows that have to be divided by their sums, which they were not when they were mixed in.
+struct mending {
+  mixer into;
+  normaliser<outputs::probabilities, floats> probability;
+  float_mask which;
+
+  template <int>
+  HWY_INLINE void see(index_t c, floats x) const {
+    into.replace(c, hn::Abs(x), probability(x), which);
+  }
+};
+
+/// Shows all columns of `window` to body.see.
+template <class Body, class T>
+HWY_INLINE void read_again(row_window<T>& window, Body& body) {
+  for (index_t begin = 0; begin < window.cols(); begin += chunk_columns)
+    read_columns(window, begin, std::min(window.cols(), begin + chunk_columns), body);
+}
 
 HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
   alignas(64) std::int32_t winner[lanes];
@@ -122,11 +154,15 @@ HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_
   row_window<T> window(x, first);
   const mixer mix(into, row, seen);
   if constexpr (Kind == outputs::probabilities) {
-    mixing_fold<fold_of<Kind, T, Track>> fold(room, mix);
+    mixing_fold<fold_of<Kind, Track>> fold(room, mix);
     fold_rows<Kind>(window, to_next, fold);
     note<Track>(fold, into, row, record);
+    const floats whole = whole_of(fold);
+    if (is_one(whole)) return;
+    mending again{mix, normaliser_of(fold), hn::Ne(whole, all(1))};
+    read_again(window, again);
   } else {
-    fold_of<Kind, T, Track> fold(room);
+    fold_of<Kind, Track> fold(room);
     fold_rows<Kind>(window, to_next, fold);
     note<Track>(fold, into, row, record);
     const auto probability = normaliser_of(fold);
@@ -135,8 +171,7 @@ HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_
       each_column(x.cols, terms);
     } else {
       mixing<Kind> again{mix, probability};
-      for (index_t begin = 0; begin < x.cols; begin += chunk_columns)
-        read_columns(window, begin, std::min(x.cols, begin + chunk_columns), again);
+      read_again(window, again);
     }
   }
 }
@@ -154,22 +189,35 @@ struct short_room {
   HWY_INLINE float* at(index_t c, int member) { return values + (c * members_at_once + member) * lanes; }
 };
 
-/// Reads the rows of one member. Asks for the rows that are read `ahead` elements after them.
+/// Reads the rows of one member; gives the sum of each. Asks for the rows that are read `ahead` elements after
+/// them.
 template <class T>
-HWY_INLINE void read_short(row_window<T>& window, index_t ahead, short_room& room, int member) {
+HWY_INLINE floats read_short(row_window<T>& window, index_t ahead, short_room& room, int member) {
   const index_t cols = window.cols();
   const even_rows<const T> rows = window.columns(0, cols);
-  const auto read_four = [&](index_t c) HWY_ATTR {
-    const four_columns four = load_columns(rows, c);
-    hn::Store(four.column[0], floats_tag(), room.at(c, member));
-    hn::Store(four.column[1], floats_tag(), room.at(c + 1, member));
-    hn::Store(four.column[2], floats_tag(), room.at(c + 2, member));
-    hn::Store(four.column[3], floats_tag(), room.at(c + 3, member));
+  floats total = all(0);
+  const auto take = [&](index_t c, floats given) HWY_ATTR {
+    const floats p = hn::Abs(given);
+    total = hn::Add(total, p);
+    hn::Store(p, floats_tag(), room.at(c, member));
   };
   for (index_t i = 0; i < lanes * cols; i += 64 / index_t(sizeof(T))) hwy::Prefetch(window.row(0) + ahead + i);
   index_t c = 0;
-  for (; c + 4 <= cols; c += 4) read_four(c);
-  if (c < cols) read_four(std::max<index_t>(cols - 4, 0));  // some of them once more
+  for (; c + 4 <= cols; c += 4) {
+    const four_columns four = load_columns(rows, c);
+    take(c, four.column[0]);
+    take(c + 1, four.column[1]);
+    take(c + 2, four.column[2]);
+    take(c + 3, four.column[3]);
+  }
+  if (c == cols) return total;
+  const index_t from = std::max<index_t>(cols - 4, 0);  // some of them once more
+  const four_columns last = load_columns(rows, from);
+  if (c == from) take(from, last.column[0]);
+  if (c <= from + 1 && from + 1 < cols) take(from + 1, last.column[1]);
+  if (c <= from + 2 && from + 2 < cols) take(from + 2, last.column[2]);
+  if (from + 3 < cols) take(from + 3, last.column[3]);
+  return total;
 }
 
 /// Adds rows of N members, members number `seen` and on, whose probabilities have few columns.
@@ -179,35 +227,33 @@ HWY_NOINLINE void add_short(const matrix_view<const T>* members, index_t first, 
   const index_t cols = members[0].cols;
   const bool deviating = into.deviations != nullptr;
   deviation_update<floats> deviate[N];
+  probability_state<floats> member[N];
+  vectors<N> scale, bits, largest, p;
+  ints argmax[N];
   for (int k = 0; k < N; ++k) {
     deviate[k] = deviation_update<floats>(seen + k);
     row_window<T> window(members[k], first);
-    read_short(window, tile_rows * members[k].stride, room, k);
-  }
-  vectors<N> total, bits, lowest, largest, p;
-  ints argmax[N];
-  for (int k = 0; k < N; ++k) {
-    total[k] = bits[k] = lowest[k] = largest[k] = all(0);
+    member[k].total = read_short(window, tile_rows * members[k].stride, room, k);
+    member[k].largest = member[k].second = bits[k] = largest[k] = all(0);
+    const floats whole = whole_of(member[k]);
+    scale[k] = is_one(whole) ? whole : reciprocal(whole);
     argmax[k] = hn::Zero(ints_tag());
   }
   for (index_t c = 0; c < cols; ++c) {
     for (int k = 0; k < N; ++k) p[k] = hn::Load(floats_tag(), room.at(c, k));
-    for (int k = 0; k < N; ++k) {
-      total[k] = hn::Add(total[k], p[k]);
-      lowest[k] = hn::Min(lowest[k], p[k]);
-      if constexpr (Track.argmax) {
+    if constexpr (Track.argmax)
+      for (int k = 0; k < N; ++k) {
         const auto leads = hn::RebindMask(ints_tag(), hn::Gt(p[k], largest[k]));
         argmax[k] = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax[k]);
         largest[k] = hn::Max(largest[k], p[k]);
       }
-    }
     if constexpr (Track.entropy) add_entropies<N>(p, bits);
     if (into.sum != nullptr) {
       floats sum = load_rows(into.sum[c], row);
       floats gathered = deviating ? load_rows(into.deviations[c], row) : all(0);
       for (int k = 0; k < N; ++k) {
-        if (deviating) gathered = deviate[k].update(gathered, p[k], sum);
-        sum = hn::Add(sum, p[k]);
+        if (deviating) gathered = deviate[k].update(gathered, hn::Mul(p[k], scale[k]), sum);
+        sum = fma(p[k], scale[k], sum);
       }
       store_rows(sum, into.sum[c], row);
       if (deviating) store_rows(gathered, into.deviations[c], row);
@@ -223,8 +269,8 @@ HWY_NOINLINE void add_short(const matrix_view<const T>* members, index_t first, 
       store_rows(votes, into.votes[c], row);
     }
   for (int k = 0; k < N; ++k) {
-    const probability_state<floats, T> member{total[k], bits[k], lowest[k], largest[k], largest[k]};
-    note<tracking{}>(member, into, row, records == nullptr ? nullptr : records + k);
+    member[k].bits = bits[k];
+    note<tracking{}>(member[k], into, row, records == nullptr ? nullptr : records + k);
   }
 }
 

@@ -170,18 +170,6 @@ struct row_mass {
   };
 };
 
-/// Probabilities are looked through for negative ones, too.
-struct row_mass_and_lowest : row_mass {
-  float lowest;
-
-  struct join {
-    __device__ row_mass_and_lowest operator()(const row_mass_and_lowest& a,
-                                              const row_mass_and_lowest& b) const {
-      return {row_mass::join{}(a, b), fminf(a.lowest, b.lowest)};
-    }
-  };
-};
-
 /// Calls f(j) for each of a thread's columns, and for up to three more, which are not there.
 template <class F>
 __device__ __forceinline__ void each_column(int columns, F f) {
@@ -204,12 +192,11 @@ struct member_summary {
 template <outputs Kind, class T, bool WholeWarps>
 __device__ member_summary normalise(row_share& x, const sharing& by) {
   constexpr bool logits = Kind == outputs::logits;
-  using mass = std::conditional_t<logits, row_mass, row_mass_and_lowest>;
   float peak = -infinity;
   each_column(by.columns, [&](int j) { peak = fmaxf(peak, x[j]); });
   const float largest = join_row<WholeWarps>(peak, by.lanes, largest_of{}),
               level = fmaxf(largest, lowest_finite);
-  mass own{};
+  row_mass own{};
   own.first = INT_MAX;
   unsigned held = 0;  // a bit for each of the thread's columns that holds the largest
   each_column(by.columns, [&](int j) {
@@ -221,21 +208,19 @@ __device__ member_summary normalise(row_share& x, const sharing& by) {
       own.weighted = __fmaf_rn(x[j], d, own.weighted);
     } else {
       if (!holds) own.weighted += p_log2_p(x[j]);
-      own.lowest = fminf(own.lowest, x[j]);
     }
     if (!holds) own.rest += x[j];
   });
   const int first = __ffs(int(held)) - 1;
   own.largest = float(__popc(held));
   if (held != 0) own.first = by.lane() + first * by.lanes;
-  const mass all = join_row<WholeWarps>(own, by.lanes, typename mass::join{});
+  const row_mass all = join_row<WholeWarps>(own, by.lanes, row_mass::join{});
   const float others = all.largest - 1;
   row_state s{};
   s.largest = largest;
   s.rest = all.rest + others * (logits ? 1.0f : largest);
   s.weighted = logits ? all.weighted : all.weighted + others * p_log2_p(largest);
-  if constexpr (!logits) s.lowest = all.lowest;
-  const auto whole = whole_row<Kind, T>(s);
+  const auto whole = whole_row<Kind>(s);
   const float scale = normaliser_of(whole).scale;
   each_column(by.columns, [&](int j) { x[j] *= scale; });
   return {only_valid(whole, entropy(whole)), all.first == own.first ? first : -1};
@@ -271,7 +256,7 @@ class tile_source {
     const int row = int(min(by_.row() - first_, index_t(rows_ - 1))), lane = by_.lane();
     each_column(by_.columns, [&](int j) {
       const int c = lane + j * by_.lanes;
-      x[j] = to_real(c < int(x_.cols) ? here.element(row, c) : no_element<Kind, T>());
+      x[j] = size_of<Kind>(c < int(x_.cols) ? here.element(row, c) : no_element<Kind, T>());
     });
     advance(taken_, taken_stage_);
   }
@@ -310,7 +295,7 @@ class row_source {
   }
 
   __device__ void next(row_share& x) {
-    each_column(by_.columns, [&](int j) { x[j] = to_real(ahead_[j]); });
+    each_column(by_.columns, [&](int j) { x[j] = size_of<Kind>(ahead_[j]); });
     request();
   }
 

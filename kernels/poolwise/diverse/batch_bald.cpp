@@ -134,7 +134,7 @@ class committee_rows {
           float* to = values.data();
           for (index_t e = 0; e < members_; ++e) {
             const auto* const from = view.member(e).row(i);
-            for (index_t c = 0; c < classes_; ++c) *to++ = to_float(from[c]);
+            for (index_t c = 0; c < classes_; ++c) *to++ = counted(to_float(from[c]));
           }
         },
         x_);
@@ -155,6 +155,9 @@ class committee_rows {
   }
 
  private:
+  /// Of a probability its size, as in `score`.
+  float counted(float x) const { return kind_ == outputs::logits ? x : std::abs(x); }
+
   real_cube x_;
   outputs kind_;
   index_t rows_ = 0, members_ = 0, classes_ = 0;

@@ -345,27 +345,23 @@ struct logit_fold : logit_state<floats> {
 };
 
 /// Probabilities.
-template <class T, tracking Track>
-struct probability_fold : probability_state<floats, T> {
+template <tracking Track>
+struct probability_fold : probability_state<floats> {
   ints argmax;
 
-  HWY_INLINE explicit probability_fold(chunk&) : argmax(hn::Zero(ints_tag())) {
-    this->lowest = this->largest = this->second = all(0);
-  }
+  HWY_INLINE explicit probability_fold(chunk&) : argmax(hn::Zero(ints_tag())) { largest = second = all(0); }
 
   HWY_INLINE void open(index_t) { chunk_total_ = chunk_bits_ = column_sum(); }
 
   template <int Part>
-  HWY_INLINE void see(index_t c, floats p) {
-    note<Part>(c, p);
+  HWY_INLINE void see(index_t c, floats given) {
+    const floats p = note<Part>(c, given);
     if constexpr (Track.entropy) chunk_bits_.part[Part] = add_entropy(chunk_bits_.part[Part], p);
   }
 
-  HWY_INLINE void see_four(index_t c, const floats (&p)[4]) {
-    note<0>(c, p[0]);
-    note<1>(c + 1, p[1]);
-    note<2>(c + 2, p[2]);
-    note<3>(c + 3, p[3]);
+  HWY_INLINE void see_four(index_t c, const floats (&given)[4]) {
+    const vectors<4> p{note<0>(c, given[0]), note<1>(c + 1, given[1]), note<2>(c + 2, given[2]),
+                       note<3>(c + 3, given[3])};
     if constexpr (Track.entropy) add_entropies<4>(p, chunk_bits_.part);
   }
 
@@ -376,28 +372,30 @@ struct probability_fold : probability_state<floats, T> {
   }
 
   HWY_INLINE void finish() {
-    this->total = total_.value;
-    this->bits = bits_.value;
+    total = total_.value;
+    bits = bits_.value;
   }
 
  private:
+  /// Gives p as it counts.
   template <int Part>
-  HWY_INLINE void note(index_t c, floats p) {
+  HWY_INLINE floats note(index_t c, floats given) {
+    const floats p = hn::Abs(given);
     if constexpr (Track.argmax) {
-      const auto leads = hn::RebindMask(ints_tag(), hn::Gt(p, this->largest));
+      const auto leads = hn::RebindMask(ints_tag(), hn::Gt(p, largest));
       argmax = hn::IfThenElse(leads, hn::Set(ints_tag(), std::int32_t(c)), argmax);
     }
-    if constexpr (Track.argmax) this->largest = hn::Max(this->largest, p);
-    this->lowest = hn::Min(this->lowest, p);
+    if constexpr (Track.argmax) largest = hn::Max(largest, p);
     chunk_total_.part[Part] = hn::Add(chunk_total_.part[Part], p);
+    return p;
   }
 
   column_sum chunk_total_, chunk_bits_;
   chunk_sum total_, bits_;
 };
 
-template <outputs Kind, class T, tracking Track>
-using fold_of = std::conditional_t<Kind == outputs::logits, logit_fold<Track>, probability_fold<T, Track>>;
+template <outputs Kind, tracking Track>
+using fold_of = std::conditional_t<Kind == outputs::logits, logit_fold<Track>, probability_fold<Track>>;
 
 /// Shows the whole rows of `window` to `fold`. The rows read next lie `to_next` elements after these; 0 if
 /// there are none.

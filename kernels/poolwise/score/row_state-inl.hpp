@@ -45,8 +45,12 @@ POOLWISE_FORMULA float fnma(float a, float b, float c) { return __fmaf_rn(-a, b,
 POOLWISE_FORMULA bool at_most(float a, float b) { return a <= b; }
 POOLWISE_FORMULA bool both_hold(bool a, bool b) { return a && b; }
 POOLWISE_FORMULA float only_where(bool valid, float x) { return valid ? x : not_a_number; }
+/// a <= b ? x : y
+POOLWISE_FORMULA float where_at_most(float a, float b, float x, float y) { return a <= b ? x : y; }
 
 POOLWISE_FORMULA float log1p_positive(float s, float, float) { return log1pf(s); }
+POOLWISE_FORMULA float log_near_one(float x) { return logf(x); }
+POOLWISE_FORMULA bool is_one(float x) { return x == 1; }
 
 /// The folds sum the exponents d of logits in units of ln 2.
 POOLWISE_FORMULA float in_nats(float x) { return ln2 * x; }
@@ -73,8 +77,17 @@ POOLWISE_FORMULA floats only_where(float_mask valid, floats x) {
   return hn::IfThenElse(valid, x, all(not_a_number));
 }
 
+/// a <= b ? x : y
+POOLWISE_FORMULA floats where_at_most(floats a, floats b, floats x, floats y) {
+  return hn::IfThenElse(hn::Le(a, b), x, y);
+}
+
 /// e^(x - largest) for x up to `largest`, which is finite.
 POOLWISE_FORMULA floats exp_below(floats x, floats largest) { return exp_clamped(clamp_exponent(x - largest)); }
+
+POOLWISE_FORMULA floats log_near_one(floats x) { return all(ln2) * log2_normal(x); }
+/// In every lane.
+POOLWISE_FORMULA bool is_one(floats x) { return hn::AllTrue(floats_tag(), hn::Eq(x, all(1))); }
 
 /// The folds sum the exponents d of logits in nats.
 POOLWISE_FORMULA floats in_nats(floats x) { return x; }
@@ -99,20 +112,23 @@ struct logit_state {
   }
 };
 
-/// A row of probabilities p stored as type T: `bits` is the sum of -p log2 p, see `sum_in_nats`.
-template <class F, class T>
+/// A row of probabilities p, or their sizes: `bits` is the sum of -p log2 p, see `sum_in_nats`.
+template <class F>
 struct probability_state {
-  F total, bits, lowest, largest, second;
+  F total, bits, largest, second;
 };
 
-/// Gives the class probabilities of a row: e^(x - largest) scale of logits, x scale of probabilities. `scale`
-/// is NaN for a row without a distribution.
+/// Gives the class probabilities of a row: e^(x - largest) scale of logits, |x| scale of probabilities.
+/// `scale` is NaN for a row without a distribution.
 template <outputs Kind, class F>
 struct normaliser {
   F largest, scale;
 
   POOLWISE_FORMULA F operator()(F x) const {
-    if constexpr (Kind == outputs::logits) x = exp_below(x, largest);
+    if constexpr (Kind == outputs::logits)
+      x = exp_below(x, largest);
+    else
+      x = absolute(x);
     return x * scale;
   }
 };
@@ -159,36 +175,51 @@ POOLWISE_FORMULA F energy(const logit_state<F>& s) {
 
 // ---- Probabilities
 
-/// Whether the row has a distribution. A NaN or an infinity is in the total, a negative entry is the lowest.
-template <class F, class T>
-POOLWISE_FORMULA auto valid(const probability_state<F, T>& s) {
-  const F excess = absolute(s.total - all(1));
-  return both_hold(at_most(excess, all(probability_tolerance<T>)), at_most(all(0), s.lowest));
-}
-template <class F, class T>
-POOLWISE_FORMULA normaliser<outputs::probabilities, F> normaliser_of(const probability_state<F, T>& s) {
-  return {s.largest, only_where(valid(s), all(1))};
+/// Whether the row has a distribution. A NaN or an infinity is in the total.
+template <class F>
+POOLWISE_FORMULA auto valid(const probability_state<F>& s) {
+  return at_most(absolute(s.total - all(1)), all(probability_tolerance));
 }
 
-template <class F, class T>
-POOLWISE_FORMULA F least_confidence(const probability_state<F, T>& s) {
-  return all(1) - s.largest;
+/// The sum by which the row is divided: 1, exactly, where it is 1 but for the rounding of fp32.
+template <class F>
+POOLWISE_FORMULA F whole_of(const probability_state<F>& s) {
+  return where_at_most(absolute(s.total - all(1)), all(sum_rounding), all(1), s.total);
 }
-template <class F, class T>
-POOLWISE_FORMULA F ratio(const probability_state<F, T>& s) {
+template <class F>
+POOLWISE_FORMULA normaliser<outputs::probabilities, F> normaliser_of(const probability_state<F>& s) {
+  return {s.largest, only_where(valid(s), reciprocal(whole_of(s)))};
+}
+
+/// The probability of every class but the largest, undivided.
+template <class F>
+POOLWISE_FORMULA F others_of(const probability_state<F>& s, F whole) {
+  return larger(whole - s.largest, all(0));
+}
+
+template <class F>
+POOLWISE_FORMULA F least_confidence(const probability_state<F>& s) {
+  const F whole = whole_of(s), others = others_of(s, whole);
+  return is_one(whole) ? others : others / whole;
+}
+template <class F>
+POOLWISE_FORMULA F ratio(const probability_state<F>& s) {
   return s.second / s.largest;
 }
-template <class F, class T>
-POOLWISE_FORMULA F margin(const probability_state<F, T>& s) {
-  return least_confidence(s) + s.second;
+template <class F>
+POOLWISE_FORMULA F margin(const probability_state<F>& s) {
+  const F whole = whole_of(s), others = others_of(s, whole) + s.second;
+  return is_one(whole) ? others : others / whole;
 }
-template <class F, class T>
-POOLWISE_FORMULA F entropy(const probability_state<F, T>& s) {
-  return sum_in_nats(s.bits, s.largest);
+/// -sum (p / S) ln (p / S) = ln S - (sum p ln p) / S
+template <class F>
+POOLWISE_FORMULA F entropy(const probability_state<F>& s) {
+  const F whole = whole_of(s), sum = sum_in_nats(s.bits, s.largest);
+  return larger(is_one(whole) ? sum : sum / whole + log_near_one(whole), all(0));
 }
 /// Refused by the callers.
-template <class F, class T>
-POOLWISE_FORMULA F energy(const probability_state<F, T>&) {
+template <class F>
+POOLWISE_FORMULA F energy(const probability_state<F>&) {
   return all(not_a_number);
 }
 

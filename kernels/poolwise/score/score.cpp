@@ -133,7 +133,7 @@ void gradient_block(const matrix_view<const T>& x, index_t begin, index_t end, c
   chunk room;
   for (index_t first = begin; first < end; first += lanes) {
     row_window<T> window(x, first);
-    fold_of<Kind, T, tracking{.argmax = true}> fold(room);
+    fold_of<Kind, tracking{.argmax = true}> fold(room);
     fold_rows<Kind>(window, next_rows(x, first), fold);
     const auto p = normaliser_of(fold);
     alignas(64) float largest[lanes], scale[lanes], missing[lanes];
@@ -201,12 +201,14 @@ std::string reason(const T* row, index_t cols, outputs kind) {
   }
   if (kind == outputs::logits) return "is -Inf in every column";
   double total = 0;
+  index_t lowest = 0;
   for (index_t c = 0; c < cols; ++c) {
-    const float value = to_float(row[c]);
-    if (value < 0) return "holds the negative probability " + number(value) + column(c);
-    total += value;
+    total += std::abs(to_float(row[c]));
+    if (to_float(row[c]) < to_float(row[lowest])) lowest = c;
   }
-  return "sums to " + number(total) + ", not 1 within " + number(probability_tolerance<T>) +
+  if (const float value = to_float(row[lowest]); value < -sum_rounding)
+    return "holds the negative probability " + number(value) + column(lowest);
+  return "sums to " + number(total) + ", not 1 within " + number(probability_tolerance) +
          " (are these logits?)";
 }
 

@@ -13,13 +13,15 @@ namespace poolwise {
 /// The numbers of a row of model outputs.
 enum class outputs {
   logits,         ///< any real numbers; -Inf is a class ruled out
-  probabilities,  ///< non-negative, summing to 1 within `probability_tolerance`
+  probabilities,  ///< p >= 0 of sum 1, but for rounding: divided by their sum, see `probability_tolerance`
 };
 
-/// How far the sum of a row of probabilities of type T may lie from 1: rounding, not error. 16-bit formats
-/// round more.
-template <class T>
-inline constexpr float probability_tolerance = sizeof(T) == 4 ? 1e-3f : 1e-2f;
+/// Rows of probabilities arrive rounded, to bfloat16 or to two or three decimals. The sum of |p| may lie this
+/// far from 1, and the row is divided by it; other rows hold no probabilities. A p below 0 is noise about 0:
+/// its size counts.
+inline constexpr float probability_tolerance = 0.05f;
+/// A sum within this of 1 is 1, but for the rounding of fp32: the row is taken as it is.
+inline constexpr float sum_rounding = 0x1p-18f;
 
 /// With p the row's probabilities (softmax of logits), p1 >= p2 its two largest, z its logits:
 enum class acquisition {
@@ -60,14 +62,14 @@ constexpr bool applies_to(outputs kind, const acquisition_entry& a) {
 /// x       [rows, cols]          fp32, fp16 or bf16; cols >= 1.
 /// which   [acquisitions]        one column of `scores` each, in this order.
 /// scores  [rows, acquisitions]  written. A row that has no distribution scores NaN in every column: NaN or
-///                               +Inf anywhere, -Inf everywhere, a negative probability, a wrong sum.
+///                               +Inf anywhere, logits -Inf everywhere, probabilities of another sum.
 /// throws  shape_error if the shapes disagree or cols = 0; value_error if a score of logits is asked of
 /// probabilities;
 ///         no_cuda_error, cuda_error, memory_error.
 /// The same bits for any thread count and any CPU target (AVX-512, AVX2, scalar). Entropy is within
 /// 4e-6 (1 + H) of the exact value, and for confident rows (logit gap to 40) within 3e-6 of it relatively:
 /// it is formed as log1p(S') - T/(1+S') with S' the sum of exp(z - max) without the largest term.
-/// Reads rows*cols once, writes rows*acquisitions, allocates nothing; on a device 24 bytes for every 64 KiB of
+/// Reads rows*cols once, writes rows*acquisitions, allocates nothing; on a device 20 bytes for every 64 KiB of
 /// rows longer than that. A device waits for nothing, and gives a row the same bits wherever it lies: in any
 /// matrix or tile, aligned or not, on any device. They are the CPU's but for rounding: within 2e-6 of the exact
 /// value relatively, and 5e-6 where classes are few and a logit gap comes up to 40.

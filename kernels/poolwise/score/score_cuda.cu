@@ -43,9 +43,9 @@ struct row_output {
     if (argmax != nullptr) argmax += rows;
   }
 
-  template <outputs Kind, class T>
+  template <outputs Kind>
   __device__ __forceinline__ void write(index_t row, const row_state& s) const {
-    const auto whole = whole_row<Kind, T>(s);
+    const auto whole = whole_row<Kind>(s);
     for (int a = 0; a < count; ++a) scores(row, a) = score_of(whole, which[a]);
     if (records == nullptr) return;
     records[row] = {s.largest, normaliser_of(whole).scale, only_valid(whole, entropy(whole)),
@@ -86,8 +86,8 @@ __global__ void __launch_bounds__(tile_threads)
     if (lanes > 1) s = merge_lanes<Kind>(s, lanes);
     if (row < rows && lane == 0) {
       if (out.find_argmax)
-        while (s.argmax + 1 < cols && to_real(tile.element(row, s.argmax)) != s.largest) ++s.argmax;
-      out.write<Kind, T>(blockIdx.y * x.rows + first + row, s);
+        while (s.argmax + 1 < cols && size_of<Kind>(tile.element(row, s.argmax)) != s.largest) ++s.argmax;
+      out.write<Kind>(blockIdx.y * x.rows + first + row, s);
     }
   }
 }
@@ -162,11 +162,11 @@ __device__ row_state fold_columns(const T* row, int n) {
 }
 
 /// The first of the n columns that holds `value`, found by one warp.
-template <class T>
+template <outputs Kind, class T>
 __device__ int find_column(const T* row, int n, float value) {
   for (int begin = 0; begin < n; begin += 32) {
     const int c = begin + int(threadIdx.x % 32);
-    const unsigned found = __ballot_sync(all_lanes, c < n && to_real(row[c]) == value);
+    const unsigned found = __ballot_sync(all_lanes, c < n && size_of<Kind>(row[c]) == value);
     if (found != 0) return begin + __ffs(int(found)) - 1;
   }
   return 0;
@@ -193,23 +193,23 @@ __global__ void __launch_bounds__(block_threads, 5)
   else
     s = merge_block<Kind>(s, room);
   if (threadIdx.x % Threads >= 32) return;
-  if (out.find_argmax) s.argmax = int(first) + find_column(from, n, s.largest);
+  if (out.find_argmax) s.argmax = int(first) + find_column<Kind>(from, n, s.largest);
   if (threadIdx.x % Threads != 0) return;
   if (out.parts != nullptr)
     out.parts[job] = s;
   else
-    out.write<Kind, T>(blockIdx.y * x.rows + row, s);
+    out.write<Kind>(blockIdx.y * x.rows + row, s);
 }
 
 /// One thread a row joins its parts, in order.
-template <outputs Kind, class T>
+template <outputs Kind>
 __global__ void merge_parts_kernel(index_t rows, index_t parts, const __grid_constant__ row_output out) {
   const index_t row = index_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (row >= rows) return;
   const row_state* const part = out.parts + row * parts;
   row_state s = part[0];
   for (index_t k = 1; k < parts; ++k) s = merge<Kind>(s, part[k]);
-  out.write<Kind, T>(row, s);
+  out.write<Kind>(row, s);
 }
 
 // ---- Launchers
@@ -251,7 +251,7 @@ void fold_long_rows(const member_rows<T>& x, index_t parts, row_output out, devi
       here.data += k * x.member_stride;
       here.members = 1;
       fold_parts<block_threads, Kind>(here, parts, out, memory);
-      merge_parts_kernel<Kind, T>
+      merge_parts_kernel<Kind>
           <<<grid_of(rows, tile_threads), tile_threads, 0, memory.stream()>>>(rows, parts, out);
       check(cudaGetLastError(), memory.call(), "launching merge_parts_kernel");
       out.skip(rows);
@@ -299,7 +299,7 @@ __global__ void output_gradient_kernel(matrix_view<const T> x, outputs kind, int
   const index_t predicted = argmax[row];
   for (index_t c = thread % lanes; c < x.cols; c += lanes) {
     const float z = to_real(x(row, c));
-    const float e = kind == outputs::logits ? exp_below(z, r.largest) : z;
+    const float e = kind == outputs::logits ? exp_below(z, r.largest) : fabsf(z);
     a(row, c) = c == predicted ? -r.least_confidence : e * r.scale;
   }
 }

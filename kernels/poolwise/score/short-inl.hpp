@@ -146,19 +146,18 @@ class short_probabilities {
     p_.read(x, first, end);
     for (int r = 0; r < rows_a_lane; r += in_turn) gather(r);
   }
-  HWY_INLINE const probability_state<floats, T>& rows(int r) const { return rows_[r]; }
+  HWY_INLINE const probability_state<floats>& rows(int r) const { return rows_[r]; }
 
  private:
   static constexpr int N = in_turn;
 
   HWY_INLINE void gather(int r) {
-    vectors<N> total, bits, lowest, largest, second, p;
-    for (int i = 0; i < N; ++i) total[i] = bits[i] = lowest[i] = largest[i] = second[i] = all(0);
+    vectors<N> total, bits, largest, second, p;
+    for (int i = 0; i < N; ++i) total[i] = bits[i] = largest[i] = second[i] = all(0);
     for (index_t c = 0; c < p_.cols(); ++c) {
-      for (int i = 0; i < N; ++i) p[i] = p_.load(r + i, c);
+      for (int i = 0; i < N; ++i) p[i] = hn::Abs(p_.load(r + i, c));
       for (int i = 0; i < N; ++i) {
         total[i] = hn::Add(total[i], p[i]);
-        lowest[i] = hn::Min(lowest[i], p[i]);
         if constexpr (Track.second) {
           second[i] = hn::Max(second[i], hn::Min(largest[i], p[i]));
           largest[i] = hn::Max(largest[i], p[i]);
@@ -166,10 +165,10 @@ class short_probabilities {
       }
       if constexpr (Track.entropy) add_entropies<N>(p, bits);
     }
-    for (int i = 0; i < N; ++i) rows_[r + i] = {total[i], bits[i], lowest[i], largest[i], second[i]};
+    for (int i = 0; i < N; ++i) rows_[r + i] = {total[i], bits[i], largest[i], second[i]};
   }
 
-  probability_state<floats, T> rows_[rows_a_lane];
+  probability_state<floats> rows_[rows_a_lane];
   short_columns<T> p_;
 };
 

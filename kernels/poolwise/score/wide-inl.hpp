@@ -305,10 +305,9 @@ class wide_probabilities {
       for (int r = 0; r < n; ++r) read_rows<1>(x, first + r, r);
   }
 
-  HWY_INLINE probability_state<floats, T> rows(int r) const {
-    probability_state<floats, T> result;
+  HWY_INLINE probability_state<floats> rows(int r) const {
+    probability_state<floats> result;
     result.total = total_.sum(r);
-    result.lowest = hn::Load(floats_tag(), lowest_ + r);
     result.bits = result.largest = result.second = all(0);
     if constexpr (Track.entropy) result.bits = bits_.sum(r);
     if constexpr (Track.second) {
@@ -326,10 +325,10 @@ class wide_probabilities {
   template <int AtOnce>
   struct gathered {
     using rows_of_sixteen = sixteen[AtOnce];
-    rows_of_sixteen lowest, largest, second, total, bits;
+    rows_of_sixteen largest, second, total, bits;
 
     HWY_INLINE gathered() {
-      for (rows_of_sixteen* s : {&lowest, &largest, &second})
+      for (rows_of_sixteen* s : {&largest, &second})
         for (sixteen& row : *s) set_sixteen(row, 0);
       clear_sums();
     }
@@ -345,13 +344,13 @@ class wide_probabilities {
       vectors<AtOnce * parts> p, sums;
       for (int k = 0; k < AtOnce; ++k)
         for (int i = 0; i < parts; ++i) {
+          const floats counted = hn::Abs(x[k][i]);
           if constexpr (Track.second) {
-            second[k][i] = hn::Max(second[k][i], hn::Min(largest[k][i], x[k][i]));
-            largest[k][i] = hn::Max(largest[k][i], x[k][i]);
+            second[k][i] = hn::Max(second[k][i], hn::Min(largest[k][i], counted));
+            largest[k][i] = hn::Max(largest[k][i], counted);
           }
-          lowest[k][i] = hn::Min(lowest[k][i], x[k][i]);
-          total[k][i] = hn::Add(total[k][i], x[k][i]);
-          p[k * parts + i] = x[k][i];
+          total[k][i] = hn::Add(total[k][i], counted);
+          p[k * parts + i] = counted;
           sums[k * parts + i] = bits[k][i];
         }
       if constexpr (Track.entropy) {
@@ -359,12 +358,6 @@ class wide_probabilities {
         for (int k = 0; k < AtOnce; ++k)
           for (int i = 0; i < parts; ++i) bits[k][i] = sums[k * parts + i];
       }
-    }
-
-    HWY_INLINE bool any_negative(int k) const {
-      floats least = lowest[k][0];
-      for (int i = 1; i < parts; ++i) least = hn::Min(least, lowest[k][i]);
-      return !hn::AllFalse(floats_tag(), hn::Lt(least, all(0)));
     }
   };
 
@@ -400,7 +393,6 @@ class wide_probabilities {
     }
     for (int k = 0; k < AtOnce; ++k) {
       total[k].put_into(total_, r + k);
-      lowest_[r + k] = g.any_negative(k) ? -1.0f : 0.0f;  // its sign is all that is asked for
       if constexpr (Track.entropy) bits[k].put_into(bits_, r + k);
       if constexpr (Track.second) {
         largest_.put(r + k, g.largest[k]);
@@ -409,7 +401,6 @@ class wide_probabilities {
     }
   }
 
-  alignas(64) float lowest_[tile_rows] = {};
   lanes_of_rows total_, bits_, largest_, second_;
 };
 

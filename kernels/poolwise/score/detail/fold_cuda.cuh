@@ -48,6 +48,10 @@ inline __device__ float2 min2_or_nan(float2 a, float2 b) {
 inline __device__ __half2 min2_or_nan(__half2 a, __half2 b) { return __hmin2_nan(a, b); }
 inline __device__ __nv_bfloat162 min2_or_nan(__nv_bfloat162 a, __nv_bfloat162 b) { return __hmin2_nan(a, b); }
 
+inline __device__ float2 absolute2(float2 a) { return {fabsf(a.x), fabsf(a.y)}; }
+inline __device__ __half2 absolute2(__half2 a) { return __habs2(a); }
+inline __device__ __nv_bfloat162 absolute2(__nv_bfloat162 a) { return __habs2(a); }
+
 inline __device__ float2 widen(float2 x) { return x; }
 inline __device__ float2 widen(__half2 x) { return __half22float2(x); }
 inline __device__ float2 widen(__nv_bfloat162 x) {
@@ -92,6 +96,12 @@ inline __device__ float to_real(float x) { return x; }
 inline __device__ float to_real(float16 x) { return __half2float(reinterpret_cast<const __half&>(x.bits)); }
 inline __device__ float to_real(bfloat16 x) { return __uint_as_float(unsigned(x.bits) << 16); }
 
+/// An output as it counts: of a probability its size.
+template <outputs Kind, class T>
+__device__ float size_of(T x) {
+  return Kind == outputs::logits ? to_real(x) : fabsf(to_real(x));
+}
+
 #if __CUDA_ARCH__ >= 1000 && __CUDACC_VER_MAJOR__ >= 13
 // Two additions or multiply-adds an instruction, with the bits of one at a time.
 inline __device__ float2 add2(float2 a, float2 b) { return __fadd2_rn(a, b); }
@@ -110,10 +120,9 @@ inline __device__ float2 mul2(float2 a, float2 b) { return {a.x * b.x, a.y * b.y
 /// p log2 p; 0 at 0, and next to nothing below the normal floats.
 inline __device__ float p_log2_p(float p) { return p * log2_fast(fmaxf(p, smallest_normal)); }
 
-/// The smallest of all elements shows negative probabilities. Logits have no use for it.
 inline __device__ row_state nothing(outputs kind) {
   const float least = kind == outputs::logits ? -infinity : 0.0f;
-  return {least, least, 0, 0, 0, 0};
+  return {least, least, 0, 0, 0};
 }
 
 /// `s` as a part of a row whose largest element is `largest`; its own largest joins the sums unless it `owns`
@@ -151,8 +160,6 @@ __device__ row_state merge_lanes(row_state s, int width) {
   for (int half = width / 2; half > 0; half /= 2) {
     s.rest += __shfl_xor_sync(all_lanes, s.rest, half);
     s.weighted += __shfl_xor_sync(all_lanes, s.weighted, half);
-    if constexpr (Kind == outputs::probabilities)
-      s.lowest = fminf(s.lowest, __shfl_xor_sync(all_lanes, s.lowest, half));
   }
   return s;
 }
@@ -178,7 +185,7 @@ __device__ row_state merge(row_state a, row_state b) {
   const int argmax = first_leads ? a.argmax : b.argmax;
   enter<Kind>(a, largest, first_leads);
   enter<Kind>(b, largest, !first_leads);
-  return {largest, second, a.rest + b.rest, a.weighted + b.weighted, fminf(a.lowest, b.lowest), argmax};
+  return {largest, second, a.rest + b.rest, a.weighted + b.weighted, argmax};
 }
 
 // ---- What a thread gathers
@@ -229,9 +236,8 @@ class thread_fold<outputs::logits, T> {
     const float weighted = weighted_.x + weighted_.y + e * d;
     // From the level to the largest element itself.
     const float rise = exponent(fmaxf(largest, lowest)), factor = exp2_fast(-rise);
-    return {
-        largest, fmaxf(fmaxf(s.x, s.y), lesser), factor * rest, factor * __fmaf_rn(-rise, rest, weighted), 0,
-        0};
+    return {largest, fmaxf(fmaxf(s.x, s.y), lesser), factor * rest, factor * __fmaf_rn(-rise, rest, weighted),
+            0};
   }
 
  private:
@@ -261,13 +267,13 @@ class thread_fold<outputs::logits, T> {
 template <class T>
 class thread_fold<outputs::probabilities, T> {
  public:
-  __device__ thread_fold() : top_(both<T>(0)), second_(top_), lowest_(top_) {}
+  __device__ thread_fold() : top_(both<T>(0)), second_(top_) {}
 
   __device__ pair<T> exchange(pair<T> x) {
+    x = absolute2(x);
     const pair<T> loser = min2_or_nan(top_, x);
     top_ = max2(top_, x);
     second_ = max2(second_, loser);
-    lowest_ = min2_or_nan(lowest_, loser);
     return loser;
   }
 
@@ -283,32 +289,28 @@ class thread_fold<outputs::probabilities, T> {
   }
 
   __device__ row_state state() const {
-    const float2 t = widen(top_), s = widen(second_), l = widen(lowest_);
+    const float2 t = widen(top_), s = widen(second_);
     const float lesser = fminf(t.x, t.y);
-    return {fmaxf(t.x, t.y),
-            fmaxf(fmaxf(s.x, s.y), lesser),
-            rest_.x + rest_.y + lesser,
-            weighted_.x + weighted_.y + p_log2_p(lesser),
-            fminf(l.x, l.y),
-            0};
+    return {fmaxf(t.x, t.y), fmaxf(fmaxf(s.x, s.y), lesser), rest_.x + rest_.y + lesser,
+            weighted_.x + weighted_.y + p_log2_p(lesser), 0};
   }
 
  private:
-  pair<T> top_, second_, lowest_;
+  pair<T> top_, second_;
   float2 rest_{0, 0}, weighted_{0, 0};
 };
 
 // ---- Whole rows
 
 /// The state of a whole row as its scores see it.
-template <outputs Kind, class T>
+template <outputs Kind>
 __device__ auto whole_row(const row_state& s) {
   if constexpr (Kind == outputs::logits) {
     logit_state<float> whole{s.largest, s.second, s.rest, s.weighted};
     whole.finish();
     return whole;
   } else {
-    return probability_state<float, T>{s.largest + s.rest, -s.weighted, s.lowest, s.largest, s.second};
+    return probability_state<float>{s.largest + s.rest, -s.weighted, s.largest, s.second};
   }
 }
 

@@ -13,11 +13,11 @@ namespace poolwise {
 class device_memory;
 
 /// A row, or a part of it, after one read; see fold_cuda.cuh. One of its largest elements is in none of the
-/// sums. Logits: of e^d and of e^d d / ln 2 with d = z - largest. Probabilities: of p and of p log2 p.
+/// sums. Logits: of e^d and of e^d d / ln 2 with d = z - largest. Probabilities, or their sizes: of p and of p
+/// log2 p.
 struct row_state {
   float largest, second;
   float rest, weighted;
-  float lowest;         // of the probabilities, if negative
   std::int32_t argmax;  // the first column with the largest, where it was asked for
 };
 
