@@ -190,6 +190,12 @@ void query_flags::add_to(CLI::App& command) {
     if (entry.lists_neighbours) listing += (listing.empty() ? "" : ", ") + std::string(entry.name);
   command
       .add_option(
+          "--metric", metric_name,
+          "By what rows are near: euclidean distance, or cosine, which scales all embeddings to length 1")
+      ->check(CLI::IsMember({"euclidean", "cosine"}))
+      ->capture_default_str();
+  command
+      .add_option(
           "--neighbours", neighbours,
           "How strategies find each row's neighbours (" + listing +
               "): exact, ivf or hnsw, "
@@ -233,6 +239,7 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
             .budget = flags.budget,
             .apart = flags.apart,
             .neighbours = parse_knn_method(flags.neighbours),
+            .distance = parse_metric(flags.metric_name),
             .seed = seed,
             .invalid = flags.on_nan == "skip" ? on_invalid::skip : on_invalid::refuse},
       model_(flags.model, files) {

@@ -96,7 +96,7 @@ class model_arrays {
 struct query_flags {
   model_flags model;
   std::string embeddings, queries, labelled, exclude, strategy, cost, group, quota, ids;
-  std::string id_column = "id", on_nan = "refuse", neighbours = "auto";
+  std::string id_column = "id", on_nan = "refuse", neighbours = "auto", metric_name = "euclidean";
   std::optional<index_t> batch;
   std::optional<std::int64_t> budget;
   std::optional<float> apart;

@@ -114,6 +114,7 @@ wording words_of(const char* call) {
           .quota = "quota",
           .batch = "batch",
           .budget = "budget",
+          .apart = "apart",
           .skip = "on_nan=\"skip\"",
           .neighbours = "neighbours",
           .memory = "memory"};
@@ -140,8 +141,8 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
          const std::optional<integer_array>& exclude, const std::optional<names>& ids,
          const std::optional<integer_array>& cost, const std::optional<integer>& budget,
          const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-         const std::optional<real>& apart, const word& neighbours, const integer& seed, const integer& round,
-         const word& on_nan, const std::optional<file_name>& checkpoint_file,
+         const std::optional<real>& apart, const word& neighbours, const word& by_metric, const integer& seed,
+         const integer& round, const word& on_nan, const std::optional<file_name>& checkpoint_file,
          const std::optional<integer>& memory, const word& device, const integer& threads) {
   const char* const call = Call::name;
   pool_arrays arrays(call);
@@ -187,6 +188,7 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
   spec.quota.assign(quotas.begin(), quotas.end());
   if (apart) spec.apart = real_in(call, "apart", *apart);
   spec.neighbours = parse_knn_method(text_in(call, "neighbours", neighbours));
+  spec.distance = parse_metric(text_in(call, "metric", by_metric));
   spec.seed = number_in<std::uint64_t>(call, "seed", seed);
   spec.round = number_in<std::uint32_t>(call, "round", round);
   spec.invalid = on_invalid_rows == "skip" ? on_invalid::skip : on_invalid::refuse;
@@ -208,8 +210,9 @@ void define_query(nb::module_& m, const std::string& text) {
         "query_weights"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
         "exclude"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(),
         "group"_a = nb::none(), "quota"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto",
-        "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse", "checkpoint"_a = nb::none(),
-        "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0, text.c_str());
+        "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
+        "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
+        text.c_str());
 }
 
 /// The names of strategies that pass, in quotes, in lines that fit behind `indent` spaces.
@@ -254,7 +257,8 @@ rows        how many rows the pool has, where no array says it.
 labelled    row numbers that have a label, or their ids: never picked, and k-center's first centres.
 exclude     row numbers that must not be picked, or their ids.
 ids         what each row is called, by strings or whole numbers; `Batch.ids` has them.
-cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit.
+cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit. One that
+            cannot bind changes nothing; else `Batch.of_optimum` says how good a batch by a score is.
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have.
 apart       no pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves out
             duplicates alone.
@@ -263,6 +267,7 @@ neighbours  how )doc" +
           R"doc(
             find each row's neighbours: "exact", "ivf", "hnsw", or "auto": exact up to rows^2 * features = 1e13, ivf
             beyond. `Batch.neighbours` has the measured recall.
+metric      by what rows are near: "euclidean" distance, or "cosine", which scales all embeddings to length 1.
 seed        with `round`, which numbers the queries of a campaign, decides every random choice.
 on_nan      rows that cannot be judged: "refuse", or "skip" them.
 checkpoint  a file to keep the picks so far in: a call that was ended goes on from it, and it is gone at the end.
@@ -270,9 +275,11 @@ checkpoint  a file to keep the picks so far in: a call that was ended goes on fr
 memory      bytes that the call may allocate beside the arrays; one that needs more is refused before it begins.
 device      where it computes: "cpu"; or "cuda", "cuda:0,1", "cuda:all" or "auto", to which the arrays are sent.
 returns     a Batch.
-raises      InvalidValueError (a row out of range or given twice, too few rows, a part that is missing, logits that
-            are all probabilities), BudgetError (not a single row can be bought), ShapeError, ArrayError,
+raises      InvalidValueError (a row out of range or given twice, a part that is missing, logits that are all
+            probabilities), BudgetError (no row is left, or within the limits), ShapeError, ArrayError,
             ArgumentError, NoCudaError.
+
+A batch is shorter than asked only where no row that the limits allow is left; `Batch.remarks` says so.
 
 The same batch for any number of threads. What is copied: labelled, exclude, cost, group and quota (8 bytes each); arrays
 that are not row after row; float64, and what else than logits, probs and committees is not float32, which become that.

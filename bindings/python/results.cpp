@@ -119,8 +119,9 @@ void define_batch(nb::module_& m) {
       .def_ro("score", &pick::score)
       .def_ro("cost", &pick::cost)
       .def_ro("reason", &pick::reason)
+      .def_ro("kept_by", &pick::kept_by, "The scores by which it was kept, one for each of Batch.kept_by.")
       .def("__repr__", [](const pick& p) { return text_of(p); });
-  pickled_by(picked, &pick::row, &pick::id, &pick::score, &pick::cost, &pick::reason);
+  pickled_by(picked, &pick::row, &pick::id, &pick::score, &pick::cost, &pick::reason, &pick::kept_by);
 
   nb::class_<batch> picks(m, "Batch", "What `select` picked, in the order of the picks: a sequence of Pick.");
   picks.def_prop_ro("rows", column(&pick::row), nb::rv_policy::automatic, "Row numbers, int64.")
@@ -130,6 +131,11 @@ void define_batch(nb::module_& m) {
       .def_prop_ro("costs", column(&pick::cost), nb::rv_policy::automatic, "What each pick costs, int64.")
       .def_prop_ro("reasons", texts(&pick::reason), "Why each row was picked.")
       .def_prop_ro("cost", &batch::cost, "What all picks cost together.")
+      .def_ro("kept_by", &batch::kept_by, "The stages before the last that scored rows, in order.")
+      .def_ro("of_optimum", &batch::of_optimum,
+              "Where a budget decided between scores: at least this share of the highest total score that it "
+              "buys; else None.")
+      .def_ro("remarks", &batch::remarks, "What was not quite as asked: fewer picks, more candidates.")
       .def_ro("skipped_rows", &batch::skipped_rows,
               "Rows that could not be judged and were left out (on_nan=\"skip\").")
       .def_ro("first_skipped", &batch::first_skipped, "The first of them; -1 if none.")
@@ -144,8 +150,8 @@ void define_batch(nb::module_& m) {
           "__iter__", [](const batch& b) { return nb::iter(nb::cast(b.picks)); },
           nb::sig("def __iter__(self) -> collections.abc.Iterator[Pick]"))
       .def("__repr__", [](const batch& b) { return text_of(b); });
-  pickled_by(picks, &batch::picks, &batch::skipped_rows, &batch::first_skipped, &batch::rank_seconds,
-             &batch::diversify_seconds, &batch::neighbours);
+  pickled_by(picks, &batch::picks, &batch::kept_by, &batch::of_optimum, &batch::remarks, &batch::skipped_rows,
+             &batch::first_skipped, &batch::rank_seconds, &batch::diversify_seconds, &batch::neighbours);
 }
 
 void define_plan(nb::module_& m) {
@@ -161,14 +167,16 @@ void define_plan(nb::module_& m) {
       .def_ro("bytes", &query_plan::bytes,
               "An upper bound on what the call allocates beside the inputs, copies of them included.")
       .def_ro("sweeps", &query_plan::sweeps, "Passes over the pool.")
-      .def_ro("seconds", &query_plan::seconds, "By extrapolation from a probe.")
+      .def_ro("seconds", &query_plan::seconds, "Drawn on from runs of each stage on few rows.")
+      .def_ro("least_seconds", &query_plan::least_seconds)
+      .def_ro("most_seconds", &query_plan::most_seconds)
       .def_ro("steps", &query_plan::steps)
       .def("__repr__", [](const query_plan& p) {
         return "<poolwise.Plan of " + std::to_string(p.bytes) + " bytes, " + std::to_string(p.sweeps) +
                " sweeps, " + std::to_string(p.seconds) + " s>";
       });
   pickled_by(plan, &query_plan::input_bytes, &query_plan::bytes, &query_plan::sweeps, &query_plan::seconds,
-             &query_plan::steps);
+             &query_plan::least_seconds, &query_plan::most_seconds, &query_plan::steps);
 }
 
 void define_strategy(nb::module_& m) {
@@ -188,6 +196,10 @@ void define_strategy(nb::module_& m) {
             return standard;
           },
           "What it can be given, as in \"graph_cut(lambda=4)\", and what it takes else.")
+      .def_prop_ro(
+          "aliases",
+          [](const strategy_entry& e) { return std::vector<std::string>(e.aliases.begin(), e.aliases.end()); },
+          "Other names; case, - and _ do not count.")
       .def_prop_ro("example", &strategy_entry::example, "The shortest strategy that has it.")
       .def("__repr__", [](const strategy_entry& e) {
         return "<poolwise.Strategy " + std::string(e.name) + ": " + e.formula + ">";

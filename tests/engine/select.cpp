@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/pool/unit_rows.hpp"
 #include "reference/asked.hpp"
 
 namespace poolwise {
@@ -289,6 +290,37 @@ TEST(Select, KCenterWithoutLabelsBeginsWhereTheSeedSays) {
   EXPECT_GT(first.size(), 2u);
   const batch weighted = select(cpu{}, pool.inputs, ask("margin/100/weighted_kcenter", 5));
   EXPECT_EQ(weighted.picks[0].row, select(cpu{}, pool.inputs, ask("margin", 1)).picks[0].row);
+}
+
+// By the cosine the length of a row says nothing; of rows of length 1 it is the distance.
+TEST_P(EveryStrategy, ByTheCosineRowsOfAnyLengthAreTheirDirections) {
+  constexpr index_t few = 120;
+  const pool_fixture pool(1, few);
+  pool_inputs longer = pool.inputs, unit = pool.inputs;
+  std::vector<float> scaled = pool.embeddings, directions = unit_rows(cpu{2}, *pool.inputs.embeddings);
+  for (index_t i = 0; i < few; ++i)
+    for (index_t f = 0; f < features; ++f) scaled[std::size_t(i * features + f)] *= float(1 << i % 5);
+  longer.embeddings = matrix_view<const float>{scaled.data(), few, features};
+  unit.embeddings = matrix_view<const float>{directions.data(), few, features};
+  asked request = ask(GetParam(), 12);
+  const std::vector<index_t> labelled = {3, 50};
+  request.labelled = labelled;
+  const auto expected = rows_of(select(cpu{}, unit, request));
+  request.spec.distance = metric::cosine;
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, request)), expected);
+  EXPECT_EQ(rows_of(select(cpu{3}, longer, request)), expected);
+}
+
+TEST(Select, ARowOfZerosHasNoDirection) {
+  pool_fixture pool;
+  std::fill_n(pool.embeddings.begin() + 7 * features, features, 0.0f);
+  asked request = ask("kcenter", 3);
+  request.spec.distance = metric::cosine;
+  EXPECT_NE(refusal(pool.inputs, request).find("row 7 has an embedding of zeros"), std::string::npos);
+  request.spec.invalid = on_invalid::skip;
+  EXPECT_EQ(select(cpu{}, pool.inputs, request).skipped_rows, 1);
+  request.spec.strategy = "entropy";  // looks at no embedding
+  EXPECT_EQ(select(cpu{}, pool.inputs, request).skipped_rows, 0);
 }
 
 TEST(Select, ABudgetOverScoresSaysHowGoodTheBatchIs) {

@@ -49,6 +49,7 @@ plan_step rank_step(const query& asked, index_t picks) {
   const auto rows = std::uint64_t(asked.pool().rows);
   const stage& first = asked.what().first();
   plan_step step{"rank", rows * (1 + 1 + 4 + 4), 0, 0};
+  if (asked.by_cosine()) step.bytes += bytes_of(*asked.pool().embeddings);
   if (asked.spec().budget) step.bytes += rows * sizeof(std::int64_t);  // how many picks it buys
   if (first.entry->scores() || asked.needs(part::outputs)) step.sweeps = 1;
   if (asked.needs(part::committee)) {

@@ -11,6 +11,7 @@
 #include "poolwise/core/text.hpp"
 #include "poolwise/pool/detail/gather.hpp"
 #include "poolwise/pool/judge.hpp"
+#include "poolwise/pool/unit_rows.hpp"
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/detail/ranked_rows.hpp"
 #include "poolwise/query/detail/renumbered_run.hpp"
@@ -119,14 +120,14 @@ class selection {
   void place_labelled() {
     if (!asked_.spec().apart && !asked_.what().counts_labelled()) return;
     const matrix_view<const float> embeddings = *pool().embeddings;
-    for (const index_t row : pool().labelled)
-      if (!is_finite(embeddings.row(row), embeddings.cols))
-        throw value_error(asked_.opening() + "labelled row " + std::to_string(row) +
+    places_ = gather(host_of(on_), embeddings, pool().labelled);
+    if (!places_.empty()) labelled_ = {places_.data(), index_t(pool().labelled.size()), embeddings.cols};
+    for (index_t i = 0; i < labelled_.rows; ++i)
+      if (!is_finite(labelled_.row(i), labelled_.cols))
+        throw value_error(asked_.opening() + "labelled row " + std::to_string(pool().labelled[std::size_t(i)]) +
                           " has an embedding that is not finite, so no distance to it exists; mend it, or "
                           "exclude it instead (" +
                           asked_.words().excluded + ")");
-    places_ = gather(host_of(on_), embeddings, pool().labelled);
-    if (!places_.empty()) labelled_ = {places_.data(), index_t(pool().labelled.size()), embeddings.cols};
     if (asked_.spec().apart) limit_.apart = spacing{embeddings, *asked_.spec().apart, labelled_};
   }
 
@@ -369,9 +370,36 @@ query_plan plan_within(const where& on, const query& asked, const query_run& how
   return needed;
 }
 
+namespace {
+
+/// The same query of rows scaled to length 1. throws value_error for a row that has no direction.
+batch run_by_cosine(const where& on, const query& asked, query_run how) {
+  const auto embeddings = asked.pool().embeddings.value();
+  const std::vector<float> scaled = unit_rows(host_of(on), embeddings);
+  for (index_t i = 0; i < embeddings.rows; ++i) {
+    const auto row = embeddings.row(i);
+    const bool zero = std::all_of(row, row + embeddings.cols, [](float v) { return v == 0; });
+    if (zero && asked.limit().barred[i] == 0 && asked.spec().invalid == on_invalid::refuse)
+      throw value_error(
+          asked.opening() + "row " + std::to_string(i) +
+          " has an embedding of zeros, which has no direction; compare by distance, or leave such "
+          "rows out (" +
+          asked.words().skip + ")");
+  }
+  pool_inputs pool = asked.pool();
+  pool.embeddings = matrix_view<const float>{scaled.data(), embeddings.rows, embeddings.cols};
+  query_spec spec = asked.spec();
+  spec.distance = metric::euclidean;
+  how.ceiling = 0;  // it has been looked at
+  return run(on, prepare(spec, pool, asked.words()), how);
+}
+
+}  // namespace
+
 batch run(const where& on, const query& asked, const query_run& how) {
   require_host_arrays(on);
   if (how.ceiling > 0) plan_within(on, asked, how);
+  if (asked.by_cosine()) return run_by_cosine(on, asked, how);
   std::optional<checkpoint> saved;
   if (!how.checkpoint.empty()) {
     checkpoint::check_place(how.checkpoint);  // before the pool is read for its fingerprint

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 
 namespace poolwise {
 namespace {
@@ -14,6 +15,14 @@ namespace {
 using json = nlohmann::ordered_json;
 
 }  // namespace
+
+const char* name_of(metric by) { return by == metric::cosine ? "cosine" : "euclidean"; }
+
+metric parse_metric(const std::string& text) {
+  for (const metric by : {metric::euclidean, metric::cosine})
+    if (text == name_of(by)) return by;
+  throw usage_error("there is no metric \"" + printable(text) + "\"; choose euclidean or cosine");
+}
 
 query::query(const query_spec& spec, const pool_inputs& pool, const wording& words)
     : spec_(spec), what_(parse_strategy(spec.strategy)), pool_(pool), words_(words) {
@@ -143,7 +152,10 @@ void read_member(const std::string& key, const json& value, query_spec& into) {
   if (key == "round") return take(into.round, whole<std::uint32_t>(value));
   if (key == "apart")
     return take(into.apart, value.is_number() ? std::optional(value.get<float>()) : std::nullopt);
-  if (key == "neighbours") {
+  if (key == "metric") {
+    take(into.distance, word ? std::optional(metric::euclidean) : std::nullopt);
+    into.distance = parse_metric(*word);
+  } else if (key == "neighbours") {
     take(into.neighbours, word ? std::optional(knn_method::exact) : std::nullopt);
     into.neighbours = parse_knn_method(*word);
   } else if (key == "on_nan") {
@@ -166,6 +178,7 @@ std::string to_json(const query_spec& spec) {
   if (spec.budget) object["budget"] = *spec.budget;
   if (!spec.quota.empty()) object["quota"] = spec.quota;
   if (spec.apart) object["apart"] = *spec.apart;
+  if (spec.distance != fresh.distance) object["metric"] = name_of(spec.distance);
   if (spec.neighbours != fresh.neighbours) object["neighbours"] = name_of(spec.neighbours);
   if (spec.seed != fresh.seed) object["seed"] = spec.seed;
   if (spec.round != fresh.round) object["round"] = spec.round;

@@ -16,6 +16,12 @@ namespace poolwise {
 
 enum class on_invalid { refuse, skip };
 
+/// By what rows are near: their distance, or the angle between them. By the cosine all embeddings are scaled to
+/// length 1 before anything looks at them, and a distance d then means a cosine of 1 - d^2 / 2.
+enum class metric { euclidean, cosine };
+const char* name_of(metric by);
+metric parse_metric(const std::string& text);  ///< throws usage_error
+
 /// What is asked of a pool. It holds all that the picks depend on, beside the pool itself.
 struct query_spec {
   std::string strategy;                     ///< as parse_strategy reads it
@@ -27,6 +33,7 @@ struct query_spec {
   /// How a strategy finds neighbours whose picks stand for the pool (facility_location, graph_cut, typiclust).
   /// What is approximate is said in batch::neighbours.
   knn_method neighbours = knn_method::automatic;
+  metric distance = metric::euclidean;
   std::uint64_t seed = 0;
   std::uint32_t round = 0;  ///< numbers the queries of a campaign; part of the random seed
   on_invalid invalid = on_invalid::refuse;
@@ -81,6 +88,8 @@ class query {
   std::string limits() const;
   /// Says that they allow no row. throws budget_error.
   [[noreturn]] void refuse_empty() const;
+  /// Whether embeddings are looked at, by their directions.
+  bool by_cosine() const { return spec_.distance == metric::cosine && needs(part::embeddings); }
   /// "select: "
   std::string opening() const { return std::string(words_.call) + ": "; }
 

@@ -306,7 +306,7 @@ std::vector<candidate> take_in_order(const where& on, vector_view<const float> s
     ranked.add(on, scores);
     for (const candidate& c : ranked.best()) {
       if (left.picks() == 0) break;
-      settle_pages(host);
+      settle_far_pages(host);
       if (!left.eligible(c.row)) continue;
       left.take(c.row);
       taken.push_back(c);

@@ -14,7 +14,8 @@
 namespace poolwise {
 namespace {
 
-constexpr std::int64_t look_every = 100'000;              // nanoseconds
+constexpr std::int64_t look_every = 100'000;  // nanoseconds
+constexpr unsigned far_reads_a_look = 4;
 constexpr std::size_t least_gain = std::size_t{4} << 20;  // bytes that giving pages back is worth
 
 std::int64_t now() {
@@ -62,6 +63,15 @@ void mapped_pages::settle() noexcept {
   const std::int64_t time = now();
   std::int64_t next = next_look_.load(std::memory_order_relaxed);
   if (time < next || !next_look_.compare_exchange_strong(next, time + look_every)) return;
+  look();
+}
+
+void mapped_pages::settle_far(unsigned reads) noexcept {
+  const unsigned before = far_reads_.fetch_add(reads, std::memory_order_relaxed);
+  if (before / far_reads_a_look != (before + reads) / far_reads_a_look) look();
+}
+
+void mapped_pages::look() noexcept {
   const usage taken = measure();
   if (taken.resident <= ceiling_ || taken.of_files < kept_ + least_gain) return;
   for (const range& r : ranges_) ::madvise(r.begin, r.bytes, MADV_DONTNEED);

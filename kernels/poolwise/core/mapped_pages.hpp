@@ -16,7 +16,8 @@ namespace poolwise {
 /// ceiling, and if so gives back all pages of these files. They stay in the system's cache while it has room,
 /// and come from there, or from the disk, where they are read again: nothing but time depends on it.
 ///
-/// The ceiling is passed by what is read within a tenth of a millisecond, or in one block of rows: some MiB.
+/// The ceiling is passed by what is read within a tenth of a millisecond, in one block of rows, or in a few
+/// reads far from each other: some MiB.
 class mapped_pages {
  public:
   /// ceiling: bytes that the process may have resident, code, stacks and arrays included.
@@ -28,8 +29,12 @@ class mapped_pages {
   /// Part of a file that is mapped for reading alone. (Other memory would lose what it holds.)
   void add(const void* begin, std::size_t bytes);
 
-  /// Gives the pages back if it is time. For any thread, between reads.
+  /// Gives the pages back if it is time. For any thread, between reads of rows that follow each other.
   void settle() noexcept;
+
+  /// The same between reads of rows that lie anywhere. Where the system caches a file in large pieces, each
+  /// such read can bring 2 MiB with it: they are counted, not timed.
+  void settle_far(unsigned reads) noexcept;
 
  private:
   struct range {
@@ -41,11 +46,13 @@ class mapped_pages {
   };
 
   usage measure() const noexcept;
+  void look() noexcept;
 
   std::size_t ceiling_, page_;
   int status_;  // the descriptor of /proc/self/statm
   std::vector<range> ranges_;
   std::atomic<std::int64_t> next_look_{0};
+  std::atomic<unsigned> far_reads_{0};
   std::atomic<std::size_t> kept_{0};  // of files, when pages were last given back: code for the most part
 };
 

@@ -194,7 +194,7 @@ class farthest_first : public gain_model {
   }
 
   float nearest(index_t row, const std::vector<candidate>& picks, std::size_t from) {
-    settle_pages(on_);
+    settle_far_pages(on_);
     centers_.clear();
     for (std::size_t p = from; p < picks.size(); ++p) centers_.push_back(points_.row(picks[p].row));
     fresh_.resize(centers_.size());

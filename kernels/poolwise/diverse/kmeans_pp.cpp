@@ -166,7 +166,7 @@ class host_weights : public weight_model {
 
   float nearest(index_t p, const std::vector<index_t>& accepted) override {
     if (accepted.empty()) return infinity;
-    settle_pages(on_);
+    settle_far_pages(on_);
     others_.clear();
     for (const index_t place : accepted) others_.push_back(proposals_[std::size_t(place)]);
     fresh_.resize(others_.size());

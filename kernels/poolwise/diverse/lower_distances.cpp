@@ -34,7 +34,7 @@ std::vector<float> mean_of(cpu on, matrix_view<const float> points, const std::v
   std::vector<float> mean(std::size_t(points.cols));
   for (const index_t row : rows) {
     for (index_t c = 0; c < points.cols; ++c) mean[std::size_t(c)] += points.row(row)[c] / float(rows.size());
-    settle_pages(on);
+    settle_far_pages(on);
   }
   return mean;
 }
@@ -94,7 +94,7 @@ std::vector<reference_panel<Pairs>> panels_of(cpu on, const Pairs& pairs, const 
     const auto count = std::min<index_t>(quantised_panel::width, index_t(centers.size() - begin));
     some.load(pairs, count, [&](index_t j) { return centers[begin + std::size_t(j)]; });
     panels.emplace_back(some);
-    settle_pages(on);
+    settle_far_pages(on, unsigned(count));
   }
   return panels;
 }

@@ -29,7 +29,7 @@ template <class T>
 void gather_into(cpu on, matrix_view<const T> x, std::span<const index_t> rows, std::vector<T>& out) {
   for (const index_t row : rows) {
     out.insert(out.end(), x.row(row), x.row(row) + x.cols);
-    settle_pages(on);
+    settle_far_pages(on);
   }
 }
 

@@ -26,6 +26,11 @@ inline void settle_pages(cpu on) {
   if (on.pages != nullptr) on.pages->settle();
 }
 
+/// The same between reads of rows that lie anywhere.
+inline void settle_far_pages(cpu on, unsigned reads = 1) {
+  if (on.pages != nullptr) on.pages->settle_far(reads);
+}
+
 /// Calls `body(b, begin, end)` for every block b of `block` items in [0, items), on the threads of `on`.
 /// An exception from `body` is rethrown here, from the lowest block that threw; so is one that interrupts.
 template <class Body>
