@@ -124,7 +124,7 @@ class toml_settings {
     if (file.empty()) return;
     folder_ = std::filesystem::path(file).parent_path();
     try {
-      table_ = toml::parse(read_file("--config", file), file);
+      table_ = toml::parse(read_file("settings", file), file);
     } catch (const toml::parse_error& problem) {
       std::ostringstream where;
       where << problem.source().begin;

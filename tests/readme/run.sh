@@ -11,5 +11,5 @@ chmod +x "$folder/bin/python3"
 "$3" "$(dirname "$0")/block.py" "$1" sh >"$folder/example.sh"
 cd "$folder"
 PATH=$folder/bin:$PATH bash -euo pipefail example.sh
-[ "$(head -n 1 picks.csv)" = rank,row,id,score,cost,reason ]
+[ "$(head -n 1 picks.csv)" = rank,row,id,score,cost,reason,margin ]
 [ "$(wc -l <picks.csv)" = 101 ]

@@ -122,6 +122,7 @@ void require_end(const char* call, const std::filesystem::path& file) {
 }
 
 file_bytes map_file(const char* call, const std::filesystem::path& file) {
+  require_end(call, file);
   // Opening a FIFO would otherwise wait for a writer.
   const descriptor from = open_readable(call, file, O_NONBLOCK);
   const struct stat status = status_of(call, file, from);

@@ -25,13 +25,13 @@ std::vector<real_matrix> each_member(const real_cube& cube) {
   return members;
 }
 
-/// Refuses outputs that would be scored as something else than they are.
-void check_outputs(const std::string& what, const real_matrix& x, outputs kind) {
+/// Refuses outputs that would be scored as something else than they are. Those of a committee are all alike.
+void check_outputs(const std::string& what, std::span<const real_matrix> members, outputs kind) {
   const bool logits = kind == outputs::logits;
-  if (cols_of(x) == 1)
+  if (cols_of(members.front()) == 1)
     throw shape_error(what + " have one column, as a binary model's; give two, " +
                       (logits ? "0 and z" : "1 - p and p"));
-  if (logits && are_probabilities(x))
+  if (logits && std::all_of(members.begin(), members.end(), are_probabilities))
     throw value_error(what +
                       " are given as logits, but are probabilities: all are 0 or more and each row sums to 1; "
                       "give them as probabilities, or their logarithms as logits");
@@ -134,8 +134,8 @@ void pool_inputs::check(const char* call) const {
   if (embeddings) some("embeddings", embeddings->cols);
   if (predictions) some("predictions", predictions->cols);
   const std::string name(call);
-  if (model) check_outputs(name + ": model outputs", *model, model_kind);
-  if (committee) check_outputs(name + ": committee outputs", committee->member(0), committee_kind);
+  if (model) check_outputs(name + ": model outputs", {&*model, 1}, model_kind);
+  if (committee) check_outputs(name + ": committee outputs", committee->each(), committee_kind);
 }
 
 }  // namespace poolwise

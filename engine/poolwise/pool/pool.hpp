@@ -57,6 +57,7 @@ class committee_outputs {
   index_t rows() const;
   index_t cols() const;
   const real_matrix& member(index_t m) const { return members_[std::size_t(m)]; }
+  std::span<const real_matrix> each() const { return members_; }
   /// All members in one array, where they lie so.
   const std::optional<real_cube>& cube() const { return cube_; }
 

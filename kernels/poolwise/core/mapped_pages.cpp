@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t look_every = 100'000;  // nanoseconds
 constexpr unsigned far_reads_a_look = 4;
+constexpr std::size_t far_room = std::size_t{32} << 20;   // for what two threads read between looks
 constexpr std::size_t least_gain = std::size_t{4} << 20;  // bytes that giving pages back is worth
 
 std::int64_t now() {
@@ -63,17 +64,17 @@ void mapped_pages::settle() noexcept {
   const std::int64_t time = now();
   std::int64_t next = next_look_.load(std::memory_order_relaxed);
   if (time < next || !next_look_.compare_exchange_strong(next, time + look_every)) return;
-  look();
+  look(0);
 }
 
 void mapped_pages::settle_far(unsigned reads) noexcept {
   const unsigned before = far_reads_.fetch_add(reads, std::memory_order_relaxed);
-  if (before / far_reads_a_look != (before + reads) / far_reads_a_look) look();
+  if (before / far_reads_a_look != (before + reads) / far_reads_a_look) look(far_room);
 }
 
-void mapped_pages::look() noexcept {
+void mapped_pages::look(std::size_t room) noexcept {
   const usage taken = measure();
-  if (taken.resident <= ceiling_ || taken.of_files < kept_ + least_gain) return;
+  if (taken.resident + room <= ceiling_ || taken.of_files < kept_ + least_gain) return;
   for (const range& r : ranges_) ::madvise(r.begin, r.bytes, MADV_DONTNEED);
   kept_ = measure().of_files;
 }

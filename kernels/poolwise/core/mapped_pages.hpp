@@ -46,7 +46,7 @@ class mapped_pages {
   };
 
   usage measure() const noexcept;
-  void look() noexcept;
+  void look(std::size_t room) noexcept;  ///< that is to be left below the ceiling
 
   std::size_t ceiling_, page_;
   int status_;  // the descriptor of /proc/self/statm

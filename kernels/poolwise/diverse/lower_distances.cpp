@@ -27,7 +27,14 @@ struct row_set {
   const index_t* run = nullptr;
   index_t length = 1;
   index_t operator[](index_t i) const { return run == nullptr ? i : run[i / length] + i % length; }
+  bool far_apart() const { return run != nullptr && length == 1; }
 };
+
+/// Under a ceiling, rows that lie anywhere are taken few at a time: each can bring a large page of its file.
+index_t rows_at_once(cpu on, row_set rows, index_t most) {
+  constexpr index_t few = 4;
+  return on.pages != nullptr && rows.far_apart() ? few : most;
+}
 
 /// The mean of some rows, roughly.
 std::vector<float> mean_of(cpu on, matrix_view<const float> points, const std::vector<index_t>& rows) {
@@ -102,14 +109,17 @@ std::vector<reference_panel<Pairs>> panels_of(cpu on, const Pairs& pairs, const 
 template <class Pairs>
 void lower_directly(cpu on, const Pairs& pairs, row_set rows, const std::vector<index_t>& centers,
                     float* distance) {
-  parallel_blocks(on, rows.count, pairs_at_once, [&](index_t, index_t begin, index_t end) {
-    float fresh[pairs_at_once];
-    for (const index_t center : centers) {
-      pairs.distances(
-          end - begin, [&](index_t i) { return rows[begin + i]; }, [=](index_t) { return center; }, fresh);
-      for (index_t i = begin; i < end; ++i) distance[rows[i]] = std::min(distance[rows[i]], fresh[i - begin]);
-    }
-  });
+  parallel_blocks(
+      on, rows.count, rows_at_once(on, rows, pairs_at_once), [&](index_t, index_t begin, index_t end) {
+        float fresh[pairs_at_once];
+        for (const index_t center : centers) {
+          pairs.distances(
+              end - begin, [&](index_t i) { return rows[begin + i]; }, [=](index_t) { return center; }, fresh);
+          for (index_t i = begin; i < end; ++i)
+            distance[rows[i]] = std::min(distance[rows[i]], fresh[i - begin]);
+        }
+        settle_far_pages(on, unsigned(centers.size()));  // picks lie anywhere
+      });
 }
 
 /// A thread's tile of rows, which meets all panels.
@@ -127,7 +137,7 @@ void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, row_set rows,
     return lower_directly(on, pairs, rows, centers, distance);
   const grain fine = filter.fine();
   const auto panels = panels_of(on, pairs, centers, fine);
-  const index_t height = height_for(pairs.matrix(side::rows, Pairs::factors - 1).cols);
+  const index_t height = rows_at_once(on, rows, height_for(pairs.matrix(side::rows, Pairs::factors - 1).cols));
   // Nothing lowers a distance of 0, or one that is to stay.
   const auto reach = [distance](index_t row) { return distance[row] > 0 ? distance[row] : -1; };
   const auto lowers = [distance](index_t row, index_t, float d2) {
@@ -142,7 +152,7 @@ void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, row_set rows,
     for (index_t i = 0; i < end - begin; ++i) mine.rows.limit(pairs, i, reach(mine.rows.id(i)));
     for (const auto& panel : panels) {
       mine.idle += mine.sweep.meet(mine.rows, panel, reach, lowers);
-      settle_pages(on);
+      settle_far_pages(on, quantised_panel::width);  // picks lie anywhere
     }
   });
   index_t idle = 0;
