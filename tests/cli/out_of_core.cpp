@@ -129,6 +129,27 @@ TEST(OutOfCore, CommitteesToo) {
 
 // The file of an array that is copied needs no mapping; nothing else may lie there while its pages are given
 // back.
+// A file that was just written can lie in the cache in pieces of 2 MiB, which every row that is read brings
+// along.
+TEST(OutOfCore, RowsThatLieFarFromEachOther) {
+  const scratch folder;
+  const index_t rows = 400'000;
+  const std::string embeddings = write_pool(folder / "e.npy", rows, 64, 97, 1);
+  std::vector<std::int64_t> labelled;
+  for (index_t row = 0; row < rows; row += 4000) labelled.push_back(row);
+  save(folder / "l.npy", labelled);
+  for (const char* strategy : {"kcenter", "random/30x/kcenter"}) {
+    const std::vector<std::string> select = {
+        "select",  "--embeddings", embeddings,  "--labelled", folder / "l.npy", "--strategy", strategy,
+        "--batch", "60",           "--threads", "2"};
+    const peak freely = peak_of(select), under = peak_of(select, {"--memory", "30MiB"});
+    EXPECT_EQ(under.picks, freely.picks);
+    if (measured) {
+      EXPECT_LE(under.bytes, (30 + 64 + 4) * mebibyte) << strategy;
+    }
+  }
+}
+
 TEST(OutOfCore, AFileThatIsConvertedLosesNoneOfWhatComesAfterIt) {
   const scratch folder;
   const index_t rows = 200'000;
