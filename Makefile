@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan tidy bench peers format setup clean
+.PHONY: help demo test asan tsan fuzz tidy bench peers format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -24,6 +24,11 @@ asan tsan: setup-sanitizers ## the tests under AddressSanitizer and UBSan, or un
 	cmake --preset $@
 	cmake --build --preset $@
 	@ctest --preset $@ | $(verdict_last)
+
+fuzz: setup-sanitizers ## every fuzzer in turn, FUZZ_SECONDS (3600) together; counts and findings are in build/fuzz/found
+	cmake --preset fuzz
+	cmake --build --preset fuzz
+	tests/fuzz/run.sh build/fuzz
 
 tidy: setup-tidy ## clang-tidy over every file
 	cmake --preset tidy

@@ -148,5 +148,20 @@ TEST(Strategy, MalformedTextIsRefused) {
   says("graph_cut(lambda=4)x", "goes on behind");
 }
 
+TEST(Strategy, AScoreInsideOfScoresHasItsLimit) {
+  const auto nested = [](int deep) {
+    std::string text = "margin";
+    for (int i = 0; i < deep; ++i) text = "power(" + text + ")";
+    return text;
+  };
+  EXPECT_EQ(parse_strategy(nested(8)).name, nested(8));
+  EXPECT_NE(refusal(nested(9)).find("more than 8 deep"), std::string::npos);
+  // As long as a file may be: neither the stack nor the time runs out.
+  std::string endless;
+  for (int i = 0; i < 100'000; ++i) endless += "power(";
+  EXPECT_NE(refusal(endless + "margin" + std::string(100'000, ')')).find("more than 8 deep"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace poolwise

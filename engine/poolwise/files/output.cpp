@@ -289,7 +289,8 @@ struct output_file::state {
   void replace_target() {
     const int code = denied != 0 ? denied : temporary->rename_to(target.c_str());
     if (code == 0) return sync_folder(target.parent_path(), name);
-    if (!replacing_is_denied(code)) throw_unwritable(name, code);
+    std::error_code none;
+    if (!replacing_is_denied(code) || !fs::exists(target, none)) throw_unwritable(name, code);
     write_over(target, temporary->path(), name);
     note_once(name + " was written over in place, because it cannot be replaced (" + std::strerror(code) + ")");
   }

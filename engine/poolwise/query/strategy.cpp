@@ -33,6 +33,8 @@ std::string plain(std::string_view name) {
 
 /// Reads the words of one strategy.
 class reader {
+  static constexpr int most_nested = 8;
+
  public:
   explicit reader(const std::string& text) : text_(text) {}
 
@@ -63,6 +65,9 @@ class reader {
     for (const char c : text) {
       depth += (c == '(') - (c == ')');
       if (depth < 0) break;
+      if (depth > most_nested)
+        refuse(":", "nests parentheses more than " + std::to_string(most_nested) +
+                        " deep; name a score inside one other");
       if (c == separator && depth == 0)
         parts.emplace_back();
       else
