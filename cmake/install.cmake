@@ -10,7 +10,7 @@ install(EXPORT poolwise_targets NAMESPACE poolwise:: FILE poolwiseTargets.cmake 
 configure_package_config_file(cmake/poolwiseConfig.cmake.in poolwiseConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/poolwiseConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/poolwiseConfig.cmake ${PROJECT_BINARY_DIR}/poolwiseConfigVersion.cmake
-  cmake/Finddlib.cmake cmake/Findlbfgs.cmake cmake/Findlibsvm.cmake DESTINATION ${package_dir})
+  cmake/Findlbfgs.cmake cmake/Findlibsvm.cmake DESTINATION ${package_dir})
 
 install(TARGETS poolwise)
 install(FILES ${PROJECT_BINARY_DIR}/share/poolwise/plotly.min.js DESTINATION ${CMAKE_INSTALL_DATADIR}/poolwise OPTIONAL)

@@ -5,8 +5,10 @@
 #include <array>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <vector>
 
+#include "poolwise/core/detail/exp_log.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/softmax_regression.hpp"
@@ -64,26 +66,30 @@ class rbf_svm : public binary_classifier {
     static const bool silenced = (svm_set_print_string_function([](const char*) {}), true);
     (void)silenced;
     constexpr index_t bytes_a_pair = sizeof(svm_node) + sizeof(double);
+    for (index_t i = 0; i < x.rows; ++i) squares_.push_back(dot(i, i));
     tabled_ = x.rows <= options.table_bytes / bytes_a_pair / x.rows;
-    if (tabled_)
-      tabulate();
-    else
-      copy_features();
+    if (!tabled_) return;
+    std::vector<index_t> all(static_cast<std::size_t>(x.rows));
+    std::iota(all.begin(), all.end(), index_t(0));
+    nodes_ = nodes_of(all);
+    for (index_t i = 0; i < x.rows; ++i)
+      for (index_t j = 0; j < x.rows; ++j) kernel_.push_back(kernel(i, j));
   }
 
   void fit(std::span<const index_t> rows, std::span<const std::int32_t> labels) override {
     require_two_classes("rbf_svm::fit", x_.rows, rows, labels);
+    std::vector<svm_node> own;
+    if (!tabled_) own = nodes_of(rows);
     std::vector<svm_node*> nodes;
     std::vector<double> targets;
     for (std::size_t k = 0; k < rows.size(); ++k) {
-      nodes.push_back(nodes_.data() + rows[k] * width_);
+      nodes.push_back(tabled_ ? nodes_.data() + rows[k] * (x_.rows + 1) : own.data() + k * (rows.size() + 1));
       targets.push_back(labels[k] == 0 ? 1 : -1);  // +1 comes first in LIBSVM, whatever the first row is
     }
     svm_problem problem{int(rows.size()), targets.data(), nodes.data()};
     svm_parameter parameters{};
     parameters.svm_type = C_SVC;
-    parameters.kernel_type = tabled_ ? PRECOMPUTED : RBF;
-    parameters.gamma = gamma_;
+    parameters.kernel_type = PRECOMPUTED;  // LIBSVM's own takes libm's exp, which follows the CPU
     parameters.cache_size = 100;
     parameters.eps = 1e-3;
     parameters.C = c_;
@@ -113,7 +119,7 @@ class rbf_svm : public binary_classifier {
   double kernel(index_t a, index_t b) const {
     double sum = 0;
     for (index_t j = 0; j < x_.cols; ++j) sum += (x_(a, j) - x_(b, j)) * (x_(a, j) - x_(b, j));
-    return std::exp(-gamma_ * sum);
+    return fixed_exp(-gamma_ * sum);
   }
 
   double dot(index_t a, index_t b) const {
@@ -122,42 +128,29 @@ class rbf_svm : public binary_classifier {
     return sum;
   }
 
-  /// LIBSVM's rows of a precomputed kernel: the row's number from 1 on, then the row. It trains on |a|^2 +
-  /// |b|^2 - 2ab, summed in the order of the features, and the table holds that to the bit; decisions are made
-  /// on |a - b|^2.
-  void tabulate() {
-    width_ = x_.rows + 1;
-    nodes_.resize(std::size_t(x_.rows * width_));
-    kernel_.resize(std::size_t(x_.rows * x_.rows));
-    std::vector<double> squares;
-    for (index_t i = 0; i < x_.rows; ++i) squares.push_back(dot(i, i));
-    for (index_t i = 0; i < x_.rows; ++i) {
-      svm_node* row = nodes_.data() + i * width_;
-      row[0] = {0, double(i + 1)};
-      for (index_t j = 0; j < x_.rows; ++j) {
-        const double apart = squares[std::size_t(i)] + squares[std::size_t(j)] - 2 * dot(i, j);
-        row[j + 1] = {int(j + 1), std::exp(-gamma_ * apart)};
-        kernel_[std::size_t(i * x_.rows + j)] = kernel(i, j);
+  /// LIBSVM's rows of a precomputed kernel, over pairs of these rows: each has its place from 1 on, then a
+  /// value a row. LIBSVM trains on |a|^2 + |b|^2 - 2ab, summed in the order of the features, and these hold
+  /// that to the bit; decisions are made on |a - b|^2.
+  std::vector<svm_node> nodes_of(std::span<const index_t> rows) const {
+    std::vector<svm_node> nodes;
+    nodes.reserve(rows.size() * (rows.size() + 1));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      nodes.push_back({0, double(i + 1)});
+      for (std::size_t j = 0; j < rows.size(); ++j) {
+        const index_t a = rows[i], b = rows[j];
+        const double apart = squares_[std::size_t(a)] + squares_[std::size_t(b)] - 2 * dot(a, b);
+        nodes.push_back({int(j + 1), fixed_exp(-gamma_ * apart)});
       }
     }
-  }
-
-  void copy_features() {
-    width_ = x_.cols + 1;
-    nodes_.resize(std::size_t(x_.rows * width_));
-    for (index_t i = 0; i < x_.rows; ++i) {
-      svm_node* row = nodes_.data() + i * width_;
-      for (index_t j = 0; j < x_.cols; ++j) row[j] = {int(j + 1), x_(i, j)};
-      row[x_.cols] = {-1, 0};
-    }
+    return nodes;
   }
 
   matrix_view<const double> x_;
   double c_, gamma_;
   bool tabled_ = false;
-  index_t width_ = 0;              // nodes a row
-  std::vector<svm_node> nodes_;    // [rows, width]: what LIBSVM reads
-  std::vector<double> kernel_;     // [rows, rows], where it is tabled
+  std::vector<double> squares_;    // [rows]: |x|^2
+  std::vector<svm_node> nodes_;    // of all rows, where they are tabled
+  std::vector<double> kernel_;     // [rows, rows], likewise
   std::vector<double> weights_;    // [supports]
   std::vector<index_t> supports_;  // rows of x
   double bias_ = 0;

@@ -34,8 +34,9 @@ struct svm_options {
 /// Support vector machine with the kernel exp(-gamma |x - x'|^2), by LIBSVM (Chang & Lin 2011) with its
 /// defaults: shrinking, tolerance 1e-3. The class that LIBSVM puts first is 0, as scikit-learn does. `x` [rows,
 /// features] must outlive it. The results are the same to the bit with and without the table, which takes 24
-/// bytes a pair of rows. throws shape_error for an x without rows or features, value_error for one with a NaN
-/// or infinite value and unless c is finite and > 0, gamma finite and >= 0.
+/// bytes a pair of rows; without it a fit takes 16 a pair of its rows. throws shape_error for an x without rows
+/// or features, value_error for one with a NaN or infinite value and unless c is finite and > 0, gamma finite
+/// and >= 0.
 std::unique_ptr<binary_classifier> make_rbf_svm(matrix_view<const double> x, svm_options options = {});
 
 /// Logistic regression: minimises |w|^2 / 2 + c sum_i -ln p(y_i | x_i) over w and a free bias, by L-BFGS.

@@ -19,12 +19,11 @@ struct mlp_options {
 };
 
 /// Logits of fully connected layers with rectified linear units between them, fitted by Adam (Kingma & Ba 2015)
-/// on the mean negative log-likelihood, by dlib (King 2009). Every fit starts from the same weights (He et al.
+/// on the mean negative log-likelihood. Every fit starts from the same weights (He et al.
 /// 2015), drawn under the seed; so does the order of the rows in each pass: a fit depends on nothing that was
 /// fitted before.
 ///
-/// fit      runs on one thread while batch * features * hidden stays under OpenBLAS's threshold for threads
-///          (2^18), so that runs may go side by side. Equal calls give equal bits on one machine.
+/// fit      runs on one thread, so that runs may go side by side. Equal calls give equal bits on any CPU.
 ///          throws also value_error for a NaN or infinite feature.
 /// predict  logits in fp32; the bits of a row depend on that row and the weights alone.
 class mlp : public learner {

@@ -1,14 +1,15 @@
 #include "poolwise/learn/pca.hpp"
 
-#include <cblas.h>
-
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/products.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/row_product.hpp"
@@ -16,8 +17,9 @@
 namespace poolwise {
 namespace {
 
-constexpr index_t covariance_block = 1024;  // rows: deep enough for dsyrk, small beside any pool
-constexpr index_t transform_block = 256;
+constexpr index_t panel = 2 * product_line<double>;  // columns of the covariance that are summed together
+constexpr index_t covariance_block = 256;            // rows: a panel of them stays in the nearest cache
+constexpr index_t transform_block = 64;
 
 void require_shape(matrix_view<const float> x, index_t kept) {
   if (x.rows < 2)
@@ -34,18 +36,48 @@ Eigen::VectorXd mean_of(matrix_view<const float> x) {
   return sum / double(x.rows);
 }
 
-/// The lower triangle of the covariance (ddof 0).
-Eigen::MatrixXd covariance_of(matrix_view<const float> x, const Eigen::VectorXd& mean) {
-  Eigen::MatrixXd covariance = Eigen::MatrixXd::Zero(x.cols, x.cols);
-  Eigen::MatrixXd centred(x.cols, std::min(x.rows, covariance_block));  // one column per row of x
-  for (index_t begin = 0; begin < x.rows; begin += covariance_block) {
-    const index_t count = std::min(covariance_block, x.rows - begin);
-    for (index_t i = 0; i < count; ++i)
-      for (index_t j = 0; j < x.cols; ++j) centred(j, i) = double(x(begin + i, j)) - mean[j];
-    cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, int(x.cols), int(count), 1.0, centred.data(),
-                int(x.cols), 1.0, covariance.data(), int(x.cols));
+/// Rows less the mean, by panels of columns: element (i, j) is at (j / panel, i, j % panel).
+class centred_panels {
+ public:
+  explicit centred_panels(index_t cols) : panels_(blocks_of(cols, panel)) {
+    values_.resize(std::size_t(panels_ * covariance_block * panel));
   }
-  return covariance / double(x.rows);
+
+  void fill(matrix_view<const float> x, const Eigen::VectorXd& mean) {
+    rows_ = x.rows;
+    parallel_blocks(cpu{}, x.cols, panel, [&](index_t p, index_t begin, index_t end) {
+      double* to = values_.data() + p * covariance_block * panel;
+      for (index_t i = 0; i < rows_; ++i, to += panel)
+        for (index_t j = begin; j < end; ++j) to[j - begin] = double(x(i, j)) - mean[j];
+    });
+  }
+
+  index_t count() const { return panels_; }
+  matrix_view<const double> operator()(index_t p) const {
+    return {values_.data() + p * covariance_block * panel, rows_, panel};
+  }
+
+ private:
+  index_t panels_, rows_ = 0;
+  std::vector<double> values_;
+};
+
+/// The covariance (ddof 0): its lower triangle, and what else the panels hold. Every entry is one sum in the
+/// order of the rows.
+Eigen::MatrixXd covariance_of(matrix_view<const float> x, const Eigen::VectorXd& mean) {
+  centred_panels panels(x.cols);
+  const index_t width = panels.count() * panel;
+  Eigen::MatrixXd sums =
+      Eigen::MatrixXd::Zero(width, width);  // by columns: column j holds what j makes with others
+  for (index_t begin = 0; begin < x.rows; begin += covariance_block) {
+    panels.fill({x.row(begin), std::min(covariance_block, x.rows - begin), x.cols, x.stride}, mean);
+    parallel_blocks(cpu{}, panels.count(), 1, [&](index_t p, index_t, index_t) {
+      for (index_t q = p; q < panels.count(); ++q)
+        add_products({panels(p).data, 1, panel}, panels(q),
+                     {sums.data() + p * panel * width + q * panel, panel, panel, width});
+    });
+  }
+  return sums.topLeftCorner(x.cols, x.cols) / double(x.rows);
 }
 
 /// +1 or -1: the sign that makes the largest entry in magnitude positive.
@@ -68,11 +100,11 @@ void pca::transform(matrix_view<const float> x, matrix_view<float> out) const {
   const std::vector<float> zeros(std::size_t(kept), 0.0f);
   const row_product project({components.data(), kept, cols}, {zeros.data(), kept});
   parallel_blocks(cpu{}, x.rows, transform_block, [&](index_t, index_t begin, index_t end) {
-    std::vector<float> centred(static_cast<std::size_t>(cols));
-    for (index_t i = begin; i < end; ++i) {
-      std::transform(x.row(i), x.row(i) + cols, mean.begin(), centred.begin(), std::minus<float>());
-      project(centred.data(), out.row(i));
-    }
+    std::vector<float> centred;
+    centred.reserve(std::size_t((end - begin) * cols));
+    for (index_t i = begin; i < end; ++i)
+      std::transform(x.row(i), x.row(i) + cols, mean.begin(), std::back_inserter(centred), std::minus<float>());
+    project({centred.data(), end - begin, cols}, {out.row(begin), end - begin, kept, out.stride});
   });
 }
 

@@ -19,10 +19,10 @@ struct pca {
   void transform(matrix_view<const float> x, matrix_view<float> out) const;
 };
 
-/// Fits on x [rows, cols]: covariance in double by blocks of rows (BLAS), then a symmetric eigenproblem
-/// (Eigen). Equal input gives equal bits on one machine; another BLAS or CPU may move the last ones.
+/// Fits on x [rows, cols]: covariance in double, every entry one sum in the order of the rows, then a symmetric
+/// eigenproblem (Eigen). Equal input gives equal bits on any CPU and number of threads.
 /// throws shape_error unless rows >= 2 and 1 <= kept <= cols, value_error for a non-finite entry.
-/// Reads x three times; takes cols^2 doubles three times over, and 1024 rows of doubles; rows cols^2
+/// Reads x three times; takes cols^2 doubles three times over, and 256 rows of doubles; rows cols^2
 /// multiply-adds.
 pca fit_pca(matrix_view<const float> x, index_t kept);
 

@@ -1,6 +1,5 @@
 #include "poolwise/learn/softmax_regression.hpp"
 
-#include <cblas.h>
 #include <lbfgs.h>
 
 #include <algorithm>
@@ -11,8 +10,10 @@
 #include <string>
 #include <utility>
 
+#include "poolwise/core/detail/exp_log.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/philox.hpp"
+#include "poolwise/core/detail/products.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/learn/detail/checks.hpp"
 #include "poolwise/learn/detail/row_product.hpp"
@@ -22,9 +23,7 @@ namespace {
 
 constexpr stream bootstrap_stream{4};
 
-// Rows of one GEMM. A block stays in cache from logits to gradient. In ordinary fits it has fewer than 2^18
-// products, from which on OpenBLAS would take more than one thread.
-constexpr index_t fit_block = 64;
+constexpr index_t fit_block = 64;  // rows that stay in cache from logits to gradient
 constexpr index_t predict_block = 1024;
 
 /// mean_i -ln p(y_i | x_i) + l2/2 |W|^2 and its gradient, both in the layout [classes, features + 1].
@@ -33,63 +32,78 @@ class objective {
   objective(matrix_view<const float> x, vector_view<const std::int32_t> y, index_t classes, double l2)
       : rows_(x.rows),
         width_(x.cols + 1),
+        stride_(whole_lines<double>(width_)),
+        block_(whole_lines<double>(std::min(rows_, fit_block))),
         classes_(classes),
         l2_(l2),
         y_(y),
-        x_(std::size_t(rows_ * width_)),
-        residuals_(std::size_t(std::min(rows_, fit_block) * classes_)) {
+        x_(std::size_t(rows_ * stride_)),
+        columns_(std::size_t(blocks_of(rows_, block_) * width_ * block_)),
+        residuals_(std::size_t(classes * block_)),
+        gradient_(std::size_t(classes * stride_)) {
     for (index_t i = 0; i < rows_; ++i) {
-      std::copy_n(x.row(i), x.cols, x_.data() + i * width_);
-      x_[std::size_t(i * width_ + x.cols)] = 1.0;  // the factor of the bias
+      double* row = x_.data() + i * stride_;
+      std::copy_n(x.row(i), x.cols, row);
+      row[x.cols] = 1.0;  // the factor of the bias
+      double* column = columns_.data() + i / block_ * width_ * block_ + i % block_;
+      for (index_t j = 0; j < width_; ++j) column[j * block_] = row[j];
     }
   }
 
   double operator()(const double* parameters, double* gradient) {
-    std::fill_n(gradient, classes_ * width_, 0.0);
+    std::fill(gradient_.begin(), gradient_.end(), 0.0);
     double loss = 0;
-    for (index_t begin = 0; begin < rows_; begin += fit_block)
-      loss += add_block(begin, std::min(fit_block, rows_ - begin), parameters, gradient);
+    for (index_t begin = 0; begin < rows_; begin += block_)
+      loss += add_block(begin, std::min(block_, rows_ - begin), parameters);
     const double scale = 1.0 / double(rows_);
     double squares = 0;
     for (index_t c = 0; c < classes_; ++c)
       for (index_t j = 0; j < width_; ++j) {
         const index_t k = c * width_ + j;
         const double weight = j + 1 < width_ ? parameters[k] : 0.0;
-        gradient[k] = scale * gradient[k] + l2_ * weight;
+        gradient[k] = scale * gradient_[std::size_t(c * stride_ + j)] + l2_ * weight;
         squares += weight * weight;
       }
     return scale * loss + 0.5 * l2_ * squares;
   }
 
  private:
-  double add_block(index_t begin, index_t count, const double* parameters, double* gradient) {
-    const double* x = x_.data() + begin * width_;
-    const int m = int(count), n = int(classes_), k = int(width_);
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0, x, k, parameters, k, 0.0,
-                residuals_.data(), n);
-    double loss = 0;
-    for (index_t i = 0; i < count; ++i) loss += to_residual(residuals_.data() + i * classes_, y_[begin + i]);
-    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, k, m, 1.0, residuals_.data(), n, x, k, 1.0,
-                gradient, k);
+  double add_block(index_t begin, index_t count, const double* parameters) {
+    const matrix_view<double> z{residuals_.data(), classes_, block_};
+    std::fill(residuals_.begin(), residuals_.end(), 0.0);
+    add_products({parameters, width_, 1}, {columns_.data() + begin * width_, width_, block_}, z);
+    const double loss = to_residuals({z.data, classes_, count, block_}, y_.data + begin);
+    add_products({z.data, block_, 1}, {x_.data() + begin * stride_, count, stride_},
+                 {gradient_.data(), classes_, stride_});
     return loss;
   }
 
-  /// Turns a row of logits into p - onehot(label) and returns -ln p(label).
-  double to_residual(double* z, std::int32_t label) const {
-    const double largest = *std::max_element(z, z + classes_);
-    const double at_label = z[label] - largest;
-    double sum = 0;  // >= 1, since exp(0) is in it
-    for (index_t c = 0; c < classes_; ++c) sum += z[c] = std::exp(z[c] - largest);
-    for (index_t c = 0; c < classes_; ++c) z[c] /= sum;
-    z[label] -= 1.0;
-    return std::log(sum) - at_label;
+  /// Turns logits [classes, rows] into p - onehot(label) and returns the sum of -ln p(label).
+  static double to_residuals(matrix_view<double> z, const std::int32_t* labels) {
+    double loss = 0;
+    double largest[fit_block], sum[fit_block];
+    std::copy_n(z.row(0), z.cols, largest);
+    for (index_t c = 1; c < z.rows; ++c)
+      for (index_t i = 0; i < z.cols; ++i) largest[i] = std::max(largest[i], z(c, i));
+    for (index_t i = 0; i < z.cols; ++i) loss -= z(labels[i], i) - largest[i];
+    std::fill_n(sum, z.cols, 0.0);  // >= 1 in the end, since exp(0) is in it
+    for (index_t c = 0; c < z.rows; ++c)
+      for (index_t i = 0; i < z.cols; ++i) sum[i] += z(c, i) = fixed_exp(z(c, i) - largest[i]);
+    for (index_t c = 0; c < z.rows; ++c)
+      for (index_t i = 0; i < z.cols; ++i) z(c, i) /= sum[i];
+    for (index_t i = 0; i < z.cols; ++i) {
+      z(labels[i], i) -= 1.0;
+      loss += fixed_log(sum[i]);
+    }
+    return loss;
   }
 
-  index_t rows_, width_, classes_;
+  index_t rows_, width_, stride_, block_, classes_;  // stride: the width in whole lines
   double l2_;
   vector_view<const std::int32_t> y_;
-  std::vector<double> x_;  // [rows, features + 1]
-  std::vector<double> residuals_;
+  std::vector<double> x_;        // [rows, stride]
+  std::vector<double> columns_;  // [blocks, width, rows of a block]: the same, by columns
+  std::vector<double> residuals_, gradient_;
 };
 
 struct descent {
@@ -172,7 +186,7 @@ void softmax_regression::predict(matrix_view<const float> x, cube_view<float> lo
   const row_product product({weights.data(), classes_, features_}, {bias.data(), classes_});
   const matrix_view<float> out = logits.member(0);
   parallel_blocks(cpu{}, x.rows, predict_block, [&](index_t, index_t begin, index_t end) {
-    for (index_t i = begin; i < end; ++i) product(x.row(i), out.row(i));
+    product({x.row(begin), end - begin, x.cols, x.stride}, {out.row(begin), end - begin, out.cols, out.stride});
   });
 }
 

@@ -23,8 +23,8 @@ struct softmax_options {
 /// A fit that reaches `max_iterations`, or a point where rounding hides any further descent, keeps the best
 /// parameters met: that is no error.
 ///
-/// fit      runs on one thread while 64 * features * classes stays under OpenBLAS's threshold for threads
-///          (2^18), so that runs may go side by side. Equal calls give equal bits on one machine.
+/// fit      runs on one thread, so that runs may go side by side. Equal calls give equal bits on any CPU.
+///          Takes 16 bytes a feature of every row.
 ///          throws also value_error for a NaN or infinite feature.
 /// predict  logits in fp32. The bits of a row depend on that row and the parameters alone: not on the rows
 ///          beside it, the threads or the CPU. A row with a NaN gets NaN logits.

@@ -1,10 +1,10 @@
 #include "poolwise/loop/loop.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <string>
 
+#include "poolwise/core/detail/exp_log.hpp"
 #include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/stopwatch.hpp"
@@ -37,12 +37,12 @@ std::vector<float> consensus(const prediction& p) {
       const float* z = p.view.member(member).row(i);
       const float largest = *std::max_element(z, z + p.view.cols);
       double total = 0;
-      for (index_t c = 0; c < p.view.cols; ++c) total += std::exp(double(z[c] - largest));
+      for (index_t c = 0; c < p.view.cols; ++c) total += fixed_exp(double(z[c] - largest));
       for (index_t c = 0; c < p.view.cols; ++c)
         mean[std::size_t(i * p.view.cols + c)] +=
-            float(std::exp(double(z[c] - largest)) / total / double(p.view.members));
+            float(fixed_exp(double(z[c] - largest)) / total / double(p.view.members));
     }
-  for (float& v : mean) v = std::log(v);
+  for (float& v : mean) v = float(fixed_log(double(v)));
   return mean;
 }
 

@@ -7,20 +7,22 @@
 
 namespace poolwise {
 
-/// y = weights x + offset. Every output is one sum in the order of the inputs, products and sums rounded
-/// apart: the same bits on any CPU, whichever rows are mapped together. A GEMM promises neither.
+/// y = weights x + offset. Every output is one sum in the order of the inputs, from the offset on
+/// (add_products): the same bits on any CPU, whichever rows are mapped together.
 class row_product {
  public:
   /// weights [outputs, inputs], offset [outputs]; both are copied.
   row_product(matrix_view<const float> weights, vector_view<const float> offset);
 
-  /// x [inputs], y [outputs].
-  void operator()(const float* x, float* y) const;
+  index_t outputs() const { return outputs_; }
+
+  /// x [rows, inputs], y [rows, outputs].
+  void operator()(matrix_view<const float> x, matrix_view<float> y) const;
 
  private:
-  index_t inputs_, outputs_;
-  std::vector<float> weights_;  // [tiles, inputs, tile], so that a tile of outputs is one run of memory
-  std::vector<float> offset_;   // [tiles, tile]
+  index_t inputs_, outputs_, width_;  // width: the outputs in whole lines
+  std::vector<float> weights_;        // [inputs, width]
+  std::vector<float> offset_;         // [width]
 };
 
 }  // namespace poolwise

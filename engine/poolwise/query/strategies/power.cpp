@@ -1,6 +1,6 @@
-#include <cmath>
 #include <string>
 
+#include "poolwise/core/detail/exp_log.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
@@ -25,7 +25,7 @@ void score_power(const stage_input& x, vector_view<float> scores) {
                           std::to_string(scores[i]) + " by " + x.inner->text +
                           "; take a score that is never negative, such as margin");
       const double u = 0x1p-54 + random_unit(x.seed, power_stream, std::uint64_t(x.pool_row(i)), x.round);
-      scores[i] = float(std::pow(double(scores[i]), beta) / -std::log(u));
+      scores[i] = float(fixed_exp(beta * fixed_log(double(scores[i]))) / -fixed_log(u));
     }
   });
 }
