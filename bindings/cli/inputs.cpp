@@ -185,6 +185,9 @@ void query_flags::add_to(CLI::App& command) {
              "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
              "out duplicates alone")
       ->type_name("DISTANCE");
+  add_number(command, "--round", round, std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max(),
+             "Numbers the queries of a campaign: each round draws afresh from one seed")
+      ->capture_default_str();
   std::string listing;
   for (const strategy_entry& entry : strategies())
     if (entry.lists_neighbours) listing += (listing.empty() ? "" : ", ") + std::string(entry.name);
@@ -241,6 +244,7 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
             .neighbours = parse_knn_method(flags.neighbours),
             .distance = parse_metric(flags.metric_name),
             .seed = seed,
+            .round = flags.round,
             .invalid = flags.on_nan == "skip" ? on_invalid::skip : on_invalid::refuse},
       model_(flags.model, files) {
   pool_inputs& pool = model_.inputs;

@@ -100,6 +100,7 @@ struct query_flags {
   std::optional<index_t> batch;
   std::optional<std::int64_t> budget;
   std::optional<float> apart;
+  std::uint32_t round = 0;
 
   void add_to(CLI::App& command);
 };

@@ -91,6 +91,7 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
   return {
       {"strategy", spec.strategy},
       {"seed", spec.seed},
+      {"round", spec.round},
       {"metric", name_of(spec.distance)},
       {"apart", spec.apart ? nlohmann::ordered_json(*spec.apart) : nlohmann::ordered_json()},
       {"rows", asked.pool().rows},

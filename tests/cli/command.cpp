@@ -619,6 +619,20 @@ TEST(Command, LostStandardOutputIsAFailure) {
   EXPECT_EQ(open_npy(pool / "s.npy").shape, (std::vector<index_t>{pool_rows}));
 }
 
+TEST(Command, EachRoundDrawsAfreshFromOneSeed) {
+  const pool_folder pool;
+  const auto rows = [&](const char* round) {
+    std::vector<int> list;
+    for (const auto& p : run({"select", "--logits", pool.logits, "--strategy", "random", "--batch", "9",
+                              "--round", round, "--json"})
+                             .json()["picks"])
+      list.push_back(p["row"]);
+    return list;
+  };
+  EXPECT_EQ(rows("1"), rows("1"));
+  EXPECT_NE(rows("1"), rows("2"));
+}
+
 TEST(Command, AnInfiniteScoreIsTheSameWordInCsvAndJson) {
   const pool_folder pool;
   std::vector<std::string> select = {
