@@ -124,7 +124,7 @@ void graph_cut(benchmark::State& state) {
   run(
       state, state.range(0), [&] { return knn_similarities(cpu{}, x, 32); },
       [&](const similarity_graph& graph, batch_run& counts) {
-        return graph_cut(cpu{}, graph, 2.5, {.picks = state.range(2)}, {}, &counts);
+        return graph_cut(cpu{}, graph, 2.5, {.picks = state.range(2)}, {}, {}, &counts);
       });
 }
 

@@ -120,6 +120,45 @@ TEST(CommitteeIdentity, MembersThatAgreeDoNotDisagree) {
   reference::expect_agreement(9, 1e-6L, 2e-6L, 7, at_once);
 }
 
+TEST(CommitteeIdentity, HoweverManyMembersAgreeTheyDoNotDisagree) {
+  const cube<float> one = random_cube<float>(outputs::logits, 1, 4, 9, 5),
+                    even{1, 1, 10, std::vector<float>(10, 0.0f)};
+  for (const index_t members : {65, 1000, 100000})
+    for (const auto* x : {&one, &even}) {
+      SCOPED_TRACE(members);
+      cube<float> all{members, x->rows, x->cols, {}};
+      for (index_t k = 0; k < members; ++k) all.data.insert(all.data.end(), x->data.begin(), x->data.end());
+      const std::vector<float> scores = scores_of(all, outputs::logits, all_at_once),
+                               alone = scores_of(*x, outputs::logits, all_at_once);
+      for (std::size_t i = 0; i < scores.size(); i += all_at_once.size()) {
+        EXPECT_NEAR(scores[i], 0, 3e-6);
+        EXPECT_NEAR(scores[i + 1], alone[i + 1], 5e-6);
+        EXPECT_EQ(scores[i + 2], 0);  // votes
+        EXPECT_EQ(scores[i + 3], 0);
+        EXPECT_NEAR(scores[i + 4], 0, 5e-6);
+        EXPECT_NEAR(scores[i + 5], 0, 2e-6);
+      }
+    }
+}
+
+TEST(CommitteeAccumulator, BlocksOfMembersHaveTheBitsOfTheCubeWheneverItFinishes) {
+  for (const outputs kind : {outputs::logits, outputs::probabilities})
+    for (const index_t members : {63, 64, 65, 128, 129, 200}) {
+      SCOPED_TRACE(members);
+      const auto x = random_cube<float>(kind, members, 37, 5, 8);
+      expect_exact(x, kind, scores_of(x, kind, all_at_once));
+      const auto want = scores_of(x, kind, all_streaming, cpu{1});
+      EXPECT_TRUE(reference::same_bits(streamed(x, kind, all_streaming, cpu{3}), want));
+      committee_accumulator gathered(x.rows, x.cols, all_streaming);
+      std::vector<float> scores(want.size());
+      for (index_t k = 0; k < members; ++k) {
+        gathered.add(cpu{}, x.view().member(k), kind);
+        gathered.finish(cpu{}, {scores.data(), x.rows, index_t(all_streaming.size())});
+      }
+      EXPECT_TRUE(reference::same_bits(scores, want));
+    }
+}
+
 TEST(CommitteeIdentity, MembersThatSwearByDifferentClasses) {
   reference::expect_each_swears_by_its_own(4 * reference::unit, at_once);
 }

@@ -16,6 +16,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/diverse/detail/models.hpp"
+#include "poolwise/diverse/probcover.hpp"
 #include "reference/batches.hpp"
 #include "reference/errors.hpp"
 #include "reference/greedy.hpp"
@@ -190,8 +191,62 @@ TEST(GraphCut, PickForPickAsANaiveLoop) {
     const auto expected = reference::graph_cut(p.dense, lambda);
     expect_equal(graph_cut(cpu{1}, p.graph, lambda, p.limit, p.labelled), expected);
     for_each_width(
-        [&](cpu on) { return graph_cut_model(on, p.graph, lambda, p.labelled, gain_factors(p.limit)); },
+        [&](cpu on) { return graph_cut_model(on, p.graph, lambda, p.labelled, {}, gain_factors(p.limit)); },
         p.limit, [&](const picks& got) { expect_equal(got, expected); });
+  }
+}
+
+/// Every row of `dense` as often as `vertex` names it, in the order of it.
+template <class T>
+std::vector<T> repeated(const std::vector<T>& of, const std::vector<index_t>& vertex) {
+  std::vector<T> all;
+  for (const index_t v : vertex) all.push_back(of[std::size_t(v)]);
+  return all;
+}
+
+TEST(FacilityLocation, OverVerticesWithCopiesItIsThatOverAllCopies) {
+  std::mt19937 next(23);
+  for (unsigned trial = 0; trial < 32; ++trial) {
+    SCOPED_TRACE(trial);
+    const std::size_t vertices = 1 + next() % 20;
+    const auto similarity = quarters(vertices, next);
+    const similarity_graph graph = graph_of(similarity);
+    std::vector<index_t> vertex(vertices + next() % 60);
+    std::vector<float> weights(vertices, 0.0f);
+    for (std::size_t i = 0; i < vertex.size(); ++i) {
+      vertex[i] = index_t(i < vertices ? i : next() % vertices);
+      ++weights[std::size_t(vertex[i])];
+    }
+    reference::graph_problem all{repeated(similarity, vertex), {}, {}, {}, 0, vertex.size()};
+    for (auto& row : all.similarity) row = repeated(row, vertex);
+    all.weights.assign(vertex.size(), 1.0);
+    for (std::size_t i = 0; i < vertex.size(); ++i) all.cost.push_back(std::int64_t{1} << next() % 4);
+    all.budget = std::int64_t(5 * vertex.size() / 2);
+    all.per_cost = trial % 2 != 0;
+    allowance limit{.picks = index_t(vertex.size()), .cost = view(all.cost), .budget = all.budget};
+    limit.per_cost = all.per_cost;
+    // The naive loop does not know which of the rows that gain nothing are copies.
+    std::vector<reference::pick> expected = reference::facility_location(all);
+    const auto no_gain = [](const reference::pick& pick) { return pick.gain == 0; };
+    expected.erase(std::find_if(expected.begin(), expected.end(), no_gain), expected.end());
+    for_each_width(
+        [&](cpu on) {
+          return facility_location_model(on, graph, {}, view(weights), gain_factors(limit), vertex);
+        },
+        limit,
+        [&](picks got) {
+          ASSERT_GE(got.size(), expected.size());
+          for (auto rest = got.begin() + std::ptrdiff_t(expected.size()); rest != got.end(); ++rest)
+            ASSERT_EQ(rest->score, 0);
+          got.resize(expected.size());
+          expect_equal(got, expected);
+        });
+    const picks got =
+        facility_location(cpu{}, graph, {.picks = limit.picks}, {}, view(weights), nullptr, vertex);
+    ASSERT_EQ(got.size(), vertex.size());
+    std::set<index_t> first;
+    for (std::size_t i = 0; i < vertices; ++i) first.insert(vertex[std::size_t(got[i].row)]);
+    ASSERT_EQ(first.size(), vertices);
   }
 }
 
@@ -299,7 +354,9 @@ TEST(Coverage, TakesFarFewerSweepsThanPicks) {
            [&](cpu on, batch_run*counts) {
              return facility_location(on, graph, {.picks = 1500}, {}, {}, counts);
            },
-           [&](cpu on, batch_run*counts) { return graph_cut(on, graph, 2, {.picks = 1500}, {}, counts); }}) {
+           [&](cpu on, batch_run*counts) {
+             return graph_cut(on, graph, 2, {.picks = 1500}, {}, {}, counts);
+           }}) {
     batch_run counts;
     const picks expected = select(cpu{1}, &counts);
     EXPECT_EQ(expected.size(), 1500u);
@@ -337,7 +394,7 @@ TEST(Coverage, GoesOnUnderLimits) {
   for (const allowance& limit : {priced, shared, spaced})
     for (const auto& select : std::vector<std::function<picks(batch_run*)>>{
              [&](batch_run* run) { return facility_location(cpu{}, graph, limit, {}, {}, run); },
-             [&](batch_run* run) { return graph_cut(cpu{}, graph, 2, limit, {}, run); }}) {
+             [&](batch_run* run) { return graph_cut(cpu{}, graph, 2, limit, {}, {}, run); }}) {
       const picks expected = select(nullptr);
       ASSERT_GT(expected.size(), 30u);
       for (index_t at = 0; at <= index_t(expected.size()); at += 7) {
@@ -419,6 +476,23 @@ TEST(Coverage, WrongUsesAreRefused) {
             "facility_location: the number of picks is -1; it must be 0 or more");
   EXPECT_EQ(reference::message_of<value_error>([&] { graph_cut(cpu{}, graph, 2, {.picks = -1}); }),
             "graph_cut: the number of picks is -1; it must be 0 or more");
+  for (const index_t v : {-1, 2}) {
+    const std::vector<index_t> vertex{0, v, 1};
+    EXPECT_EQ(reference::message_of<value_error>(
+                  [&] { facility_location(cpu{}, graph, {.picks = 1}, {}, {}, nullptr, vertex); }),
+              "facility_location: the vertex of candidate 1 is " + std::to_string(v) +
+                  " but there are vertices 0 to 1; pass one of them, or bar the candidate");
+  }
+  const std::vector<float> same(514, 1.0f);
+  EXPECT_EQ(reference::message_of<value_error>([&] {
+              probcover(cpu{}, matrix_view<const float>{same.data(), 514, 1}, {.picks = 1});
+            }),
+            "probcover: more than 256 pairs a row are at distance 0; leave equal rows out, or scale tiny "
+            "embeddings up");
+  const std::vector<float> half{1, .5f};
+  EXPECT_EQ(
+      reference::message_of<value_error>([&] { graph_cut(cpu{}, graph, 2, {.picks = 1}, {}, view(half)); }),
+      "graph_cut: weights of row 1 is 0.500000; it needs 1 or more");
   EXPECT_THROW(facility_location(offload{}, graph, {.picks = 1}), no_cuda_error);
   EXPECT_THROW(graph_cut(cuda{}, graph, 2, {.picks = 1}), no_cuda_error);
 }

@@ -53,13 +53,15 @@ plan_step rank_step(const query& asked, index_t picks) {
   if (asked.spec().budget) step.bytes += rows * sizeof(std::int64_t);  // how many picks it buys
   if (first.entry->scores() || asked.needs(part::outputs)) step.sweeps = 1;
   if (asked.needs(part::committee)) {
-    // A thread has three rows of accumulators for 16 rows at a time.
+    // A thread has three rows of accumulators for 16 rows at a time, with blocks of members in fp64 beside
+    // them.
     const auto cols = std::uint64_t(asked.pool().committee->cols());
-    step.bytes += 3 * 64 * cols * std::uint64_t(threads_of(cpu{}));
-    // Members that lie apart are added up, or brought together, some rows at a time.
     const auto members = std::uint64_t(asked.pool().committee->members());
+    const std::uint64_t accumulators = members > 64 ? 9 : 3;
+    step.bytes += accumulators * 64 * cols * std::uint64_t(threads_of(cpu{}));
+    // Members that lie apart are added up, or brought together, some rows at a time.
     if (!asked.pool().committee->cube())
-      step.bytes += (members + 3) * 4 * std::max(std::uint64_t{1} << 22, 1024 * cols);
+      step.bytes += (members + accumulators) * 4 * std::max(std::uint64_t{1} << 22, 1024 * cols);
   }
   if (first.entry->scores()) {
     const auto kept = std::uint64_t(first.keep.count(picks, asked.pool().rows));

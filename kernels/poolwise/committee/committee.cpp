@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -38,11 +39,11 @@ HWY_INLINE void store_rows(floats x, tile_column& column, int r) { hn::Store(x, 
 
 /// Adds one member's probabilities to a tile, lane by lane from `row` on.
 struct mixer {
-  tile into;
+  float_tile into;
   int row;
   deviation_update<floats> deviate;
 
-  HWY_INLINE mixer(const tile& t, int r, index_t members) : into(t), row(r), deviate(members) {}
+  HWY_INLINE mixer(const float_tile& t, int r, index_t members) : into(t), row(r), deviate(members) {}
 
   HWY_INLINE void add(index_t c, floats p) const {
     if (into.sum == nullptr) return;
@@ -136,7 +137,7 @@ HWY_INLINE void count_votes(ints argmax, int row, tile_column* votes) {
 
 /// Notes what a member's fold says of the rows of the tile from `row` on.
 template <tracking Track, class Fold>
-HWY_INLINE void note(const Fold& fold, const tile& into, int row, member_record* record) {
+HWY_INLINE void note(const Fold& fold, const float_tile& into, int row, member_record* record) {
   const floats member_entropy = only_valid(fold, entropy(fold));
   store_rows(hn::Add(load_rows(*into.entropy, row), member_entropy), *into.entropy, row);
   if constexpr (Track.argmax) count_votes(fold.argmax, row, into.votes);
@@ -149,7 +150,7 @@ HWY_INLINE void note(const Fold& fold, const tile& into, int row, member_record*
 
 /// Adds the rows of member number `seen` from `first` on to the rows of the tile from `row` on.
 template <outputs Kind, tracking Track, class T>
-HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t seen, const tile& into,
+HWY_NOINLINE void add_lanes(const matrix_view<const T>& x, index_t first, index_t seen, const float_tile& into,
                             int row, index_t to_next, chunk& room, member_record* record) {
   row_window<T> window(x, first);
   const mixer mix(into, row, seen);
@@ -222,8 +223,8 @@ HWY_INLINE floats read_short(row_window<T>& window, index_t ahead, short_room& r
 
 /// Adds rows of N members, members number `seen` and on, whose probabilities have few columns.
 template <int N, tracking Track, class T>
-HWY_NOINLINE void add_short(const matrix_view<const T>* members, index_t first, index_t seen, const tile& into,
-                            int row, short_room& room, member_record* records) {
+HWY_NOINLINE void add_short(const matrix_view<const T>* members, index_t first, index_t seen,
+                            const float_tile& into, int row, short_room& room, member_record* records) {
   const index_t cols = members[0].cols;
   const bool deviating = into.deviations != nullptr;
   deviation_update<floats> deviate[N];
@@ -282,8 +283,8 @@ union scratch {
 
 /// Adds up to `tile_rows` rows of some members, from `first` on; the first of them is member number `seen`.
 template <outputs Kind, tracking Track, class T>
-void add_tile(std::span<const matrix_view<const T>> members, index_t first, index_t seen, const tile& into,
-              scratch& room, member_record* records) {
+void add_tile(std::span<const matrix_view<const T>> members, index_t first, index_t seen,
+              const float_tile& into, scratch& room, member_record* records) {
   const index_t rows = members[0].rows, cols = members[0].cols, n = index_t(members.size());
   const auto record_of = [&](index_t k) { return records == nullptr ? nullptr : records + k; };
   for (int row = 0; row < tile_rows && first + row < rows; row += lanes) {
@@ -307,8 +308,8 @@ void add_tile(std::span<const matrix_view<const T>> members, index_t first, inde
 }
 
 template <outputs Kind, class T>
-void add_tile(std::span<const matrix_view<const T>> members, index_t first, index_t seen, const tile& into,
-              scratch& room, member_record* records) {
+void add_tile(std::span<const matrix_view<const T>> members, index_t first, index_t seen,
+              const float_tile& into, scratch& room, member_record* records) {
   const bool votes = into.votes != nullptr;
   const auto add = [&](auto add_as) HWY_ATTR { add_as(members, first, seen, into, room, records); };
   if constexpr (Kind == outputs::probabilities) {
@@ -380,7 +381,7 @@ HWY_INLINE floats entropy_of_mean(const tile_column* columns, index_t cols, int 
 
 /// The sums of the rows of a tile from `row` on. Those over columns are formed when they are asked for.
 struct sums_of_rows {
-  const tile& t;
+  const float_tile& t;
   const tile_column& divergence;
   index_t cols;
   int row;
@@ -402,7 +403,7 @@ struct sums_of_rows {
 
 /// Writes the scores of the rows of a tile, of which the first is row `first` of `scores`.
 /// `max_kl` is read only where it is asked for.
-void finish_tile(const tile& t, index_t cols, index_t members, std::span<const disagreement> which,
+void finish_tile(const float_tile& t, index_t cols, index_t members, std::span<const disagreement> which,
                  const tile_column& max_kl, index_t first, const matrix_view<float>& scores) {
   const floats count = all(float(members));
   for (int row = 0; row < tile_rows && first + row < scores.rows; row += lanes) {
@@ -438,8 +439,8 @@ struct crossing {
 
 /// max_e KL(p^e || pbar), where KL = -H[p^e] - sum_c p_c ln pbar_c and the records begin at -H[p^e].
 template <outputs Kind, class T>
-void find_max_kl(const cube_view<const T>& x, index_t first, const tile& t, std::span<member_record> records,
-                 chunk& logs, tile_column& max_kl) {
+void find_max_kl(const cube_view<const T>& x, index_t first, const float_tile& t,
+                 std::span<member_record> records, chunk& logs, tile_column& max_kl) {
   for (int row = 0; row < tile_rows && first + row < x.rows; row += lanes) {
     for (index_t begin = 0; begin < x.cols; begin += chunk_columns) {
       const index_t end = std::min(x.cols, begin + chunk_columns);
@@ -465,17 +466,26 @@ void find_max_kl(const cube_view<const T>& x, index_t first, const tile& t, std:
 template <outputs Kind, class T>
 void score_block(const cube_view<const T>& x, index_t begin, index_t end, std::span<const disagreement> which,
                  const matrix_view<float>& scores) {
-  const bool divergences = any(which, needs_divergences);
+  const bool divergences = any(which, needs_divergences), blocks = x.members > members_in_block;
   std::vector<member_record> records(divergences ? std::size_t(x.members) : 0);
   tiles gathered(tile_rows, x.cols, which);
-  const tile t = gathered.at(0);
+  tiles_of<double> earlier_blocks(blocks ? tile_rows : 0, x.cols, which);
+  const float_tile t = gathered.at(0);
+  const tile_of<double> earlier = earlier_blocks.at(0);
   scratch room;
   tile_column max_kl{};
   std::vector<matrix_view<const T>> members;
   for (index_t k = 0; k < x.members; ++k) members.push_back(x.member(k));
   for (index_t first = begin; first < end; first += tile_rows) {
-    gathered.clear();
-    add_tile<Kind, T>(members, first, 0, t, room, divergences ? records.data() : nullptr);
+    earlier_blocks.clear();
+    for (index_t k = 0; k < x.members; k += members_in_block) {
+      if (k > 0) join(earlier, k - members_in_block, t, members_in_block, x.cols, earlier);
+      gathered.clear();
+      const index_t count = std::min(members_in_block, x.members - k);
+      add_tile<Kind, T>(std::span(members).subspan(std::size_t(k), std::size_t(count)), first, 0, t, room,
+                        divergences ? records.data() + k : nullptr);
+    }
+    if (blocks) join(earlier, joined_of(x.members), t, x.members - joined_of(x.members), x.cols, t);
     if (divergences) find_max_kl<Kind>(x, first, t, records, room.folded, max_kl);
     finish_tile(t, x.cols, x.members, which, max_kl, first, scores);
   }
@@ -489,7 +499,7 @@ void score_rows(const real_cube& x, outputs kind, index_t begin, index_t end,
   });
 }
 
-/// Adds the rows [begin, end) of member number `seen`; `begin` is a multiple of `tile_rows`.
+/// Adds the rows [begin, end) of member number `seen` of its block; `begin` is a multiple of `tile_rows`.
 void add_rows(const real_matrix& x, outputs kind, index_t begin, index_t end, index_t seen, tiles& into) {
   visit_by_kind(x, kind, [&]<outputs Kind>(const auto& view) HWY_ATTR {
     scratch room;
@@ -500,10 +510,19 @@ void add_rows(const real_matrix& x, outputs kind, index_t begin, index_t end, in
 }
 
 /// Writes the scores of the rows [begin, end); `begin` is a multiple of `tile_rows`.
-void finish_rows(tiles& from, index_t cols, index_t members, index_t begin, index_t end,
-                 std::span<const disagreement> which, const matrix_view<float>& scores) {
-  for (index_t first = begin; first < end; first += tile_rows)
-    finish_tile(from.at(first), cols, members, which, {}, first, scores);
+/// earlier  the blocks before that of `last`, if there are any
+void finish_rows(tiles_of<double>* earlier, tiles& last, index_t cols, index_t members, index_t begin,
+                 index_t end, std::span<const disagreement> which, const matrix_view<float>& scores) {
+  tiles room(earlier != nullptr ? tile_rows : 0, cols, which);
+  const index_t joined = joined_of(members);
+  for (index_t first = begin; first < end; first += tile_rows) {
+    float_tile t = last.at(first);
+    if (earlier != nullptr) {
+      join(earlier->at(first), joined, t, members - joined, cols, room.at(0));
+      t = room.at(0);
+    }
+    finish_tile(t, cols, members, which, {}, first, scores);
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -567,7 +586,8 @@ struct committee_accumulator::state {
   index_t rows, cols, members = 0;
   std::vector<disagreement> which;
   where home;
-  tiles gathered;                                  // on the CPU
+  tiles gathered;                                  // on the CPU, the members of the last block
+  std::optional<tiles_of<double>> earlier;         // and of those before it
   std::shared_ptr<committee_on_device> on_device;  // or there
 
   /// Throws unless `on` is where the members so far are: for a device, the same and the same stream.
@@ -581,6 +601,16 @@ struct committee_accumulator::state {
     if (!same)
       throw value_error(call + ": asked of " + name_of(on) + ", but the members so far are on " +
                         name_of(home) + "; pass where the accumulator was made");
+  }
+
+  /// Makes room for a block of members behind those that are there.
+  void begin_block(cpu on) {
+    if (!earlier) earlier.emplace(rows, cols, which);
+    parallel_blocks(on, rows, tile_rows, [&](index_t, index_t first, index_t) {
+      const tile_of<double> sums = earlier->at(first);
+      join(sums, members - members_in_block, gathered.at(first), members_in_block, cols, sums);
+    });
+    gathered.clear();
   }
 
   static std::string name_of(const where& on) {
@@ -610,6 +640,7 @@ committee_accumulator::committee_accumulator(index_t rows, index_t cols, std::sp
                                          {which.begin(), which.end()},
                                          on,
                                          tiles(device == nullptr ? rows : 0, cols, which),
+                                         {},
                                          std::move(device)});
 }
 
@@ -630,8 +661,10 @@ void committee_accumulator::add(const where& on, const real_matrix& member, outp
       return;
     }
   const cpu host = require_cpu(on, "committee_accumulator::add");
+  const index_t seen = s.members % members_in_block;
+  if (seen == 0 && s.members > 0) s.begin_block(host);
   parallel_blocks(host, s.rows, rows_per_block(s.cols), [&](index_t, index_t begin, index_t end) {
-    HWY_DYNAMIC_DISPATCH(add_rows)(member, kind, begin, end, s.members, s.gathered);
+    HWY_DYNAMIC_DISPATCH(add_rows)(member, kind, begin, end, seen, s.gathered);
   });
   ++s.members;
 }
@@ -646,8 +679,9 @@ void committee_accumulator::finish(const where& on, matrix_view<float> scores) c
     if (s.on_device != nullptr) return finish_committee_cuda(*s.on_device, s.members, s.which, scores);
   const cpu host = require_cpu(on, "committee_accumulator::finish");
   if (s.which.empty()) return;
+  auto* const earlier = s.earlier ? &*s.earlier : nullptr;
   parallel_blocks(host, s.rows, rows_per_block(s.cols), [&](index_t, index_t begin, index_t end) {
-    HWY_DYNAMIC_DISPATCH(finish_rows)(s.gathered, s.cols, s.members, begin, end, s.which, scores);
+    HWY_DYNAMIC_DISPATCH(finish_rows)(earlier, s.gathered, s.cols, s.members, begin, end, s.which, scores);
   });
 }
 

@@ -54,8 +54,10 @@ constexpr std::span<const disagreement_entry> disagreements() { return disagreem
 /// A vote goes to the lowest of the classes that share the largest output. BALD and the entropy
 /// of the mean are never below 0.
 /// The same bits as `committee_accumulator` fed member by member, for any thread count and CPU target.
+/// On the CPU members are added up in blocks of 64 in fp32, and blocks in fp64.
 /// Reads the cube once (again from the cache above 256 columns; twice for max_kl). Allocates 64 * cols bytes a
-/// thread for the means, for mean_std and for votes, each where it is asked for, and 192 * members for max_kl.
+/// thread for the means, for mean_std and for votes, each where it is asked for, and 192 * members for max_kl;
+/// 192 * cols above 64 members.
 /// On a device a row of up to 8192 columns stays in its threads' registers while the members pass by, which are
 /// read once (twice for max_kl, where it can from the cache): it writes and allocates nothing but the scores.
 /// Longer rows are taken in tiles of 24 MiB of outputs, folded and read again from the device's cache: per row
@@ -68,10 +70,10 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
 class committee_accumulator {
  public:
   /// Room for `which` over [rows, cols]: per row a float, and cols floats for the means, for mean_std and for
-  /// votes, each where it is asked for; rows are rounded up to a multiple of 16 (on a device up to 128,
-  /// and columns to one of the threads that share a row: 64 for 1000 columns). All of it lies, and
-  /// all members are added, where `on` computes: on the CPU, or on one device and stream. throws value_error
-  /// for max_kl; shape_error if cols is 0 or above 2^31 - 1; memory_error.
+  /// votes, each where it is asked for, on the CPU three times that above 64 members; rows are rounded up to a
+  /// multiple of 16 (on a device up to 128, and columns to one of the threads that share a row: 64 for 1000
+  /// columns). All of it lies, and all members are added, where `on` computes: on the CPU, or on one device and
+  /// stream. throws value_error for max_kl; shape_error if cols is 0 or above 2^31 - 1; memory_error.
   committee_accumulator(index_t rows, index_t cols, std::span<const disagreement> which,
                         const where& on = cpu{});
   ~committee_accumulator();

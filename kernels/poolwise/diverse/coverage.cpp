@@ -9,6 +9,7 @@
 
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/diverse/detail/copies.hpp"
 #include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
@@ -16,7 +17,8 @@
 namespace poolwise {
 namespace {
 
-// The gain of a row that belongs to A. What a limit rules out is retired; both are below every gain.
+// The gain of a row that belongs to A. Copies of it, and what a limit rules out, are retired; both are below
+// every gain.
 constexpr float taken = -2.0f;
 
 constexpr index_t row_block = 256;
@@ -53,15 +55,16 @@ class coverage {
   std::vector<float> covered_;  // by what is most alike in A
 };
 
-/// f(A) = lambda sum_i sum_{j in A} s_ij - sum_{i in A, j in A} s_ij.
+/// f(A) = lambda sum_i weight_i sum_{j in A} s_ij - sum_{i in A, j in A} s_ij.
 class cut {
  public:
-  cut(cpu on, const similarity_graph& graph, double lambda)
+  cut(cpu on, const similarity_graph& graph, double lambda, vector_view<const float> weights)
       : graph_(graph), alone_(std::size_t(graph.rows())), shared_(alone_.size(), 0.0) {
     parallel_blocks(on, graph.rows(), row_block, [&](index_t, index_t begin, index_t end) {
       for (index_t i = begin; i < end; ++i) {
         double sum = 0;
-        for (const auto& to : graph_.of(i)) sum += double(to.similarity);
+        for (const auto& to : graph_.of(i))
+          sum += (weights.empty() ? 1.0 : double(weights[to.row])) * double(to.similarity);
         alone_[std::size_t(i)] = lambda * sum - 1;  // s_ii
       }
     });
@@ -83,19 +86,25 @@ class cut {
   std::vector<double> shared_;  // with A
 };
 
-/// The gains of an objective over a graph. What a pick lowers is known at once, by the lists: such gains are
-/// stale, bound what they would be, and are computed anew for the rows that come first, and by a sweep.
+/// The gains of an objective over a graph, for candidates that are copies of its vertices. What a pick lowers
+/// is known at once, by the lists: such gains are stale, bound what they would be, and are computed anew for
+/// the candidates that come first, and by a sweep.
 template <class Objective>
 class graph_model : public gain_model {
  public:
-  graph_model(cpu on, index_t rows, Objective objective, std::span<const index_t> labelled,
-              std::vector<float> factors)
+  graph_model(cpu on, index_t vertices, Objective objective, std::span<const index_t> labelled,
+              std::vector<float> factors, std::span<const index_t> vertex)
       : on_(on),
         objective_(std::move(objective)),
         factors_(std::move(factors)),
-        gain_(std::size_t(rows), 0.0f),
-        stale_(std::size_t(rows), 1) {
-    for (const index_t row : labelled) take(row);
+        vertex_(vertex),
+        lowered_(std::size_t(vertices), 1),
+        gain_(vertex.empty() ? lowered_.size() : vertex.size(), 0.0f),
+        as_of_(gain_.size(), 0) {
+    for (const index_t v : labelled) {
+      take_vertex(v);
+      if (vertex_.empty()) gain_[std::size_t(v)] = taken;
+    }
   }
 
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
@@ -125,33 +134,49 @@ class graph_model : public gain_model {
     candidate_heap<entry> waiting(std::move(entries));
     const auto lags = [this](entry& first, const std::vector<candidate>&) {
       const float now = gain(first.row.row);
-      return std::exchange(first.row.score, now) != now;
+      // A copy of a pick comes after every rival.
+      return std::exchange(first.row.score, now == retired ? no_rival.score : now) != now;
     };
     return lazy_chain(waiting, rival, left, lags, [this](const entry& first) { take(first.row.row); });
   }
 
  private:
   index_t rows() const { return index_t(gain_.size()); }
+  index_t vertex(index_t row) const { return vertex_.empty() ? row : vertex_[std::size_t(row)]; }
 
   float gain(index_t row) {
-    if (std::exchange(stale_[std::size_t(row)], 0)) {
+    const index_t v = vertex(row);
+    if (std::uint32_t& as_of = as_of_[std::size_t(row)]; as_of < lowered_[std::size_t(v)]) {
+      as_of = lowered_[std::size_t(v)];
       const double factor = factors_.empty() ? 1.0 : double(factors_[std::size_t(row)]);
-      gain_[std::size_t(row)] = float(objective_.gain(row) * factor);
+      gain_[std::size_t(row)] = as_of == in_batch ? retired : float(objective_.gain(v) * factor);
     }
     return gain_[std::size_t(row)];
   }
 
   /// Unless it has been: by a chain, or by being given twice.
   void take(index_t row) {
-    if (std::exchange(gain_[std::size_t(row)], taken) == taken) return;
-    objective_.take(row, [&](index_t lowered) { stale_[std::size_t(lowered)] = 1; });
+    if (std::exchange(gain_[std::size_t(row)], taken) != taken) take_vertex(vertex(row));
   }
+
+  void take_vertex(index_t v) {
+    if (std::exchange(lowered_[std::size_t(v)], in_batch) == in_batch) return;
+    ++time_;
+    objective_.take(v, [&](index_t other) {
+      if (lowered_[std::size_t(other)] != in_batch) lowered_[std::size_t(other)] = time_;
+    });
+  }
+
+  static constexpr std::uint32_t in_batch = std::numeric_limits<std::uint32_t>::max();
 
   cpu on_;
   Objective objective_;
-  std::vector<float> factors_;  // of gains; empty for 1
-  std::vector<float> gain_;
-  std::vector<std::uint8_t> stale_;
+  std::vector<float> factors_;          // of gains; empty for 1
+  std::span<const index_t> vertex_;     // of each candidate; empty: itself
+  std::uint32_t time_ = 1;              // goes on with every vertex that joins A
+  std::vector<std::uint32_t> lowered_;  // when the gain of a vertex last fell; in_batch once it is in A
+  std::vector<float> gain_;             // of candidates
+  std::vector<std::uint32_t> as_of_;    // when each was computed
 };
 
 [[noreturn]] void refuse(const char* call, const std::string& what) {
@@ -165,10 +190,34 @@ void check_labelled(const char* call, const similarity_graph& graph, std::span<c
                        std::to_string(graph.rows() - 1));
 }
 
-void check_weights(cpu on, const char* call, vector_view<const float> weights, index_t rows) {
+double sum_of(vector_view<const float> weights) { return std::accumulate(weights.begin(), weights.end(), 0.0); }
+
+void check_weights(cpu on, const char* call, vector_view<const float> weights, index_t rows, float least) {
   check_row_values(on, call, "weights", weights, rows);
-  if (std::accumulate(weights.begin(), weights.end(), 0.0) > double(std::numeric_limits<float>::max()))
+  for (index_t i = 0; i < weights.size; ++i)
+    if (weights[i] < least)
+      refuse(call, "weights of row " + std::to_string(i) + " is " + std::to_string(weights[i]) +
+                       "; it needs 1 or more");
+  if (sum_of(weights) > double(std::numeric_limits<float>::max()))
     refuse(call, "the weights together leave the range of fp32; scale them down");
+}
+
+/// Refuses all that is wrong with a call.
+void check(cpu on, const char* call, const similarity_graph& graph, const allowance& limit,
+           std::span<const index_t> labelled, vector_view<const float> weights, float least_weight,
+           const batch_run* run, std::span<const index_t> vertex) {
+  const index_t candidates = vertex.empty() ? graph.rows() : index_t(vertex.size());
+  check_labelled(call, graph, labelled);
+  check_weights(on, call, weights, graph.rows(), least_weight);
+  check_allowance(call, limit, candidates);
+  check_vertices(call, vertex, graph.rows(), limit);
+  check_begin(call, run, limit, candidates);
+}
+
+std::vector<candidate> with_copies(std::vector<candidate> picks, const allowance& limit,
+                                   std::span<const index_t> vertex) {
+  if (!vertex.empty()) add_copies(index_t(vertex.size()), limit, picks);
+  return picks;
 }
 
 }  // namespace
@@ -176,40 +225,41 @@ void check_weights(cpu on, const char* call, vector_view<const float> weights, i
 std::unique_ptr<gain_model> facility_location_model(cpu on, const similarity_graph& graph,
                                                     std::span<const index_t> labelled,
                                                     vector_view<const float> weights,
-                                                    std::vector<float> factors) {
+                                                    std::vector<float> factors,
+                                                    std::span<const index_t> vertex) {
   return std::make_unique<graph_model<coverage>>(on, graph.rows(), coverage(graph, weights), labelled,
-                                                 std::move(factors));
+                                                 std::move(factors), vertex);
 }
 
 std::unique_ptr<gain_model> graph_cut_model(cpu on, const similarity_graph& graph, double lambda,
-                                            std::span<const index_t> labelled, std::vector<float> factors) {
-  return std::make_unique<graph_model<cut>>(on, graph.rows(), cut(on, graph, lambda), labelled,
-                                            std::move(factors));
+                                            std::span<const index_t> labelled, vector_view<const float> weights,
+                                            std::vector<float> factors, std::span<const index_t> vertex) {
+  return std::make_unique<graph_model<cut>>(on, graph.rows(), cut(on, graph, lambda, weights), labelled,
+                                            std::move(factors), vertex);
 }
 
 std::vector<candidate> facility_location(const where& on, const similarity_graph& graph, const allowance& limit,
                                          std::span<const index_t> labelled, vector_view<const float> weights,
-                                         batch_run* run) {
+                                         batch_run* run, std::span<const index_t> vertex) {
   const char* const call = "facility_location";
   const cpu host = require_cpu(on, call);
-  check_labelled(call, graph, labelled);
-  check_weights(host, call, weights, graph.rows());
-  check_allowance(call, limit, graph.rows());
-  check_begin(call, run, limit, graph.rows());
-  return threshold_batches(*facility_location_model(host, graph, labelled, weights, gain_factors(limit)), limit,
-                           run);
+  check(host, call, graph, limit, labelled, weights, 0, run, vertex);
+  const auto model = facility_location_model(host, graph, labelled, weights, gain_factors(limit), vertex);
+  return with_copies(threshold_batches(*model, limit, run), limit, vertex);
 }
 
 std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph, double lambda,
-                                 const allowance& limit, std::span<const index_t> labelled, batch_run* run) {
+                                 const allowance& limit, std::span<const index_t> labelled,
+                                 vector_view<const float> weights, batch_run* run,
+                                 std::span<const index_t> vertex) {
   const char* const call = "graph_cut";
   const cpu host = require_cpu(on, call);
-  if (!(lambda >= 2 && lambda * double(graph.rows()) <= double(std::numeric_limits<float>::max())))
+  check(host, call, graph, limit, labelled, weights, 1, run, vertex);
+  const double rows = weights.empty() ? double(graph.rows()) : sum_of(weights);
+  if (!(lambda >= 2 && lambda * rows <= double(std::numeric_limits<float>::max())))
     refuse(call, "lambda is " + std::to_string(lambda) + "; it needs a number from 2 on, far within fp32");
-  check_labelled(call, graph, labelled);
-  check_allowance(call, limit, graph.rows());
-  check_begin(call, run, limit, graph.rows());
-  return threshold_batches(*graph_cut_model(host, graph, lambda, labelled, gain_factors(limit)), limit, run);
+  const auto model = graph_cut_model(host, graph, lambda, labelled, weights, gain_factors(limit), vertex);
+  return with_copies(threshold_batches(*model, limit, run), limit, vertex);
 }
 
 }  // namespace poolwise

@@ -29,14 +29,14 @@ std::vector<index_t> clusters_of(const where& on, finite_rows points, index_t la
 similarity_graph balls(cpu on, finite_rows points, const std::vector<index_t>& cluster,
                        const probcover_options& options) {
   float radius_d2 = pure_radius_d2(on, points, {cluster.data(), points.rows()}, options.purity);
-  // No radius is pure where equal rows are in different clusters; every radius is where all are in one.
+  // No radius is pure where rows at distance 0 are in different clusters; every radius is where all are in one.
   if (radius_d2 < 0 || radius_d2 == std::numeric_limits<float>::max()) radius_d2 = 0;
   const index_t most_pairs = options.most_pairs_a_row * points.rows();
   auto graph = radius_graph(on, points, radius_d2, most_pairs);
   while (!graph) {
     if (radius_d2 == 0)
       throw value_error("probcover: more than " + std::to_string(options.most_pairs_a_row) +
-                        " pairs a row are of equal embeddings; leave repeated rows out");
+                        " pairs a row are at distance 0; leave equal rows out, or scale tiny embeddings up");
     radius_d2 /= 2;
     graph = radius_graph(on, points, radius_d2, most_pairs);
   }
@@ -47,23 +47,25 @@ similarity_graph balls(cpu on, finite_rows points, const std::vector<index_t>& c
 
 std::vector<candidate> probcover(const where& on, finite_rows points, const allowance& limit,
                                  std::span<const index_t> labelled, const probcover_options& options,
-                                 batch_run* run) {
+                                 batch_run* run, vector_view<const float> weights,
+                                 std::span<const index_t> vertex) {
   if (limit.picks == 0 || points.rows() == 0) return {};
   const auto cluster = clusters_of(on, points, index_t(labelled.size()) + limit.picks, options);
   const cpu host = host_of(on);
-  return facility_location(host, balls(host, points, cluster, options), limit, labelled, {}, run);
+  return facility_location(host, balls(host, points, cluster, options), limit, labelled, weights, run, vertex);
 }
 
 std::vector<candidate> probcover(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::span<const index_t> labelled, const probcover_options& options,
-                                 batch_run* run) {
+                                 batch_run* run, vector_view<const float> weights,
+                                 std::span<const index_t> vertex) {
   return probcover(on, require_finite(host_of(on), "probcover", "points", points), limit, labelled, options,
-                   run);
+                   run, weights, vertex);
 }
 
 std::uint64_t probcover_bytes(std::uint64_t rows, std::uint64_t cols, const probcover_options& options) {
   constexpr std::uint64_t faiss = std::uint64_t{64} << 20;
-  const std::uint64_t row = 4 * cols + 4 * 8 + std::uint64_t(options.most_pairs_a_row) * 48 + 3 * 8 + 9;
+  const std::uint64_t row = 4 * cols + 4 * 8 + std::uint64_t(options.most_pairs_a_row) * 48 + 3 * 8 + 16;
   return faiss + rows * row + 4 * std::uint64_t(options.most_clusters) * cols * sizeof(float);
 }
 

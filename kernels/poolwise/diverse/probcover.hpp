@@ -28,18 +28,22 @@ struct probcover_options {
 ///
 /// points    [rows, cols], finite; host memory
 /// labelled  rows that have a label; none of them is picked
+/// weights   [rows] how many rows each stands for, or empty for 1. The radius does not look at it.
+/// vertex    as for facility_location
 /// returns   picks in order; score = rows that the pick's ball was the first to cover, never rising
 /// throws    value_error (a NaN or an infinity, a labelled row out of range, another purity, more pairs of
-/// equal rows
-///           than `most_pairs_a_row` allows; see check_allowance); what kmeans throws for `on`
+///           rows at distance 0 than `most_pairs_a_row` allows; see facility_location); what kmeans throws for
+///           `on`
 /// Clusters are made where `on` computes, balls on its host. The time is that of kmeans and of rows^2 * cols.
 /// The same picks for any number of threads and on every device. Yehuda et al., NeurIPS 2022.
 std::vector<candidate> probcover(const where& on, finite_rows points, const allowance& limit,
                                  std::span<const index_t> labelled = {}, const probcover_options& options = {},
-                                 batch_run* run = nullptr);
+                                 batch_run* run = nullptr, vector_view<const float> weights = {},
+                                 std::span<const index_t> vertex = {});
 std::vector<candidate> probcover(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::span<const index_t> labelled = {}, const probcover_options& options = {},
-                                 batch_run* run = nullptr);
+                                 batch_run* run = nullptr, vector_view<const float> weights = {},
+                                 std::span<const index_t> vertex = {});
 
 /// What probcover allocates at most: in k-means and the search for the radius, and for the graph while it is
 /// built.

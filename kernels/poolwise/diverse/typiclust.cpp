@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/diverse/detail/copies.hpp"
 #include "poolwise/graph/neighbours.hpp"
 
 namespace poolwise {
@@ -31,10 +33,10 @@ std::vector<float> typicalities(const where& on, finite_rows points, const typic
   return typicality;
 }
 
-/// The rows of a cluster that have no label, most typical first.
+/// The vertices of a cluster that have no label, most typical first.
 struct cluster {
   index_t labels = 0, size = 0;
-  std::vector<candidate> rows;
+  std::vector<candidate> vertices;
   std::size_t tried = 0;
 };
 
@@ -55,9 +57,9 @@ std::vector<cluster> clusters_of(const where& on, finite_rows points, index_t co
       if (has_label[std::size_t(row)])
         ++of.labels;
       else
-        of.rows.push_back({row, typicality[std::size_t(row)]});
+        of.vertices.push_back({row, typicality[std::size_t(row)]});
     }
-    std::sort(of.rows.begin(), of.rows.end(), before);
+    std::sort(of.vertices.begin(), of.vertices.end(), before);
   }
   std::stable_sort(clusters.begin(), clusters.end(), [](const cluster& a, const cluster& b) {
     return a.labels < b.labels || (a.labels == b.labels && a.size > b.size);
@@ -67,14 +69,16 @@ std::vector<cluster> clusters_of(const where& on, finite_rows points, index_t co
 
 /// Refuses all that is wrong with a call but the values of its rows. Returns which rows have a label.
 std::vector<bool> check_typiclust(const where& on, index_t rows, const allowance& limit,
-                                  std::span<const index_t> labelled, const typiclust_options& options) {
+                                  std::span<const index_t> labelled, const typiclust_options& options,
+                                  std::span<const index_t> vertex) {
   require_build_for(on, "typiclust");
   if (std::holds_alternative<cuda>(on))
     refuse("reads arrays in host memory, and cuda{} means arrays on a device; pass offload{}");
   if (options.neighbours < 1 || options.most_clusters < 1)
     refuse("got " + std::to_string(options.neighbours) + " neighbours and at most " +
            std::to_string(options.most_clusters) + " clusters; pass at least 1 of each");
-  check_allowance("typiclust", limit, rows);
+  check_allowance("typiclust", limit, vertex.empty() ? rows : index_t(vertex.size()));
+  check_vertices("typiclust", vertex, rows, limit);
   refuse_per_cost("typiclust", limit);
   std::vector<bool> has_label(std::size_t(rows), false);
   for (const index_t row : labelled) {
@@ -86,20 +90,50 @@ std::vector<bool> check_typiclust(const where& on, index_t rows, const allowance
   return has_label;
 }
 
-/// The most typical row of each cluster in their order, round by round.
-std::vector<candidate> pick_in_turn(std::vector<cluster> clusters, const allowance& limit) {
+/// The candidates that are copies of each vertex, ascending.
+class copies {
+ public:
+  copies(std::span<const index_t> vertex, index_t vertices) : begin_(std::size_t(vertices) + 1, 0) {
+    for (const index_t v : vertex)
+      if (v >= 0) ++begin_[std::size_t(v) + 1];
+    std::partial_sum(begin_.begin(), begin_.end(), begin_.begin());
+    rows_.resize(std::size_t(begin_.back()));
+    std::vector<index_t> end(begin_.begin(), begin_.end() - 1);
+    for (std::size_t i = 0; i < vertex.size(); ++i)
+      if (vertex[i] >= 0) rows_[std::size_t(end[std::size_t(vertex[i])]++)] = index_t(i);
+  }
+
+  std::span<const index_t> of(index_t vertex) const {
+    const index_t from = begin_[std::size_t(vertex)];
+    return {rows_.data() + from, std::size_t(begin_[std::size_t(vertex) + 1] - from)};
+  }
+
+ private:
+  std::vector<index_t> begin_, rows_;
+};
+
+/// The most typical vertex of each cluster in their order, round by round.
+std::vector<candidate> pick_in_turn(std::vector<cluster> clusters, const copies& candidates,
+                                    const allowance& limit) {
   remaining left(limit);
   std::vector<candidate> picks;
+  const auto pick_from = [&](cluster& from) {
+    while (from.tried < from.vertices.size()) {
+      // A row once passed over stays so.
+      const auto [vertex, typicality] = from.vertices[from.tried++];
+      for (const index_t row : candidates.of(vertex)) {
+        if (!left.eligible(row)) continue;
+        picks.push_back({row, typicality});
+        left.take(row);
+        return true;
+      }
+    }
+    return false;
+  };
   for (bool any = true; any && left.picks() > 0;) {
     any = false;
-    for (cluster& from : clusters) {
-      // A row once passed over stays so.
-      while (from.tried < from.rows.size() && !left.eligible(from.rows[from.tried].row)) ++from.tried;
-      if (left.picks() == 0 || from.tried == from.rows.size()) continue;
-      picks.push_back(from.rows[from.tried++]);
-      left.take(picks.back().row);
-      any = true;
-    }
+    for (cluster& from : clusters)
+      if (left.picks() > 0) any = pick_from(from) || any;
   }
   return picks;
 }
@@ -108,15 +142,16 @@ std::vector<candidate> pick_in_turn(std::vector<cluster> clusters, const allowan
 
 std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::span<const index_t> labelled, const typiclust_options& options,
-                                 knn_report* made) {
-  check_typiclust(on, points.rows, limit, labelled, options);
-  return typiclust(on, require_finite(on, "typiclust", "points", points), limit, labelled, options, made);
+                                 knn_report* made, std::span<const index_t> vertex) {
+  check_typiclust(on, points.rows, limit, labelled, options, vertex);
+  return typiclust(on, require_finite(on, "typiclust", "points", points), limit, labelled, options, made,
+                   vertex);
 }
 
 std::vector<candidate> typiclust(const where& on, finite_rows points, const allowance& limit,
                                  std::span<const index_t> labelled, const typiclust_options& options,
-                                 knn_report* made) {
-  const std::vector<bool> has_label = check_typiclust(on, points.rows(), limit, labelled, options);
+                                 knn_report* made, std::span<const index_t> vertex) {
+  const std::vector<bool> has_label = check_typiclust(on, points.rows(), limit, labelled, options, vertex);
   if (points.rows() == 0 || limit.picks == 0) return {};
   const index_t labels = std::count(has_label.begin(), has_label.end(), true);
   const index_t count =
@@ -124,7 +159,12 @@ std::vector<candidate> typiclust(const where& on, finite_rows points, const allo
   knn_report report;
   std::vector<cluster> clusters = clusters_of(on, points, count, has_label, options, report);
   if (made != nullptr) *made = report;
-  return pick_in_turn(std::move(clusters), limit);
+  std::vector<index_t> own(vertex.empty() ? std::size_t(points.rows()) : 0);
+  std::iota(own.begin(), own.end(), index_t(0));
+  const copies candidates(vertex.empty() ? std::span<const index_t>(own) : vertex, points.rows());
+  std::vector<candidate> picks = pick_in_turn(std::move(clusters), candidates, limit);
+  if (!vertex.empty()) add_copies(index_t(vertex.size()), limit, picks);
+  return picks;
 }
 
 }  // namespace poolwise

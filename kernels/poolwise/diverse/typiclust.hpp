@@ -28,13 +28,15 @@ struct typiclust_options {
 ///
 /// points    [rows, cols], finite; host memory
 /// labelled  rows that have a label; none of them is picked
-/// returns   picks in order; score = typicality, infinite where all neighbours are equal to the row. Fewer than
-/// asked
-///           when rows or budget run out: a cluster without a row that may be picked is passed over.
-/// throws    value_error (a NaN or an infinity, a labelled row out of range, fewer than one neighbour or
-/// cluster,
-///           cuda{}; see check_allowance); what knn_graph_by and kmeans throw for `on`.
 /// made      how the neighbours were found is written there, if it is not null
+/// vertex    [candidates] the row of points that each candidate is a copy of; -1 for one that `limit` bars.
+///           Limits and picks then count candidates. Of copies the first that `limit` allows stands for all;
+///           the others, and copies of labelled rows, come last, in order, with score 0. Empty: the rows of
+///           points are the candidates.
+/// returns   picks in order; score = typicality, infinite where all neighbours are at distance 0. Fewer than
+///           asked when rows or budget run out: a cluster without a row that may be picked is passed over.
+/// throws    value_error (a NaN or an infinity, a labelled row or a vertex out of range, fewer than one
+///           neighbour or cluster, cuda{}; see check_allowance); what knn_graph_by and kmeans throw for `on`.
 /// Neighbours are among all rows, labelled ones too; where an approximation finds too few, the others count as
 /// infinitely far. Distances are roots of canonical ones, their mean is in
 /// double: the same picks for any number of threads and, by exact lists, on every device. The time is that of
@@ -43,17 +45,17 @@ struct typiclust_options {
 /// and leaves out clusters of five rows and fewer.)
 std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::span<const index_t> labelled = {}, const typiclust_options& options = {},
-                                 knn_report* made = nullptr);
+                                 knn_report* made = nullptr, std::span<const index_t> vertex = {});
 /// The same, of rows that were judged before.
 std::vector<candidate> typiclust(const where& on, finite_rows points, const allowance& limit,
                                  std::span<const index_t> labelled = {}, const typiclust_options& options = {},
-                                 knn_report* made = nullptr);
+                                 knn_report* made = nullptr, std::span<const index_t> vertex = {});
 
 /// What typiclust allocates at most beside what the lists take while they are made (knn_graph_bytes).
 constexpr std::uint64_t typiclust_bytes(std::uint64_t rows, std::uint64_t cols,
                                         const typiclust_options& options = {}) {
   const std::uint64_t faiss = std::uint64_t{64} << 20;
-  const std::uint64_t row = 4 * cols + std::uint64_t(options.neighbours) * (8 + 4) + 5 * 8;
+  const std::uint64_t row = 4 * cols + std::uint64_t(options.neighbours) * (8 + 4) + 8 * 8;
   return faiss + rows * row + 4 * std::uint64_t(options.most_clusters) * cols * sizeof(float);
 }
 

@@ -5,40 +5,32 @@
 #include <vector>
 
 #include "poolwise/graph/similarity.hpp"
-#include "poolwise/query/detail/renumbered_run.hpp"
 #include "poolwise/query/strategy_entry.hpp"
 
 namespace poolwise {
 
-/// What a graph is made of: the rows that may be picked, then the labelled ones, which count as picked.
+/// What a graph is made of: the rows that may be picked and the labelled ones, which count as picked. Equal
+/// rows are one vertex. Vertices come in the order of their first rows, labelled rows after the others.
 class graph_rows {
  public:
   explicit graph_rows(const stage_input& x);
-  graph_rows(const graph_rows&) = delete;
-  graph_rows& operator=(const graph_rows&) = delete;
 
-  index_t count() const { return index_t(rows_.size() + labelled_.size()); }
+  index_t count() const { return index_t(weights_.size()); }
+  /// Those of the vertices.
   finite_rows points() const {
     return finite_rows::judged(matrix_view<const float>{points_.data(), count(), cols_});
   }
+  /// [vertices] how many rows each is.
+  vector_view<const float> weights() const { return {weights_.data(), count()}; }
+  /// Vertices, each once.
   const std::vector<index_t>& labelled() const { return labelled_; }
-  const allowance& limit() const { return limit_; }
-  /// The run of the stage in the numbers of the graph; null where there is none.
-  batch_run* run() { return run_.view(); }
-
-  /// Picks by their rows in the graph become picks by their rows in the stage.
-  std::vector<candidate> in_stage(std::vector<candidate> picks) const;
+  /// [rows of the stage] the vertex of each; -1 where it is barred.
+  const std::vector<index_t>& vertex() const { return vertex_; }
 
  private:
-  template <class T>
-  vector_view<const T> extended(vector_view<const T> values, std::vector<T>& into) const;
-
-  allowance limit_;
   index_t cols_;
-  std::vector<index_t> rows_, labelled_, group_;
-  std::vector<std::int64_t> cost_;
-  std::vector<float> points_;
-  renumbered_run run_;
+  std::vector<index_t> vertex_, labelled_;
+  std::vector<float> weights_, points_;
 };
 
 /// What graph_rows takes.

@@ -6,11 +6,11 @@ namespace poolwise {
 namespace {
 
 std::vector<reasoned_pick> pick(const stage_input& x) {
-  graph_rows rows(x);
+  const graph_rows rows(x);
   const similarity_graph graph = neighbour_graph(x, rows);
   return with_reason(
       "most like rows that nothing labelled or picked is like",
-      rows.in_stage(facility_location(host_of(x.on), graph, rows.limit(), rows.labelled(), {}, rows.run())));
+      facility_location(host_of(x.on), graph, x.limit, rows.labelled(), rows.weights(), x.run, rows.vertex()));
 }
 
 }  // namespace

@@ -6,11 +6,11 @@ namespace poolwise {
 namespace {
 
 std::vector<reasoned_pick> pick(const stage_input& x) {
-  graph_rows rows(x);
+  const graph_rows rows(x);
   const similarity_graph graph = neighbour_graph(x, rows);
-  return with_reason(
-      "like many rows, unlike those labelled or picked",
-      rows.in_stage(graph_cut(host_of(x.on), graph, x["lambda"], rows.limit(), rows.labelled(), rows.run())));
+  return with_reason("like many rows, unlike those labelled or picked",
+                     graph_cut(host_of(x.on), graph, x["lambda"], x.limit, rows.labelled(), rows.weights(),
+                               x.run, rows.vertex()));
 }
 
 }  // namespace

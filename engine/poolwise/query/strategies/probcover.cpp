@@ -12,12 +12,12 @@ probcover_options options_of(const arguments& given) {
 
 std::vector<reasoned_pick> pick(const stage_input& x) {
   if (x.limit.picks == 0) return {};
-  graph_rows rows(x);
+  const graph_rows rows(x);
   probcover_options options = options_of(*x.given);
   options.seed = x.query_seed();
   return with_reason(
       "near most rows that nothing labelled or picked is near",
-      rows.in_stage(probcover(x.on, rows.points(), rows.limit(), rows.labelled(), options, rows.run())));
+      probcover(x.on, rows.points(), x.limit, rows.labelled(), options, x.run, rows.weights(), rows.vertex()));
 }
 
 std::uint64_t bytes(const strategy_size& size) {

@@ -11,14 +11,14 @@ typiclust_options options_of(const arguments& given) {
 }
 
 std::vector<reasoned_pick> pick(const stage_input& x) {
-  graph_rows rows(x);
+  const graph_rows rows(x);
   typiclust_options options = options_of(*x.given);
   options.seed = x.query_seed();
   options.method = x.neighbours;
   knn_report made;
-  auto picks = typiclust(x.on, rows.points(), rows.limit(), rows.labelled(), options, &made);
+  const auto picks = typiclust(x.on, rows.points(), x.limit, rows.labelled(), options, &made, rows.vertex());
   if (x.lists != nullptr) *x.lists = made;
-  return with_reason("typical of a cluster with few labels", rows.in_stage(std::move(picks)));
+  return with_reason("typical of a cluster with few labels", picks);
 }
 
 std::uint64_t bytes(const strategy_size& size) {

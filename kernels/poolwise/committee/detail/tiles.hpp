@@ -12,24 +12,35 @@
 
 namespace poolwise {
 
+/// Members are added up in blocks of so many in fp32, and blocks in fp64: rounding grows no further.
+inline constexpr index_t members_in_block = 64;
+
+/// How many of `members` come before the last block.
+constexpr index_t joined_of(index_t members) { return (members - 1) / members_in_block * members_in_block; }
+
 /// One column of a tile. The layout is the same on every CPU target.
-struct alignas(64) tile_column {
-  float row[tile_rows];
+template <class T>
+struct alignas(64) column_of {
+  T row[tile_rows];
 };
+using tile_column = column_of<float>;
 
 /// The accumulators of a tile. Arrays have one element a column; those not gathered are null.
-struct tile {
-  tile_column* sum;         ///< of the members' probabilities; null where votes alone matter
-  tile_column* deviations;  ///< of the members' squared deviations from their mean
-  tile_column* votes;       ///< members voting for a class
-  tile_column* entropy;     ///< one element: of the members' entropies; NaN where one has no distribution
-  bool entropies_matter;    ///< or else `entropy` need only tell NaN
+template <class T>
+struct tile_of {
+  column_of<T>* sum;         ///< of the members' probabilities; null where votes alone matter
+  column_of<T>* deviations;  ///< of the members' squared deviations from their mean
+  column_of<T>* votes;       ///< members voting for a class
+  column_of<T>* entropy;     ///< one element: of the members' entropies; NaN where one has no distribution
+  bool entropies_matter;     ///< or else `entropy` need only tell NaN
 };
+using float_tile = tile_of<float>;
 
 /// The accumulators of `rows` rows, at zero.
-class tiles {
+template <class T>
+class tiles_of {
  public:
-  tiles(index_t rows, index_t cols, std::span<const disagreement> which)
+  tiles_of(index_t rows, index_t cols, std::span<const disagreement> which)
       : cols_(cols),
         entropies_matter_(any(which, needs_entropies)),
         entropy_(std::size_t(blocks_of(rows, tile_rows))) {
@@ -39,9 +50,9 @@ class tiles {
   }
 
   /// The tile that holds row `row`, a multiple of `tile_rows`.
-  tile at(index_t row) {
+  tile_of<T> at(index_t row) {
     const index_t t = row / tile_rows;
-    const auto place = [&](std::vector<tile_column>& array) {
+    const auto place = [&](std::vector<column_of<T>>& array) {
       return array.empty() ? nullptr : array.data() + t * cols_;
     };
     return {place(sum_), place(deviations_), place(votes_), entropy_.data() + t, entropies_matter_};
@@ -49,7 +60,7 @@ class tiles {
 
   void clear() {
     for (auto* array : {&sum_, &deviations_, &votes_, &entropy_})
-      std::fill(array->begin(), array->end(), tile_column{});
+      std::fill(array->begin(), array->end(), column_of<T>{});
   }
 
  private:
@@ -57,8 +68,31 @@ class tiles {
 
   index_t cols_;
   bool entropies_matter_;
-  std::vector<tile_column> entropy_, sum_, deviations_, votes_;
+  std::vector<column_of<T>> entropy_, sum_, deviations_, votes_;
 };
+using tiles = tiles_of<float>;
+
+/// Writes the sums of `before` members and of a block of `count` more `into` a tile, which may be either.
+/// Squared deviations from two means: Chan et al. 1979.
+template <class T>
+void join(const tile_of<double>& earlier, index_t before, const float_tile& block, index_t count, index_t cols,
+          const tile_of<T>& into) {
+  const auto add = [](const column_of<double>* a, const tile_column* b, index_t columns, column_of<T>* to) {
+    for (index_t c = 0; a != nullptr && c < columns; ++c)
+      for (int r = 0; r < tile_rows; ++r) to[c].row[r] = T(a[c].row[r] + double(b[c].row[r]));
+  };
+  const double share = double(before) * double(count) / double(before + count);
+  for (index_t c = 0; earlier.deviations != nullptr && c < cols; ++c)
+    for (int r = 0; r < tile_rows; ++r) {
+      const double off = double(block.sum[c].row[r]) / double(count) -
+                         earlier.sum[c].row[r] / double(std::max<index_t>(1, before));
+      into.deviations[c].row[r] =
+          T(earlier.deviations[c].row[r] + double(block.deviations[c].row[r]) + off * off * share);
+    }
+  add(earlier.sum, block.sum, cols, into.sum);
+  add(earlier.votes, block.votes, cols, into.votes);
+  add(earlier.entropy, block.entropy, 1, into.entropy);
+}
 
 /// One member's rows of a tile, kept for max_kl while the other members are gathered.
 struct member_record {

@@ -32,14 +32,19 @@ std::unique_ptr<gain_model> batch_bald_model(cpu on, const real_cube& x, outputs
                                              joint_configurations configurations,
                                              std::vector<float> factors = {});
 
-/// Gains over a graph, times `factors` [rows] where there are any. Views as `facility_location` and `graph_cut`
-/// take them, checked by them; they and the graph must outlive the model.
+/// Gains over a graph, times `factors` [candidates] where there are any. Views as `facility_location` and
+/// `graph_cut` take them, checked by them; they and the graph must outlive the model. Copies of picks they
+/// leave to add_copies.
 std::unique_ptr<gain_model> facility_location_model(cpu on, const similarity_graph& graph,
                                                     std::span<const index_t> labelled,
                                                     vector_view<const float> weights,
-                                                    std::vector<float> factors = {});
+                                                    std::vector<float> factors = {},
+                                                    std::span<const index_t> vertex = {});
 std::unique_ptr<gain_model> graph_cut_model(cpu on, const similarity_graph& graph, double lambda,
-                                            std::span<const index_t> labelled, std::vector<float> factors = {});
+                                            std::span<const index_t> labelled,
+                                            vector_view<const float> weights = {},
+                                            std::vector<float> factors = {},
+                                            std::span<const index_t> vertex = {});
 
 /// Weights are squared distances to the nearest pick, of rows wherever `on` says; `offload` may keep the
 /// weights on the host. Views as `kmeans_pp` takes them, checked by it; they must outlive the model. throws
