@@ -9,7 +9,7 @@
 namespace poolwise::fuzz {
 namespace {
 
-constexpr int mutations_of_each = 400;
+constexpr int mutations_of_each = 200;
 
 /// A few bytes changed, left out, doubled, or taken from another file.
 std::string mutated(std::string bytes, const std::string& other, std::mt19937& random) {
