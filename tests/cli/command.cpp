@@ -678,7 +678,7 @@ TEST(Command, AnInputThatIsRewrittenWhileItIsReadIsSaidSo) {
   const auto values = normals(40'000 * 64, 1);
   const std::vector<std::string> select = {
       "select", "--embeddings", file, "--strategy", "kcenter",       "--batch",
-      "3000",   "--threads",    "1",  "--out",      folder / "y.csv"};
+      "12000",  "--threads",    "1",  "--out",      folder / "y.csv"};
   // Cut short; and put back as it was, which no fault tells.
   for (const bool put_back : {false, true}) {
     save(file, values, 64);

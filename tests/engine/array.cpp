@@ -325,8 +325,8 @@ TEST_F(Files, WhatIsNotAReadableRegularFile) {
   EXPECT_SAYS(refusal(folder / "none/none.npy"), "No such file or directory");
   EXPECT_SAYS(refusal(folder.path()), "Is a directory");
   EXPECT_SAYS(refusal(put("file", "") + "/x.npy"), "Not a directory");
-  EXPECT_SAYS(refusal("/dev/null"), "regular file, or a pipe");
-  EXPECT_SAYS(refusal("/dev/zero"), "regular file, or a pipe");
+  EXPECT_SAYS(refusal("/dev/null"), "give a file or a pipe");
+  EXPECT_SAYS(refusal("/dev/zero"), "give a file or a pipe");
   std::filesystem::create_symlink("loop.npy", folder / "loop.npy");
   EXPECT_SAYS(refusal(folder / "loop.npy"), "Too many levels");
   EXPECT_SAYS(message_of<io_error>([&] { open_safetensors(folder / "none", "x"); }),
