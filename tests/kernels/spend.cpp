@@ -214,6 +214,18 @@ TEST(BestAffordable, TheBoundIsCloseForManyRows) {
   }
 }
 
+TEST(BestAffordable, PicksThatLieApartWithinABudget) {
+  const std::vector<float> scores = {9, 8, 7, 6, 1, 2}, line = {0, 0.1f, 5, 5.1f, 9, 20};
+  const std::vector<std::int64_t> cost = {5, 1, 5, 2, 1, 1};
+  allowance limit{6, view(cost), 4};
+  limit.apart = spacing{{line.data(), 6, 1}, 1};
+  EXPECT_EQ(bought(scores, limit), (rows{1, 3, 5}));
+  limit.budget = 5;
+  EXPECT_EQ(bought(scores, limit), (rows{1, 3, 5, 4}));
+  limit.picks = std::numeric_limits<index_t>::max();
+  EXPECT_EQ(bought(scores, limit), (rows{1, 3, 5, 4}));
+}
+
 TEST(TakeInOrder, PassesOverWhatDoesNotFit) {
   const std::vector<float> scores = {9, 8, 7, 1};
   const std::vector<std::int64_t> cost = {5, 6, 2, 1};

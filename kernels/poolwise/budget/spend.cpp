@@ -200,7 +200,8 @@ class purchase_order {
     while (left_.picks() > 0) {
       first_few next(left_.picks());
       from_->for_each([&](index_t row) {
-        if (!has(row) && left_.eligible(row)) next.add({from_->worth(row), row});
+        // Where a row lies is looked at when it comes first; then it is taken, or known to be too near.
+        if (!has(row) && !left_.ruled_out(row)) next.add({from_->worth(row), row});
       });
       if (next.rows().empty()) break;
       std::sort(next.rows().begin(), next.rows().end());
@@ -283,7 +284,8 @@ purchase bought_at(const market& from, index_t rows, market_price at) {
   consider(begin().take(by_value).fill());
   consider(begin().fill());
   if (best != by_value.end()) consider(begin().take({*best}).take(by_value).fill());
-  if (valuable.size() <= 2048 && !from.limit().apart)
+  // A branch has its own quotas; a distance to keep is no number that a price could bound.
+  if (valuable.size() <= 2048 && from.groups() <= 256 && !from.limit().apart)
     consider(begin().take(better_batch(from, at.price, valuable, most.worth()).find()).fill());
 
   purchase result{{}, true, most.worth(), std::max(most.worth(), at.at_most)};
@@ -298,8 +300,8 @@ std::vector<candidate> take_in_order(const where& on, vector_view<const float> s
   check_allowance("take_in_order", limit, scores.size);
   const cpu host = host_of(on);
   // Rows passed over cost a longer walk, so the walk starts short and doubles.
-  for (index_t walked = std::min(scores.size, 2 * limit.picks + 64);;
-       walked = std::min(scores.size, 2 * walked)) {
+  const index_t picks = std::min(limit.picks, scores.size);
+  for (index_t walked = std::min(scores.size, 2 * picks + 64);; walked = std::min(scores.size, 2 * walked)) {
     remaining left(limit);
     std::vector<candidate> taken;
     top_k_state ranked(walked);
