@@ -323,6 +323,29 @@ TEST(Select, ARowOfZerosHasNoDirection) {
   EXPECT_EQ(select(cpu{}, pool.inputs, request).skipped_rows, 0);
 }
 
+// The least certain rows all lie beside a labelled one: the batch is of those behind them.
+TEST(Select, CandidatesThatAreAllTooNearMakeRoomForOthers) {
+  constexpr index_t few = 60;
+  std::vector<float> logits, points;
+  for (index_t i = 0; i < few; ++i) {
+    logits.insert(logits.end(), {float(i) / 8, 0});
+    points.push_back(i < 30 ? float(i) / 100 : float(i));
+  }
+  pool_inputs pool;
+  pool.rows = few;
+  pool.model = matrix_view<const float>{logits.data(), few, 2};
+  pool.embeddings = matrix_view<const float>{points.data(), few, 1};
+  const std::vector<index_t> labelled = {0};
+  for (const char* strategy : {"margin/3x/kcenter", "margin/5/facility_location", "entropy/20/margin/2x/dpp"}) {
+    asked request = ask(strategy, 4);
+    request.labelled = labelled;
+    request.spec.apart = 1.5f;
+    const auto rows = rows_of(select(cpu{}, pool, request));
+    EXPECT_EQ(rows.size(), 4u) << strategy;
+    for (const index_t row : rows) EXPECT_GE(row, 30) << strategy;
+  }
+}
+
 TEST(Select, ABudgetOverScoresSaysHowGoodTheBatchIs) {
   const pool_fixture pool;
   const auto cost = uneven_costs();

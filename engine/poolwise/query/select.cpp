@@ -67,6 +67,17 @@ class selection {
     return std::move(result_);
   }
 
+  /// Of the rows that a stage kept for the last one, those that this has not picked.
+  std::vector<index_t> left_over(const batch& picked) const {
+    std::vector<index_t> rows;
+    if (stages().size() == 1 || !candidates_) return rows;
+    std::vector<bool> taken(std::size_t(pool().rows));
+    for (const struct pick& p : picked.picks) taken[std::size_t(p.row)] = true;
+    for (const index_t row : candidates_->rows())
+      if (!taken[std::size_t(row)]) rows.push_back(row);
+    return rows;
+  }
+
  private:
   const pool_inputs& pool() const { return asked_.pool(); }
   const std::vector<stage>& stages() const { return asked_.what().stages; }
@@ -316,23 +327,35 @@ bool is_short(const query& asked, const batch& chosen) {
   return index_t(chosen.picks.size()) < asked.limit().picks;
 }
 
-/// Where candidates were kept of which none is allowed any more, other rows may be.
-void go_on(const where& on, const query& asked, batch& chosen) {
-  const bool kept = asked.what().stages.size() > 1;
-  std::vector<index_t> labelled(asked.pool().labelled.begin(), asked.pool().labelled.end());
-  for (std::size_t seen = 0; kept && is_short(asked, chosen);) {
-    query_spec spec = asked.spec();
-    pool_inputs pool = asked.pool();
-    for (; seen < chosen.picks.size(); ++seen) labelled.push_back(chosen.picks[seen].row);
-    for (const pick& p : chosen.picks)
-      if (!spec.quota.empty()) --spec.quota[std::size_t(pool.group[p.row])];
+/// Candidates that are left over are allowed no more, as limits only shrink; other rows may be.
+void go_on(const where& on, const query& asked, batch& chosen, std::vector<index_t> left_over) {
+  pool_inputs pool = asked.pool();
+  std::vector<index_t> labelled(pool.labelled.begin(), pool.labelled.end()), excluded;
+  std::vector<std::uint8_t> gone(std::size_t(pool.rows));
+  const auto exclude = [&](std::span<const index_t> rows) {
+    for (const index_t row : rows)
+      if (std::exchange(gone[std::size_t(row)], std::uint8_t(1)) == 0) excluded.push_back(row);
+  };
+  exclude(pool.excluded);
+  for (std::size_t seen = 0; is_short(asked, chosen) && !left_over.empty();) {
+    for (; seen < chosen.picks.size(); ++seen) {
+      labelled.push_back(chosen.picks[seen].row);
+      gone[std::size_t(labelled.back())] = 1;
+    }
+    exclude(left_over);
     pool.labelled = labelled;
+    pool.excluded = excluded;
+    query_spec spec = asked.spec();
     spec.batch = asked.limit().picks - index_t(chosen.picks.size());
     if (spec.budget) *spec.budget -= chosen.cost();
+    for (const pick& p : chosen.picks)
+      if (!spec.quota.empty()) --spec.quota[std::size_t(pool.group[p.row])];
     try {
-      const batch more = selection(on, prepare(spec, pool, asked.words()), nullptr).pick();
-      if (more.picks.empty()) return;
+      const query others = prepare(spec, pool, asked.words());
+      selection rest(on, others, nullptr);
+      const batch more = rest.pick();
       chosen.picks.insert(chosen.picks.end(), more.picks.begin(), more.picks.end());
+      left_over = rest.left_over(more);
     } catch (const budget_error&) {
       return;  // none is
     }
@@ -416,13 +439,14 @@ batch run(const where& on, const query& asked, const query_run& how) {
     if (saved) saved->write(now);
     if (how.advanced) how.advanced(now);
   };
-  batch chosen = selection(on, asked, &state).pick();
+  selection first(on, asked, &state);
+  batch chosen = first.pick();
+  go_on(on, asked, chosen, first.left_over(chosen));
   if (chosen.picks.empty() && asked.limit().picks > 0) {
     if (chosen.skipped_rows < asked.available()) asked.refuse_empty();
     throw budget_error(asked.opening() + "none of the " + std::to_string(asked.available()) +
                        " available rows can be judged; nothing is left to pick");
   }
-  go_on(on, asked, chosen);
   remark(asked, chosen);
   return chosen;
 }
