@@ -849,7 +849,9 @@ TEST(Command, VectorsAndRowsOfNothingAreRefusedBeforeTheyTakeMemory) {
   const auto expect_small_refusal = [&](std::vector<std::string> arguments, const std::string& words) {
     const outcome result = run(arguments);
     EXPECT_REFUSED(result, 6, words);
-    EXPECT_LT(result.peak_bytes, 64 << 20);
+    if (measured) {
+      EXPECT_LT(result.peak_bytes, 64 << 20);
+    }
   };
   const std::string many = sparse("many.npy", "<i8", "(50000000,)", 400'000'000);
   const std::vector<std::string> base = {"select", "--logits", pool.logits, "--strategy",

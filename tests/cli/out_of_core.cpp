@@ -15,15 +15,6 @@ namespace {
 
 constexpr std::int64_t mebibyte = 1 << 20;
 
-// Sanitizers keep books of memory, which would be measured too.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool measured = false;
-#elif defined(__has_feature)
-constexpr bool measured = !__has_feature(thread_sanitizer);
-#else
-constexpr bool measured = true;
-#endif
-
 /// A .npy header of 128 bytes.
 std::string npy_header(const std::string& shape, const std::string& descr = "<f4") {
   std::string text = "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape + ", }";

@@ -55,7 +55,8 @@ std::optional<learning_curve> read_curve(const std::filesystem::path& file) {
     index_t labels = 0;
     double accuracy = -1;
     require(fields.size() == 2 && is_number(fields[0], labels) && is_number(fields[1], accuracy) &&
-                (curve.labels.empty() || labels > curve.labels.back()) && accuracy >= 0 && accuracy <= 1,
+                labels >= 0 && (curve.labels.empty() || labels > curve.labels.back()) && accuracy >= 0 &&
+                accuracy <= 1,
             "rising number of labels and an accuracy from 0 to 1");
     curve.labels.push_back(labels);
     curve.accuracy.push_back(accuracy);

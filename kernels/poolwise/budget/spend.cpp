@@ -319,14 +319,16 @@ std::vector<candidate> take_in_order(const where& on, vector_view<const float> s
 
 purchase best_affordable(const where& on, vector_view<const float> scores, const allowance& limit) {
   check_allowance("best_affordable", limit, scores.size);
-  allowance unpriced = limit;
+  allowance of_rows = limit;
+  of_rows.picks = std::min(limit.picks, scores.size);
+  allowance unpriced = of_rows;
   unpriced.budget = allowance::any_cost;
   purchase whole{take_in_order(on, scores, unpriced)};
   if (!limit.priced()) return whole;
   std::int64_t cost = 0;
   for (const candidate& c : whole.batch) cost += limit.cost[c.row];
   if (cost <= limit.budget) return whole;
-  const market from(host_of(on), scores, limit);
+  const market from(host_of(on), scores, of_rows);
   return bought_at(from, scores.size, price_of(from));
 }
 
