@@ -166,7 +166,7 @@ TEST_P(EveryStrategy, OfRowsOfOnePriceABudgetIsANumberOfPicks) {
 }
 
 TEST_P(EveryStrategy, NoRowThatTheLimitsAllowIsLeftOfAShortBatch) {
-  constexpr index_t few = 200;
+  constexpr index_t few = 120;
   const pool_fixture pool(1, few);
   const auto cost = uneven_costs(few);
   std::vector<index_t> group;
@@ -174,10 +174,10 @@ TEST_P(EveryStrategy, NoRowThatTheLimitsAllowIsLeftOfAShortBatch) {
   for (const std::int64_t budget : {9, 1000})
     for (const bool quotas : {false, true}) {
       SCOPED_TRACE(budget);
-      auto request = ask(GetParam(), 100);
+      auto request = ask(GetParam(), 50);
       request.cost = {cost.data(), few};
       request.spec.budget = budget;
-      if (quotas) request.group = {group.data(), few}, request.spec.quota = {20, 40, 5};
+      if (quotas) request.group = {group.data(), few}, request.spec.quota = {10, 20, 5};
       const batch chosen = select(cpu{}, pool.inputs, request);
       std::vector<index_t> left = request.spec.quota;
       std::set<index_t> taken;
@@ -187,13 +187,13 @@ TEST_P(EveryStrategy, NoRowThatTheLimitsAllowIsLeftOfAShortBatch) {
         EXPECT_GE(--left[std::size_t(group[std::size_t(p.row)])], 0);
       }
       ASSERT_LE(chosen.cost(), budget);
-      if (chosen.picks.size() == 100) continue;
+      if (chosen.picks.size() == 50) continue;
       for (index_t i = 0; i < few; ++i) {
         if (taken.count(i) != 0 || (quotas && left[std::size_t(group[std::size_t(i)])] == 0)) continue;
         EXPECT_GT(cost[std::size_t(i)], budget - chosen.cost()) << "row " << i << " is left";
       }
       ASSERT_EQ(chosen.remarks.back(), std::to_string(chosen.picks.size()) +
-                                           " of 100 picks: no more rows are within query_spec::budget" +
+                                           " of 50 picks: no more rows are within query_spec::budget" +
                                            (quotas ? " and query_spec::quota" : ""));
     }
 }
@@ -202,7 +202,7 @@ TEST_P(EveryStrategy, PicksLieApartFromEachOtherAndFromLabelledRows) {
   pool_fixture pool;
   for (float& v : pool.embeddings) v = std::round(v);  // duplicates and neighbours at 1 abound
   const std::vector<index_t> labelled = {0, 17, 499};
-  auto request = ask(GetParam(), 60);
+  auto request = ask(GetParam(), 30);
   request.labelled = labelled;
   for (const float radius : {0.0f, 1.0f, 2.5f}) {
     SCOPED_TRACE(radius);
