@@ -216,4 +216,4 @@ def test_uses_drawn_from_a_grammar(tmp_path):
                 continue  # the better of two batches, where the budget could have bound
             assert batch.rows.tolist() == reference, case
             compared += 1
-    assert refused >= 5 and compared >= 100, (refused, compared)
+    assert refused >= 3 and compared >= 100, (refused, compared)
