@@ -4,9 +4,9 @@
 
 #include <cstdlib>
 #include <optional>
-#include <string_view>
 #include <utility>
 
+#include "poolwise/files/array.hpp"
 #include "poolwise/files/output.hpp"
 
 namespace poolwise::cli {
@@ -14,20 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool names_files(const CLI::Option& option) {
-  const std::string type = option.get_type_name();
-  return type.starts_with("ARRAY") || type.starts_with("FILE") || type.starts_with("PATH");
-}
-
 bool is_output(const CLI::Option& option) {
   return option.check_lname("out") || option.check_lname("checkpoint");
-}
-
-// FILE.safetensors:TENSOR is in FILE.safetensors.
-fs::path file_of(const std::string& text) {
-  constexpr std::string_view tensor = ".safetensors:";
-  const auto at = text.find(tensor);
-  return at == std::string::npos ? text : text.substr(0, at + tensor.size() - 1);
 }
 
 std::optional<std::pair<dev_t, ino_t>> regular_file(const fs::path& file) {
@@ -52,7 +40,8 @@ std::vector<output_name> inputs_of(const CLI::App& command) {
   std::vector<output_name> inputs;
   for (const CLI::Option* option : command.get_options())
     if (names_files(*option) && !is_output(*option))
-      for (const std::string& text : option->results()) inputs.push_back({option->get_name(), file_of(text)});
+      for (const std::string& text : option->results())
+        inputs.push_back({option->get_name(), file_of_array(text)});
   if (const char* config = std::getenv("POOLWISE_CONFIG")) inputs.push_back({"POOLWISE_CONFIG", config});
   return inputs;
 }
@@ -62,6 +51,11 @@ std::vector<output_name> inputs_of(const CLI::App& command) {
 }
 
 }  // namespace
+
+bool names_files(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  return type.starts_with("FILE") || type.starts_with("ARRAY") || type == "FOLDER" || type == "PATH";
+}
 
 void require_own_files(const CLI::App& command, const std::vector<output_name>& outputs) {
   const auto inputs = inputs_of(command);

@@ -8,6 +8,9 @@
 
 namespace poolwise::cli {
 
+/// Whether the option takes files or folders, by what its help calls them.
+bool names_files(const CLI::Option& option);
+
 /// A file that a command is going to write, and the option that says so.
 struct output_name {
   std::string option;

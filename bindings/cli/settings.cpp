@@ -9,6 +9,7 @@
 #include <optional>
 #include <sstream>
 
+#include "own_files.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/read_file.hpp"
@@ -97,11 +98,6 @@ void check_environment(const std::vector<std::string>& options) {
                                  "is in the environment, and no command has such an option; the nearest is \"" +
                                      nearest_word(name, known) + "\"");
   }
-}
-
-bool names_files(const CLI::Option& option) {
-  const std::string type = option.get_type_name();
-  return type.starts_with("FILE") || type == "ARRAY" || type == "FOLDER" || type == "PATH";
 }
 
 // The files of an option, as they lie from the folder of the file of settings.

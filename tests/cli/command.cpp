@@ -560,8 +560,11 @@ TEST(Command, AnOutputIsNoInputByWhateverName) {
   for (const char* flag : {"--labelled", "--exclude", "--cost", "--group", "--embeddings", "--queries"})
     EXPECT_REFUSED(select(flag, pool / "rows.npy", {"--out", pool / "rows.npy"}), 2,
                    std::string("and ") + flag);
-  EXPECT_REFUSED(select("--embeddings", pool / "t.safetensors:x", {"--out", pool / "t.safetensors"}), 2,
-                 "and --embeddings");
+  for (const char* file : {"t.safetensors", "t.npz", "t.NPZ"}) {
+    std::ofstream(pool / file) << "";
+    EXPECT_REFUSED(select("--embeddings", pool / (file + std::string(":x")), {"--out", pool / file}), 2,
+                   "and --embeddings");
+  }
   EXPECT_REFUSED(run({"score", "--committee", pool.embeddings + "," + pool.logits, "--acquisition", "bald",
                       "--out", pool.logits}),
                  2, "and --committee");

@@ -73,6 +73,9 @@ array open_safetensors(const std::filesystem::path& file, const std::string& ten
 /// for other names.
 array open_array(const std::string& spec, const copy_limit& most = {});
 
+/// The file that such a spec is of: "x.npz" of "x.npz:member".
+std::filesystem::path file_of_array(const std::string& spec);
+
 /// The array as model outputs of rank 2 or 3, or as features. f8 is narrowed to fp32 in an owned copy, and what
 /// is not plain is copied; the others are used where they lie. `keep`, which may be `a` itself, then holds what
 /// the view looks at. Narrowing rounds as numpy's astype does: to nearest even, and to Inf beyond the range of

@@ -169,11 +169,7 @@ std::string row_ids::operator[](index_t row) const {
 }
 
 bool names_array(const std::string& spec) {
-  for (std::size_t end = spec.find(':'); end != std::string::npos; end = spec.find(':', end + 1)) {
-    const std::string ending = ending_of(spec.substr(0, end));
-    if (ending == ".npz" || ending == ".safetensors") return true;
-  }
-  const std::string ending = ending_of(spec);
+  const std::string ending = ending_of(file_of_array(spec));
   return ending == ".npy" || ending == ".npz" || ending == ".safetensors";
 }
 

@@ -60,6 +60,8 @@ std::optional<array> array_in(const file_bytes& content, const fs::path& file, c
   return std::nullopt;
 }
 
+fs::path file_of_array(const std::string& spec) { return split(spec).file; }
+
 array open_array(const std::string& spec, const copy_limit& most) {
   const auto [file, member] = split(spec);
   const std::string ending = ending_of(file);
