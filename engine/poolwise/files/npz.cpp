@@ -83,12 +83,10 @@ directory_place find_directory(const file_bytes& content, const std::string& fil
   const index_t from = std::max<index_t>(0, content.size - end_bytes - longest_comment);
   const std::string_view tail = content.text(from, content.size - from);
   index_t end_at = -1;
-  for (std::size_t at = tail.rfind("PK\x05\x06"); at != std::string_view::npos && end_at<0; at = at> 0
-                                                      ? tail.rfind("PK\x05\x06", at - 1)
-                                                      : std::string_view::npos) {
-    if (at + std::size_t(end_bytes) > tail.size()) continue;
-    number_reader comment(content, std::uint64_t(from) + at + std::uint64_t(end_bytes) - 2, file);
-    if (comment.take(2) == tail.size() - at - std::size_t(end_bytes)) end_at = from + index_t(at);
+  for (index_t at = index_t(tail.size()) - end_bytes; at >= 0 && end_at < 0; --at) {
+    if (tail.substr(std::size_t(at), 4) != "PK\x05\x06") continue;
+    number_reader comment(content, std::uint64_t(from + at + end_bytes - 2), file);
+    if (index_t(comment.take(2)) == index_t(tail.size()) - at - end_bytes) end_at = from + at;
   }
   if (end_at < 0) refuse_damaged(file);
   number_reader end(content, std::uint64_t(end_at) + 10, file);

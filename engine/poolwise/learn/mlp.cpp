@@ -73,13 +73,19 @@ struct dense_layer {
       for (index_t o = 0; o < slope.cols; ++o) bias[o] += slope.row(i)[o];
   }
 
+  /// [outputs, inputs]: the weights transposed, without the biases.
+  padded_matrix weights_by_output() const {
+    padded_matrix by_output(weights.cols, inputs());
+    for (index_t o = 0; o < weights.cols; ++o)
+      for (index_t i = 0; i < inputs(); ++i) by_output.row(o)[i] = weights.row(i)[o];
+    return by_output;
+  }
+
   /// The gradient of a rectified input, into its own layer's `slope`.
   void pass_back(dense_layer& before, index_t count) const {
-    padded_matrix transposed(weights.cols, inputs());
-    for (index_t o = 0; o < weights.cols; ++o)
-      for (index_t i = 0; i < inputs(); ++i) transposed.row(o)[i] = weights.row(i)[o];
     std::fill(before.slope.values.begin(), before.slope.values.end(), 0.0f);
-    add_products({slope.row(0), slope.stride, 1}, transposed.lines(weights.cols), before.slope.lines(count));
+    const padded_matrix by_output = weights_by_output();
+    add_products({slope.row(0), slope.stride, 1}, by_output.lines(by_output.rows), before.slope.lines(count));
     for (std::size_t k = 0; k < before.slope.values.size(); ++k)
       if (!(before.out.values[k] > 0)) before.slope.values[k] = 0;
   }
@@ -179,9 +185,7 @@ class network {
 };
 
 row_product product_of(const dense_layer& layer) {
-  padded_matrix weights(layer.weights.cols, layer.inputs());
-  for (index_t o = 0; o < weights.rows; ++o)
-    for (index_t i = 0; i < weights.cols; ++i) weights.row(o)[i] = layer.weights.row(i)[o];
+  const padded_matrix weights = layer.weights_by_output();
   return {{weights.row(0), weights.rows, weights.cols, weights.stride},
           {layer.weights.row(layer.inputs()), layer.weights.cols}};
 }
