@@ -49,15 +49,13 @@ template <class Number, class Value>
 CLI::Option* add_number(CLI::App& command, const std::string& name, Value& value, Number least, Number most,
                         const std::string& description) {
   const auto read = [least, most](std::string& text) {
-    Number number{};
-    const char* const end = text.data() + text.size();
-    const auto [rest, problem] = std::from_chars(text.data(), end, number);
+    const auto number = number_in<Number>(text);
     std::ostringstream refusal;
-    if (problem != std::errc{} || rest != end || !(number >= least && number <= most))
+    if (!number || !(*number >= least && *number <= most))
       refusal << '"' << text << (std::is_integral_v<Number> ? "\" is no whole number" : "\" is no number")
               << " from " << least << " to " << most;
     else if constexpr (std::is_integral_v<Number>)
-      text = std::to_string(number);
+      text = std::to_string(*number);
     return refusal.str();
   };
   return command.add_option(name, value, description)->transform(CLI::Validator(read, ""))->type_name("NUMBER");

@@ -47,19 +47,6 @@ struct repeats {
   }
 };
 
-asked ask(const std::string& strategy, index_t picks) {
-  asked request;
-  request.spec.strategy = strategy;
-  request.spec.batch = picks;
-  return request;
-}
-
-std::vector<index_t> rows_of(const batch& b) {
-  std::vector<index_t> rows;
-  for (const pick& p : b.picks) rows.push_back(p.row);
-  return rows;
-}
-
 void expect_picks(const batch& got, const std::vector<candidate>& expected) {
   ASSERT_EQ(got.picks.size(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i)

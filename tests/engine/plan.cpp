@@ -204,6 +204,18 @@ TEST(Plan, RefusesWhatSelectRefusesBeforeItReadsTheData) {
   refused(request);
 }
 
+TEST(Plan, OfNoPicksWithinABudget) {
+  const auto logits = normals(rows * classes, 1);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.model = matrix_view<const float>{logits.data(), rows, classes};
+  const std::vector<std::int64_t> cost(rows, 2);
+  asked request = ask("margin", 0);
+  request.cost = {cost.data(), rows};
+  request.spec.budget = 5;
+  EXPECT_GT(plan(cpu{}, pool, request).seconds, 0);
+}
+
 TEST(Plan, RefusesLimitsThatSelectRefuses) {
   const auto logits = normals(rows * classes, 1);
   pool_inputs pool;

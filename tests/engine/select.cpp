@@ -46,19 +46,6 @@ struct pool_fixture {
   }
 };
 
-asked ask(const std::string& strategy_name, index_t picks) {
-  asked request;
-  request.spec.strategy = strategy_name;
-  request.spec.batch = picks;
-  return request;
-}
-
-std::vector<index_t> rows_of(const batch& b) {
-  std::vector<index_t> rows;
-  for (const pick& p : b.picks) rows.push_back(p.row);
-  return rows;
-}
-
 std::string refusal(const pool_inputs& pool, const asked& request) {
   try {
     select(cpu{}, pool, request);

@@ -105,6 +105,14 @@ TEST(Text, TheNearestWordHasTheFewestEdits) {
   EXPECT_EQ(nearest_word("x", {}), "");
 }
 
+TEST(Text, ANumberIsTheWholeOfItsText) {
+  EXPECT_EQ(number_in<index_t>("-12"), -12);
+  EXPECT_EQ(number_in<double>("1e3"), 1000.0);
+  for (const char* text : {"", " 1", "1 ", "+1", "1x", "1.5", "9223372036854775808"})
+    EXPECT_FALSE(number_in<index_t>(text)) << text;
+  EXPECT_EQ(in_lower_case("A.NPY \xc3\x84"), "a.npy \xc3\x84");
+}
+
 TEST(Text, WhatCommandsATerminalIsEscaped) {
   EXPECT_EQ(printable("caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80"),
             "caf\xc3\xa9 \xe4\xb8\xad \xf0\x9f\x98\x80");

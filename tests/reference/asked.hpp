@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
@@ -18,6 +19,19 @@ struct asked {
   vector_view<const index_t> group = {};
   wording words = {};
 };
+
+inline asked ask(const std::string& strategy_name, index_t picks) {
+  asked request;
+  request.spec.strategy = strategy_name;
+  request.spec.batch = picks;
+  return request;
+}
+
+inline std::vector<index_t> rows_of(const batch& b) {
+  std::vector<index_t> rows;
+  for (const pick& p : b.picks) rows.push_back(p.row);
+  return rows;
+}
 
 inline query prepared(pool_inputs pool, const asked& a) {
   pool.labelled = a.labelled;

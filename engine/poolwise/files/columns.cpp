@@ -154,10 +154,6 @@ void column_reader::read_jsonl(std::string_view text) {
 
 }  // namespace
 
-std::string place_in(const char* call, const std::string& file, index_t line) {
-  return std::string(call) + ": " + file + " line " + std::to_string(line);
-}
-
 void read_columns(const std::filesystem::path& file, const copy_limit& most, const wanted_columns& wanted,
                   const visitor& visit) {
   const std::string ending = ending_of(file);

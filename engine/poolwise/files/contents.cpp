@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <new>
 #include <string_view>
@@ -104,13 +103,8 @@ file_bytes load(const char* call, const std::filesystem::path& file, const copy_
 }
 
 std::string ending_of(const std::filesystem::path& file) {
-  const auto lower = [](std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(),
-                   [](unsigned char c) { return char(std::tolower(c)); });
-    return text;
-  };
-  const std::string ending = lower(file.extension().string());
-  return ending == ".gz" ? lower(file.stem().extension().string()) : ending;
+  const std::string ending = in_lower_case(file.extension().string());
+  return ending == ".gz" ? in_lower_case(file.stem().extension().string()) : ending;
 }
 
 }  // namespace poolwise

@@ -1,10 +1,10 @@
 #include "poolwise/files/detail/csv.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
 
 namespace poolwise {
 namespace {
@@ -21,11 +21,6 @@ char separator_of(std::string_view text) {
   return ',';
 }
 
-std::string in_lower_case(std::string text) {
-  for (char& c : text) c = char(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 }  // namespace
 
 csv_reader::csv_reader(const char* call, std::string_view text, std::string file)
@@ -35,7 +30,7 @@ csv_reader::csv_reader(const char* call, std::string_view text, std::string file
 }
 
 void csv_reader::refuse(index_t line, const std::string& what) const {
-  throw format_error(std::string(call_) + ": " + file_ + " line " + std::to_string(line) + ": " + what);
+  throw format_error(place_in(call_, file_, line) + ": " + what);
 }
 
 bool csv_reader::next(std::vector<std::string>& fields) {
@@ -90,6 +85,10 @@ void csv_reader::end_record() {
     refuse(line_, carriage_return ? "a carriage return without a line feed; end lines in either LF or CRLF"
                                   : "text after a closing quote; a quoted field ends at a separator");
   ++line_;
+}
+
+std::string place_in(const char* call, const std::string& file, index_t line) {
+  return std::string(call) + ": " + file + " line " + std::to_string(line);
 }
 
 std::string_view without_mark(std::string_view text) {

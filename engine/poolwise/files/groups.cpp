@@ -1,6 +1,5 @@
 #include "poolwise/files/groups.hpp"
 
-#include <charconv>
 #include <cmath>
 #include <unordered_map>
 
@@ -17,35 +16,23 @@ namespace {
 constexpr const char* call = "quotas";
 constexpr std::size_t shown = 80;  // bytes of foreign text in a message
 
-template <class Number>
-std::optional<Number> whole(std::string_view text) {
-  Number value{};
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 // Numbers in one way of writing, so that "01" and 1 are one group.
 std::string group_name(std::string_view text) {
   std::string name = trimmed(text);
-  const auto number = whole<index_t>(name);
+  const auto number = number_in<index_t>(name);
   return number ? std::to_string(*number) : name;
 }
 
-struct share {
-  double percent;
-};
-
-std::optional<share> share_of(std::string_view text) {
+// Of a share such as "30%".
+std::optional<double> percent_of(std::string_view text) {
   if (!text.ends_with('%')) return std::nullopt;
-  const auto percent = whole<double>(trimmed(text.substr(0, text.size() - 1)));
-  if (!percent || !(*percent >= 0 && *percent <= 100)) return std::nullopt;
-  return share{*percent};
+  const auto percent = number_in<double>(trimmed(text.substr(0, text.size() - 1)));
+  return percent && *percent >= 0 && *percent <= 100 ? percent : std::nullopt;
 }
 
 bool is_quota(std::string_view text) {
-  const auto picks = whole<index_t>(text);
-  return (picks && *picks >= 0) || share_of(text);
+  const auto picks = number_in<index_t>(text);
+  return (picks && *picks >= 0) || percent_of(text);
 }
 
 }  // namespace
@@ -68,14 +55,14 @@ quota_list::quota_list(const std::filesystem::path& file, std::optional<index_t>
           place + "\"" + printable(values[0] + "," + values[1], shown) +
           "\" is not a group and its quota; write a group and a number of picks such as 0,25, or a "
           "share of the batch such as 0,30%");
-    const auto part = share_of(text);
-    if (part && !batch)
+    const auto percent = percent_of(text);
+    if (percent && !batch)
       throw usage_error(place +
                         "a share is of the batch, and no number of picks is given; give one (--batch), or "
                         "quotas in picks");
     // A share that is a whole number but for rounding is that number.
     const index_t picks =
-        part ? index_t(std::ceil(part->percent * double(*batch) / 100 * (1 - 1e-12))) : *whole<index_t>(text);
+        percent ? index_t(std::ceil(*percent * double(*batch) / 100 * (1 - 1e-12))) : *number_in<index_t>(text);
     const auto [first, is_new] = line_of.emplace(group, line);
     if (!is_new)
       throw format_error(std::string(call) + ": " + file_ + ", lines " + std::to_string(first->second) +

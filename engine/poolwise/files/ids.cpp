@@ -1,6 +1,5 @@
 #include "poolwise/files/ids.hpp"
 
-#include <charconv>
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
@@ -10,6 +9,7 @@
 #include "poolwise/files/detail/array_bytes.hpp"
 #include "poolwise/files/detail/columns.hpp"
 #include "poolwise/files/detail/contents.hpp"
+#include "poolwise/files/detail/csv.hpp"
 
 namespace poolwise {
 namespace {
@@ -117,12 +117,11 @@ std::vector<index_t> row_ids::rows_of(std::span<const std::string> ids) const {
   std::vector<index_t> rows;
   if (numbered()) {
     for (const std::string& id : ids) {
-      index_t row = -1;
-      const auto [end, problem] = std::from_chars(id.data(), id.data() + id.size(), row);
-      if (problem != std::errc() || end != id.data() + id.size())
+      const auto row = number_in<index_t>(id);
+      if (!row)
         throw usage_error("row_ids: no row is called '" + printable(id, shown) +
                           "', as rows have no ids; give --ids, or row numbers");
-      rows.push_back(row);
+      rows.push_back(*row);
     }
     return rows;
   }

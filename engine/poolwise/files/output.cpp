@@ -204,11 +204,7 @@ std::optional<int> open_descriptor(const fs::path& target) {
   if (target == "/dev/stderr") return STDERR_FILENO;
   const fs::path folder = target.parent_path();
   if (folder != "/dev/fd" && folder != "/proc/self/fd") return std::nullopt;
-  const std::string digits = target.filename().string();
-  int number = 0;
-  const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (problem != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
-  return number;
+  return number_in<int>(target.filename().string());
 }
 
 fs::path written_file(const fs::path& target) {

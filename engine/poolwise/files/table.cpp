@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -33,10 +32,8 @@ std::string quoted(std::string_view text) {
 /// The number that is the whole of `text`; none if it is no finite number.
 std::optional<double> parse_number(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
-  double value = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failed != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
-  return value;
+  const auto value = number_in<double>(text);
+  return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
 double required_number(std::string_view text, const std::string& file, index_t line, const std::string& where) {
@@ -146,10 +143,8 @@ labelled_table read_libsvm(std::string_view text, const std::string& file) {
     index_t before = 0;
     for (std::size_t k = 1; k < words.size(); ++k) {
       const std::size_t colon = std::min(words[k].find(':'), words[k].size());
-      index_t index = 0;
-      const auto [stop, failed] = std::from_chars(words[k].data(), words[k].data() + colon, index);
-      if (failed != std::errc() || stop != words[k].data() + colon || colon == words[k].size() ||
-          index <= before || index > most)
+      const index_t index = number_in<index_t>(words[k].substr(0, colon)).value_or(0);
+      if (colon == words[k].size() || index <= before || index > most)
         refuse(file, line,
                quoted(words[k]) +
                    " is no index:value with a rising index from 1; a CSV file must end its name in .csv");

@@ -209,7 +209,7 @@ class selection {
 
   stage_input among_candidates(const stage& s) {
     stage_input x = of_stage(s, {.on = on_, .pool = candidates_->view(), .pool_rows = candidates_->rows()});
-    x.scores = {kept_scores_.data(), index_t(kept_scores_.size())};
+    if (scored_) x.scores = {columns_.back().data(), index_t(columns_.back().size())};
     x.limit = limit_;
     x.limit.cost = x.pool.cost;
     x.limit.group = x.pool.group;
@@ -257,34 +257,30 @@ class selection {
     x.limit = {.picks = stages()[s].keep.count(limit_.picks, available), .barred = {barred.data(), x.rows()}};
     std::vector<candidate> picks;
     for (const reasoned_pick& p : stages()[s].entry->pick(x)) picks.push_back(p.picked);
-    // Its gains say nothing of a row alone: the scores of before go on.
-    for (candidate& c : picks) c.score = x.scores.empty() ? 0 : x.scores[c.row];
     keep(s, picks);
   }
 
-  /// Of the rows at hand these go to the next stage, with their scores.
+  /// Of the rows at hand these go to the next stage, with the scores that they have, and that of this stage if
+  /// it is one: a draw, or a gain, says nothing of a row alone.
   void keep(std::size_t s, std::vector<candidate> rows) {
     // Ascending, so that ties in what follows go to the lower row of the pool.
     std::sort(rows.begin(), rows.end(), [](const candidate& a, const candidate& b) { return a.row < b.row; });
     const strategy_entry& by = *stages()[s].entry;
-    const bool scored = by.scores() ? !by.draws : !kept_scores_.empty();
     among_ = " among " + kept_by(stages()[s], rows.size()) + among_;
-    std::vector<float> scores;
-    std::vector<index_t> numbers;
     for (std::vector<float>& column : columns_) {
       std::vector<float> kept;
       for (const candidate& c : rows) kept.push_back(column[std::size_t(c.row)]);
       column = std::move(kept);
     }
-    for (const candidate& c : rows) {
-      numbers.push_back(candidates_ ? candidates_->rows()[std::size_t(c.row)] : c.row);
-      if (scored) scores.push_back(c.score);
-    }
-    kept_scores_ = std::move(scores);
-    if (by.scores() && !by.draws) {
-      columns_.push_back(kept_scores_);
+    if (by.scores()) scored_ = !by.draws;
+    if (by.scores() && scored_) {
+      columns_.emplace_back();
+      for (const candidate& c : rows) columns_.back().push_back(c.score);
       result_.kept_by.push_back(stages()[s].text);
     }
+    std::vector<index_t> numbers;
+    for (const candidate& c : rows)
+      numbers.push_back(candidates_ ? candidates_->rows()[std::size_t(c.row)] : c.row);
     candidates_.emplace(host_of(on_), pool(), std::move(numbers), needs_from(s + 1));
   }
 
@@ -317,8 +313,8 @@ class selection {
   matrix_view<const float> labelled_;
   std::vector<float> scores_of_all_;
   std::optional<gathered_pool> candidates_;  // none: the pool where it lies
-  std::vector<float> kept_scores_;           // of the candidates, if a score kept them
   std::vector<std::vector<float>> columns_;  // of the candidates, for each of result_.kept_by
+  bool scored_ = false;                      // whether the last stage that ranks did so by the last of these
   std::string among_;                        // the candidates, for people
   batch result_;
 };

@@ -113,7 +113,7 @@ query prepare(const query_spec& spec, const pool_inputs& pool, const wording& wo
   if (prepared.available() == 0)
     throw budget_error(prepared.opening() + "all " + std::to_string(pool.rows) +
                        " rows are labelled or excluded; nothing is left to pick");
-  if (most_picks(prepared.limit(), pool.rows) == 0) prepared.refuse_empty();
+  if (prepared.limit().picks == 0) prepared.refuse_empty();
   return prepared;
 }
 

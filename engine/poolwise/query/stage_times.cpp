@@ -104,7 +104,8 @@ class probed_stage {
       spec.apart.reset();
     }
     if (spec.budget)
-      *spec.budget = std::int64_t(double(*spec.budget) * double(now.picks) / double(whole_.picks));
+      *spec.budget =
+          std::int64_t(double(*spec.budget) * double(now.picks) / double(std::max<index_t>(1, whole_.picks)));
     spec.quota.assign(spec.quota.size(), now.rows);
     if (!spec.budget) some.cost = {};
     if (spec.quota.empty()) some.group = {};

@@ -1,10 +1,7 @@
 #include "poolwise/query/strategy.hpp"
 
 #include <algorithm>
-#include <cctype>
-#include <charconv>
 #include <cmath>
-#include <optional>
 #include <utility>
 
 #include "poolwise/core/error.hpp"
@@ -14,21 +11,12 @@
 namespace poolwise {
 namespace {
 
-/// The whole of `word` as a number; nothing if it is none.
-template <class Number>
-std::optional<Number> number_in(const std::string& word) {
-  Number number{};
-  const char* const end = word.data() + word.size();
-  const auto [rest, problem] = std::from_chars(word.data(), end, number);
-  return problem == std::errc{} && rest == end ? std::optional(number) : std::nullopt;
-}
-
 /// A name without what people write in many ways.
 std::string plain(std::string_view name) {
   std::string letters;
   for (const char c : name)
-    if (c != '-' && c != '_' && c != ' ') letters += char(std::tolower(static_cast<unsigned char>(c)));
-  return letters;
+    if (c != '-' && c != '_' && c != ' ') letters += c;
+  return in_lower_case(std::move(letters));
 }
 
 /// Reads the words of one strategy.

@@ -22,13 +22,6 @@ std::string shortest(double value) {
   return {text.data(), end};
 }
 
-template <class Number>
-bool is_number(const std::string& text, Number& value) {
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, value);
-  return problem == std::errc() && stop == end;
-}
-
 }  // namespace
 
 void write_curve(const std::filesystem::path& file, const learning_curve& curve) {
@@ -52,12 +45,12 @@ std::optional<learning_curve> read_curve(const std::filesystem::path& file) {
           "header line of labels and accuracy");
   learning_curve curve;
   while (reader.next(fields)) {
-    index_t labels = 0;
-    double accuracy = -1;
-    require(fields.size() == 2 && is_number(fields[0], labels) && is_number(fields[1], accuracy) &&
-                labels >= 0 && (curve.labels.empty() || labels > curve.labels.back()) && accuracy >= 0 &&
-                accuracy <= 1,
-            "rising number of labels and an accuracy from 0 to 1");
+    const bool two = fields.size() == 2;
+    const index_t labels = two ? number_in<index_t>(fields[0]).value_or(-1) : -1;
+    const double accuracy = two ? number_in<double>(fields[1]).value_or(-1) : -1;
+    require(
+        labels >= 0 && (curve.labels.empty() || labels > curve.labels.back()) && accuracy >= 0 && accuracy <= 1,
+        "rising number of labels and an accuracy from 0 to 1");
     curve.labels.push_back(labels);
     curve.accuracy.push_back(accuracy);
   }

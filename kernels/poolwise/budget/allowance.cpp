@@ -86,7 +86,7 @@ void refuse_per_cost(const char* call, const allowance& limit) {
 std::vector<float> gain_factors(const allowance& limit) {
   std::vector<float> factors;
   if (!limit.per_cost) return factors;
-  for (const std::int64_t cost : limit.cost) factors.push_back(1 / float(std::max<std::int64_t>(1, cost)));
+  for (index_t i = 0; i < limit.cost.size; ++i) factors.push_back(1 / limit.units(i));
   return factors;
 }
 

@@ -1,6 +1,7 @@
 // What a batch may hold: how many rows, at what cost, how many of each group, and which rows not at all.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -33,8 +34,10 @@ struct allowance {
   vector_view<const index_t> quota = {};        ///< [groups] picks allowed in each, >= 0
   vector_view<const std::uint8_t> barred = {};  ///< [rows] non-zero: never picked (labelled, excluded)
   std::optional<spacing> apart = {};
-  /// Whether a greedy selection picks by gain per unit of cost, a free row as if it cost one, and not by gain.
-  bool per_cost = false;
+  bool per_cost = false;  ///< whether a greedy selection picks by gain per unit of cost, and not by gain
+
+  /// What a gain is divided by then: a free row counts as if it cost one.
+  float units(index_t row) const { return float(std::max<std::int64_t>(1, cost[row])); }
 
   /// Whether a budget, and whether anything but the number of picks, has a say in which rows are picked.
   bool priced() const { return !cost.empty() && budget != any_cost; }

@@ -179,7 +179,6 @@ class purchase_order {
 
   double worth() const { return worth_; }
   const std::vector<index_t>& rows() const { return rows_; }
-  const remaining& left() const { return left_; }
   bool has(index_t row) const { return has_[std::size_t(row)]; }
 
   /// Takes those of the rows that it can, in their order.

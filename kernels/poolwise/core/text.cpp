@@ -1,6 +1,7 @@
 #include "poolwise/core/text.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
@@ -82,6 +83,11 @@ std::string printable(std::string_view text, std::size_t limit) {
     rest.remove_prefix(size);
   }
   return end < text.size() ? shown + "..." : shown;
+}
+
+std::string in_lower_case(std::string text) {
+  for (char& c : text) c = char(std::tolower(static_cast<unsigned char>(c)));
+  return text;
 }
 
 std::string shape_text(const std::vector<index_t>& shape) {

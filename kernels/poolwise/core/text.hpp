@@ -1,9 +1,12 @@
 // Text for people.
 #pragma once
 
+#include <charconv>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "poolwise/core/types.hpp"
@@ -13,6 +16,18 @@ namespace poolwise {
 /// Foreign text for a one-line message: escaped are control characters, those that change the direction of
 /// text, and bytes that are no UTF-8; cut after `limit` bytes.
 std::string printable(std::string_view text, std::size_t limit = std::string_view::npos);
+
+/// The number that is the whole of `text`, in decimal; nothing where it is none, or does not fit.
+template <class Number>
+std::optional<Number> number_in(std::string_view text) {
+  Number number{};
+  const char* const end = text.data() + text.size();
+  const auto [rest, problem] = std::from_chars(text.data(), end, number);
+  return problem == std::errc{} && rest == end ? std::optional(number) : std::nullopt;
+}
+
+/// Of the letters of ASCII.
+std::string in_lower_case(std::string text);
 
 /// "[3, 4]"
 std::string shape_text(const std::vector<index_t>& shape);

@@ -44,7 +44,7 @@ std::vector<candidate> by_factored_gain(gain_model& model, const allowance& limi
 std::vector<candidate> threshold_batches(gain_model& model, const allowance& limit, batch_run* run) {
   std::vector<candidate> picks = by_factored_gain(model, limit, run);
   if (limit.per_cost)
-    for (candidate& c : picks) c.score *= float(std::max<std::int64_t>(1, limit.cost[c.row]));
+    for (candidate& c : picks) c.score *= limit.units(c.row);
   return picks;
 }
 

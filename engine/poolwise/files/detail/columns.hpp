@@ -26,9 +26,6 @@ struct wanted_columns {
   std::function<bool(const std::vector<std::string>& fields)> is_data = {};
 };
 
-/// A place in a file, for messages: "row_ids: ids.csv line 3".
-std::string place_in(const char* call, const std::string& file, index_t line);
-
 /// Calls visit(line, values in the order of the names) for each record of a .csv or .tsv file, as csv_reader
 /// reads them, or of a .jsonl or .ndjson file: an object a line, values strings or 64-bit integers. Of a name
 /// without an ending, the first byte tells. throws, in the name of the call, io_error; format_error naming the

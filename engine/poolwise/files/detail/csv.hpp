@@ -40,6 +40,9 @@ class csv_reader {
   index_t line_ = 1, record_line_ = 1;
 };
 
+/// A place in a file, for messages: "row_ids: ids.csv line 3".
+std::string place_in(const char* call, const std::string& file, index_t line);
+
 /// Without the mark that some editors put before UTF-8.
 std::string_view without_mark(std::string_view text);
 
