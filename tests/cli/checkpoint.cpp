@@ -1,5 +1,6 @@
 // Selections that are killed, and go on.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <csignal>
 #include <random>
@@ -46,7 +47,13 @@ TEST(Checkpoint, KilledAtAnyMomentASelectionGoesOnToTheSameBatch) {
     int killed = 0, resumed = 0, ended = 0;
     for (int i = 0; i < 20; ++i) {
       const pid_t child = start(pool, kept);
+      // At any moment, and every other time as soon as there are picks to go on from.
       std::this_thread::sleep_for(whole * std::uniform_real_distribution<>(0, 0.9)(random));
+      const auto is_over = [child] {
+        siginfo_t seen{};
+        return waitid(P_PID, id_t(child), &seen, WEXITED | WNOHANG | WNOWAIT) != 0 || seen.si_pid == child;
+      };
+      while (i % 2 == 1 && !std::filesystem::exists(pool / "state") && !is_over()) usleep(500);
       kill(child, SIGKILL);
       const outcome result = finish(pool, child);
       killed += result.code == 128 + SIGKILL;
