@@ -20,6 +20,8 @@ bool is_text_table(const std::filesystem::path& file) {
   return ending == ".csv" || ending == ".tsv" || ending == ".jsonl" || ending == ".ndjson";
 }
 
+constexpr std::size_t nowhere = std::string::npos;  // of an optional column that is not there
+
 using visitor = std::function<void(index_t line, std::span<std::string> values)>;
 
 std::string joined(const std::vector<std::string>& names) {
@@ -45,7 +47,12 @@ class column_reader {
     return found || wanted_.otherwise == nullptr ? found : find_column(among, wanted_.otherwise);
   }
   std::vector<std::size_t> columns_of(const std::vector<std::string>& header) const;
+  nlohmann::json object_in(std::string_view text, index_t line) const;
+  std::optional<nlohmann::json> find_value(const nlohmann::json& item, const std::string& name,
+                                           index_t line) const;
   std::string value_in(const nlohmann::json& item, const std::string& name, index_t line) const;
+  std::string optional_value_in(const nlohmann::json& item, const std::string& name, index_t line) const;
+  void read_record(index_t line, const std::function<void()>& read) const;
 
   const wanted_columns& wanted_;
   std::string file_;
@@ -64,6 +71,7 @@ std::vector<std::size_t> column_reader::columns_of(const std::vector<std::string
         refuse(1, "no column `" + printable(name, shown) + "` among " + joined(header) + "; " + wanted_.remedy);
       columns.push_back(*found);
     }
+    for (const std::string& name : wanted_.optional) columns.push_back(find(header, name).value_or(nowhere));
   } catch (const format_error& problem) {
     if (std::string_view(problem.what()).starts_with(wanted_.call)) throw;
     refuse(1, problem.what());
@@ -71,9 +79,19 @@ std::vector<std::size_t> column_reader::columns_of(const std::vector<std::string
   return columns;
 }
 
+// Reads one record, or says why not.
+void column_reader::read_record(index_t line, const std::function<void()>& read) const {
+  if (!wanted_.refused) return read();
+  try {
+    read();
+  } catch (const format_error& problem) {
+    wanted_.refused(line, problem.what());
+  }
+}
+
 void column_reader::read_csv(std::string_view text) {
   csv_reader reader(wanted_.call, text, file_);
-  std::vector<std::string> fields, values(wanted_.names.size());
+  std::vector<std::string> fields, values(wanted_.names.size() + wanted_.optional.size());
   if (!reader.next(fields))
     refuse(1, "no header line; begin with one that names a column " + wanted_.names.front());
   const std::size_t count = fields.size();
@@ -82,11 +100,15 @@ void column_reader::read_csv(std::string_view text) {
   for (std::size_t k = 0; !named && k < count; ++k) columns.push_back(k);
   for (bool more = !named || reader.next(fields); more; more = reader.next(fields)) {
     if (wanted_.blank_lines && fields.size() == 1 && fields[0].empty()) continue;
-    if (fields.size() != count)
-      refuse(reader.line(), std::to_string(fields.size()) + " fields, but the " + (named ? "header" : "first") +
-                                " line has " + std::to_string(count) + "; give every line as many");
-    for (std::size_t k = 0; k < columns.size(); ++k) values[k] = fields[columns[k]];
-    visit_(reader.line(), values);
+    read_record(reader.line(), [&] {
+      if (fields.size() != count)
+        refuse(reader.line(), std::to_string(fields.size()) + " fields, but the " +
+                                  (named ? "header" : "first") + " line has " + std::to_string(count) +
+                                  "; give every line as many");
+      for (std::size_t k = 0; k < values.size(); ++k)
+        values[k] = columns[k] == nowhere ? std::string() : fields[columns[k]];
+      visit_(reader.line(), values);
+    });
   }
 }
 
@@ -115,7 +137,8 @@ std::string without_nan(std::string_view line) {
   return text;
 }
 
-std::string column_reader::value_in(const nlohmann::json& item, const std::string& name, index_t line) const {
+std::optional<nlohmann::json> column_reader::find_value(const nlohmann::json& item, const std::string& name,
+                                                        index_t line) const {
   std::vector<std::string> keys;
   if (item.is_object())
     for (const auto& [key, value] : item.items()) keys.push_back(key);
@@ -125,13 +148,33 @@ std::string column_reader::value_in(const nlohmann::json& item, const std::strin
   } catch (const format_error& problem) {
     refuse(line, problem.what());
   }
+  return found ? std::optional(item.at(keys[*found])) : std::nullopt;
+}
+
+std::string column_reader::value_in(const nlohmann::json& item, const std::string& name, index_t line) const {
+  const auto found = find_value(item, name, line);
   if (!found)
     refuse(line, "no \"" + name + "\"; write one object with " + wanted_.what + " as \"" + name + "\" a line");
-  const nlohmann::json& value = item.at(keys[*found]);
+  const nlohmann::json& value = *found;
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_integer()) return value.dump();
   refuse(line, "the " + name + " " + printable(value.dump(), shown) +
                    " is neither a string nor a 64-bit integer; write it as a string");
+}
+
+std::string column_reader::optional_value_in(const nlohmann::json& item, const std::string& name,
+                                             index_t line) const {
+  const auto value = find_value(item, name, line);
+  if (!value || value->is_null()) return {};
+  return value->is_number_float() ? value->dump() : value_in(item, name, line);
+}
+
+nlohmann::json column_reader::object_in(std::string_view text, index_t line) const {
+  nlohmann::json item = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (item.is_discarded()) item = nlohmann::json::parse(without_nan(text), nullptr, false);
+  if (item.is_discarded())
+    refuse(line, "not JSON (\"" + printable(text, shown) + "\"); write one object a line, and no blank line");
+  return item;
 }
 
 void column_reader::read_jsonl(std::string_view text) {
@@ -141,13 +184,13 @@ void column_reader::read_jsonl(std::string_view text) {
   for (index_t line = 1; !text.empty(); ++line) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     const std::string_view one = text.substr(0, end);
-    nlohmann::json item = nlohmann::json::parse(one, nullptr, /*allow_exceptions=*/false);
-    if (item.is_discarded()) item = nlohmann::json::parse(without_nan(one), nullptr, false);
-    if (item.is_discarded())
-      refuse(line, "not JSON (\"" + printable(one, shown) + "\"); write one object a line, and no blank line");
-    values.clear();
-    for (const std::string& name : wanted_.names) values.push_back(value_in(item, name, line));
-    visit_(line, values);
+    read_record(line, [&] {
+      const nlohmann::json item = object_in(one, line);
+      values.clear();
+      for (const std::string& name : wanted_.names) values.push_back(value_in(item, name, line));
+      for (const std::string& name : wanted_.optional) values.push_back(optional_value_in(item, name, line));
+      visit_(line, values);
+    });
     text.remove_prefix(std::min(end + 1, text.size()));
   }
 }

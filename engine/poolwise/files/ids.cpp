@@ -17,25 +17,6 @@ namespace {
 constexpr const char* call = "row_ids";
 constexpr std::size_t shown = 80;  // bytes of foreign text in a message
 
-// Whether `text` is UTF-8 in the shortest form and without surrogates, as JSON output will need it.
-bool is_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i++]);
-    if (lead < 0x80) continue;
-    const int more = (lead >= 0xc2) + (lead >= 0xe0) + (lead >= 0xf0);
-    if (more == 0 || lead > 0xf4) return false;
-    std::uint32_t code = lead & (0x3fu >> more);
-    for (int k = 0; k < more; ++k, ++i) {
-      if (i == text.size() || (static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return false;
-      code = code << 6 | (static_cast<unsigned char>(text[i]) & 0x3fu);
-    }
-    const bool overlong = (more == 2 && code < 0x800) || (more == 3 && code < 0x10000);
-    const bool surrogate = code >= 0xd800 && code < 0xe000;
-    if (overlong || surrogate || code > 0x10ffff) return false;
-  }
-  return true;
-}
-
 struct id_list {
   std::vector<std::string> ids;
   std::vector<index_t> lines;  // where each stands

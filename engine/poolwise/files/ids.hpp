@@ -30,6 +30,8 @@ class row_ids {
 
   std::string operator[](index_t row) const;
   bool numbered() const { return ids_.empty(); }
+  /// Of rows that are not numbered, as it is kept.
+  const std::string& at(index_t row) const { return ids_[std::size_t(row)]; }
   index_t size() const { return index_t(ids_.size()); }
 
   /// The rows that these ids name, in their order. throws value_error for an id that no row has, usage_error

@@ -26,6 +26,9 @@ std::optional<Number> number_in(std::string_view text) {
   return problem == std::errc{} && rest == end ? std::optional(number) : std::nullopt;
 }
 
+/// Whether `text` is UTF-8 in the shortest form and without surrogates, as JSON output needs it.
+bool is_utf8(std::string_view text);
+
 /// Of the letters of ASCII.
 std::string in_lower_case(std::string text);
 

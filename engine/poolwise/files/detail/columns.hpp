@@ -19,17 +19,22 @@ struct wanted_columns {
   const char* what;                 ///< for messages: "an id"
   std::vector<std::string> names;   ///< as find_column finds them
   const char* otherwise = nullptr;  ///< a name that will do for one that is not there
-  bool blank_lines = false;         ///< whether they may stand between the records of a CSV file
+  std::vector<std::string> optional =
+      {};                    ///< their values follow those of the names, empty where there is none
+  bool blank_lines = false;  ///< whether they may stand between the records of a CSV file
   /// What to do about a file without them.
   const char* remedy = "name one of them so in the header line";
   /// The fields of the first line may be the first values where they are as many as the columns and this holds.
   std::function<bool(const std::vector<std::string>& fields)> is_data = {};
+  /// Hears of a record that cannot be read, which is then left out; without it, reading ends there.
+  std::function<void(index_t line, const std::string& why)> refused = {};
 };
 
 /// Calls visit(line, values in the order of the names) for each record of a .csv or .tsv file, as csv_reader
-/// reads them, or of a .jsonl or .ndjson file: an object a line, values strings or 64-bit integers. Of a name
-/// without an ending, the first byte tells. throws, in the name of the call, io_error; format_error naming the
-/// line. `content`: the bytes of the file, where they are there already.
+/// reads them, or of a .jsonl or .ndjson file: an object a line, values strings or 64-bit integers (those of
+/// optional columns any number). Of a name without an ending, the first byte tells. throws, in the name of the
+/// call, io_error; format_error naming the line. `content`: the bytes of the file, where they are there
+/// already.
 void read_columns(const std::filesystem::path& file, const copy_limit& most, const wanted_columns& wanted,
                   const std::function<void(index_t line, std::span<std::string> values)>& visit);
 void read_columns(const std::filesystem::path& file, const file_bytes& content, const wanted_columns& wanted,

@@ -1,0 +1,170 @@
+#include "poolwise/campaign/campaign.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
+#include "poolwise/files/output.hpp"
+#include "poolwise/files/read_file.hpp"
+
+namespace poolwise {
+namespace {
+
+using json = nlohmann::json;
+
+/// Items that were picked, labelled or ruled out and have no row.
+index_t items_gone(const tables& seen, const row_ids& ids, index_t rows) {
+  index_t gone = 0;
+  const item_index known(ids, rows);
+  seen.each_unavailable([&](std::string_view item) { gone += known.row_of(item) ? 0 : 1; });
+  return gone;
+}
+
+}  // namespace
+
+std::filesystem::path ledger_of(const std::filesystem::path& folder) { return folder / "campaign.db"; }
+std::filesystem::path settings_of(const std::filesystem::path& folder) { return folder / "campaign.toml"; }
+
+campaign::campaign(std::filesystem::path folder, ledger log, std::string settings_text)
+    : folder_(std::move(folder)),
+      ledger_(std::move(log)),
+      settings_text_(std::move(settings_text)),
+      settings_(read_settings(settings_text_, settings_of(folder_).string())) {}
+
+campaign campaign::init(const std::filesystem::path& folder, const std::string& settings, std::int64_t now_ms) {
+  const std::filesystem::path file = settings_of(folder);
+  const bool there = std::filesystem::exists(file);
+  if (there && !settings.empty())
+    throw conflict_error("campaign: " + printable(file.string()) +
+                         " is there already; change it, or begin in another folder");
+  std::string text = there ? read_file("campaign", file) : settings;
+  if (text.empty()) text = example_settings(std::filesystem::absolute(folder).filename().string());
+  const campaign_settings read = read_settings(text, file.string());
+  std::error_code problem;
+  std::filesystem::create_directories(folder, problem);
+  if (problem) throw io_error("campaign: cannot make " + printable(folder.string()) + ": " + problem.message());
+  campaign made(folder, ledger::create(ledger_of(folder)), text);
+  if (!there) write_text(file, text);
+  made.ledger_.change(now_ms, [&](const tables&) {
+    return std::vector<new_event>{
+        {"campaign", json{{"name", read.name}, {"settings", text}, {"version", POOLWISE_VERSION}}.dump()}};
+  });
+  return made;
+}
+
+campaign campaign::open(const std::filesystem::path& folder, access how) {
+  if (!std::filesystem::exists(ledger_of(folder)))
+    throw usage_error("campaign: " + printable(folder.string()) +
+                      " holds no campaign.db; begin one with `poolwise campaign init " +
+                      printable(folder.string()) + "`");
+  return {folder, ledger::open(ledger_of(folder), how), read_file("campaign", settings_of(folder))};
+}
+
+std::vector<index_t> campaign::record(std::int64_t now_ms,
+                                      const std::function<std::vector<new_event>(const tables&)>& decide) {
+  std::size_t before = 0;
+  std::vector<index_t> numbers = ledger_.change(now_ms, [&](const tables& seen) {
+    std::vector<new_event> events;
+    const auto changed = seen.latest("settings");
+    const json last = json::parse((changed ? *changed : *seen.latest("campaign")).body);
+    if (last.at("settings") != settings_text_)
+      events.push_back({"settings", json{{"settings", settings_text_}}.dump()});
+    before = events.size();
+    for (new_event& one : decide(seen)) events.push_back(std::move(one));
+    return events;
+  });
+  numbers.erase(numbers.begin(), numbers.begin() + std::ptrdiff_t(before));
+  return numbers;
+}
+
+pool_version campaign::pool() const {
+  const auto latest = ledger_.read([](const tables& seen) { return seen.latest("pool"); });
+  if (!latest)
+    throw usage_error("campaign: there is no pool yet; add one with `poolwise campaign pool add " +
+                      printable(folder_.string()) + " --items FILE`");
+  return pool_in(latest->body);
+}
+
+const item_table& campaign::items(const pool_version& pool) {
+  if (items_ && items_->first == pool.version) return items_->second;
+  if (!pool.items.empty()) {
+    const std::string now = sha256_of_file(pool.items);
+    if (now != pool.items_sha256)
+      throw value_error("campaign: the items (" + printable(pool.items) +
+                        ") are not those of pool version " + std::to_string(pool.version) +
+                        "; bring back that file, or add the new one with `poolwise campaign pool add`");
+  }
+  items_.emplace(pool.version, pool.items.empty() ? numbered_items(pool.rows, settings_)
+                                                  : read_items(pool.items, settings_));
+  return items_->second;
+}
+
+campaign::added_pool campaign::add_pool(const std::string& items, std::vector<part_file> parts,
+                                        std::int64_t now_ms) {
+  for (part_file& one : parts) one.file = absolute_spec(one.file);
+  opened_parts opened;
+  opened.open(parts);
+  pool_version pool;
+  pool.parts = opened.described();
+  pool.rows = opened.inputs().rows;
+  if (items.empty() && pool.rows == 0)
+    throw usage_error("campaign: a pool is items, or arrays, or both; give --items or --embeddings");
+  item_table table;
+  if (!items.empty()) {
+    pool.items = std::filesystem::absolute(items).string();
+    pool.items_sha256 = sha256_of_file(pool.items);
+    table = read_items(pool.items, settings_);
+    if (pool.rows == 0) pool.rows = table.rows;
+    if (table.rows != pool.rows)
+      throw shape_error("campaign: " + printable(items) + " has " + std::to_string(table.rows) +
+                        " items but the arrays have " + std::to_string(pool.rows) + " rows; give one for each");
+  } else {
+    table = numbered_items(pool.rows, settings_);
+  }
+  added_pool added;
+  record(now_ms, [&](const tables& seen) {
+    const auto before = seen.latest("pool");
+    pool.version = before ? pool_in(before->body).version + 1 : 1;
+    added.gone = items_gone(seen, table.ids, pool.rows);
+    return std::vector<new_event>{{"pool", body_of(pool)}};
+  });
+  items_.emplace(pool.version, std::move(table));
+  added.pool = pool;
+  return added;
+}
+
+void campaign::exclude(const std::vector<std::string>& items, const std::string& why, std::int64_t now_ms) {
+  record(now_ms, [&](const tables&) {
+    return std::vector<new_event>{{"excluded", json{{"items", items}, {"why", why}}.dump()}};
+  });
+}
+
+void campaign::note(const std::string& text, const std::string& by, std::int64_t now_ms) {
+  json body{{"text", text}};
+  if (!by.empty()) body["by"] = by;
+  record(now_ms, [&](const tables&) { return std::vector<new_event>{{"note", body.dump()}}; });
+}
+
+void campaign::set_guideline(const std::string& text, std::int64_t now_ms) {
+  record(now_ms, [&](const tables& seen) {
+    const auto before = seen.latest("guideline");
+    const index_t number = before ? json::parse(before->body).at("guideline").get<index_t>() + 1 : 1;
+    return std::vector<new_event>{{"guideline", json{{"guideline", number}, {"text", text}}.dump()}};
+  });
+}
+
+spending campaign::spent() const {
+  return ledger_.read([](const tables& seen) {
+    spending all;
+    for (const round_entry& one : seen.rounds()) {
+      const round_record round = round_in(one.body);
+      all.money += round.cost;
+      all.seconds += round.seconds;
+      all.items += round.picks;
+    }
+    return all;
+  });
+}
+
+}  // namespace poolwise

@@ -1,0 +1,92 @@
+#include "poolwise/campaign/parts.hpp"
+
+#include <algorithm>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
+#include "poolwise/ledger/sha256.hpp"
+
+namespace poolwise {
+namespace {
+
+std::string format_of(const array& a) {
+  return std::string(name_of(a.type)) + (a.big_endian ? " big-endian" : "") +
+         (a.fortran_order ? " Fortran order" : "");
+}
+
+part_file described(part_file file, const array& a) {
+  file.sha256 = hex_of(sha256({a.data, a.bytes()}));
+  file.shape = a.shape;
+  file.format = format_of(a);
+  file.bytes = a.bytes();
+  return file;
+}
+
+}  // namespace
+
+void opened_parts::open(std::span<const part_file> files) {
+  for (const part_file& file : files) {
+    arrays_.push_back({file, open_array(file.file), {}});
+    add(arrays_.back());
+  }
+  if (!members_.empty()) inputs_.committee = committee_outputs(members_);
+  if (!member_probs_.empty()) {
+    inputs_.committee = committee_outputs(member_probs_);
+    inputs_.committee_kind = outputs::probabilities;
+  }
+  const auto rows_are = [&](index_t rows) {
+    if (inputs_.rows == 0) inputs_.rows = rows;
+  };
+  if (inputs_.model) rows_are(rows_of(*inputs_.model));
+  if (inputs_.committee) rows_are(inputs_.committee->rows());
+  if (inputs_.embeddings) rows_are(inputs_.embeddings->rows);
+  if (inputs_.predictions) rows_are(inputs_.predictions->rows);
+}
+
+void opened_parts::add(opened& one) {
+  const std::string& part = one.file.part;
+  if (part == "embeddings") {
+    inputs_.embeddings = as_float_matrix(one.raw, one.kept);
+  } else if (part == "queries") {
+    inputs_.queries = as_float_matrix(one.raw, one.kept);
+  } else if (part == "logits" || part == "probs") {
+    inputs_.model = as_matrix(one.raw, one.kept);
+    inputs_.model_kind = part == "probs" ? outputs::probabilities : outputs::logits;
+  } else if (part == "predictions") {
+    const real_cube cube = as_cube(one.raw, one.kept);
+    const auto* floats = std::get_if<cube_view<const float>>(&cube);
+    if (floats == nullptr)
+      throw format_error(one.file.file +
+                         " is of 16-bit numbers, and predictions are read as float32; save it so");
+    inputs_.predictions = *floats;
+  } else if (part == "committee" || part == "committee-probs") {
+    std::vector<real_matrix>& members = part == "committee" ? members_ : member_probs_;
+    if (one.raw.shape.size() == 2)
+      members.push_back(as_matrix(one.raw, one.kept));
+    else
+      for (const committee_outputs all(as_cube(one.raw, one.kept)); const real_matrix& member : all.each())
+        members.push_back(member);
+  } else {
+    throw value_error("a pool has no part \"" + printable(part) + "\"");
+  }
+}
+
+std::vector<part_file> opened_parts::described() const {
+  std::vector<part_file> all;
+  for (const opened& one : arrays_) all.push_back(poolwise::described(one.file, one.raw));
+  return all;
+}
+
+void opened_parts::require_recorded() const {
+  for (const opened& one : arrays_) {
+    const part_file now = poolwise::described(one.file, one.raw);
+    if (now.sha256 != one.file.sha256 || now.shape != one.file.shape || now.format != one.file.format)
+      throw value_error(one.file.part + " (" + printable(one.file.file) + ") has changed: the ledger has " +
+                        one.file.format + " " + shape_text(one.file.shape) + " " +
+                        one.file.sha256.substr(0, 16) + "..., the file is " + now.format + " " +
+                        shape_text(now.shape) + " " + now.sha256.substr(0, 16) +
+                        "...; bring back the file of then");
+  }
+}
+
+}  // namespace poolwise

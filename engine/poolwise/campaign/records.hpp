@@ -1,0 +1,67 @@
+// What a campaign writes into its ledger: the bodies of its events, there and back.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "poolwise/campaign/parts.hpp"
+#include "poolwise/query/spec.hpp"
+
+namespace poolwise {
+
+/// A pool as it was at one time. Ids are stable from version to version, rows are not.
+struct pool_version {
+  index_t version = 1, rows = 0;
+  std::string items, items_sha256;  ///< the file of items; empty: they are called by their numbers
+  std::vector<part_file> parts;
+};
+
+/// What a model says of one version of the pool.
+struct model_version {
+  index_t model = 1, pool = 1;
+  std::vector<part_file> parts;
+  std::string reference;  ///< a commit, a DVC or MLflow version, as text
+  /// Of a sample of the pool's rows, the same for every model of one pool: the classes predicted, and how sure.
+  std::vector<std::int32_t> predicted;
+  double mean_entropy = 0, mean_confidence = 0;
+};
+
+/// A pick and why.
+struct picked_item {
+  index_t round = 0, rank = 0, row = 0;
+  std::string item;
+  std::optional<double> score;
+  std::int64_t cost = 0, seconds = 0;
+  std::string slice, arm, reason;         ///< arm: "strategy" or "audit"
+  std::map<std::string, double> kept_by;  ///< the scores of earlier stages
+  std::optional<double> probability;      ///< of being drawn, where the pick was drawn
+};
+
+/// A batch that was handed out.
+struct round_record {
+  index_t round = 0, pool = 0, model = 0;  ///< model 0: none was needed
+  query_spec spec;                   ///< what was asked of the strategy: what is left after the audit's draws
+  index_t audit = 0, available = 0;  ///< how many were drawn at random, of how many rows
+  index_t picks = 0;
+  std::int64_t cost = 0, seconds = 0;
+  std::optional<double> of_optimum;
+  std::vector<std::string> remarks;
+  std::string hypothesis, library;
+};
+
+std::string body_of(const pool_version& pool);
+std::string body_of(const model_version& model);
+std::string body_of(const round_record& round);
+std::string body_of(const picked_item& pick);
+
+/// Of a body that body_of made, or that another version of this library did: a key that is not there leaves its
+/// field as it is. throws format_error for what is no such body.
+pool_version pool_in(const std::string& body);
+model_version model_in(const std::string& body);
+round_record round_in(const std::string& body);
+picked_item picked_item_in(const std::string& body);
+
+}  // namespace poolwise

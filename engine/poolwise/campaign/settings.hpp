@@ -1,0 +1,66 @@
+// What a campaign is to reach and may spend, as its campaign.toml says.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "poolwise/query/spec.hpp"
+
+namespace poolwise {
+
+/// What an item takes, in whole units: the same each, or what a column of the items' file says, or a table by
+/// the item's type; of none of these nothing.
+struct tariff {
+  std::optional<std::int64_t> each;
+  std::string column;
+  std::map<std::string, std::int64_t> by_type;  ///< the type "*" stands for all that are not listed
+
+  bool given() const { return each || !column.empty() || !by_type.empty(); }
+};
+
+/// What may be spent, in all or a round; none: any amount.
+struct allotment {
+  std::optional<std::int64_t> money;    ///< in campaign_settings::unit
+  std::optional<std::int64_t> seconds;  ///< of annotators' time
+  std::optional<index_t> labels;
+};
+
+/// Items that are looked at on their own.
+struct slice_settings {
+  std::string name;              ///< as it stands in the column of slices
+  std::optional<double> target;  ///< accuracy that is to be reached
+  index_t floor = 0;             ///< picks of each round at least
+  std::optional<index_t> quota;  ///< picks of each round at most
+  double priority = 1;           ///< share of the picks kept for slices that miss their targets, against theirs
+};
+
+struct campaign_settings {
+  std::string name, hypothesis, unit = "cents";
+  std::vector<std::string> labels;  ///< those there are; none: any text
+  std::string id_column = "id", slice_column, type_column;
+  tariff price, seconds;
+  query_spec query;     ///< strategy, batch, seed, distance, apart and what to do about invalid rows
+  double audit = 0.1;   ///< share of each round drawn at random
+  double priority = 0;  ///< share of each round kept for slices that miss their targets
+  allotment total, round;
+  std::optional<std::int64_t> until_ms;  ///< the last moment at which a round may begin, since 1970
+  std::vector<slice_settings> slices;
+  std::optional<double> target;              ///< accuracy that is to be reached on all held-out items
+  std::string stop = "any(target, budget)";  ///< as parse_stopping_rule reads it
+  /// For the cost optimum: what one wrong prediction costs, and how many will be made.
+  double error_cost = 0;
+  index_t predictions = 0;
+};
+
+/// Reads TOML. `file` is for messages.
+/// throws format_error naming line and key: no TOML, a key there is not, a value of another kind or out of
+/// range, a tariff by a column and by type, a strategy that cannot be read.
+campaign_settings read_settings(const std::string& text, const std::string& file);
+
+/// A commented file that read_settings reads.
+std::string example_settings(const std::string& name);
+
+}  // namespace poolwise
