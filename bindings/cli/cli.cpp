@@ -61,12 +61,14 @@ where common_options::on(mapped_pages* pages) const {
   return parse_where(device, cpu{had < wanted ? had : threads, pages}, std::size_t(memory), "--device");
 }
 
-void add_common(CLI::App& command, common_options& common) {
+void add_output(CLI::App& command, common_options& common) {
   command.add_flag("--json", common.json, "Print one JSON object on standard output");
-  command.add_flag("--dry-run", common.dry_run, "Say what would be done, and do nothing");
-  add_number(command, "--seed", common.seed, std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max(),
-             "Seed of every random draw")
-      ->capture_default_str();
+  command.add_option("--config", common.config, "TOML file with options by name, below POOLWISE_* and flags")
+      ->type_name("FILE.toml");
+  command.get_formatter()->column_width(34);
+}
+
+void add_device(CLI::App& command, common_options& common) {
   command
       .add_option("--device", common.device,
                   "cpu, cuda, cuda:INDEX (several: cuda:0,1 or cuda:all), or auto: all GPUs, the CPU where "
@@ -82,9 +84,15 @@ void add_common(CLI::App& command, common_options& common) {
                   "input files larger than it are read piece by piece")
       ->transform(CLI::Validator(read_size, ""))
       ->type_name("SIZE");
-  command.add_option("--config", common.config, "TOML file with options by name, below POOLWISE_* and flags")
-      ->type_name("FILE.toml");
-  command.get_formatter()->column_width(34);
+}
+
+void add_common(CLI::App& command, common_options& common) {
+  command.add_flag("--dry-run", common.dry_run, "Say what would be done, and do nothing");
+  add_number(command, "--seed", common.seed, std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max(),
+             "Seed of every random draw")
+      ->capture_default_str();
+  add_device(command, common);
+  add_output(command, common);
 }
 
 std::string json_text(const std::string& command, nlohmann::ordered_json body) {

@@ -28,6 +28,11 @@ enum exit_code : int {
   bad_input = 6,
 };
 
+/// Thrown by a command that has done its work, and ends with another code than `done`.
+struct ended_with {
+  exit_code code;
+};
+
 /// Options that every sub-command takes.
 struct common_options {
   bool json = false, dry_run = false;
@@ -42,6 +47,9 @@ struct common_options {
   where on(mapped_pages* pages = nullptr) const;
 };
 void add_common(CLI::App& command, common_options& common);
+/// Those of them that say what is printed, and those that say where one computes.
+void add_output(CLI::App& command, common_options& common);
+void add_device(CLI::App& command, common_options& common);
 
 /// An option for a number from `least` to `most`, in decimal: CLI11's own wrap, clamp and read octal.
 /// value: a Number, or an optional one.
@@ -95,6 +103,7 @@ void add_strategies(CLI::App& app);
 void add_devices(CLI::App& app);
 void add_demo(CLI::App& app);
 void add_reproduce(CLI::App& app);
+void add_campaign(CLI::App& app);
 void add_completion(CLI::App& app);
 
 /// One JSON object as text, its schema first. An infinite number is the string "inf" or "-inf", one that is not

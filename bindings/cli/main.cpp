@@ -47,17 +47,22 @@ int run(int argc, char** argv) {
   app.footer(
       "Each command has its own --help with an example.\n"
       "Exit codes: 0 done, 1 failure, 2 usage, 3 budget exhausted, 4 stop rule met, 5 conflict, 6 bad input.");
-  for (const command_factory add :
-       {add_score, add_select, add_plan, add_strategies, add_devices, add_demo, add_reproduce, add_completion})
+  for (const command_factory add : {add_score, add_select, add_plan, add_strategies, add_devices, add_demo,
+                                    add_reproduce, add_campaign, add_completion})
     add(app);
   // Once all options are read, and before the command runs.
   app.parse_complete_callback([&app] {
-    for (const CLI::App* command : app.get_subcommands()) require_own_files(*command);
+    const CLI::App* called = &app;
+    while (!called->get_subcommands().empty()) called = called->get_subcommands().front();
+    require_own_files(*called);
   });
   try {
     parse(app, argc, argv);
     flush_standard_output();
     return done;
+  } catch (const ended_with& end) {
+    flush_standard_output();
+    return end.code;
   } catch (const CLI::ParseError& problem) {
     return refuse_usage(problem);
   } catch (const usage_error& problem) {

@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_output(const CLI::Option& option) {
-  return option.check_lname("out") || option.check_lname("checkpoint");
+  return option.check_lname("out") || option.check_lname("checkpoint") || option.check_lname("refused");
 }
 
 std::optional<std::pair<dev_t, ino_t>> regular_file(const fs::path& file) {

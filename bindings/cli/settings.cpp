@@ -38,11 +38,28 @@ void refuse_empty(const std::vector<std::string>& arguments) {
                              "is followed by an empty argument; give a value, or leave the option out");
 }
 
-const CLI::App* subcommand_of(const CLI::App& app, const std::vector<std::string>& arguments) {
+/// The command that is called: {"campaign", "pool", "add"}, the outermost first. Options may stand between.
+std::vector<const CLI::App*> commands_called(const CLI::App& app, const std::vector<std::string>& arguments) {
+  std::vector<const CLI::App*> called;
+  const CLI::App* in = &app;
   for (const auto& argument : arguments)
-    for (const CLI::App* command : app.get_subcommands({}))
-      if (command->get_name() == argument) return command;
-  return nullptr;
+    for (const CLI::App* command : in->get_subcommands({}))
+      if (command->get_name() == argument) {
+        called.push_back(in = command);
+        break;
+      }
+  return called;
+}
+
+/// The command and all within it.
+std::vector<const CLI::App*> with_inner(const std::vector<const CLI::App*>& commands) {
+  std::vector<const CLI::App*> all;
+  for (const CLI::App* command : commands) {
+    all.push_back(command);
+    const auto inner = command->get_subcommands({});
+    for (const CLI::App* one : with_inner({inner.begin(), inner.end()})) all.push_back(one);
+  }
+  return all;
 }
 
 bool given(const CLI::Option& option, const std::vector<std::string>& arguments) {
@@ -71,10 +88,10 @@ std::string config_file(const std::vector<std::string>& arguments) {
   return from_environment("config").value_or("");
 }
 
-// The long names of the options of these commands.
+// The long names of the options of these commands, and of those within them.
 std::vector<std::string> options_of(const std::vector<const CLI::App*>& commands) {
   std::vector<std::string> names;
-  for (const CLI::App* command : commands)
+  for (const CLI::App* command : with_inner(commands))
     for (const CLI::Option* option : command->get_options({}))
       if (!option->get_lnames().empty() && option->get_lnames().front() != "help")
         names.push_back(option->get_lnames().front());
@@ -210,7 +227,8 @@ std::vector<std::string> with_settings(const CLI::App& app, int argc, char** arg
   std::vector<std::string> arguments(argv + 1, argv + argc);
   refuse_empty(arguments);
   check_first_word(app, arguments);
-  if (const CLI::App* command = subcommand_of(app, arguments)) {
+  if (const auto called = commands_called(app, arguments); !called.empty()) {
+    const CLI::App* command = called.back();
     const auto commands = app.get_subcommands({});
     check_environment(options_of({commands.begin(), commands.end()}));
     const toml_settings file(app, config_file(arguments));
@@ -223,7 +241,7 @@ std::vector<std::string> with_settings(const CLI::App& app, int argc, char** arg
       if (std::any_of(excluded.begin(), excluded.end(), [&](const CLI::Option* o) { return given(*o, typed); }))
         continue;
       auto value = from_environment(name);
-      if (!value) value = file.find(command->get_name(), *option);
+      if (!value) value = file.find(called.front()->get_name(), *option);
       if (value) arguments.push_back("--" + name + "=" + *value);
     }
   }

@@ -87,16 +87,7 @@ pool_version campaign::pool() const {
 }
 
 const item_table& campaign::items(const pool_version& pool) {
-  if (items_ && items_->first == pool.version) return items_->second;
-  if (!pool.items.empty()) {
-    const std::string now = sha256_of_file(pool.items);
-    if (now != pool.items_sha256)
-      throw value_error("campaign: the items (" + printable(pool.items) +
-                        ") are not those of pool version " + std::to_string(pool.version) +
-                        "; bring back that file, or add the new one with `poolwise campaign pool add`");
-  }
-  items_.emplace(pool.version, pool.items.empty() ? numbered_items(pool.rows, settings_)
-                                                  : read_items(pool.items, settings_));
+  if (!items_ || items_->first != pool.version) items_.emplace(pool.version, items_of(pool, settings_));
   return items_->second;
 }
 
@@ -158,13 +149,22 @@ spending campaign::spent() const {
   return ledger_.read([](const tables& seen) {
     spending all;
     for (const round_entry& one : seen.rounds()) {
-      const round_record round = round_in(one.body);
+      const batch_record round = round_in(one.body);
       all.money += round.cost;
       all.seconds += round.seconds;
       all.items += round.picks;
     }
     return all;
   });
+}
+
+item_table items_of(const pool_version& pool, const campaign_settings& settings) {
+  if (pool.items.empty()) return numbered_items(pool.rows, settings);
+  if (sha256_of_file(pool.items) != pool.items_sha256)
+    throw value_error("campaign: the items (" + printable(pool.items) + ") are not those of pool version " +
+                      std::to_string(pool.version) +
+                      "; bring back that file, or add the new one with `poolwise campaign pool add`");
+  return read_items(pool.items, settings);
 }
 
 }  // namespace poolwise

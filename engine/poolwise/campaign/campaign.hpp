@@ -46,7 +46,7 @@ class campaign {
 
   /// The newest version of the pool. throws usage_error where there is none.
   pool_version pool() const;
-  /// Its items, read once. throws value_error where the file of items is not what it was.
+  /// items_of it by the settings, read once.
   const item_table& items(const pool_version& pool);
 
   /// A version of the pool, from now on the one that is picked from.
@@ -80,6 +80,10 @@ class campaign {
   campaign_settings settings_;
   std::optional<std::pair<index_t, item_table>> items_;  // of one version of the pool
 };
+
+/// The items of a version of the pool, priced as the settings say. throws value_error where the file of items
+/// is not what it was; as read_items does.
+item_table items_of(const pool_version& pool, const campaign_settings& settings);
 
 /// The ledger, and the settings, of a folder.
 std::filesystem::path ledger_of(const std::filesystem::path& folder);

@@ -1,13 +1,24 @@
 #include "poolwise/campaign/parts.hpp"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
+#include <stdexcept>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
-#include "poolwise/ledger/sha256.hpp"
+#include "poolwise/files/detail/bytes.hpp"
+#include "poolwise/ledger/merkle.hpp"
 
 namespace poolwise {
 namespace {
+
+std::string sha256_text(const void* bytes, std::size_t size) {
+  digest value{};
+  if (EVP_Digest(bytes, size, value.data(), nullptr, EVP_sha256(), nullptr) != 1)
+    throw std::runtime_error("campaign: OpenSSL cannot compute SHA-256");
+  return to_text(value);
+}
 
 std::string format_of(const array& a) {
   return std::string(name_of(a.type)) + (a.big_endian ? " big-endian" : "") +
@@ -15,7 +26,7 @@ std::string format_of(const array& a) {
 }
 
 part_file described(part_file file, const array& a) {
-  file.sha256 = hex_of(sha256({a.data, a.bytes()}));
+  file.sha256 = sha256_text(a.data, a.bytes());
   file.shape = a.shape;
   file.format = format_of(a);
   file.bytes = a.bytes();
@@ -87,6 +98,15 @@ void opened_parts::require_recorded() const {
                         shape_text(now.shape) + " " + now.sha256.substr(0, 16) +
                         "...; bring back the file of then");
   }
+}
+
+std::string sha256_of_file(const std::filesystem::path& file) {
+  const file_bytes content = map_file("campaign", file);
+  return sha256_text(content.data, std::size_t(content.size));
+}
+
+std::string absolute_spec(const std::string& spec) {
+  return std::filesystem::absolute(spec).lexically_normal().string();
 }
 
 }  // namespace poolwise

@@ -116,7 +116,7 @@ model_version model_in(const std::string& text) {
   return model;
 }
 
-std::string body_of(const round_record& round) {
+std::string body_of(const batch_record& round) {
   json body{{"round", round.round},
             {"pool", round.pool},
             {"spec", json::parse(to_json(round.spec))},
@@ -132,9 +132,9 @@ std::string body_of(const round_record& round) {
   return body.dump();
 }
 
-round_record round_in(const std::string& text) {
+batch_record round_in(const std::string& text) {
   const body_reader body("round", text);
-  round_record round;
+  batch_record round;
   body.read("round", round.round);
   body.read("pool", round.pool);
   body.read("model", round.model);

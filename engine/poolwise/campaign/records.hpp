@@ -41,7 +41,7 @@ struct picked_item {
 };
 
 /// A batch that was handed out.
-struct round_record {
+struct batch_record {
   index_t round = 0, pool = 0, model = 0;  ///< model 0: none was needed
   query_spec spec;                   ///< what was asked of the strategy: what is left after the audit's draws
   index_t audit = 0, available = 0;  ///< how many were drawn at random, of how many rows
@@ -54,14 +54,14 @@ struct round_record {
 
 std::string body_of(const pool_version& pool);
 std::string body_of(const model_version& model);
-std::string body_of(const round_record& round);
+std::string body_of(const batch_record& round);
 std::string body_of(const picked_item& pick);
 
 /// Of a body that body_of made, or that another version of this library did: a key that is not there leaves its
 /// field as it is. throws format_error for what is no such body.
 pool_version pool_in(const std::string& body);
 model_version model_in(const std::string& body);
-round_record round_in(const std::string& body);
+batch_record round_in(const std::string& body);
 picked_item picked_item_in(const std::string& body);
 
 }  // namespace poolwise

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -11,7 +13,6 @@
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/loop/loop.hpp"
-#include "poolwise/pool/detail/gather.hpp"
 
 namespace poolwise {
 namespace {
@@ -87,38 +88,75 @@ std::vector<index_t> reserved_picks(const campaign_settings& settings, const std
   return share;
 }
 
-template <class Number>
-Number least_of(std::optional<Number> a, std::optional<Number> b, Number otherwise) {
-  return std::min(a.value_or(otherwise), b.value_or(otherwise));
+constexpr std::int64_t any = std::numeric_limits<std::int64_t>::max();
+
+std::int64_t least_of(std::optional<std::int64_t> a, std::optional<std::int64_t> b) {
+  return std::min(a.value_or(any), b.value_or(any));
+}
+
+constexpr wording campaign_words{.call = "campaign",
+                                 .outputs = "--logits or --probs",
+                                 .committee = "--committee or --committee-probs",
+                                 .embeddings = "campaign pool add --embeddings",
+                                 .predictions = "--predictions",
+                                 .queries = "campaign pool add --queries",
+                                 .excluded = "campaign exclude",
+                                 .cost = "[price] in campaign.toml",
+                                 .group = "[items] slice in campaign.toml",
+                                 .quota = "[slices] in campaign.toml",
+                                 .batch = "batch in campaign.toml",
+                                 .budget = "[budget] money in campaign.toml",
+                                 .apart = "apart in campaign.toml",
+                                 .skip = "on_nan = \"skip\" in campaign.toml",
+                                 .neighbours = "neighbours in campaign.toml",
+                                 .memory = "--memory"};
+
+std::string date_text(std::int64_t ms) {
+  const std::time_t seconds = std::time_t(ms / 1000);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[16];
+  std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
+  return text;
 }
 
 /// Everything that the picks of a round depend on.
 class round_maker {
  public:
-  round_maker(campaign& of, const pool_version& pool, std::span<const part_file> model)
-      : settings_(of.settings()), pool_(pool), items_(of.items(pool)), rows_(items_.ids, pool.rows) {
+  /// Views the settings and the items.
+  round_maker(const campaign_settings& settings, const pool_version& pool, const item_table& items,
+              std::span<const part_file> model)
+      : settings_(settings), pool_(pool), items_(items), rows_(items_.ids, pool.rows) {
     parts_.open(pool.parts);
     parts_.open(model);
     inputs_ = parts_.inputs();
     inputs_.rows = pool.rows;
     inputs_.ids = items_.ids.numbered() ? nullptr : &items_.ids;
+    inputs_.cost = {items_.price.data(), index_t(items_.price.size())};
   }
 
   const opened_parts& parts() const { return parts_; }
   const item_index& rows() const { return rows_; }
-  const pool_inputs& inputs() const { return inputs_; }
 
-  /// What is asked of the strategy, and how many are drawn before, when so much was spent.
-  round_record ask(const round_start& start, const spending& spent, const round_request& request) const;
+  /// A round from what is left when so much was spent.
+  handed_out make(const where& on, const round_start& start, const spending& spent,
+                  const round_request& request) const;
 
-  /// The picks of it.
-  std::vector<picked_item> pick(const where& on, const round_start& start, round_record& round,
-                                const query_run& how) const;
+  /// The picks that a round as it is recorded asks for.
+  std::vector<picked_item> make_again(const where& on, const round_start& start,
+                                      const batch_record& round) const;
 
  private:
-  std::int64_t price(index_t row) const { return items_.price.empty() ? 0 : items_.price[std::size_t(row)]; }
+  struct drawn {
+    std::vector<index_t> rows;
+    std::int64_t money = 0;
+  };
+  drawn draw_audit(const where& on, const round_start& start, const batch_record& round) const;
+  void set_limits(const round_start& start, const drawn& audit, std::int64_t money, batch_record& round) const;
+  std::vector<picked_item> pick(const where& on, const round_start& start, const drawn& audit,
+                                batch_record& round, const query_run& how) const;
   picked_item item_of(index_t row, const char* arm) const;
-  index_t affordable_draws(const round_start& start, index_t draws, std::int64_t money) const;
+  std::vector<std::uint8_t> taken(const round_start& start) const;
 
   const campaign_settings& settings_;
   pool_version pool_;
@@ -128,43 +166,348 @@ class round_maker {
   pool_inputs inputs_;
 };
 
-round_record round_maker::ask(const round_start& start, const spending& spent,
-                              const round_request& request) const {
-  constexpr std::int64_t any = std::numeric_limits<std::int64_t>::max();
+std::vector<std::uint8_t> round_maker::taken(const round_start& start) const {
+  std::vector<std::uint8_t> marks(std::size_t(pool_.rows));
+  for (const auto* rows : {&start.labelled, &start.excluded})
+    for (const index_t row : *rows) marks[std::size_t(row)] = 1;
+  return marks;
+}
+
+picked_item round_maker::item_of(index_t row, const char* arm) const {
+  const auto place = std::size_t(row);
+  picked_item item;
+  item.row = row;
+  item.item = items_.ids[row];
+  item.arm = arm;
+  if (!items_.price.empty()) item.cost = items_.price[place];
+  if (!items_.seconds.empty()) item.seconds = items_.seconds[place];
+  if (!items_.slice.empty()) item.slice = items_.slices[std::size_t(items_.slice[place])];
+  return item;
+}
+
+// Uniform over what is left: the same for any model.
+round_maker::drawn round_maker::draw_audit(const where& on, const round_start& start,
+                                           const batch_record& round) const {
+  drawn audit;
+  if (round.audit == 0) return audit;
+  pool_inputs pool;
+  pool.rows = pool_.rows;
+  pool.labelled = start.labelled;
+  pool.excluded = start.excluded;
+  query_spec spec;
+  spec.strategy = "random";
+  spec.batch = round.audit;
+  spec.seed = round.spec.seed;
+  spec.round = round.spec.round;
+  for (const poolwise::pick& p : select(on, pool, spec).picks) {
+    audit.rows.push_back(p.row);
+    if (!items_.price.empty()) audit.money += items_.price[std::size_t(p.row)];
+  }
+  return audit;
+}
+
+/// What is left to the strategy after the draws.
+void round_maker::set_limits(const round_start& start, const drawn& audit, std::int64_t money,
+                             batch_record& round) const {
+  if (money != any) round.spec.budget = money - audit.money;
+  if (settings_.slices.empty()) return;
+  std::vector<index_t> left(items_.slices.size(), 0), audited(items_.slices.size(), 0);
+  std::vector<std::uint8_t> gone = taken(start);
+  for (const index_t row : audit.rows) {
+    ++audited[std::size_t(items_.slice[std::size_t(row)])];
+    gone[std::size_t(row)] = 1;
+  }
+  for (std::size_t row = 0; row < gone.size(); ++row)
+    if (gone[row] == 0) ++left[std::size_t(items_.slice[row])];
+  const std::vector<index_t> reserved = reserved_picks(settings_, start.gaps, *round.spec.batch);
+  round.spec.quota.assign(left.size(), pool_.rows);
+  round.spec.floor.assign(left.size(), 0);
+  index_t owed = 0;
+  for (std::size_t k = 0; k < settings_.slices.size(); ++k) {
+    const slice_settings& slice = settings_.slices[k];
+    index_t& quota = round.spec.quota[k];
+    if (slice.quota) quota = std::max<index_t>(0, *slice.quota - audited[k]);
+    const index_t wanted = std::max<index_t>(0, std::max(slice.floor, reserved[k]) - audited[k]);
+    const index_t floor = std::min({wanted, quota, left[k], *round.spec.batch - owed});
+    if (floor < wanted)
+      round.remarks.push_back("slice " + slice.name + " is to have " + std::to_string(wanted) +
+                              " picks of the strategy at least, and can have " + std::to_string(floor));
+    round.spec.floor[k] = floor;
+    owed += floor;
+  }
+}
+
+handed_out round_maker::make(const where& on, const round_start& start, const spending& spent,
+                             const round_request& request) const {
   const auto left = [](std::optional<std::int64_t> limit, std::int64_t used) {
     return limit ? std::optional(*limit - used) : std::nullopt;
   };
-  const index_t items = least_of<index_t>(left(settings_.total.labels, spent.items), settings_.round.labels, any);
-  const std::int64_t money =
-      least_of<std::int64_t>(left(settings_.total.money, spent.money), settings_.round.money, any);
+  const index_t items = least_of(left(settings_.total.labels, spent.items), settings_.round.labels);
+  const std::int64_t money = least_of(left(settings_.total.money, spent.money), settings_.round.money);
   if (items <= 0 || money < 0)
     throw budget_error("campaign: the budget is used up: " + std::to_string(spent.items) + " items for " +
                        std::to_string(spent.money) + " " + settings_.unit + " were handed out");
-  round_record round;
+  handed_out made;
+  batch_record& round = made.round;
   round.round = start.round;
   round.pool = pool_.version;
+  round.library = POOLWISE_VERSION;
   round.hypothesis = request.hypothesis.empty() ? settings_.hypothesis : request.hypothesis;
-  round.available = pool_.rows - taken_rows(start);
+  const std::vector<std::uint8_t> gone = taken(start);
+  round.available = index_t(std::count(gone.begin(), gone.end(), 0));
   round.spec = settings_.query;
   round.spec.round = std::uint32_t(start.round);
   const index_t batch = std::min({request.batch.value_or(*settings_.query.batch), items, round.available});
   if (batch == 0) throw budget_error("campaign: every item of the pool was picked, labelled or ruled out");
   round.audit = index_t(std::ceil(settings_.audit * double(batch) - 1e-9));
-  if (money != any) round.audit = affordable_draws(start, round.audit, money);
+  // So that the draws are affordable whatever is drawn, and their probabilities those that are recorded.
+  std::int64_t dearest = 0;
+  for (std::size_t row = 0; row < items_.price.size(); ++row)
+    if (gone[row] == 0) dearest = std::max(dearest, items_.price[row]);
+  if (money != any && dearest > 0) round.audit = std::min(round.audit, money / dearest);
   round.spec.batch = batch - round.audit;
-  if (money != any) round.spec.budget = money;
-  if (!items_.slice.empty() && !settings_.slices.empty()) {
-    const std::vector<index_t> reserved = reserved_picks(settings_, start.gaps, *round.spec.batch);
-    round.spec.quota.assign(items_.slices.size(), pool_.rows);
-    round.spec.floor.assign(items_.slices.size(), 0);
-    for (std::size_t k = 0; k < settings_.slices.size(); ++k) {
-      const slice_settings& slice = settings_.slices[k];
-      if (slice.quota) round.spec.quota[k] = *slice.quota;
-      round.spec.floor[k] = std::min(std::max(slice.floor, reserved[k]), round.spec.quota[k]);
+  const drawn audit = draw_audit(on, start, round);
+  set_limits(start, audit, money, round);
+  made.items = pick(on, start, audit, round, request.how);
+  return made;
+}
+
+std::vector<picked_item> round_maker::make_again(const where& on, const round_start& start,
+                                                 const batch_record& recorded) const {
+  batch_record round = recorded;
+  return pick(on, start, draw_audit(on, start, round), round, {});
+}
+
+std::vector<picked_item> round_maker::pick(const where& on, const round_start& start, const drawn& audit,
+                                           batch_record& round, const query_run& how) const {
+  std::vector<picked_item> items;
+  if (*round.spec.batch > 0) {
+    pool_inputs pool = inputs_;
+    std::vector<index_t> labelled;
+    std::vector<index_t> draws = audit.rows;
+    std::sort(draws.begin(), draws.end());
+    std::merge(start.labelled.begin(), start.labelled.end(), draws.begin(), draws.end(),
+               std::back_inserter(labelled));
+    pool.labelled = labelled;
+    pool.excluded = start.excluded;
+    if (!round.spec.budget) pool.cost = {};
+    if (!round.spec.quota.empty()) pool.group = {items_.slice.data(), pool_.rows};
+    const batch chosen = run(on, prepare(round.spec, pool, campaign_words), how);
+    round.of_optimum = chosen.of_optimum;
+    for (const std::string& sentence : chosen.remarks) round.remarks.push_back(sentence);
+    for (const poolwise::pick& p : chosen.picks) {
+      picked_item& item = items.emplace_back(item_of(p.row, "strategy"));
+      if (std::isfinite(p.score)) item.score = double(p.score);
+      item.reason = p.reason;
+      for (std::size_t k = 0; k < p.kept_by.size(); ++k)
+        if (std::isfinite(p.kept_by[k])) item.kept_by.emplace(chosen.kept_by[k], double(p.kept_by[k]));
     }
   }
-  return round;
+  for (const index_t row : audit.rows) {
+    picked_item& item = items.emplace_back(item_of(row, "audit"));
+    item.probability = double(round.audit) / double(round.available);
+    item.reason =
+        "drawn at random, one of " + std::to_string(round.audit) + " of " + std::to_string(round.available);
+  }
+  round.picks = index_t(items.size());
+  round.cost = round.seconds = 0;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    items[i].round = round.round;
+    items[i].rank = index_t(i) + 1;
+    round.cost += items[i].cost;
+    round.seconds += items[i].seconds;
+  }
+  return items;
+}
+
+/// What a model predicts for a sample of the pool, the same rows for every model of it.
+void describe_predictions(const pool_inputs& pool, model_version& model) {
+  if (!pool.model) return;
+  constexpr index_t sample = 2'000;
+  const std::vector<index_t> rows = initial_rows(pool.rows, std::min(sample, pool.rows), 0);
+  std::visit(
+      [&](auto outputs) {
+        std::vector<double> p(std::size_t(outputs.cols));
+        double entropy = 0, confidence = 0;
+        for (const index_t row : rows) {
+          for (index_t c = 0; c < outputs.cols; ++c) p[std::size_t(c)] = double(to_float(outputs(row, c)));
+          const double largest = *std::max_element(p.begin(), p.end());
+          if (!std::isfinite(largest)) continue;
+          model.predicted.push_back(std::int32_t(std::max_element(p.begin(), p.end()) - p.begin()));
+          double sum = 0;
+          if (pool.model_kind == poolwise::outputs::logits)
+            for (double& one : p) one = std::exp(one - largest);
+          for (const double one : p) sum += one;
+          for (const double one : p)
+            if (one > 0) entropy -= one / sum * std::log(one / sum);
+          confidence += *std::max_element(p.begin(), p.end()) / sum;
+        }
+        const double count = double(std::max<std::size_t>(1, model.predicted.size()));
+        model.mean_entropy = entropy / count;
+        model.mean_confidence = confidence / count;
+      },
+      *pool.model);
+}
+
+/// The model of these parts: the newest one again if it says the same, else the next.
+model_version model_of(const round_maker& maker, const round_start& start, const round_request& request,
+                       index_t pool, std::span<const part_file> described) {
+  model_version model;
+  model.parts.assign(described.begin(), described.end());
+  if (start.model && start.model->pool == pool && start.model->parts.size() == described.size() &&
+      std::equal(
+          described.begin(), described.end(), start.model->parts.begin(),
+          [](const part_file& a, const part_file& b) { return a.part == b.part && a.sha256 == b.sha256; }))
+    return *start.model;
+  model.model = start.model ? start.model->model + 1 : 1;
+  model.pool = pool;
+  model.reference = request.reference;
+  describe_predictions(maker.parts().inputs(), model);
+  return model;
+}
+
+struct made_round {
+  handed_out batch;
+  std::optional<model_version> model;  // to be recorded, if it is new
+  index_t unavailable = 0;
+};
+
+made_round make_round(campaign& of, const where& on, const round_request& request, std::int64_t now_ms) {
+  const campaign_settings& settings = of.settings();
+  if (settings.until_ms && now_ms > *settings.until_ms)
+    throw budget_error("campaign: the time is over: campaign.toml lets no round begin after " +
+                       date_text(*settings.until_ms));
+  const pool_version pool = of.pool();
+  std::vector<part_file> model = request.model;
+  for (part_file& one : model) one.file = absolute_spec(one.file);
+  const round_maker maker(settings, pool, of.items(pool), model);
+  round_start start;
+  of.log().read([&](const tables& seen) {
+    take_rows(seen, maker.rows(), std::nullopt, start);
+    start.round = index_t(seen.rounds().size()) + 1;
+    if (const auto latest = seen.latest("model")) start.model = model_in(latest->body);
+    start.gaps = gaps_of(seen, settings);
+    return 0;
+  });
+  made_round made;
+  made.unavailable = start.unavailable;
+  made.batch = maker.make(on, start, of.spent(), request);
+  if (!model.empty()) {
+    std::vector<part_file> described = maker.parts().described();
+    described.erase(described.begin(), described.begin() + std::ptrdiff_t(pool.parts.size()));
+    const model_version its = model_of(maker, start, request, pool.version, described);
+    made.batch.round.model = its.model;
+    if (!start.model || start.model->model != its.model) made.model = its;
+  }
+  return made;
 }
 
 }  // namespace
+
+handed_out next_round(campaign& of, const where& on, const round_request& request, std::int64_t now_ms) {
+  return make_round(of, on, request, now_ms).batch;
+}
+
+handed_out hand_out(campaign& of, const where& on, const round_request& request, std::int64_t now_ms) {
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    const made_round made = make_round(of, on, request, now_ms);
+    const batch_record& round = made.batch.round;
+    try {
+      of.record(now_ms, [&](const tables& seen) {
+        index_t unavailable = 0;
+        seen.each_unavailable([&](std::string_view) { ++unavailable; });
+        if (unavailable != made.unavailable || index_t(seen.rounds().size()) + 1 != round.round)
+          throw overtaken{};
+        std::vector<new_event> events;
+        if (made.model) events.push_back({"model", body_of(*made.model)});
+        events.push_back({"round", body_of(round)});
+        for (const picked_item& item : made.batch.items) events.push_back({"decision", body_of(item)});
+        return events;
+      });
+    } catch (const overtaken&) {
+      continue;
+    }
+    const std::filesystem::path file = batch_file(of.folder(), round.round);
+    std::filesystem::create_directories(file.parent_path());
+    write_text(file, batch_csv(made.batch));
+    return made.batch;
+  }
+  throw conflict_error(
+      "campaign: other processes handed out items five times while a batch was made; try again");
+}
+
+handed_out recorded_round(const campaign& of, index_t number) {
+  return of.log().read([&](const tables& seen) {
+    const auto entry = seen.round(number);
+    if (!entry)
+      throw usage_error("campaign: there is no round " + std::to_string(number) + "; there are " +
+                        std::to_string(seen.rounds().size()));
+    handed_out batch{round_in(entry->body), {}};
+    seen.each_decision(*entry, [&](const decision& one) { batch.items.push_back(picked_item_in(one.body)); });
+    return batch;
+  });
+}
+
+std::filesystem::path batch_file(const std::filesystem::path& folder, index_t round) {
+  char number[24];
+  std::snprintf(number, sizeof number, "%04lld", static_cast<long long>(round));
+  return folder / "rounds" / number / "batch.csv";
+}
+
+std::string batch_csv(const handed_out& batch) {
+  std::string csv = "item,round,rank,row,arm,slice,cost,score,reason\n";
+  for (const picked_item& one : batch.items) {
+    char score[32] = "";
+    if (one.score) std::snprintf(score, sizeof score, "%.9g", *one.score);
+    for (const std::string& field :
+         {csv_field(one.item), std::to_string(one.round), std::to_string(one.rank), std::to_string(one.row),
+          one.arm, csv_field(one.slice), std::to_string(one.cost), std::string(score)})
+      (csv += field) += ',';
+    (csv += csv_field(one.reason)) += '\n';
+  }
+  return csv;
+}
+
+replayed replay(campaign& of, const where& on, index_t number) {
+  replayed result;
+  result.recorded = recorded_round(of, number);
+  const batch_record& round = result.recorded.round;
+  pool_version pool;
+  model_version model;
+  round_start start;
+  std::string settings_text;
+  of.log().read([&](const tables& seen) {
+    const index_t begun = seen.round(number)->event;
+    for (const char* kind : {"campaign", "settings"})
+      seen.each_of(kind, [&](const event& one) {
+        if (one.number < begun) settings_text = nlohmann::json::parse(one.body).at("settings");
+      });
+    seen.each_of("pool", [&](const event& one) {
+      if (pool_version version = pool_in(one.body); version.version == round.pool) pool = std::move(version);
+    });
+    seen.each_of("model", [&](const event& one) {
+      if (model_version its = model_in(one.body); its.model == round.model) model = std::move(its);
+    });
+    return 0;
+  });
+  const campaign_settings settings = read_settings(settings_text, settings_of(of.folder()).string());
+  const item_table items = items_of(pool, settings);
+  const round_maker maker(settings, pool, items, model.parts);
+  maker.parts().require_recorded();
+  of.log().read([&](const tables& seen) {
+    take_rows(seen, maker.rows(), seen.round(number)->event, start);
+    return 0;
+  });
+  result.again.round = round;
+  result.again.items = maker.make_again(on, start, round);
+  const auto& before = result.recorded.items;
+  const auto& after = result.again.items;
+  for (std::size_t i = 0; i < std::max(before.size(), after.size()) && result.difference.empty(); ++i)
+    if (i >= before.size() || i >= after.size() || body_of(before[i]) != body_of(after[i]))
+      result.difference = "pick " + std::to_string(i + 1) + " is " +
+                          (i < after.size() ? body_of(after[i]) : "not there") + ", and the ledger has " +
+                          (i < before.size() ? body_of(before[i]) : "none");
+  return result;
+}
+
 }  // namespace poolwise

@@ -14,16 +14,16 @@
 namespace poolwise {
 
 struct round_request {
-  std::vector<part_file> model = {};     ///< what the model says of the newest pool; parts as of opened_parts
-  std::string reference = {};            ///< of the model, as text
-  std::string hypothesis = {};           ///< empty: that of campaign.toml
-  std::optional<index_t> batch = {};     ///< instead of that of campaign.toml
-  query_run how = {};                    ///< ceiling, checkpoint, progress
+  std::vector<part_file> model = {};  ///< what the model says of the newest pool; parts as of opened_parts
+  std::string reference = {};         ///< of the model, as text
+  std::string hypothesis = {};        ///< empty: that of campaign.toml
+  std::optional<index_t> batch = {};  ///< instead of that of campaign.toml
+  query_run how = {};                 ///< ceiling, checkpoint, progress
 };
 
 /// A batch: the picks of the strategy, best first, and then those that were drawn at random.
 struct handed_out {
-  round_record round;
+  batch_record round;
   std::vector<picked_item> items;
 };
 
@@ -52,9 +52,9 @@ handed_out recorded_round(const campaign& of, index_t number);
 std::string batch_csv(const handed_out& batch);
 std::filesystem::path batch_file(const std::filesystem::path& folder, index_t round);
 
-/// Makes round `number` again from the files and the ledger as it was then. Picks, scores and costs must be those
-/// recorded; `difference` says the first that is not, and is empty where all are.
-/// throws value_error where a file is not what it was, naming it.
+/// Makes round `number` again from the files and the ledger as it was then. Picks, scores and costs must be
+/// those recorded; `difference` says the first that is not, and is empty where all are. throws value_error
+/// where a file is not what it was, naming it.
 struct replayed {
   handed_out recorded, again;
   std::string difference;

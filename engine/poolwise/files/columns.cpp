@@ -44,7 +44,8 @@ class column_reader {
   }
   std::optional<std::size_t> find(const std::vector<std::string>& among, const std::string& name) const {
     const auto found = find_column(among, name);
-    return found || wanted_.otherwise == nullptr ? found : find_column(among, wanted_.otherwise);
+    const bool has_other = wanted_.otherwise != nullptr && name == wanted_.names.front();
+    return found || !has_other ? found : find_column(among, wanted_.otherwise);
   }
   std::vector<std::size_t> columns_of(const std::vector<std::string>& header) const;
   nlohmann::json object_in(std::string_view text, index_t line) const;

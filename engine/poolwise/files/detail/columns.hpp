@@ -18,7 +18,7 @@ struct wanted_columns {
   const char* call;                 ///< for messages
   const char* what;                 ///< for messages: "an id"
   std::vector<std::string> names;   ///< as find_column finds them
-  const char* otherwise = nullptr;  ///< a name that will do for one that is not there
+  const char* otherwise = nullptr;  ///< a name that will do for the first
   std::vector<std::string> optional =
       {};                    ///< their values follow those of the names, empty where there is none
   bool blank_lines = false;  ///< whether they may stand between the records of a CSV file

@@ -1,0 +1,246 @@
+// poolwise campaign init, pool add, exclude, ingest, note, guideline, export: what goes into the ledger and out
+// of it.
+#include "campaign.hpp"
+#include "poolwise/campaign/ingest.hpp"
+#include "poolwise/campaign/rounds.hpp"
+#include "poolwise/core/error.hpp"
+#include "poolwise/files/output.hpp"
+#include "poolwise/files/read_file.hpp"
+
+namespace poolwise::cli {
+namespace {
+
+struct init_options : campaign_options {
+  std::string settings;
+};
+
+void run_init(const init_options& options) {
+  const std::string text = options.settings.empty()
+                               ? std::string()
+                               : as_input([&] { return read_file("campaign", options.settings); });
+  const campaign made = campaign::init(options.folder, text, options.now_ms());
+  if (options.common.json)
+    return print_json("campaign.init", {{"name", made.settings().name}, {"folder", options.folder}});
+  write_text("-", "began \"" + made.settings().name + "\" in " + options.folder + "\nnext: look at " +
+                      settings_of(options.folder).string() + ", then `poolwise campaign pool add " +
+                      options.folder + " --items FILE`\n");
+}
+
+struct pool_options : campaign_options {
+  std::string items, embeddings, queries;
+};
+
+void run_pool(const pool_options& options) {
+  std::vector<part_file> parts;
+  if (!options.embeddings.empty()) parts.push_back({.part = "embeddings", .file = options.embeddings});
+  if (!options.queries.empty()) parts.push_back({.part = "queries", .file = options.queries});
+  campaign of = options.open();
+  const auto added = as_input([&] { return of.add_pool(options.items, parts, options.now_ms()); });
+  if (added.gone > 0)
+    say("warning: " + std::to_string(added.gone) +
+        " items that were picked, labelled or ruled out before are not in this version of the pool");
+  if (options.common.json)
+    return print_json("campaign.pool",
+                      {{"version", added.pool.version}, {"rows", added.pool.rows}, {"gone", added.gone}});
+  write_text("-", "pool version " + std::to_string(added.pool.version) + ": " +
+                      std::to_string(added.pool.rows) + " items\n");
+}
+
+struct exclude_options : campaign_options {
+  std::string items, why;
+};
+
+void run_exclude(const exclude_options& options) {
+  campaign of = options.open();
+  const pool_version pool = of.pool();
+  const item_table& items = of.items(pool);
+  std::vector<std::string> ids;
+  for (const index_t row : as_input([&] { return items.ids.rows_in(options.items, pool.rows); })) {
+    if (row < 0 || row >= pool.rows)
+      throw value_error("campaign: there is no item " + std::to_string(row) + " in the pool");
+    ids.push_back(items.ids[row]);
+  }
+  of.exclude(ids, options.why, options.now_ms());
+  if (options.common.json) return print_json("campaign.exclude", {{"items", ids.size()}});
+  write_text("-", std::to_string(ids.size()) + " items will not be picked\n");
+}
+
+struct ingest_options : campaign_options {
+  ingest_request request;
+  std::string labels, refused;
+};
+
+void run_ingest(const ingest_options& options) {
+  campaign of = options.open();
+  ingest_request request = options.request;
+  request.file = options.labels;
+  const ingested result = as_input([&] { return ingest(of, request, options.now_ms()); });
+  if (!options.refused.empty() && !result.refused.empty())
+    write_text(options.refused, refused_csv(result.refused));
+  if (!result.refused.empty())
+    say("warning: " + std::to_string(result.refused.size()) + " lines are refused; line " +
+        std::to_string(result.refused[0].line) + ": " + result.refused[0].why +
+        (options.refused.empty() ? " (--refused FILE.csv lists them all)" : ""));
+  if (options.common.json)
+    return print_json("campaign.ingest", {{"lines", result.lines},
+                                          {"added", result.added},
+                                          {"replaced", result.replaced},
+                                          {"known", result.known},
+                                          {"refused", result.refused.size()}});
+  write_text("-", std::to_string(result.added) + " labels recorded (" + std::to_string(result.replaced) +
+                      " in place of others), " + std::to_string(result.known) + " known before, " +
+                      std::to_string(result.refused.size()) + " lines refused\n");
+}
+
+struct note_options : campaign_options {
+  std::string text, by, file;
+};
+
+void run_note(const note_options& options) {
+  options.open().note(options.text, options.by, options.now_ms());
+  if (options.common.json) print_json("campaign.note", {{"recorded", true}});
+}
+
+void run_guideline(const note_options& options) {
+  options.open().set_guideline(as_input([&] { return read_file("campaign", options.file); }), options.now_ms());
+  if (options.common.json) print_json("campaign.guideline", {{"recorded", true}});
+}
+
+struct export_options : campaign_options {
+  std::string what, out = "-";
+  index_t round = 0;
+};
+
+std::string optional_text(const std::optional<double>& value) {
+  if (!value) return "";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", *value);
+  return text;
+}
+
+void run_export(const export_options& options) {
+  const campaign of = options.open(access::read);
+  output_file out(options.out);
+  const auto write_line = [&](std::initializer_list<std::string> fields) {
+    std::string line;
+    for (const std::string& field : fields) line += (line.empty() ? "" : ",") + csv_field(field);
+    out.write(line + "\n");
+  };
+  of.log().read([&](const tables& seen) {
+    if (options.what == "events") {
+      seen.each_event(0, seen.size(), [&](const event& one) { out.write(line_of(one) + "\n"); });
+    } else if (options.what == "labels") {
+      write_line({"item", "label", "source", "external", "version", "current", "by", "seconds", "confidence",
+                  "cost", "why", "event"});
+      seen.each_label(versions::all, [&](const label& one) {
+        write_line({one.item, one.text, one.source, one.external, std::to_string(one.version),
+                    one.current ? "1" : "0", one.by.value_or(""), optional_text(one.seconds),
+                    optional_text(one.confidence), one.cost ? std::to_string(*one.cost) : "",
+                    one.why.value_or(""), std::to_string(one.event)});
+      });
+    } else if (options.what == "decisions") {
+      write_line(
+          {"item", "round", "rank", "row", "arm", "group", "cost", "score", "probability", "reason", "event"});
+      for (const round_entry& round : seen.rounds())
+        seen.each_decision(round, [&](const decision& one) {
+          write_line({one.item, std::to_string(one.round), std::to_string(one.rank), std::to_string(one.row),
+                      one.arm, one.group.value_or(""), std::to_string(one.cost), optional_text(one.score),
+                      optional_text(one.probability), one.reason, std::to_string(one.event)});
+        });
+    }
+    return 0;
+  });
+  if (options.what == "batch") {
+    if (options.round == 0) throw usage_error("campaign: say which round's batch (--round)");
+    out.write(batch_csv(recorded_round(of, options.round)));
+  }
+  out.commit();
+}
+
+}  // namespace
+
+void add_campaign_records(CLI::App& campaign) {
+  add_verb<init_options>(
+      campaign, "init", "Begin: a folder with campaign.toml and the ledger",
+      [](CLI::App& verb, init_options& options) {
+        verb.add_option("--settings", options.settings, "Begin with this file (default: a commented example)")
+            ->type_name("FILE.toml");
+        add_time(verb, options);
+      },
+      run_init, "poolwise campaign init boots");
+  CLI::App* pool = campaign.add_subcommand("pool", "The items that are picked from");
+  pool->require_subcommand(1);
+  add_verb<pool_options>(
+      *pool, "add", "Add a version of the pool, which is picked from henceforth",
+      [](CLI::App& verb, pool_options& options) {
+        verb.add_option("--items", options.items,
+                        "CSV or JSONL, a line an item: its id, and the columns that campaign.toml names")
+            ->type_name("FILE");
+        verb.add_option("--embeddings", options.embeddings, "Features, [items, features]")->type_name("ARRAY");
+        verb.add_option("--queries", options.queries, "Features that picks are to be like, [queries, features]")
+            ->type_name("ARRAY");
+        add_time(verb, options);
+      },
+      run_pool, "poolwise campaign pool add boots --items items.csv --embeddings embeddings.npy");
+  add_verb<exclude_options>(
+      campaign, "exclude", "Rule items out: they are never picked",
+      [](CLI::App& verb, exclude_options& options) {
+        verb.add_option("--items", options.items, "Their ids (CSV or JSONL), or their rows")
+            ->required()
+            ->type_name("FILE");
+        verb.add_option("--why", options.why, "The reason, as it is recorded")->required()->type_name("TEXT");
+        add_time(verb, options);
+      },
+      run_exclude, "poolwise campaign exclude boots --items broken.csv --why 'the photo is black'");
+  add_verb<ingest_options>(
+      campaign, "ingest", "Record labels from a file",
+      [](CLI::App& verb, ingest_options& options) {
+        verb.add_option(
+                "--labels", options.labels,
+                "CSV or JSONL: item, label, and as there are external, version, by, seconds, confidence, "
+                "cost, why")
+            ->required()
+            ->type_name("FILE");
+        verb.add_option("--source", options.request.source,
+                        "Where they come from; with `external` and `version` it tells one answer from another")
+            ->required()
+            ->type_name("NAME");
+        verb.add_flag("--strict", options.request.strict, "All lines or none");
+        verb.add_flag("--overrule", options.request.overrule, "Take the place of labels from other sources");
+        verb.add_option("--refused", options.refused, "Write the lines that are refused, and why")
+            ->type_name("FILE.csv");
+        add_time(verb, options);
+      },
+      run_ingest, "poolwise campaign ingest boots --labels answers.csv --source acme");
+  add_verb<note_options>(
+      campaign, "note", "Record a note",
+      [](CLI::App& verb, note_options& options) {
+        verb.add_option("--text", options.text, "The note")->required()->type_name("TEXT");
+        verb.add_option("--by", options.by, "Who says so")->type_name("NAME");
+        add_time(verb, options);
+      },
+      run_note, "poolwise campaign note boots --text 'the lens was changed' --by ann");
+  add_verb<note_options>(
+      campaign, "guideline", "Record a version of the labelling guideline",
+      [](CLI::App& verb, note_options& options) {
+        verb.add_option("--file", options.file, "Its text")->required()->type_name("FILE");
+        add_time(verb, options);
+      },
+      run_guideline, "poolwise campaign guideline boots --file guideline.md");
+  add_verb<export_options>(
+      campaign, "export", "Write what the ledger holds",
+      [](CLI::App& verb, export_options& options) {
+        verb.add_option(
+                "WHAT", options.what,
+                "events (JSONL, as the hash tree has them), labels, decisions, or the batch of a round (CSV)")
+            ->required()
+            ->check(CLI::IsMember({"events", "labels", "decisions", "batch"}))
+            ->type_name("WHAT");
+        add_number(verb, "--round", options.round, index_t{1}, std::numeric_limits<index_t>::max(),
+                   "Of which round the batch");
+        verb.add_option("--out", options.out, "The file (default: standard output)")->type_name("FILE");
+      },
+      run_export, "poolwise campaign export boots labels --out labels.csv");
+}
+
+}  // namespace poolwise::cli

@@ -1,0 +1,179 @@
+#include "poolwise/campaign/holdout.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <unordered_map>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
+#include "poolwise/files/detail/columns.hpp"
+#include "poolwise/files/detail/csv.hpp"
+#include "poolwise/metrics/calibration.hpp"
+
+namespace poolwise {
+namespace {
+
+using json = nlohmann::json;
+
+constexpr const char* call = "evaluate";
+
+struct held_out {
+  std::vector<std::int32_t> label, slice;  // a slice of -1 is none of the settings'
+};
+
+held_out read_held_out(const std::filesystem::path& file, const campaign_settings& settings, index_t classes) {
+  std::unordered_map<std::string, std::int32_t> class_of, slice_of;
+  for (const std::string& name : settings.labels) class_of.emplace(name, std::int32_t(class_of.size()));
+  for (const slice_settings& one : settings.slices) slice_of.emplace(one.name, std::int32_t(slice_of.size()));
+  if (!class_of.empty() && index_t(class_of.size()) != classes)
+    throw shape_error("evaluate: campaign.toml lists " + std::to_string(class_of.size()) +
+                      " labels and the model's outputs have " + std::to_string(classes) +
+                      " columns; give a column for each label, in that order");
+  wanted_columns wanted{.call = call, .what = "a held-out item", .names = {"label"}};
+  if (!slice_of.empty()) wanted.names.push_back(settings.slice_column);
+  held_out items;
+  const std::string shown = printable(file.string());
+  read_columns(file, copy_limit{}, wanted, [&](index_t line, std::span<std::string> values) {
+    const auto named = class_of.find(values[0]);
+    const auto number = class_of.empty() ? number_in<std::int32_t>(trimmed(values[0])) : std::nullopt;
+    if (class_of.empty() ? !number || *number < 0 || *number >= classes : named == class_of.end())
+      throw value_error(place_in(call, shown, line) + ": \"" + printable(values[0], 80) +
+                        (class_of.empty()
+                             ? "\" is no number of a class from 0 to " + std::to_string(classes - 1) +
+                                   "; list the labels in campaign.toml"
+                             : std::string("\" is no label in campaign.toml")));
+    items.label.push_back(number ? *number : named->second);
+    if (slice_of.empty()) return;
+    const auto slice = slice_of.find(values[1]);
+    items.slice.push_back(slice == slice_of.end() ? -1 : slice->second);
+  });
+  return items;
+}
+
+/// Each row's probabilities, summing to 1.
+std::vector<float> probabilities_of(const real_matrix& x, outputs kind) {
+  std::vector<float> all;
+  std::visit(
+      [&](auto rows) {
+        all.reserve(std::size_t(rows.rows * rows.cols));
+        for (index_t i = 0; i < rows.rows; ++i) {
+          double largest = -INFINITY, sum = 0;
+          for (index_t c = 0; c < rows.cols; ++c) largest = std::max(largest, double(to_float(rows(i, c))));
+          std::vector<double> p;
+          for (index_t c = 0; c < rows.cols; ++c) {
+            const double value = double(to_float(rows(i, c)));
+            sum += p.emplace_back(kind == outputs::logits ? std::exp(value - largest) : value);
+          }
+          for (const double one : p) all.push_back(float(one / sum));
+        }
+      },
+      x);
+  return all;
+}
+
+json as_json(const share_estimate& share) {
+  return {{"accuracy", share.value.value_or(0)},
+          {"right", share.right},
+          {"rows", share.items},
+          {"low", share.bounds.low},
+          {"high", share.bounds.high}};
+}
+
+share_estimate share_in(const json& body) { return share_of(body.at("right"), body.at("rows")); }
+
+std::string body_of(const holdout_result& result) {
+  json body = as_json(result.all);
+  body["round"] = result.round;
+  body["labels"] = result.labels;
+  body["on"] = result.on;
+  body["log_loss"] = result.log_loss;
+  body["brier"] = result.brier;
+  body["calibration_error"] = result.calibration_error;
+  body["slices"] = json::object();
+  for (const auto& [name, share] : result.slices) body["slices"][name] = as_json(share);
+  if (!result.right.empty()) body["right_items"] = result.right;
+  return body.dump();
+}
+
+holdout_result result_in(const event& recorded) {
+  try {
+    const json body = json::parse(recorded.body);
+    holdout_result result;
+    result.event = recorded.number;
+    result.round = body.at("round");
+    result.labels = body.value("labels", index_t(0));
+    result.on = body.value("on", "");
+    result.all = share_in(body);
+    for (const auto& [name, share] : body.value("slices", json::object()).items())
+      result.slices.emplace(name, share_in(share));
+    result.log_loss = body.value("log_loss", 0.0);
+    result.brier = body.value("brier", 0.0);
+    result.calibration_error = body.value("calibration_error", 0.0);
+    result.right = body.value("right_items", "");
+    return result;
+  } catch (const json::exception& problem) {
+    throw format_error("ledger: event " + std::to_string(recorded.number) +
+                       " is no evaluation: " + printable(problem.what()));
+  }
+}
+
+}  // namespace
+
+holdout_result evaluate(campaign& of, const holdout_request& request, std::int64_t now_ms) {
+  opened_parts opened;
+  part_file outputs_file = request.outputs;
+  outputs_file.file = absolute_spec(outputs_file.file);
+  opened.open(std::span(&outputs_file, 1));
+  const pool_inputs& inputs = opened.inputs();
+  if (!inputs.model) throw usage_error("evaluate: give the model's outputs on the held-out items (--logits)");
+  inputs.check(call);
+  const campaign_settings& settings = of.settings();
+  const index_t classes = cols_of(*inputs.model);
+  const held_out items = read_held_out(request.items, settings, classes);
+  if (index_t(items.label.size()) != inputs.rows)
+    throw shape_error("evaluate: " + printable(request.items.string()) + " has " +
+                      std::to_string(items.label.size()) + " items but the outputs have " +
+                      std::to_string(inputs.rows) + " rows; give one for each");
+  const std::vector<float> probs = probabilities_of(*inputs.model, inputs.model_kind);
+  const matrix_view<const float> p{probs.data(), inputs.rows, classes};
+  holdout_result result;
+  std::vector<std::int32_t> predicted;
+  index_t right = 0;
+  for (index_t i = 0; i < p.rows; ++i) {
+    predicted.push_back(std::int32_t(std::max_element(p.row(i), p.row(i) + classes) - p.row(i)));
+    const bool is_right = predicted.back() == items.label[std::size_t(i)];
+    right += is_right;
+    if (p.rows <= 100'000) result.right += is_right ? '1' : '0';
+  }
+  result.all = share_of(right, p.rows);
+  if (!settings.slices.empty()) {
+    const auto by_slice =
+        accuracy_by_slice(predicted, items.label, items.slice, index_t(settings.slices.size()));
+    for (std::size_t k = 0; k < by_slice.size(); ++k)
+      if (by_slice[k].items > 0) result.slices.emplace(settings.slices[k].name, by_slice[k]);
+  }
+  result.log_loss = log_loss(p, items.label);
+  result.brier = brier_score(p, items.label);
+  result.calibration_error = calibration_error(reliability(p, items.label));
+  result.on = request.name.empty() ? request.items.filename().string() : request.name;
+  result.event = of.record(now_ms, [&](const tables& seen) {
+    const ledger_counts counts = seen.counts();
+    result.round = counts.rounds;
+    result.labels = counts.total.labelled;
+    return std::vector<new_event>{{"evaluation", body_of(result)}};
+  })[0];
+  return result;
+}
+
+std::vector<holdout_result> holdout_results(const tables& seen) {
+  std::vector<holdout_result> all;
+  seen.each_of("evaluation", [&](const event& one) { all.push_back(result_in(one)); });
+  std::erase_if(all, [&, last = all.empty() ? std::string() : all.back().on](const holdout_result& one) {
+    return one.on != last;
+  });
+  return all;
+}
+
+}  // namespace poolwise

@@ -1,0 +1,241 @@
+#include "poolwise/campaign/ingest.hpp"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <unordered_map>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/core/text.hpp"
+#include "poolwise/files/detail/columns.hpp"
+#include "poolwise/files/detail/csv.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr const char* call = "ingest";
+constexpr std::size_t shown = 80;  // bytes of foreign text in a message
+
+struct answer {
+  index_t line = 0;
+  std::string item, label, external;
+  std::int64_t version = 1;
+  nlohmann::json body;
+};
+
+/// Reads answers line by line, and says of each line that is none why.
+class answer_reader {
+ public:
+  answer_reader(const ingest_request& request, const campaign_settings& settings, ingested& result)
+      : request_(request), labels_(settings.labels.begin(), settings.labels.end()), result_(result) {
+    wanted_.call = call;
+    wanted_.what = "a label";
+    wanted_.names = {"item", "label"};
+    wanted_.otherwise = settings.id_column.c_str();
+    wanted_.optional = {"external", "version", "by", "why", "seconds", "confidence", "cost"};
+    wanted_.remedy = "begin with a line such as item,label";
+    wanted_.blank_lines = true;
+    wanted_.refused = [&](index_t line, const std::string& why) { refuse(line, why); };
+  }
+
+  std::vector<answer> read() {
+    std::vector<answer> answers;
+    read_columns(request_.file, copy_limit{}, wanted_, [&](index_t line, std::span<std::string> values) {
+      ++result_.lines;
+      if (auto one = answer_in(line, values)) answers.push_back(std::move(*one));
+    });
+    return answers;
+  }
+
+  void refuse(index_t line, const std::string& why) { result_.refused.push_back({line, why}); }
+
+ private:
+  std::optional<answer> answer_in(index_t line, std::span<std::string> values) {
+    const auto no = [&](const std::string& why) {
+      refuse(line, why);
+      return std::nullopt;
+    };
+    for (const std::string& value : values)
+      if (!is_utf8(value)) return no("it is not UTF-8; save the file as UTF-8");
+    answer one{.line = line, .item = values[0], .label = values[1]};
+    if (one.item.empty()) return no("it names no item");
+    if (one.label.empty()) return no("item " + printable(one.item, shown) + " has no label");
+    if (!labels_.empty() && labels_.count(one.label) == 0)
+      return no("there is no label \"" + printable(one.label, shown) +
+                "\" in campaign.toml; the nearest is \"" +
+                nearest_word(one.label, std::vector<std::string>(labels_.begin(), labels_.end())) + "\"");
+    one.external = values[2].empty() ? one.item : values[2];
+    if (!values[3].empty()) {
+      const auto version = number_in<std::int64_t>(trimmed(values[3]));
+      if (!version) return no("the version \"" + printable(values[3], shown) + "\" is no whole number");
+      one.version = *version;
+    }
+    one.body = {{"item", one.item},
+                {"label", one.label},
+                {"source", request_.source},
+                {"external", one.external},
+                {"version", one.version}};
+    if (!values[4].empty()) one.body["by"] = values[4];
+    if (!values[5].empty()) one.body["why"] = values[5];
+    for (const auto& [place, key, most] : {std::tuple{6, "seconds", 1e9}, {7, "confidence", 1.0}}) {
+      const std::string& text = values[std::size_t(place)];
+      if (text.empty()) continue;
+      const auto value = number_in<double>(trimmed(text));
+      if (!value || !(*value >= 0 && *value <= most))
+        return no(std::string(key) + " \"" + printable(text, shown) + "\" is no number from 0 to " +
+                  (most == 1.0 ? "1" : "1e9"));
+      one.body[key] = *value;
+    }
+    if (!values[8].empty()) {
+      const auto cost = number_in<std::int64_t>(trimmed(values[8]));
+      if (!cost || *cost < 0)
+        return no("cost \"" + printable(values[8], shown) + "\" is no whole number from 0 on");
+      one.body["cost"] = *cost;
+    }
+    return one;
+  }
+
+  const ingest_request& request_;
+  std::set<std::string> labels_;
+  ingested& result_;
+  wanted_columns wanted_;
+};
+
+/// The items of the newest pool, looked at when the first item comes that the ledger does not know.
+class pool_items {
+ public:
+  explicit pool_items(campaign& of) : of_(of) {}
+
+  bool has(const std::string& item) {
+    if (!index_) {
+      const pool_version pool = of_.pool();
+      index_ = std::make_unique<item_index>(of_.items(pool).ids, pool.rows);
+    }
+    return index_->row_of(item).has_value();
+  }
+
+ private:
+  campaign& of_;
+  std::unique_ptr<item_index> index_;
+};
+
+/// What the ledger and the answers before say of an item and of a key.
+class standing_labels {
+ public:
+  explicit standing_labels(const tables& seen) : seen_(seen) {}
+
+  struct standing {
+    std::string label, source, external;
+  };
+
+  /// The label that an item has now.
+  const std::optional<standing>& of_item(const std::string& item) {
+    const auto [place, is_new] = by_item_.try_emplace(item);
+    if (is_new)
+      if (const auto event = seen_.item(item).label) {
+        const auto body = nlohmann::json::parse(seen_.at(*event).body);
+        place->second = standing{body.at("label"), body.at("source"), body.at("external")};
+      }
+    return place->second;
+  }
+
+  /// The item and label that were recorded under a key.
+  const std::optional<std::pair<std::string, std::string>>& of_key(const answer& one,
+                                                                   const std::string& source) {
+    const auto [place, is_new] = by_key_.try_emplace({one.external, one.version});
+    if (is_new)
+      if (const auto event = seen_.label_event(source, one.external, one.version)) {
+        const auto body = nlohmann::json::parse(seen_.at(*event).body);
+        place->second.emplace(body.at("item"), body.at("label"));
+      }
+    return place->second;
+  }
+
+  void add(const answer& one, const std::string& source) {
+    by_item_[one.item] = standing{one.label, source, one.external};
+    by_key_[{one.external, one.version}] = std::pair{one.item, one.label};
+  }
+
+ private:
+  const tables& seen_;
+  std::unordered_map<std::string, std::optional<standing>> by_item_;
+  std::map<std::pair<std::string, std::int64_t>, std::optional<std::pair<std::string, std::string>>> by_key_;
+};
+
+}  // namespace
+
+ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms) {
+  if (request.source.empty()) throw usage_error("ingest: say where the labels come from (--source)");
+  ingested result;
+  answer_reader reader(request, of.settings(), result);
+  const std::vector<answer> answers = reader.read();
+  pool_items pool(of);
+  // Others wait while a change is decided.
+  const std::size_t at_a_time = request.strict ? std::max<std::size_t>(1, answers.size()) : 20'000;
+  for (std::size_t begin = 0; begin < answers.size(); begin += at_a_time) {
+    const std::span<const answer> some =
+        std::span(answers).subspan(begin, std::min(at_a_time, answers.size() - begin));
+    ingested part;
+    const auto decide = [&](const tables& seen) {
+      standing_labels standing(seen);
+      std::vector<new_event> events;
+      const auto refuse = [&](const answer& one, const std::string& why) {
+        part.refused.push_back({one.line, why});
+      };
+      for (const answer& one : some) {
+        if (const auto& same = standing.of_key(one, request.source)) {
+          if (same->first == one.item && same->second == one.label)
+            ++part.known;
+          else
+            refuse(one, "version " + std::to_string(one.version) + " of " + printable(one.external, shown) +
+                            " is recorded as " + printable(same->first + ": " + same->second, 2 * shown) +
+                            "; give a correction a higher version");
+          continue;
+        }
+        if (!seen.unavailable(one.item) && !pool.has(one.item)) {
+          refuse(one, "there is no item " + printable(one.item, shown) + " in the pool");
+          continue;
+        }
+        const auto& other = standing.of_item(one.item);
+        const bool same_answer = other && other->source == request.source && other->external == one.external;
+        if (other && !same_answer && other->label != one.label && !request.overrule) {
+          refuse(one, "item " + printable(one.item, shown) + " has the label " +
+                          printable(other->label, shown) + " from " + printable(other->source, shown) +
+                          "; overrule it (--overrule), or correct it there by a higher version");
+          continue;
+        }
+        part.replaced += other ? 1 : 0;
+        ++part.added;
+        standing.add(one, request.source);
+        events.push_back({"label", one.body.dump()});
+      }
+      if (request.strict && !(part.refused.empty() && result.refused.empty())) events.clear();
+      return events;
+    };
+    if (request.strict && !result.refused.empty()) break;
+    of.record(now_ms, decide);
+    result.added += part.added;
+    result.replaced += part.replaced;
+    result.known += part.known;
+    for (refused_label& one : part.refused) result.refused.push_back(std::move(one));
+  }
+  std::sort(result.refused.begin(), result.refused.end(),
+            [](const refused_label& a, const refused_label& b) { return a.line < b.line; });
+  if (request.strict && !result.refused.empty())
+    throw value_error("ingest: line " + std::to_string(result.refused[0].line) + " of " +
+                      printable(request.file.string()) + ": " + result.refused[0].why + "; " +
+                      std::to_string(result.refused.size()) +
+                      " lines are refused, and nothing is recorded (--strict)");
+  return result;
+}
+
+std::string refused_csv(const std::vector<refused_label>& refused) {
+  std::string csv = "line,reason\n";
+  for (const refused_label& one : refused) csv += std::to_string(one.line) + "," + csv_field(one.why) + "\n";
+  return csv;
+}
+
+}  // namespace poolwise

@@ -1,0 +1,52 @@
+// Where a campaign is going: when it is to stop, and what its targets will still take.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "poolwise/campaign/campaign.hpp"
+#include "poolwise/campaign/holdout.hpp"
+#include "poolwise/metrics/forecast.hpp"
+#include "poolwise/metrics/stopping.hpp"
+
+namespace poolwise {
+
+/// What the stopping rules look at: a round for each of these results.
+std::vector<stop_round> stopping_history(const tables& seen, const campaign_settings& settings);
+stop_settings stopping_settings(const campaign_settings& settings, const ledger_counts& counts);
+
+/// What campaign.toml's rule says now; recorded where `record` is set.
+stop_verdict judge(campaign& of, bool record, std::int64_t now_ms);
+
+/// A target, and what it will take.
+struct target_outlook {
+  std::string name;  ///< "accuracy", or "accuracy of night"
+  double at_least = 0;
+  std::optional<share_estimate> now;
+  std::optional<labels_forecast> labels;  ///< none: too few results to fit a curve to
+  effort_forecast effort;                 ///< from now on
+  bool met() const { return now && now->value && *now->value >= at_least; }
+};
+
+struct outlook {
+  index_t labels = 0;  ///< items labelled so far
+  std::vector<target_outlook> targets;
+  std::optional<curve_fit> curve;  ///< of the accuracy on all held-out items
+  std::string missing;             ///< why there is no curve, as a sentence
+  /// What each result would have been forecast to be by the results before it.
+  struct past_forecast {
+    index_t round = 0, labels = 0;
+    forecast_value said;
+    double came = 0;
+  };
+  std::vector<past_forecast> past;
+  std::optional<forecast_error> error;  ///< of those
+};
+
+/// Fits learning curves to the results, and says what is still needed. O(results) fits of some 20 ms, of the
+/// last 20 results at most.
+outlook look_ahead(const campaign& of);
+
+}  // namespace poolwise
