@@ -21,9 +21,9 @@ constexpr std::size_t shown = 80;  // bytes of foreign text in a message
 
 struct answer {
   index_t line = 0;
-  std::string item, label, external;
+  std::string item, label, external = {};
   std::int64_t version = 1;
-  nlohmann::json body;
+  nlohmann::json body = {};
 };
 
 /// Reads answers line by line, and says of each line that is none why.

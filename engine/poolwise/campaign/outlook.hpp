@@ -24,9 +24,9 @@ stop_verdict judge(campaign& of, bool record, std::int64_t now_ms);
 struct target_outlook {
   std::string name;  ///< "accuracy", or "accuracy of night"
   double at_least = 0;
-  std::optional<share_estimate> now;
-  std::optional<labels_forecast> labels;  ///< none: too few results to fit a curve to
-  effort_forecast effort;                 ///< from now on
+  std::optional<share_estimate> now = {};
+  std::optional<labels_forecast> labels = {};  ///< none: too few results to fit a curve to
+  effort_forecast effort = {};                 ///< from now on
   bool met() const { return now && now->value && *now->value >= at_least; }
 };
 
