@@ -13,6 +13,8 @@
 
 namespace poolwise {
 
+class ledger_file;
+
 /// Sums over the items that one arm of one round picked. Round 0, without an arm, holds the items that were
 /// labelled or excluded and never picked. Costs are in the campaign's smallest unit.
 struct tally {
@@ -46,7 +48,9 @@ struct round_entry {
 };
 
 struct decision {
-  index_t event = 0, round = 0, rank = 0;
+  index_t event = 0;
+  std::int64_t at_ms = 0;
+  index_t round = 0, rank = 0;
   std::string item;
   index_t row = 0;
   std::optional<double> score;
@@ -115,10 +119,9 @@ class tables {
 
  private:
   friend class ledger;
-  struct statements;
-  explicit tables(statements& in) : in_(&in) {}
+  explicit tables(ledger_file& in) : in_(&in) {}
 
-  statements* in_;
+  ledger_file* in_;
 };
 
 }  // namespace poolwise
