@@ -11,30 +11,10 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/metrics/detail/checks.hpp"
+#include "poolwise/metrics/detail/ranks.hpp"
 
 namespace poolwise {
 namespace {
-
-struct ranking_of_values {
-  std::vector<double> ranks;  // from 1, the least value first; ties share the mean of their ranks
-  double ties = 0;            // sum of t^3 - t over groups of t equal values
-};
-
-ranking_of_values ranked(std::span<const double> x) {
-  std::vector<std::size_t> order(x.size());
-  std::iota(order.begin(), order.end(), std::size_t(0));
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return x[a] < x[b]; });
-  ranking_of_values out{std::vector<double>(x.size()), 0};
-  for (std::size_t first = 0; first < x.size();) {
-    std::size_t end = first + 1;
-    while (end < x.size() && x[order[end]] == x[order[first]]) ++end;
-    for (std::size_t k = first; k < end; ++k) out.ranks[order[k]] = double(first + 1 + end) / 2;
-    const double equal = double(end - first);
-    out.ties += equal * equal * equal - equal;
-    first = end;
-  }
-  return out;
-}
 
 /// P(W <= w) for the sum of the ranks 1 to n that chance marks positive: counts of subsets by their sum.
 double rank_sum_cdf(index_t n, double w) {
@@ -78,6 +58,18 @@ void require_same_labels(const char* call, const learning_curve& a, const learni
   if (a.labels != b.labels || a.labels.size() != a.accuracy.size() || b.labels.size() != b.accuracy.size())
     throw shape_error(std::string(call) +
                       ": the curves have other labels than each other; pass curves of the same rounds");
+}
+
+/// The places of p values, the least first.
+std::vector<std::size_t> rising(const char* call, std::span<const double> p) {
+  for (const double one : p)
+    if (!(one >= 0 && one <= 1))
+      throw value_error(std::string(call) + ": p is " + std::to_string(one) +
+                        "; pass probabilities from 0 to 1");
+  std::vector<std::size_t> order(p.size());
+  std::iota(order.begin(), order.end(), std::size_t(0));
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p[a] < p[b]; });
+  return order;
 }
 
 double rank_deviation(index_t strategies, index_t blocks) {
@@ -169,16 +161,22 @@ double critical_difference(double alpha, index_t strategies, index_t blocks) {
 }
 
 std::vector<double> holm(std::span<const double> p) {
-  for (const double one : p)
-    if (!(one >= 0 && one <= 1))
-      throw value_error("holm: p is " + std::to_string(one) + "; pass probabilities from 0 to 1");
-  std::vector<std::size_t> order(p.size());
-  std::iota(order.begin(), order.end(), std::size_t(0));
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p[a] < p[b]; });
+  const auto order = rising("holm", p);
   std::vector<double> adjusted(p.size());
   double so_far = 0;
   for (std::size_t k = 0; k < order.size(); ++k) {
     so_far = std::max(so_far, std::min(1.0, double(p.size() - k) * p[order[k]]));
+    adjusted[order[k]] = so_far;
+  }
+  return adjusted;
+}
+
+std::vector<double> benjamini_hochberg(std::span<const double> p) {
+  const auto order = rising("benjamini_hochberg", p);
+  std::vector<double> adjusted(p.size());
+  double so_far = 1;
+  for (std::size_t k = order.size(); k-- > 0;) {
+    so_far = std::min(so_far, p[order[k]] * double(p.size()) / double(k + 1));
     adjusted[order[k]] = so_far;
   }
   return adjusted;

@@ -43,6 +43,10 @@ double critical_difference(double alpha, index_t strategies, index_t blocks);
 /// alpha. throws value_error for a p outside [0, 1].
 std::vector<double> holm(std::span<const double> p);
 
+/// Benjamini & Hochberg's (1995) adjusted p values, in the order given: of those <= alpha, a share of at most
+/// alpha is false on average, where tests are independent or positively dependent. throws as holm.
+std::vector<double> benjamini_hochberg(std::span<const double> p);
+
 /// curves[strategy][seed], all at the same labels. penalty(i, j) is the share of the rounds in which i beats j
 /// by a two-sided paired t test over the seeds at 5 % (Ash et al. 2020, sec. 4, where data sets are summed);
 /// columns with a small mean are rarely beaten. Fewer than 2 seeds: all 0. throws shape_error for curves of

@@ -53,6 +53,18 @@ void require_finite(const char* call, std::span<const double> x) {
                         "; pass finite values");
 }
 
+void require_level(const char* call, double level) {
+  if (!(level > 0 && level < 1))
+    throw value_error(std::string(call) + ": level is " + std::to_string(level) +
+                      "; pass a level between 0 and 1, such as 0.95");
+}
+
+void require_pairs(const char* call, const char* one, std::size_t ones, const char* other, std::size_t others) {
+  if (ones != others || ones == 0)
+    throw shape_error(std::string(call) + ": there are " + std::to_string(ones) + " " + one + " and " +
+                      std::to_string(others) + " " + other + "; pass as many of each, at least one");
+}
+
 double accuracy(matrix_view<const float> logits, vector_view<const std::int32_t> labels) {
   if (logits.rows < 1 || logits.cols < 1 || labels.size != logits.rows)
     throw shape_error("accuracy: logits is [" + std::to_string(logits.rows) + ", " +

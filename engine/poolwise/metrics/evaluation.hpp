@@ -1,0 +1,94 @@
+// How good predictions are on held-out labels: by slice, over time, at a threshold, and in money.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "poolwise/core/types.hpp"
+#include "poolwise/metrics/intervals.hpp"
+
+namespace poolwise {
+
+/// A share of items, with Wilson's interval. No items: no value, and [0, 1].
+struct share_estimate {
+  index_t right = 0, items = 0;
+  std::optional<double> value;
+  interval bounds = {0, 1};
+};
+
+/// throws as wilson, but for items = 0.
+share_estimate share_of(index_t right, index_t items, double level = 0.95);
+
+/// The share of right predictions in each slice. slice[i] is the slice of item i, or -1 for an item of none.
+/// throws shape_error for uneven or no items; value_error for a slice outside [-1, slices) and unless
+/// 0 < level < 1.
+std::vector<share_estimate> accuracy_by_slice(std::span<const std::int32_t> predicted,
+                                              std::span<const std::int32_t> labels,
+                                              std::span<const std::int32_t> slice, index_t slices,
+                                              double level = 0.95);
+
+/// The share of right predictions in windows of `width` items, in the order given (that of time), one every
+/// `step` items; the last window ends at the last item. Fewer items than `width`: one window of all. Windows
+/// that overlap are not independent. throws as accuracy_by_slice, and value_error unless width and step >= 1.
+struct window_estimate : share_estimate {
+  index_t first = 0;  ///< item
+};
+std::vector<window_estimate> rolling_accuracy(std::span<const std::int32_t> predicted,
+                                              std::span<const std::int32_t> labels, index_t width, index_t step,
+                                              double level = 0.95);
+
+/// Items by what they are and what they were taken for.
+class confusion_matrix {
+ public:
+  /// throws shape_error for uneven or no items, value_error for a class outside [0, classes).
+  confusion_matrix(std::span<const std::int32_t> predicted, std::span<const std::int32_t> labels,
+                   index_t classes);
+
+  index_t classes() const { return classes_; }
+  index_t items() const { return items_; }
+  index_t count(index_t label, index_t predicted) const {
+    return counts_[std::size_t(label * classes_ + predicted)];
+  }
+
+  share_estimate accuracy(double level = 0.95) const;
+  share_estimate precision(index_t predicted, double level = 0.95) const;  ///< of those taken for the class
+  share_estimate recall(index_t label, double level = 0.95) const;         ///< of those that are of the class
+
+ private:
+  index_t classes_, items_;
+  std::vector<index_t> counts_;
+};
+
+struct mean_estimate {
+  double value = 0, standard_error = 0;
+  interval bounds;
+};
+
+/// The mean over items of worth[label, predicted]: what a prediction earns, or costs where negative, in any
+/// unit. The interval is Student's over the items. One item: no standard error, and bounds without end. worth
+/// [classes, classes], finite throws shape_error for another shape, value_error for a NaN or infinite worth,
+/// and unless 0 < level < 1.
+mean_estimate utility(const confusion_matrix& confusion, matrix_view<const double> worth, double level = 0.95);
+
+/// A classifier of items with score >= threshold. The threshold was chosen on the same items, so that the
+/// intervals, Wilson's at 95 %, are somewhat too hopeful; choose on one half and count on the other for a
+/// claim.
+struct operating_point {
+  double threshold = 0;
+  share_estimate precision, recall;
+};
+
+/// Of all thresholds with the recall asked for at least, the one of the highest precision; of equals the
+/// highest recall. positive[i] != 0 says that item i is one. throws shape_error for uneven or no items;
+/// value_error for a NaN score, no positive item, and unless 0 < recall <= 1. O(n log n).
+operating_point precision_at_recall(std::span<const double> scores, std::span<const std::uint8_t> positive,
+                                    double recall);
+
+/// Of all thresholds with the precision asked for at least, the one of the highest recall; of equals the
+/// highest precision. None where none is so precise. throws as precision_at_recall.
+std::optional<operating_point> recall_at_precision(std::span<const double> scores,
+                                                   std::span<const std::uint8_t> positive, double precision);
+
+}  // namespace poolwise
