@@ -6,6 +6,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/files/read_file.hpp"
+#include "poolwise/ledger/export.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -109,51 +110,24 @@ void run_guideline(const note_options& options) {
 struct export_options : campaign_options {
   std::string what, out = "-";
   index_t round = 0;
+  bool all = false;
 };
-
-std::string optional_text(const std::optional<double>& value) {
-  if (!value) return "";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.17g", *value);
-  return text;
-}
 
 void run_export(const export_options& options) {
   const campaign of = options.open(access::read);
+  if (options.what == "batch" && options.round == 0)
+    throw usage_error("campaign: say which round's batch (--round)");
+  const row_format as = options.common.json ? row_format::jsonl : row_format::csv;
   output_file out(options.out);
-  const auto write_line = [&](std::initializer_list<std::string> fields) {
-    std::string line;
-    for (const std::string& field : fields) line += (line.empty() ? "" : ",") + csv_field(field);
-    out.write(line + "\n");
-  };
+  const auto write = [&](std::string_view lines) { out.write(lines); };
+  if (options.what == "batch") write(batch_csv(recorded_round(of, options.round)));
   of.log().read([&](const tables& seen) {
-    if (options.what == "events") {
-      seen.each_event(0, seen.size(), [&](const event& one) { out.write(line_of(one) + "\n"); });
-    } else if (options.what == "labels") {
-      write_line({"item", "label", "source", "external", "version", "current", "by", "seconds", "confidence",
-                  "cost", "why", "event"});
-      seen.each_label(versions::all, [&](const label& one) {
-        write_line({one.item, one.text, one.source, one.external, std::to_string(one.version),
-                    one.current ? "1" : "0", one.by.value_or(""), optional_text(one.seconds),
-                    optional_text(one.confidence), one.cost ? std::to_string(*one.cost) : "",
-                    one.why.value_or(""), std::to_string(one.event)});
-      });
-    } else if (options.what == "decisions") {
-      write_line(
-          {"item", "round", "rank", "row", "arm", "group", "cost", "score", "probability", "reason", "event"});
-      for (const round_entry& round : seen.rounds())
-        seen.each_decision(round, [&](const decision& one) {
-          write_line({one.item, std::to_string(one.round), std::to_string(one.rank), std::to_string(one.row),
-                      one.arm, one.group.value_or(""), std::to_string(one.cost), optional_text(one.score),
-                      optional_text(one.probability), one.reason, std::to_string(one.event)});
-        });
-    }
+    if (options.what == "events") export_events(seen, write);
+    if (options.what == "decisions") export_decisions(seen, as, write);
+    if (options.what == "labels")
+      export_labels(seen, options.all ? versions::all : versions::current, as, write);
     return 0;
   });
-  if (options.what == "batch") {
-    if (options.round == 0) throw usage_error("campaign: say which round's batch (--round)");
-    out.write(batch_csv(recorded_round(of, options.round)));
-  }
   out.commit();
 }
 
@@ -230,14 +204,15 @@ void add_campaign_records(CLI::App& campaign) {
   add_verb<export_options>(
       campaign, "export", "Write what the ledger holds",
       [](CLI::App& verb, export_options& options) {
-        verb.add_option(
-                "WHAT", options.what,
-                "events (JSONL, as the hash tree has them), labels, decisions, or the batch of a round (CSV)")
+        verb.add_option("WHAT", options.what,
+                        "events (JSONL, as the hash tree has them), labels or decisions (CSV, or JSONL with "
+                        "--json), or the batch of a round (CSV)")
             ->required()
             ->check(CLI::IsMember({"events", "labels", "decisions", "batch"}))
             ->type_name("WHAT");
         add_number(verb, "--round", options.round, index_t{1}, std::numeric_limits<index_t>::max(),
                    "Of which round the batch");
+        verb.add_flag("--all", options.all, "Labels that were replaced, too");
         verb.add_option("--out", options.out, "The file (default: standard output)")->type_name("FILE");
       },
       run_export, "poolwise campaign export boots labels --out labels.csv");

@@ -97,10 +97,11 @@ void run_evaluate(const evaluate_options& options) {
     throw usage_error(
         "campaign evaluate: give the model's outputs on the held-out items (--logits or --probs)");
   campaign of = options.open();
-  const holdout_request request{.outputs = {.part = options.logits.empty() ? "probs" : "logits",
-                                            .file = options.logits.empty() ? options.probs : options.logits},
-                                .items = options.holdout,
-                                .name = options.name};
+  holdout_request request;
+  request.outputs.part = options.logits.empty() ? "probs" : "logits";
+  request.outputs.file = options.logits.empty() ? options.probs : options.logits;
+  request.items = options.holdout;
+  request.name = options.name;
   const holdout_result result = as_input([&] { return evaluate(of, request, options.now_ms()); });
   if (options.common.json) {
     ordered body{{"round", result.round},
