@@ -98,6 +98,23 @@ TEST(NumberBytes, AreLittleEndianAndComeBack) {
   EXPECT_TRUE(rest.empty());
 }
 
+TEST(Text, IsCutOutsideParentheses) {
+  const auto parts = [](std::string_view text) {
+    const auto cut = cut_outside_parentheses(text, ',');
+    return std::vector<std::string>(cut.parts.begin(), cut.parts.end());
+  };
+  using words = std::vector<std::string>;
+  EXPECT_EQ(parts("a, b(c, d(e,f)) ,g"), (words{"a", "b(c, d(e,f))", "g"}));
+  EXPECT_EQ(parts(""), words{""});
+  EXPECT_EQ(parts("  ,"), (words{"", ""}));
+  EXPECT_EQ(cut_outside_parentheses("a(b(c), d)", ',').depth, 2);
+  EXPECT_EQ(cut_outside_parentheses("a(b)", ',').unmatched, std::string_view::npos);
+  EXPECT_EQ(cut_outside_parentheses("a(b", ',').unmatched, 1u);
+  EXPECT_EQ(cut_outside_parentheses("a(b))(", ',').unmatched, 4u);
+  const std::string text = "a, b";
+  EXPECT_EQ(cut_outside_parentheses(text, ',').parts[1].data(), text.data() + 3);
+}
+
 TEST(Text, TheNearestWordHasTheFewestEdits) {
   const std::vector<std::string> words = {"margin", "entropy", "energy"};
   EXPECT_EQ(nearest_word("margn", words), "margin");

@@ -48,25 +48,13 @@ class reader {
 
   /// The parts between separators that no parenthesis encloses, without the spaces around them.
   std::vector<std::string> split(const std::string& text, char separator) const {
-    std::vector<std::string> parts(1);
-    int depth = 0;
-    for (const char c : text) {
-      depth += (c == '(') - (c == ')');
-      if (depth < 0) break;
-      if (depth > most_nested)
-        refuse(":", "nests parentheses more than " + std::to_string(most_nested) +
-                        " deep; name a score inside one other");
-      if (c == separator && depth == 0)
-        parts.emplace_back();
-      else
-        parts.back() += c;
-    }
-    if (depth != 0) refuse(":", "has a parenthesis without its other; write such as graph_cut(lambda=4)");
-    for (std::string& part : parts) {
-      part.erase(0, part.find_first_not_of(' '));
-      part.erase(part.find_last_not_of(' ') + 1);
-    }
-    return parts;
+    const cut_text cut = cut_outside_parentheses(text, separator);
+    if (cut.depth > most_nested)
+      refuse(":", "nests parentheses more than " + std::to_string(most_nested) +
+                      " deep; name a score inside one other");
+    if (cut.unmatched != std::string::npos)
+      refuse(":", "has a parenthesis without its other; write such as graph_cut(lambda=4)");
+    return {cut.parts.begin(), cut.parts.end()};
   }
 
   const strategy_entry& entry_of(const std::string& word) const {

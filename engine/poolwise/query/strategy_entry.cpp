@@ -17,8 +17,9 @@ std::string number(double value) {
   return text;
 }
 
-// Nothing where `value` is in the range.
-std::string refusal(const parameter_range& range, double value) {
+}  // namespace
+
+std::string needed_instead(const parameter_range& range, double value) {
   if (range.whole && value != std::floor(value)) return "a whole number";
   if (range.least_is_out && !(value > range.least)) return "more than " + number(range.least);
   const bool bound_above = std::isfinite(range.most) && !range.whole;
@@ -27,8 +28,6 @@ std::string refusal(const parameter_range& range, double value) {
                        : "at least " + number(range.least);
   return std::isfinite(value) ? "" : "finite";
 }
-
-}  // namespace
 
 arguments::arguments(const strategy_entry& of) : of_(of.parameters) {
   for (const parameter& p : of_) values_.push_back(p.standard);
@@ -45,7 +44,7 @@ void arguments::set(const std::string& opening, std::string_view name, double va
   for (std::size_t i = 0; i < of_.size(); ++i) {
     known += (i > 0 ? ", " : "") + std::string(of_[i].name);
     if (of_[i].name != name) continue;
-    const std::string needed = refusal(of_[i].range, value);
+    const std::string needed = needed_instead(of_[i].range, value);
     if (!needed.empty())
       throw usage_error(opening + std::string(name) + " is " + number(value) + "; it must be " + needed);
     values_[i] = value;

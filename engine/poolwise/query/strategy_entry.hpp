@@ -38,6 +38,9 @@ constexpr parameter_range above(double least) { return {.least = least, .least_i
 constexpr parameter_range between(double least, double most) { return {least, most}; }
 constexpr parameter_range whole_from(double least) { return {.least = least, .most = 0x1p53, .whole = true}; }
 
+/// Which numbers the range holds, as "at least 2", where `value` is none of them; else nothing.
+std::string needed_instead(const parameter_range& range, double value);
+
 /// A number that a strategy can be given, as in graph_cut(lambda=4).
 struct parameter {
   const char* name;

@@ -108,6 +108,32 @@ std::string in_lower_case(std::string text) {
   return text;
 }
 
+cut_text cut_outside_parentheses(std::string_view text, char separator) {
+  cut_text cut;
+  std::vector<std::size_t> open;
+  const auto add = [&](std::string_view part) {
+    part.remove_prefix(std::min(part.find_first_not_of(' '), part.size()));
+    cut.parts.push_back(part.substr(0, part.find_last_not_of(' ') + 1));
+  };
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '(') open.push_back(i);
+    cut.depth = std::max(cut.depth, int(open.size()));
+    if (text[i] == ')' && open.empty()) {
+      cut.unmatched = i;
+      return cut;
+    }
+    if (text[i] == ')') open.pop_back();
+    if (text[i] == separator && open.empty()) {
+      add(text.substr(first, i - first));
+      first = i + 1;
+    }
+  }
+  add(text.substr(first));
+  if (!open.empty()) cut.unmatched = open.back();
+  return cut;
+}
+
 std::string shape_text(const std::vector<index_t>& shape) {
   std::string text = "[";
   for (const index_t extent : shape) {

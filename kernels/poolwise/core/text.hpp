@@ -32,6 +32,14 @@ bool is_utf8(std::string_view text);
 /// Of the letters of ASCII.
 std::string in_lower_case(std::string text);
 
+/// Text cut at the separators that no parenthesis encloses, as far as its parentheses match.
+struct cut_text {
+  std::vector<std::string_view> parts;             ///< views of the text, without the spaces around them
+  int depth = 0;                                   ///< how deep parentheses nest
+  std::size_t unmatched = std::string_view::npos;  ///< where one without its other stands
+};
+cut_text cut_outside_parentheses(std::string_view text, char separator);
+
 /// "[3, 4]"
 std::string shape_text(const std::vector<index_t>& shape);
 
