@@ -114,7 +114,7 @@ void run_plan(const query_options& options) {
   campaign of = options.open();
   const handed_out next =
       as_input([&] { return next_round(of, options.common.on(), request_of(options), options.now_ms()); });
-  const outlook ahead = look_ahead(of);
+  const outlook ahead = of.log().read([&](const tables& seen) { return look_ahead(seen, of.settings()); });
   const std::string& unit = of.settings().unit;
   std::map<std::string, index_t> by_slice;
   for (const picked_item& one : next.items)

@@ -4,6 +4,7 @@
 #include "campaign.hpp"
 #include "poolwise/campaign/holdout.hpp"
 #include "poolwise/campaign/outlook.hpp"
+#include "poolwise/campaign/page.hpp"
 #include "poolwise/campaign/rounds.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
@@ -122,7 +123,7 @@ void run_evaluate(const evaluate_options& options) {
 
 void run_forecast(const campaign_options& options) {
   const campaign of = options.open(access::read);
-  const outlook ahead = look_ahead(of);
+  const outlook ahead = of.log().read([&](const tables& seen) { return look_ahead(seen, of.settings()); });
   const auto range = [](const forecast_value& one) {
     return ordered{{"value", one.value}, {"low", one.low}, {"high", one.high}};
   };
@@ -246,6 +247,20 @@ void run_proof(const proof_options& options) {
   write_text("-", text);
 }
 
+struct report_options : campaign_options {
+  std::string out;
+};
+
+void run_report(const report_options& options) {
+  campaign of = options.open(access::read);
+  const std::string file = options.out.empty() ? (of.folder() / "report.html").string() : options.out;
+  const campaign_report page = report_of(of);
+  write_text(file, render_html(page, find_plotly()));
+  if (options.common.json)
+    return print_json("campaign.report", {{"file", file}, {"status", status_sentence(page)}});
+  if (options.out != "-") write_text("-", status_sentence(page) + "\n" + file + "\n");
+}
+
 }  // namespace
 
 void add_campaign_state(CLI::App& campaign) {
@@ -278,6 +293,12 @@ void add_campaign_state(CLI::App& campaign) {
       },
       run_stop, "poolwise campaign stop boots")
       ->alias("stop?");
+  add_verb<report_options>(
+      campaign, "report", "Write a page for a browser: where it stands, what it cost, when it stops, and why",
+      [](CLI::App& verb, report_options& options) {
+        verb.add_option("--out", options.out, "The file (default: FOLDER/report.html)")->type_name("FILE.html");
+      },
+      run_report, "poolwise campaign report boots");
   add_verb<verify_options>(
       campaign, "verify", "Check every event of the ledger against its hash tree",
       [](CLI::App& verb, verify_options& options) {

@@ -106,7 +106,8 @@ holdout_result result_in(const event& recorded) {
     result.labels = body.value("labels", index_t(0));
     result.on = body.value("on", "");
     result.all = share_in(body);
-    for (const auto& [name, share] : body.value("slices", json::object()).items())
+    const json slices = body.value("slices", json::object());
+    for (const auto& [name, share] : slices.items())
       result.slices.emplace(name, share_in(share));
     result.log_loss = body.value("log_loss", 0.0);
     result.brier = body.value("brier", 0.0);

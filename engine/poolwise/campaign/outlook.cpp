@@ -135,20 +135,19 @@ stop_settings stopping_settings(const campaign_settings& settings, const ledger_
   return stop;
 }
 
+stop_verdict judge(const tables& seen, const campaign_settings& settings) {
+  const ledger_counts counts = seen.counts();
+  std::vector<stop_round> history = stopping_history(seen, settings);
+  // The budget is also judged where nothing was measured yet.
+  if (history.empty()) history.emplace_back();
+  stop_round& now = history.back();
+  now.labels = std::max(now.labels, counts.total.labelled);
+  now.money = double(counts.total.cost);
+  return judge_stop(parse_stop_rule(settings.stop), history, stopping_settings(settings, counts));
+}
+
 stop_verdict judge(campaign& of, bool record, std::int64_t now_ms) {
-  const campaign_settings& settings = of.settings();
-  index_t round = 0;
-  const stop_verdict verdict = of.log().read([&](const tables& seen) {
-    const ledger_counts counts = seen.counts();
-    round = counts.rounds;
-    std::vector<stop_round> history = stopping_history(seen, settings);
-    // The budget is also judged where nothing was measured yet.
-    if (history.empty()) history.emplace_back();
-    stop_round& now = history.back();
-    now.labels = std::max(now.labels, counts.total.labelled);
-    now.money = double(counts.total.cost);
-    return judge_stop(parse_stop_rule(settings.stop), history, stopping_settings(settings, counts));
-  });
+  const stop_verdict verdict = of.log().read([&](const tables& seen) { return judge(seen, of.settings()); });
   if (record) {
     const auto as_json = [](const stop_verdict& one, const auto& self) -> json {
       json body{{"rule", one.rule}, {"holds", one.holds}, {"known", one.known}, {"sentence", one.sentence}};
@@ -156,61 +155,57 @@ stop_verdict judge(campaign& of, bool record, std::int64_t now_ms) {
       for (const stop_verdict& part : one.parts) body["parts"].push_back(self(part, self));
       return body;
     };
-    of.record(now_ms, [&](const tables&) {
-      return std::vector<new_event>{
-          {"verdict",
-           json{{"round", round}, {"stop", verdict.holds}, {"rules", json::array({as_json(verdict, as_json)})}}
-               .dump()}};
+    of.record(now_ms, [&](const tables& seen) {
+      return std::vector<new_event>{{"verdict", json{{"round", seen.counts().rounds},
+                                                     {"stop", verdict.holds},
+                                                     {"rules", json::array({as_json(verdict, as_json)})}}
+                                                    .dump()}};
     });
   }
   return verdict;
 }
 
-outlook look_ahead(const campaign& of) {
-  const campaign_settings& settings = of.settings();
-  return of.log().read([&](const tables& seen) {
-    outlook ahead;
-    const ledger_counts counts = seen.counts();
-    ahead.labels = counts.total.labelled;
-    const std::vector<holdout_result> results = holdout_results(seen);
-    const std::vector<round_entry> rounds = seen.rounds();
-    const std::vector<double> costs = newest_costs(seen, rounds);
-    const double days =
-        rounds.empty() ? 0 : double(seen.at(seen.size() - 1).at_ms - rounds[0].at_ms) / ms_a_day;
-    const std::vector<curve_point> points = points_of(results, "");
-    if (index_t(points.size()) < least_curve_points) {
-      ahead.missing = "a forecast needs evaluations after " + std::to_string(least_curve_points) +
-                      " different numbers of labels, and there are " + std::to_string(points.size());
-    } else {
-      ahead.curve = fit_learning_curve(points);
-      std::vector<kept_forecast> kept;
-      const auto first = std::max<std::size_t>(least_curve_points, points.size() > 20 ? points.size() - 20 : 0);
-      for (std::size_t k = first; k < points.size(); ++k) {
-        const curve_fit before = fit_learning_curve(std::span(points).first(k));
-        const forecast_value said = forecast_accuracy(before, points[k].labels, points[k].tested);
-        ahead.past.push_back({index_t(k), points[k].labels, said, points[k].accuracy});
-        kept.push_back({said, points[k].accuracy});
-      }
-      if (!kept.empty()) ahead.error = error_of(kept);
+outlook look_ahead(const tables& seen, const campaign_settings& settings) {
+  outlook ahead;
+  const ledger_counts counts = seen.counts();
+  ahead.labels = counts.total.labelled;
+  const std::vector<holdout_result> results = holdout_results(seen);
+  const std::vector<round_entry> rounds = seen.rounds();
+  const std::vector<double> costs = newest_costs(seen, rounds);
+  const double days = rounds.empty() ? 0 : double(seen.at(seen.size() - 1).at_ms - rounds[0].at_ms) / ms_a_day;
+  const std::vector<curve_point> points = points_of(results, "");
+  if (index_t(points.size()) < least_curve_points) {
+    ahead.missing = "a forecast needs evaluations after " + std::to_string(least_curve_points) +
+                    " different numbers of labels, and there are " + std::to_string(points.size());
+  } else {
+    ahead.curve = fit_learning_curve(points);
+    std::vector<kept_forecast> kept;
+    const auto first = std::max<std::size_t>(least_curve_points, points.size() > 20 ? points.size() - 20 : 0);
+    for (std::size_t k = first; k < points.size(); ++k) {
+      const curve_fit before = fit_learning_curve(std::span(points).first(k));
+      const forecast_value said = forecast_accuracy(before, points[k].labels, points[k].tested);
+      ahead.past.push_back({index_t(k), points[k].labels, said, points[k].accuracy});
+      kept.push_back({said, points[k].accuracy});
     }
-    const auto latest = seen.latest("pool");
-    const index_t most = latest ? pool_in(latest->body).rows : std::numeric_limits<index_t>::max();
-    for (const target& wanted : targets_of(settings)) {
-      target_outlook one{.name = measure_of(wanted.slice), .at_least = wanted.at_least};
-      if (!results.empty())
-        if (const share_estimate* share = share_of_slice(results.back(), wanted.slice)) one.now = *share;
-      const std::vector<curve_point> its = points_of(results, wanted.slice);
-      if (index_t(its.size()) >= least_curve_points) {
-        one.labels = forecast_labels(fit_learning_curve(its), wanted.at_least, most);
-        const forecast_value cost = costs.empty() ? forecast_value{} : cost_of_label(costs);
-        const double a_day = days > 0.01 ? double(ahead.labels) / days : 0;
-        one.effort = forecast_effort(*one.labels, ahead.labels, cost, {a_day, a_day, a_day});
-        if (!(a_day > 0)) one.effort.days.reset();
-      }
-      ahead.targets.push_back(std::move(one));
+    if (!kept.empty()) ahead.error = error_of(kept);
+  }
+  const auto latest = seen.latest("pool");
+  const index_t most = latest ? pool_in(latest->body).rows : std::numeric_limits<index_t>::max();
+  for (const target& wanted : targets_of(settings)) {
+    target_outlook one{.name = measure_of(wanted.slice), .at_least = wanted.at_least};
+    if (!results.empty())
+      if (const share_estimate* share = share_of_slice(results.back(), wanted.slice)) one.now = *share;
+    const std::vector<curve_point> its = points_of(results, wanted.slice);
+    if (index_t(its.size()) >= least_curve_points) {
+      one.labels = forecast_labels(fit_learning_curve(its), wanted.at_least, most);
+      const forecast_value cost = costs.empty() ? forecast_value{} : cost_of_label(costs);
+      const double a_day = days > 0.01 ? double(ahead.labels) / days : 0;
+      one.effort = forecast_effort(*one.labels, ahead.labels, cost, {a_day, a_day, a_day});
+      if (!(a_day > 0)) one.effort.days.reset();
     }
-    return ahead;
-  });
+    ahead.targets.push_back(std::move(one));
+  }
+  return ahead;
 }
 
 }  // namespace poolwise

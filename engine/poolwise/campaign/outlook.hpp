@@ -17,7 +17,9 @@ namespace poolwise {
 std::vector<stop_round> stopping_history(const tables& seen, const campaign_settings& settings);
 stop_settings stopping_settings(const campaign_settings& settings, const ledger_counts& counts);
 
-/// What campaign.toml's rule says now; recorded where `record` is set.
+/// What the settings' rule says now.
+stop_verdict judge(const tables& seen, const campaign_settings& settings);
+/// The same of a campaign; recorded where `record` is set.
 stop_verdict judge(campaign& of, bool record, std::int64_t now_ms);
 
 /// A target, and what it will take.
@@ -47,6 +49,6 @@ struct outlook {
 
 /// Fits learning curves to the results, and says what is still needed. O(results) fits of some 20 ms, of the
 /// last 20 results at most.
-outlook look_ahead(const campaign& of);
+outlook look_ahead(const tables& seen, const campaign_settings& settings);
 
 }  // namespace poolwise

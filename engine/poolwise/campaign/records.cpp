@@ -155,7 +155,7 @@ batch_record round_in(const std::string& text) {
 std::string body_of(const picked_item& pick) {
   json body{{"round", pick.round}, {"rank", pick.rank}, {"row", pick.row},      {"item", pick.item},
             {"cost", pick.cost},   {"arm", pick.arm},   {"reason", pick.reason}};
-  if (pick.score) body["score"] = *pick.score;
+  body["score"] = pick.score ? json(*pick.score) : json();
   if (pick.seconds != 0) body["seconds"] = pick.seconds;
   if (!pick.slice.empty()) body["group"] = pick.slice;
   if (!pick.kept_by.empty()) body["kept_by"] = pick.kept_by;
