@@ -165,6 +165,9 @@ class standing_labels {
   std::map<std::pair<std::string, std::int64_t>, std::optional<std::pair<std::string, std::string>>> by_key_;
 };
 
+/// Ends a change of the ledger.
+struct nothing_recorded {};
+
 }  // namespace
 
 ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms) {
@@ -212,11 +215,16 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
         standing.add(one, request.source);
         events.push_back({"label", one.body.dump()});
       }
-      if (request.strict && !(part.refused.empty() && result.refused.empty())) events.clear();
+      if (request.strict && !part.refused.empty()) throw nothing_recorded{};
       return events;
     };
-    if (request.strict && !result.refused.empty()) break;
-    of.record(now_ms, decide);
+    try {
+      if (request.strict && !result.refused.empty())
+        of.log().read(decide);  // for the reasons of all lines
+      else
+        of.record(now_ms, decide);
+    } catch (const nothing_recorded&) {
+    }
     result.added += part.added;
     result.replaced += part.replaced;
     result.known += part.known;

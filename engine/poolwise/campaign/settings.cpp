@@ -10,6 +10,7 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/metrics/stopping.hpp"
 
 namespace poolwise {
 namespace {
@@ -201,7 +202,10 @@ void read_slices(section& file, campaign_settings& settings) {
 
 void read_stop(section& file, campaign_settings& settings) {
   section table = file.table("stop");
-  table.read("rule", settings.stop);
+  table.read_by("rule", [&](const std::string& text) {
+    parse_stop_rule(text);
+    settings.stop = text;
+  });
   table.read("error_cost", settings.error_cost, 0, double(most));
   table.read("predictions", settings.predictions, 0, double(most));
   table.finish();

@@ -49,7 +49,7 @@ struct campaign_settings {
   std::optional<std::int64_t> until_ms;  ///< the last moment at which a round may begin, since 1970
   std::vector<slice_settings> slices;
   std::optional<double> target;              ///< accuracy that is to be reached on all held-out items
-  std::string stop = "any(target, budget)";  ///< as parse_stopping_rule reads it
+  std::string stop = "any(target, budget)";  ///< as parse_stop_rule reads it
   /// For the cost optimum: what one wrong prediction costs, and how many will be made.
   double error_cost = 0;
   index_t predictions = 0;
