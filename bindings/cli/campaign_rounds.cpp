@@ -16,7 +16,7 @@ namespace {
 struct query_options : campaign_options {
   model_flags model;
   std::optional<index_t> batch;
-  std::string hypothesis, reference;
+  std::string strategy, hypothesis, reference;
   bool dry_run = false;
 };
 
@@ -35,6 +35,10 @@ std::vector<part_file> parts_of(const model_flags& model) {
 
 void add_query_options(CLI::App& verb, query_options& options) {
   options.model.add_to(verb);
+  verb.add_option("--strategy", options.strategy,
+                  "Of this round, instead of campaign.toml's: kcenter or typiclust where there is no model yet")
+      ->check(strategy_name())
+      ->type_name("STRATEGY");
   add_number(verb, "--batch", options.batch, index_t{1}, std::numeric_limits<index_t>::max(),
              "Items of this round, instead of campaign.toml's");
   verb.add_option("--hypothesis", options.hypothesis, "Of this round, instead of campaign.toml's")
@@ -50,6 +54,7 @@ round_request request_of(const query_options& options) {
   return {.model = parts_of(options.model),
           .reference = options.reference,
           .hypothesis = options.hypothesis,
+          .strategy = options.strategy,
           .batch = options.batch,
           .how = {.ceiling = options.common.memory}};
 }
@@ -73,7 +78,7 @@ std::string in_words(const batch_record& round, const campaign_settings& setting
   std::string text = std::to_string(round.picks) + " items for " + std::to_string(round.cost) + " " +
                      settings.unit + ": " + std::to_string(round.picks - round.audit) + " by " +
                      round.spec.strategy + ", " + std::to_string(round.audit) + " drawn at random";
-  if (round.of_optimum)
+  if (round.of_optimum && *round.of_optimum < 1)
     text += "; the picks have at least " + percent(std::floor(*round.of_optimum * 1e3) / 1e3) +
             " of the highest total score that the budget buys";
   return text;

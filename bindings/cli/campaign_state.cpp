@@ -36,10 +36,10 @@ std::string of_limit(std::int64_t used, const std::optional<std::int64_t>& limit
 void run_status(const campaign_options& options) {
   const campaign of = options.open(access::read);
   const campaign_settings& settings = of.settings();
-  const auto [counts, last, head] = of.log().read([](const tables& seen) {
+  const auto [counts, last, head, verdict] = of.log().read([&](const tables& seen) {
     const std::vector<holdout_result> results = holdout_results(seen);
     return std::tuple(seen.counts(), results.empty() ? std::optional<holdout_result>() : results.back(),
-                      seen.head());
+                      seen.head(), judge(seen, settings));
   });
   const tally& all = counts.total;
   if (options.common.json) {
@@ -51,6 +51,7 @@ void run_status(const campaign_options& options) {
                  {"excluded", all.excluded},
                  {"cost", all.cost},
                  {"cost_outstanding", all.cost_outstanding},
+                 {"stop", verdict.holds},
                  {"events", counts.events},
                  {"head", to_text(head)}};
     if (last) {
@@ -82,7 +83,8 @@ void run_status(const campaign_options& options) {
         line("  " + one.name, found->second, one.target);
   }
   text += "ledger  " + std::to_string(counts.events) + " events, head " + to_text(head) + "\n";
-  text += counts.rounds == 0    ? "next: `poolwise campaign query`\n"
+  text += verdict.holds         ? "stop: " + verdict.sentence + "\n"
+          : counts.rounds == 0  ? std::string("next: `poolwise campaign query`\n")
           : all.outstanding > 0 ? "next: `poolwise campaign ingest` the labels of what was handed out\n"
           : last && last->labels == all.labelled ? "next: `poolwise campaign query`\n"
                                                  : "next: fit the model, then `poolwise campaign evaluate`\n";
@@ -123,12 +125,15 @@ void run_evaluate(const evaluate_options& options) {
 
 void run_forecast(const campaign_options& options) {
   const campaign of = options.open(access::read);
-  const outlook ahead = of.log().read([&](const tables& seen) { return look_ahead(seen, of.settings()); });
+  const auto [ahead, saved] = of.log().read([&](const tables& seen) {
+    return std::pair(look_ahead(seen, of.settings()), saving_text(saving_so_far(seen, of.settings())));
+  });
   const auto range = [](const forecast_value& one) {
     return ordered{{"value", one.value}, {"low", one.low}, {"high", one.high}};
   };
   if (options.common.json) {
-    ordered body{{"labels", ahead.labels}, {"missing", ahead.missing}, {"targets", ordered::array()}};
+    ordered body{
+        {"labels", ahead.labels}, {"missing", ahead.missing}, {"saved", saved}, {"targets", ordered::array()}};
     for (const target_outlook& one : ahead.targets) {
       ordered target{{"name", one.name}, {"at_least", one.at_least}, {"met", one.met()}};
       if (one.labels) {
@@ -171,6 +176,7 @@ void run_forecast(const campaign_options& options) {
     }
   }
   if (ahead.targets.empty()) text += "campaign.toml names no target\n";
+  text += saved + "\n";
   for (const outlook::past_forecast& one : ahead.past)
     text += "  for " + std::to_string(one.labels) + " labels " + percent(one.said.low) + " to " +
             percent(one.said.high) + " was to be forecast, " + percent(one.came) + " came\n";

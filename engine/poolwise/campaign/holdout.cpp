@@ -107,8 +107,7 @@ holdout_result result_in(const event& recorded) {
     result.on = body.value("on", "");
     result.all = share_in(body);
     const json slices = body.value("slices", json::object());
-    for (const auto& [name, share] : slices.items())
-      result.slices.emplace(name, share_in(share));
+    for (const auto& [name, share] : slices.items()) result.slices.emplace(name, share_in(share));
     result.log_loss = body.value("log_loss", 0.0);
     result.brier = body.value("brier", 0.0);
     result.calibration_error = body.value("calibration_error", 0.0);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <unordered_map>
 
 #include "poolwise/core/error.hpp"
 
@@ -163,6 +164,40 @@ stop_verdict judge(campaign& of, bool record, std::int64_t now_ms) {
     });
   }
   return verdict;
+}
+
+saving saving_so_far(const tables& seen, const campaign_settings& settings) {
+  std::unordered_map<std::string, std::string> label_of;
+  seen.each_label(versions::current, [&](const label& one) { label_of.emplace(one.item, one.text); });
+  std::vector<arms_of_round> rounds;
+  for (const round_entry& entry : seen.rounds()) {
+    arms_of_round arms;
+    bool whole = true;
+    seen.each_decision(entry, [&](const decision& one) {
+      const auto predicted = picked_item_in(one.body).predicted;
+      const auto answer = label_of.find(one.item);
+      whole = whole && predicted && answer != label_of.end();
+      if (!whole) return;
+      const auto number = std::size_t(*predicted);
+      const std::string name =
+          number < settings.labels.size() ? settings.labels[number] : std::to_string(*predicted);
+      arm_yield& arm = one.arm == "audit" ? arms.random : arms.active;
+      ++arm.picked;
+      arm.found += answer->second != name;
+    });
+    if (whole) rounds.push_back(arms);
+  }
+  return saving_by_yield(rounds);
+}
+
+std::string saving_text(const saving& found) {
+  if (!found.ratio) return "Nothing can be said yet of what the strategy saves: " + found.reason + ".";
+  char text[160];
+  std::snprintf(
+      text, sizeof text,
+      "Random picks need %.1f times as many labels to find as many errors of the model (%.1f to %.1f%s)",
+      *found.ratio, found.low.value_or(0), found.high.value_or(0), found.high ? "" : " or more");
+  return std::string(text) + (found.verdict == saving_verdict::unknown ? ", which may be chance." : ".");
 }
 
 outlook look_ahead(const tables& seen, const campaign_settings& settings) {

@@ -9,6 +9,7 @@
 #include "poolwise/campaign/campaign.hpp"
 #include "poolwise/campaign/holdout.hpp"
 #include "poolwise/metrics/forecast.hpp"
+#include "poolwise/metrics/saving.hpp"
 #include "poolwise/metrics/stopping.hpp"
 
 namespace poolwise {
@@ -31,6 +32,14 @@ struct target_outlook {
   effort_forecast effort = {};                 ///< from now on
   bool met() const { return now && now->value && *now->value >= at_least; }
 };
+
+/// What the audit arm shows of the strategy: how many labels random picks need for one error of the model that
+/// the strategy finds. Of rounds whose picks are all labelled, by the classes that the model held most likely
+/// then.
+saving saving_so_far(const tables& seen, const campaign_settings& settings);
+
+/// "Random picks need 1.8 times as many labels for as many errors (1.2 to 2.9)", or why nothing can be said.
+std::string saving_text(const saving& found);
 
 struct outlook {
   index_t labels = 0;  ///< items labelled so far

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <unordered_map>
 
 #include "poolwise/campaign/holdout.hpp"
@@ -67,6 +68,7 @@ class page_maker {
   void add_budgets(campaign_report& page) const;
   void add_targets(campaign_report& page, const outlook& ahead) const;
   void add_curves(campaign_report& page, const outlook& ahead) const;
+  void add_arms(campaign_report& page) const;
   void add_slices(campaign_report& page) const;
   void add_distributions(campaign_report& page) const;
   void add_lead_times(campaign_report& page) const;
@@ -219,6 +221,10 @@ void page_maker::add_curves(campaign_report& page, const outlook& ahead) const {
     page.past_forecasts.push_back({"accuracy", 0, one.round, estimate_of(one.said), one.came, true});
 }
 
+void page_maker::add_arms(campaign_report& page) const {
+  page.arms.sentence = saving_text(saving_so_far(seen_, settings_));
+}
+
 void page_maker::add_slices(campaign_report& page) const {
   std::map<std::string, index_t> labelled;
   for (const auto& [id, item] : items_)
@@ -290,18 +296,22 @@ void page_maker::add_lead_times(campaign_report& page) const {
 void page_maker::add_stopping(campaign_report& page) const {
   const stop_verdict verdict = judge(seen_, settings_);
   page.verdict = report_verdict{verdict.holds, verdict.sentence};
-  report_watch entropy, changed;
-  entropy.name = "mean entropy of a sample of the pool";
-  changed.name = "share of that sample whose class changed";
   const std::vector<stop_round> history = stopping_history(seen_, settings_);
-  for (std::size_t k = 0; k < history.size(); ++k) {
-    const index_t round = k < results_.size() ? results_[k].round : index_t(k);
-    if (history[k].pool_entropy) entropy.points.push_back({round, *history[k].pool_entropy, {}});
-    if (history[k].compared && *history[k].compared > 0)
-      changed.points.push_back({round, double(*history[k].changed) / double(*history[k].compared), {}});
-  }
-  for (report_watch* watch : {&entropy, &changed})
-    if (!watch->points.empty()) page.stopping.push_back(std::move(*watch));
+  const stop_settings limits = stopping_settings(settings_, counts_);
+  const auto watch = [&](const stop_rule& rule, const auto& self) -> void {
+    for (const stop_rule& part : rule.parts) self(part, self);
+    if (!rule.parts.empty()) return;
+    report_watch& one = page.stopping.emplace_back();
+    one.name = rule.text();
+    for (std::size_t k = 0; k < history.size(); ++k) {
+      const stop_verdict then = judge_stop(rule, std::span(history).first(k + 1), limits);
+      if (then.known && !then.figures.empty())
+        one.points.push_back({k < results_.size() ? results_[k].round : index_t(k), then.figures[0].value, {}});
+      one.holds = then.holds;
+      one.sentence = then.sentence;
+    }
+  };
+  watch(parse_stop_rule(settings_.stop), watch);
 }
 
 void page_maker::add_rounds(campaign_report& page) const {
@@ -436,6 +446,7 @@ campaign_report page_maker::make() {
   add_budgets(page);
   add_targets(page, ahead);
   add_curves(page, ahead);
+  add_arms(page);
   add_slices(page);
   add_distributions(page);
   add_lead_times(page);

@@ -159,6 +159,7 @@ std::string body_of(const picked_item& pick) {
   if (pick.seconds != 0) body["seconds"] = pick.seconds;
   if (!pick.slice.empty()) body["group"] = pick.slice;
   if (!pick.kept_by.empty()) body["kept_by"] = pick.kept_by;
+  if (pick.predicted) body["predicted"] = *pick.predicted;
   if (pick.probability) body["probability"] = *pick.probability;
   return body.dump();
 }
@@ -177,6 +178,7 @@ picked_item picked_item_in(const std::string& text) {
   body.read("arm", pick.arm);
   body.read("reason", pick.reason);
   body.read("kept_by", pick.kept_by);
+  body.read("predicted", pick.predicted);
   body.read("probability", pick.probability);
   return pick;
 }

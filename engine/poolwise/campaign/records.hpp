@@ -37,6 +37,7 @@ struct picked_item {
   std::int64_t cost = 0, seconds = 0;
   std::string slice, arm, reason;         ///< arm: "strategy" or "audit"
   std::map<std::string, double> kept_by;  ///< the scores of earlier stages
+  std::optional<std::int32_t> predicted;  ///< the class that the model held most likely, by its number
   std::optional<double> probability;      ///< of being drawn, where the pick was drawn
 };
 

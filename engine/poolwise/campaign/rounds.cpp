@@ -181,6 +181,16 @@ picked_item round_maker::item_of(index_t row, const char* arm) const {
   item.arm = arm;
   if (!items_.price.empty()) item.cost = items_.price[place];
   if (!items_.seconds.empty()) item.seconds = items_.seconds[place];
+  if (inputs_.model)
+    item.predicted = std::visit(
+        [&](auto outputs) -> std::optional<std::int32_t> {
+          const auto* const x = outputs.row(row);
+          if (!std::all_of(x, x + outputs.cols, [](auto v) { return std::isfinite(to_float(v)); })) return {};
+          return std::int32_t(
+              std::max_element(x, x + outputs.cols, [](auto a, auto b) { return to_float(a) < to_float(b); }) -
+              x);
+        },
+        *inputs_.model);
   if (!items_.slice.empty()) item.slice = items_.slices[std::size_t(items_.slice[place])];
   return item;
 }
@@ -256,6 +266,7 @@ handed_out round_maker::make(const where& on, const round_start& start, const sp
   const std::vector<std::uint8_t> gone = taken(start);
   round.available = index_t(std::count(gone.begin(), gone.end(), 0));
   round.spec = settings_.query;
+  if (!request.strategy.empty()) round.spec.strategy = request.strategy;
   round.spec.round = std::uint32_t(start.round);
   const index_t batch = std::min({request.batch.value_or(*settings_.query.batch), items, round.available});
   if (batch == 0) throw budget_error("campaign: every item of the pool was picked, labelled or ruled out");

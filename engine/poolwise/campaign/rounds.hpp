@@ -17,6 +17,7 @@ struct round_request {
   std::vector<part_file> model = {};  ///< what the model says of the newest pool; parts as of opened_parts
   std::string reference = {};         ///< of the model, as text
   std::string hypothesis = {};        ///< empty: that of campaign.toml
+  std::string strategy = {};          ///< instead of that of campaign.toml: the first round has no model yet
   std::optional<index_t> batch = {};  ///< instead of that of campaign.toml
   query_run how = {};                 ///< ceiling, checkpoint, progress
 };
