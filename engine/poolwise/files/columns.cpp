@@ -14,6 +14,7 @@ namespace poolwise {
 namespace {
 
 constexpr std::size_t shown = 80;  // bytes of foreign text in a message
+constexpr auto absent = std::string::npos;
 
 bool is_text_table(const std::filesystem::path& file) {
   const std::string ending = ending_of(file);
@@ -45,25 +46,29 @@ class column_reader {
     return found || wanted_.otherwise == nullptr ? found : find_column(among, wanted_.otherwise);
   }
   std::vector<std::size_t> columns_of(const std::vector<std::string>& header) const;
-  std::string value_in(const nlohmann::json& item, const std::string& name, index_t line) const;
+  std::string value_in(const nlohmann::json& item, const std::string& name, index_t line,
+                       bool optional = false) const;
 
   const wanted_columns& wanted_;
   std::string file_;
   const visitor& visit_;
 };
 
-// Where the wanted columns stand; nothing where the line is data.
+// Where the wanted columns stand, `absent` for an optional one that does not; nothing where the line is data.
 std::vector<std::size_t> column_reader::columns_of(const std::vector<std::string>& header) const {
   std::vector<std::size_t> columns;
   try {
     for (const std::string& name : wanted_.names) {
       const auto found = find(header, name);
-      if (!found && wanted_.is_data && header.size() == wanted_.names.size() && wanted_.is_data(header))
+      const std::size_t least = wanted_.names.size(), most = least + wanted_.optional.size();
+      if (!found && wanted_.is_data && header.size() >= least && header.size() <= most &&
+          wanted_.is_data(header))
         return {};
       if (!found)
         refuse(1, "no column `" + printable(name, shown) + "` among " + joined(header) + "; " + wanted_.remedy);
       columns.push_back(*found);
     }
+    for (const std::string& name : wanted_.optional) columns.push_back(find(header, name).value_or(absent));
   } catch (const format_error& problem) {
     if (std::string_view(problem.what()).starts_with(wanted_.call)) throw;
     refuse(1, problem.what());
@@ -73,7 +78,7 @@ std::vector<std::size_t> column_reader::columns_of(const std::vector<std::string
 
 void column_reader::read_csv(std::string_view text) {
   csv_reader reader(wanted_.call, text, file_);
-  std::vector<std::string> fields, values(wanted_.names.size());
+  std::vector<std::string> fields, values(wanted_.names.size() + wanted_.optional.size());
   if (!reader.next(fields))
     refuse(1, "no header line; begin with one that names a column " + wanted_.names.front());
   const std::size_t count = fields.size();
@@ -85,7 +90,7 @@ void column_reader::read_csv(std::string_view text) {
     if (fields.size() != count)
       refuse(reader.line(), std::to_string(fields.size()) + " fields, but the " + (named ? "header" : "first") +
                                 " line has " + std::to_string(count) + "; give every line as many");
-    for (std::size_t k = 0; k < columns.size(); ++k) values[k] = fields[columns[k]];
+    for (std::size_t k = 0; k < columns.size(); ++k) values[k] = columns[k] == absent ? "" : fields[columns[k]];
     visit_(reader.line(), values);
   }
 }
@@ -115,7 +120,8 @@ std::string without_nan(std::string_view line) {
   return text;
 }
 
-std::string column_reader::value_in(const nlohmann::json& item, const std::string& name, index_t line) const {
+std::string column_reader::value_in(const nlohmann::json& item, const std::string& name, index_t line,
+                                    bool optional) const {
   std::vector<std::string> keys;
   if (item.is_object())
     for (const auto& [key, value] : item.items()) keys.push_back(key);
@@ -125,6 +131,7 @@ std::string column_reader::value_in(const nlohmann::json& item, const std::strin
   } catch (const format_error& problem) {
     refuse(line, problem.what());
   }
+  if (!found && optional) return "";
   if (!found)
     refuse(line, "no \"" + name + "\"; write one object with " + wanted_.what + " as \"" + name + "\" a line");
   const nlohmann::json& value = item.at(keys[*found]);
@@ -147,6 +154,7 @@ void column_reader::read_jsonl(std::string_view text) {
       refuse(line, "not JSON (\"" + printable(one, shown) + "\"); write one object a line, and no blank line");
     values.clear();
     for (const std::string& name : wanted_.names) values.push_back(value_in(item, name, line));
+    for (const std::string& name : wanted_.optional) values.push_back(value_in(item, name, line, true));
     visit_(line, values);
     text.remove_prefix(std::min(end + 1, text.size()));
   }

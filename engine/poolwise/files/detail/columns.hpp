@@ -24,6 +24,7 @@ struct wanted_columns {
   const char* remedy = "name one of them so in the header line";
   /// The fields of the first line may be the first values where they are as many as the columns and this holds.
   std::function<bool(const std::vector<std::string>& fields)> is_data = {};
+  std::vector<std::string> optional = {};  ///< behind `names`; the value of one that is not there is ""
 };
 
 /// Calls visit(line, values in the order of the names) for each record of a .csv or .tsv file, as csv_reader
