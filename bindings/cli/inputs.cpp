@@ -175,9 +175,11 @@ void query_flags::add_to(CLI::App& command) {
           ->type_name("ARRAY");
   auto* quotas =
       command
-          .add_option("--quota", quota,
-                      "CSV with columns group,quota: picks allowed in each group, as a number or a share "
-                      "of the batch, such as 30%; the group * stands for all that have no line")
+          .add_option(
+              "--quota", quota,
+              "CSV with columns group,quota: picks allowed in each group, as a number or a share "
+              "of the batch, such as 30%; the group * stands for all that have no line. A third column, "
+              "floor, says how many picks each is to have at least")
           ->type_name("FILE.csv");
   groups->needs(quotas);
   quotas->needs(groups);
@@ -227,6 +229,7 @@ wording words_of(const char* command) {
           .cost = "--cost",
           .group = "--group",
           .quota = "--quota",
+          .floor = "the floor in --quota",
           .batch = "--batch",
           .budget = "--budget",
           .apart = "--apart",
@@ -270,6 +273,7 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
   pool.excluded = excluded_;
   pool.cost = {cost_.data(), index_t(cost_.size())};
   pool.group = {group_.data(), index_t(group_.size())};
+  pool.group_names = group_names_;
 }
 
 void query_inputs::read_groups(const std::string& groups, const std::string& quotas) {
@@ -278,7 +282,9 @@ void query_inputs::read_groups(const std::string& groups, const std::string& quo
                                       : as_input([&] { return list.applied_to(groups, files_.room()); });
   if (!names_array(groups)) files_.hold(made.group.size() * sizeof(index_t));
   group_ = std::move(made.group);
+  group_names_ = std::move(made.names);
   spec_.quota = std::move(made.quota);
+  spec_.floor = std::move(made.floor);
 }
 
 std::vector<index_t> query_inputs::rows(const std::string& spec) const {
@@ -291,7 +297,7 @@ std::vector<index_t> query_inputs::rows(const std::string& spec) const {
 }
 
 std::uint64_t query_inputs::copied_bytes() const {
-  return files_.copied() + std::uint64_t(spec_.quota.size()) * sizeof(index_t);
+  return files_.copied() + std::uint64_t(spec_.quota.size() + spec_.floor.size()) * sizeof(index_t);
 }
 
 }  // namespace poolwise::cli

@@ -131,6 +131,7 @@ class query_inputs {
   array embeddings_, queries_;
   row_ids ids_;
   std::vector<index_t> labelled_, excluded_, group_;
+  std::vector<std::string> group_names_;
   std::vector<std::int64_t> cost_;
 };
 

@@ -112,6 +112,7 @@ wording words_of(const char* call) {
           .cost = "cost",
           .group = "group",
           .quota = "quota",
+          .floor = "floor",
           .batch = "batch",
           .budget = "budget",
           .apart = "apart",
@@ -141,9 +142,10 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
          const std::optional<integer_array>& exclude, const std::optional<names>& ids,
          const std::optional<integer_array>& cost, const std::optional<integer>& budget,
          const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-         const std::optional<real>& apart, const word& neighbours, const word& by_metric, const integer& seed,
-         const integer& round, const word& on_nan, const std::optional<file_name>& checkpoint_file,
-         const std::optional<integer>& memory, const word& device, const integer& threads) {
+         const std::optional<integer_array>& floor, const std::optional<real>& apart, const word& neighbours,
+         const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
+         const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
+         const word& device, const integer& threads) {
   const char* const call = Call::name;
   pool_arrays arrays(call);
   pool_inputs pool;
@@ -186,6 +188,8 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
   if (budget) spec.budget = number_in<std::int64_t>(call, "budget", *budget);
   const auto quotas = arrays.column("quota", quota);
   spec.quota.assign(quotas.begin(), quotas.end());
+  const auto floors = arrays.column("floor", floor);
+  spec.floor.assign(floors.begin(), floors.end());
   if (apart) spec.apart = real_in(call, "apart", *apart);
   spec.neighbours = parse_knn_method(text_in(call, "neighbours", neighbours));
   spec.distance = parse_metric(text_in(call, "metric", by_metric));
@@ -209,8 +213,8 @@ void define_query(nb::module_& m, const std::string& text) {
         "embeddings"_a = nb::none(), "predictions"_a = nb::none(), "queries"_a = nb::none(),
         "query_weights"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
         "exclude"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(),
-        "group"_a = nb::none(), "quota"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto",
-        "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
+        "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(), "apart"_a = nb::none(),
+        "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
         "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
         text.c_str());
 }
@@ -259,7 +263,8 @@ exclude     row numbers that must not be picked, or their ids.
 ids         what each row is called, by strings or whole numbers; `Batch.ids` has them.
 cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit. One that
             cannot bind changes nothing; else `Batch.of_optimum` says how good a batch by a score is.
-group       [rows] integers from 0; `quota` [groups] is how many picks each may have.
+group       [rows] integers from 0; `quota` [groups] is how many picks each may have, `floor` [groups] how many it
+            is to have at least. Demands that no batch meets are refused: the fewest that contradict each other.
 apart       no pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves out
             duplicates alone.
 neighbours  how )doc" +
@@ -281,7 +286,7 @@ raises      InvalidValueError (a row out of range or given twice, a part that is
 
 A batch is shorter than asked only where no row that the limits allow is left; `Batch.remarks` says so.
 
-The same batch for any number of threads. What is copied: labelled, exclude, cost, group and quota (8 bytes each); arrays
+The same batch for any number of threads. What is copied: labelled, exclude, cost, group, quota and floor (8 bytes each); arrays
 that are not row after row; float64, and what else than logits, probs and committees is not float32, which become that.
 `plan` with the same arguments says what it takes.)doc");
 

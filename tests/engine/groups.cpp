@@ -74,6 +74,29 @@ TEST_F(Groups, SharesOfTheBatchAreRoundedUp) {
               "line 2: a share is of the batch, and no number of picks is given; give one (--batch)");
 }
 
+TEST_F(Groups, AThirdColumnIsAFloor) {
+  for (const char* quotas :
+       {"group,quota,floor\n0,9,2\n1,,3\n", "0,9,2\n1,,3\n", "floor;note;Group;quota\n2;x;0;9\n3;;1;\n",
+        "group,quota,floor\n0,9,2%\n1,,3%\n"}) {
+    SCOPED_TRACE(quotas);
+    const grouping made = of({1, 0, 0}, quotas, 100);
+    EXPECT_EQ(made.quota, (numbers{9, grouping::any_number}));
+    EXPECT_EQ(made.floor, (numbers{2, 3}));
+    EXPECT_EQ(made.names, (std::vector<std::string>{"0", "1"}));
+  }
+  EXPECT_EQ(of({5, 0}, "group,quota,floor\n0,2,\n*,,4\n").floor, (numbers{0, 4}));
+  EXPECT_TRUE(of({0}, "group,quota,floor\n0,2,\n").floor.empty());
+  const auto lines = write_file(
+      folder / "f.jsonl", "{\"group\":\"a\",\"quota\":\"\",\"floor\":1}\n{\"group\":\"b\",\"quota\":2}\n");
+  const auto named = write_file(folder / "g.csv", "group\nb\na\n");
+  EXPECT_EQ(quota_list(lines, {}).applied_to(named).floor, (numbers{1, 0}));
+  refused<format_error>("group,quota,floor\n0,,\n", "line 2: \"0,\" is not a group and its quota");
+  refused<format_error>("group,quota,floor\n0,3,many\n",
+                        "line 2: \"0,3,many\" is not a group and its quota and floor");
+  refused<format_error>("group,quota,floor\n0,3,-1\n", "line 2: \"0,3,-1\"");
+  EXPECT_SAYS(message_of<usage_error>([&] { list("0,,30%\n"); }), "line 1: a share is of the batch");
+}
+
 TEST_F(Groups, WrongQuotasAreRefusedByTheirLine) {
   refused<format_error>("group,quota\n0,two\n",
                         "line 2: \"0,two\" is not a group and its quota; write a group");

@@ -185,6 +185,67 @@ TEST_P(EveryStrategy, NoRowThatTheLimitsAllowIsLeftOfAShortBatch) {
     }
 }
 
+// Few rows of group 2, dear ones, whose floor binds; the budgets bind, too.
+TEST_P(EveryStrategy, MeetsTheFloorsWithinAllLimits) {
+  constexpr index_t few = 150;
+  const pool_fixture pool(1, few);
+  std::vector<std::int64_t> cost, hours;
+  std::vector<index_t> group;
+  for (index_t i = 0; i < few; ++i) {
+    group.push_back(i % 25 == 7 ? 2 : i % 2);
+    cost.push_back(group.back() == 2 ? 20 + i % 3 : 1 + i % 7);
+    hours.push_back(i % 5);
+  }
+  for (const int budgets : {0, 1, 2})
+    for (const bool quotas : {false, true}) {
+      SCOPED_TRACE(budgets);
+      auto request = ask(GetParam(), 20);
+      request.group = {group.data(), few};
+      request.spec.floor = {2, 0, 5};
+      if (quotas) request.spec.quota = {9, 30, 6};
+      request.cost = {cost.data(), few};
+      request.also_cost = {{"hours", {hours.data(), few}}};
+      if (budgets > 0) request.spec.budget = 150;
+      if (budgets > 1) request.spec.budgets = {{"hours", 30}};
+      const batch chosen = select(cpu{1}, pool.inputs, request);
+      std::vector<index_t> count(3, 0);
+      std::int64_t spent = 0;
+      for (const pick& p : chosen.picks) {
+        ++count[std::size_t(group[std::size_t(p.row)])];
+        spent += hours[std::size_t(p.row)];
+      }
+      EXPECT_GE(count[0], 2);
+      EXPECT_GE(count[2], 5);
+      if (quotas) {
+        EXPECT_TRUE(count[0] <= 9 && count[2] <= 6);
+      }
+      EXPECT_LE(chosen.cost(), budgets > 0 ? 150 : 10'000);
+      EXPECT_LE(spent, budgets > 1 ? 30 : 10'000);
+      if (budgets == 0) {
+        EXPECT_EQ(chosen.picks.size(), 20u);
+        EXPECT_TRUE(chosen.remarks.empty());
+      }
+      EXPECT_EQ(rows_of(select(cpu{3}, pool.inputs, request)), rows_of(chosen));
+    }
+}
+
+// Where no other row would be picked a floor of nothing changes nothing.
+TEST_P(EveryStrategy, AFloorThatIsMetAnywayChangesNothing) {
+  constexpr index_t few = 120;
+  const pool_fixture pool(1, few);
+  std::vector<index_t> group;
+  for (index_t i = 0; i < few; ++i) group.push_back(i % 3);
+  auto request = ask(GetParam(), 15);
+  request.group = {group.data(), few};
+  request.spec.quota = {15, 15, 15};
+  const batch without = select(cpu{}, pool.inputs, request);
+  request.spec.quota.clear();
+  request.spec.floor = {0, 0, 0};
+  const batch with = select(cpu{}, pool.inputs, request);
+  EXPECT_EQ(rows_of(with), rows_of(without));
+  EXPECT_TRUE(with.remarks.empty());
+}
+
 TEST_P(EveryStrategy, PicksLieApartFromEachOtherAndFromLabelledRows) {
   pool_fixture pool;
   for (float& v : pool.embeddings) v = std::round(v);  // duplicates and neighbours at 1 abound
@@ -330,6 +391,53 @@ TEST(Select, CandidatesThatAreAllTooNearMakeRoomForOthers) {
     const auto rows = rows_of(select(cpu{}, pool, request));
     EXPECT_EQ(rows.size(), 4u) << strategy;
     for (const index_t row : rows) EXPECT_GE(row, 30) << strategy;
+  }
+}
+
+// All rows of group 1 lie in one place, so that its floor cannot be met: its places go to others.
+TEST(Select, AFloorThatRowsTooNearLeaveUnmetIsSaid) {
+  constexpr index_t few = 60;
+  std::vector<float> logits, points;
+  std::vector<index_t> group;
+  std::vector<std::int64_t> cost;
+  for (index_t i = 0; i < few; ++i) {
+    logits.insert(logits.end(), {float(i) / 8, 0});
+    points.push_back(i < 30 ? float(i) : 100);
+    group.push_back(i < 30 ? 0 : 1);
+    cost.push_back(1 + i % 2);
+  }
+  pool_inputs pool;
+  pool.rows = few;
+  pool.model = matrix_view<const float>{logits.data(), few, 2};
+  pool.embeddings = matrix_view<const float>{points.data(), few, 1};
+  for (const char* strategy : {"margin", "kcenter", "margin/2x/kcenter", "badge", "facility_location"})
+    for (const bool priced : {false, true}) {
+      asked request = ask(strategy, 10);
+      request.group = {group.data(), few};
+      request.spec.floor = {0, 4};
+      request.spec.apart = 0.5f;
+      if (priced) request.cost = {cost.data(), few}, request.spec.budget = 14;
+      const batch chosen = select(cpu{}, pool, request);
+      EXPECT_GE(chosen.picks.size(), priced ? 7u : 10u) << strategy;
+      EXPECT_EQ(chosen.remarks.back(),
+                "1 of the 4 picks that query_spec::floor asks of group 1: no more of its rows can be picked");
+    }
+}
+
+TEST(Select, AFloorOfRowsThatCannotBeJudgedIsSaid) {
+  pool_fixture pool;
+  std::vector<index_t> group(pool_rows, 0);
+  for (const index_t row : {3, 40, 41}) group[std::size_t(row)] = 1;
+  pool.logits[40 * classes] = std::nanf("");
+  for (const char* strategy : {"entropy", "badge", "entropy/5x/kcenter", "margin/50%/entropy/2x/badge"}) {
+    asked request = ask(strategy, 6);
+    request.spec.invalid = on_invalid::skip;
+    request.group = {group.data(), pool_rows};
+    request.spec.floor = {1, 3};
+    const batch chosen = select(cpu{}, pool.inputs, request);
+    EXPECT_EQ(chosen.picks.size(), 6u);
+    EXPECT_EQ(chosen.remarks.back(),
+              "2 of the 3 picks that query_spec::floor asks of group 1: no more of its rows can be picked");
   }
 }
 

@@ -31,7 +31,9 @@ TEST(Spec, GoesToJsonAndBack) {
   spec = {.strategy = "margin \"x\"\n",
           .batch = std::numeric_limits<index_t>::max(),
           .budget = 0,
+          .budgets = {{"hours", 7}, {"a \"b\"", 0}},
           .quota = {0, 3},
+          .floor = {0, 2},
           .apart = 0.1f,
           .neighbours = knn_method::hnsw,
           .seed = std::numeric_limits<std::uint64_t>::max(),
@@ -45,7 +47,8 @@ TEST(Spec, RefusesJsonThatIsNone) {
     expect_refused<format_error>([&] { spec_from_json(text); }, "is no JSON object with a \"strategy\"");
   for (const char* member :
        {"\"batch\": 1.5", "\"batch\": \"3\"", "\"batch\": 9223372036854775808", "\"budget\": null",
-        "\"seed\": -1", "\"round\": 4294967296", "\"quota\": [1.5]", "\"quota\": 3", "\"apart\": \"near\"",
+        "\"seed\": -1", "\"round\": 4294967296", "\"quota\": [1.5]", "\"quota\": 3", "\"floor\": [-0.5]",
+        "\"floor\": 3", "\"budgets\": [1]", "\"budgets\": {\"hours\": 1.5}", "\"apart\": \"near\"",
         "\"on_nan\": \"keep\"", "\"neighbours\": 3", "\"colour\": 1"}) {
     SCOPED_TRACE(member);
     expect_refused<format_error>(
@@ -79,6 +82,51 @@ TEST(Spec, IsRefusedInTheWordsOfTheCaller) {
   EXPECT_EQ(asked.limit().picks, 1);  // row 0 and then, of the other kind, row 2 would be too dear
   EXPECT_EQ(asked.limit().budget, 3);
   EXPECT_TRUE(asked.limit().priced());
+}
+
+TEST(Spec, DemandsThatContradictEachOtherAreRefusedInTheWordsOfTheCaller) {
+  pool_inputs pool;
+  pool.rows = 5;
+  const std::vector<std::int64_t> cost = {1, 2, 3, 4, 5}, hours = {9, 9, 9, 1, 1};
+  const std::vector<index_t> group = {0, 0, 0, 1, 1}, labelled = {4};
+  const std::vector<std::string> names = {"day", "night"};
+  pool.group = {group.data(), 5};
+  pool.group_names = names;
+  pool.cost = {cost.data(), 5};
+  pool.also_cost = {{"hours", {hours.data(), 5}}};
+  const wording words{.call = "ask",
+                      .quota = "the share",
+                      .floor = "the least",
+                      .batch = "how many",
+                      .budget = "the money",
+                      .budgets = "further money"};
+  const auto refused = [&](const query_spec& spec, const char* text) {
+    expect_refused<budget_error>([&] { prepare(spec, pool, words); }, text);
+  };
+  refused(
+      {.strategy = "random", .batch = 2, .floor = {2, 1}},
+      "ask: the least of group day and group night (3 picks together) and how many (2) contradict each other");
+  refused({.strategy = "random", .batch = 9, .quota = {1, 9}, .floor = {2, 1}},
+          "the least of group day (2 picks) and the share of group day (1) contradict each other");
+  refused({.strategy = "random", .budget = 2, .floor = {2, 0}},
+          "the least of group day (2 picks, which cost 3 at least) and the money (2) contradict each other");
+  refused({.strategy = "random", .budgets = {{"hours", 17}}, .floor = {2, 0}},
+          "(2 picks, which cost 18 at least) and the money of hours (17) contradict each other");
+  pool.labelled = labelled;
+  refused({.strategy = "random", .batch = 4, .floor = {0, 2}},
+          "the least of group night (2 picks) is more than the 1 rows that can be picked of it; ask for fewer");
+  expect_refused<usage_error>(
+      [&] {
+        prepare({.strategy = "random", .budgets = {{"days", 17}}}, pool, words);
+      },
+      "ask: further money has one of \"days\", of which there is not one cost of rows; give one by that name");
+  pool.group = {};
+  expect_refused<usage_error>([&] { prepare({.strategy = "random", .batch = 1, .floor = {1}}, pool, words); },
+                              "go together");
+  const query asked = prepare({.strategy = "random", .budgets = {{"hours", 11}}}, pool, words);
+  EXPECT_EQ(asked.limit().picks, 2);
+  EXPECT_EQ(asked.limits(), "further money");
+  EXPECT_TRUE(prepare({.strategy = "random", .budgets = {{"hours", 28}}}, pool, words).limit().also.empty());
 }
 
 // A query holds what it views of itself wherever it is moved.

@@ -3,15 +3,22 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iostream>
 #include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
+#include "poolwise/budget/infeasible.hpp"
 #include "poolwise/core/error.hpp"
+#include "reference/demands.hpp"
 
 namespace poolwise {
 namespace {
+
+using reference::small_demands;
 
 template <class T>
 vector_view<const T> view(const std::vector<T>& v) {
@@ -147,6 +154,132 @@ TEST(Allowance, WhetherABudgetCanBind) {
   EXPECT_TRUE(affords_all({2}, 6));
 }
 
+// ---- Floors
+
+TEST(Allowance, ARowThatLeavesAFloorUnmetIsPassedOver) {
+  const std::vector<index_t> group = {0, 0, 0, 1, 1}, floor = {0, 1};
+  const std::vector<std::int64_t> cost = {1, 4, 2, 5, 3};
+  allowance limit{.picks = 2, .group = view(group), .floor = view(floor)};
+  remaining left(limit);
+  left.take(0);
+  EXPECT_FALSE(left.eligible(1));  // the last pick is owed to group 1
+  EXPECT_TRUE(left.eligible(3));
+  limit.picks = 4, limit.cost = view(cost), limit.budget = 7;
+  remaining priced(limit);
+  EXPECT_TRUE(priced.eligible(1));  // row 4 costs 3
+  EXPECT_TRUE(priced.eligible(3));
+  priced.take(2);
+  EXPECT_FALSE(priced.eligible(1));
+  EXPECT_TRUE(priced.eligible(3));  // what is left but for row 4, and its place
+  priced.take(3);
+  EXPECT_EQ(priced.budget(), 0);
+  EXPECT_FALSE(priced.eligible(4));
+}
+
+// Whatever is taken, in any order: what is passed over stays so, and at the end all floors are met.
+TEST(Allowance, AnyWalkMeetsTheFloorsWithinAllLimits) {
+  std::mt19937 random(3);
+  int met = 0;
+  for (int trial = 0; trial < 1200; ++trial) {
+    const small_demands of(random, 9, trial % 4);
+    const allowance limit = of.limit();
+    const bool there_is_one = of.feasible();
+    const auto why = why_infeasible(limit);
+    if (!why.empty()) continue;
+    ASSERT_TRUE(there_is_one) << trial;
+    ++met;
+    remaining left(limit);
+    std::vector<index_t> order(9);
+    for (index_t i = 0; i < 9; ++i) order[std::size_t(i)] = i;
+    std::shuffle(order.begin(), order.end(), random);
+    std::vector<bool> passed(9, false);
+    unsigned taken = 0;
+    for (const index_t row : order) {
+      const bool one_budget = of.budgets() < 2;
+      for (index_t i = 0; i < 9; ++i) {
+        if (taken >> i & 1) continue;
+        const bool may = left.picks() > 0 && left.eligible(i);
+        if (one_budget) {
+          ASSERT_EQ(may, of.leads_to_a_batch(taken | 1u << i)) << trial << ": row " << i;
+        }
+        ASSERT_FALSE(passed[std::size_t(i)] && may) << trial << ": row " << i;
+        passed[std::size_t(i)] = !may;
+      }
+      if (left.picks() == 0 || !left.eligible(row)) continue;
+      left.take(row);
+      taken |= 1u << row;
+    }
+    ASSERT_TRUE(of.meets(taken)) << trial;
+  }
+  EXPECT_GT(met, 400);
+}
+
+TEST(Allowance, TheDemandsThatContradictEachOtherAreFewest) {
+  std::mt19937 random(4);
+  int infeasible = 0, not_found = 0;
+  for (int trial = 0; trial < 1200; ++trial) {
+    const small_demands of(random, 9, trial % 4);
+    const auto why = why_infeasible(of.limit());
+    if (of.feasible()) {
+      not_found += !why.empty();
+      if (of.budgets() < 2) {
+        ASSERT_TRUE(why.empty()) << trial;
+      }
+      continue;
+    }
+    ASSERT_FALSE(why.empty()) << trial;
+    ++infeasible;
+    ASSERT_FALSE(of.with_only(why).feasible()) << trial;
+    const bool proven = of.budgets() < 2 || std::count_if(why.begin(), why.end(), [](const demand& d) {
+                                              return d.of == demand::kind::budget;
+                                            }) < 2;
+    for (std::size_t i = 0; i < why.size(); ++i) {
+      auto without = why;
+      without.erase(without.begin() + index_t(i));
+      ASSERT_TRUE(!proven || of.with_only(without).feasible())
+          << trial << ": " << describe(of.limit(), why) << " without the demand " << i;
+    }
+    if (proven) {
+      EXPECT_EQ(why.size(), of.fewest_that_contradict()) << trial << ": " << describe(of.limit(), why);
+    }
+  }
+  EXPECT_GT(infeasible, 300);
+  EXPECT_LT(not_found, 9);  // rows that several budgets pay are looked for by weights
+  std::cout << infeasible << " without a batch, " << not_found << " with one that was not found\n";
+}
+
+TEST(Allowance, SaysWhichDemandsContradictEachOther) {
+  const std::vector<index_t> group = {0, 0, 0, 1, 1, 2}, floor = {2, 2, 1}, high = {2, 5, 1}, quota = {9, 1, 9};
+  const std::vector<std::int64_t> cost = {5, 6, 7, 4, 4, 1}, hours = {1, 1, 1, 9, 9, 1};
+  allowance limit{.picks = 9, .group = view(group), .floor = view(floor)};
+  const auto says = [&] { return describe(limit, why_infeasible(limit)); };
+  limit.picks = 3;
+  EXPECT_EQ(says(), "the floor of group 0 and group 1 (4 picks together) and the number of picks (3)");
+  limit.picks = 9, limit.quota = view(quota);
+  EXPECT_EQ(says(), "the floor of group 1 (2 picks) and the quota of group 1 (1)");
+  limit.quota = {}, limit.cost = view(cost), limit.budget = 18;
+  EXPECT_EQ(says(),
+            "the floor of group 0 and group 1 (4 picks together, which cost 19 at least) and the budget (18)");
+  limit.budget = 20;
+  limit.also = {{view(hours), 15, "hours"}};
+  EXPECT_EQ(says(), "the floor of group 1 (2 picks, which cost 18 at least) and the budget of hours (15)");
+  limit.floor = view(high);
+  EXPECT_EQ(says(), "the floor of group 1 (5 picks) is more than the 2 rows that can be picked of it");
+  try {
+    check_allowance("call", limit, 6);
+    FAIL();
+  } catch (const budget_error& e) {
+    EXPECT_EQ(std::string(e.what()), "call: " + says() + "; ask for fewer");
+  }
+}
+
+TEST(Allowance, GainsCountForTheSharesOfAllBudgets) {
+  const std::vector<std::int64_t> cost = {2, 0}, hours = {5, 10};
+  allowance limit{
+      .picks = 2, .cost = view(cost), .budget = 4, .per_cost = true, .also = {{view(hours), 10, "h"}}};
+  EXPECT_EQ(gain_factors(limit), (std::vector<float>{1.0f, 0.8f}));  // 1 / (2/4 + 5/10), 1 / (1/4 + 10/10)
+}
+
 std::string refusal(const allowance& limit, index_t rows) {
   try {
     check_allowance("call", limit, rows);
@@ -177,6 +310,18 @@ TEST(Allowance, RefusesWhatDoesNotFit) {
   EXPECT_NE(refusal(limit, 3).find("row 1 is in group 2"), std::string::npos);
   limit.quota = view(negative_quota);
   EXPECT_NE(refusal(limit, 3).find("the quota of group 1 is -1"), std::string::npos);
+
+  const std::vector<index_t> floor = {1}, negative_floor = {1, -1};
+  limit.quota = view(quota), limit.floor = view(floor);
+  EXPECT_NE(refusal(limit, 3).find("quotas are given for 2 groups but floors for 1"), std::string::npos);
+  limit.floor = view(negative_floor);
+  EXPECT_NE(refusal(limit, 3).find("the floor of group 1 is -1"), std::string::npos);
+  limit.group = {}, limit.quota = limit.floor = {};
+  limit.also = {{view(negative), 3, "hours"}};
+  EXPECT_NE(refusal(limit, 3).find("the cost in hours of row 1 is -2"), std::string::npos);
+  EXPECT_NE(refusal(limit, 4).find("the cost in hours has 3 entries but there are 4 rows"), std::string::npos);
+  limit.also = {{view(huge), -3, "hours"}};
+  EXPECT_NE(refusal(limit, 3).find("the budget in hours is -3"), std::string::npos);
 
   const std::vector<float> points = {1, 2, 3, 4};
   allowance spaced{1};

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "reference/demands.hpp"
 
 namespace poolwise {
 namespace {
@@ -192,6 +193,108 @@ TEST(BestAffordable, NearlyTheOptimumOfSmallPools) {
   }
 }
 
+// Floors, quotas, bars and any number of budgets, against all batches of small pools.
+TEST(BestAffordable, FloorsAndSeveralBudgetsWithinOneRowOfTheOptimum) {
+  std::mt19937 random(11);
+  for (const int budgets : {0, 1, 2, 3}) {
+    int pools = 0, not_found = 0;
+    double sum = 0, worst = 1, certain = 0;
+    for (int trial = 0; trial < 2000; ++trial) {
+      const reference::small_demands of(random, 9, budgets);
+      std::vector<float> scores;
+      for (int i = 0; i < 9; ++i) scores.push_back(.01f + .48f * float(random() % 1000) / 1000);
+      if (trial % 8 == 0) scores[random() % 9] = nan;
+      if (trial % 8 == 1) scores[random() % 9] = -.3f;
+      const auto is_batch = [&](unsigned subset, bool floors) {
+        for (std::size_t i = 0; i < 9; ++i)
+          if ((subset >> i & 1) && scores[i] != scores[i]) return false;
+        return floors ? of.meets(subset) : of.within(subset);
+      };
+      const float least = std::min(0.0f, *std::min_element(scores.begin(), scores.end(), [](float a, float b) {
+                                     return (a != a ? 1 : a) < (b != b ? 1 : b);
+                                   }));
+      const auto worth = [&](unsigned subset) {
+        double total = 0;
+        for (std::size_t i = 0; i < 9; ++i)
+          if (subset >> i & 1) total += double(scores[i]) - double(least);
+        return total;
+      };
+      double optimum = -1, dearest = 0;
+      for (unsigned subset = 0; subset < 512; ++subset)
+        if (is_batch(subset, true)) optimum = std::max(optimum, worth(subset));
+      for (std::size_t i = 0; i < 9; ++i)
+        if (scores[i] == scores[i]) dearest = std::max(dearest, double(scores[i]) - double(least));
+      purchase got;
+      try {
+        got = best_affordable(cpu{}, view(scores), of.limit());
+      } catch (const budget_error&) {
+        ASSERT_TRUE(optimum < 0 || budgets > 1) << trial;
+        not_found += optimum >= 0;
+        continue;
+      }
+      unsigned subset = 0;
+      for (const candidate& c : got.batch) subset |= 1u << c.row;
+      ASSERT_TRUE(is_batch(subset, true)) << trial;
+      ++pools;
+      ASSERT_GE(worth(subset), optimum - dearest - 1e-6) << trial;
+      const double share = optimum > 0 ? worth(subset) / optimum : 1;
+      sum += share;
+      worst = std::min(worst, share);
+      certain += got.share();
+      if (got.budget_binds) {
+        ASSERT_NEAR(got.worth, worth(subset), 1e-6) << trial;
+        ASSERT_GE(got.at_most, optimum * (1 - 1e-6)) << trial;
+      } else {
+        ASSERT_NEAR(worth(subset), optimum, 1e-6) << trial;
+      }
+    }
+    std::cout << budgets << " budgets, " << pools << " pools: mean " << sum / pools << " of the optimum, worst "
+              << worst << ", certain on average " << certain / pools << "; " << not_found << " not found\n";
+    EXPECT_GT(pools, 250);
+    EXPECT_GE(sum / pools, .999);
+    EXPECT_LT(not_found, 20);
+  }
+}
+
+TEST(BestAffordable, TheBoundIsCloseForManyRowsUnderSeveralBudgetsAndFloors) {
+  std::mt19937 random(13);
+  constexpr std::size_t n = 50'000;
+  std::vector<float> scores(n);
+  std::vector<std::int64_t> cost(n), hours(n), pages(n);
+  std::vector<index_t> group(n), quota(10, 90), floor(10, 20);
+  for (std::size_t i = 0; i < n; ++i) {
+    group[i] = index_t(random() % 10);
+    scores[i] = float(random() % 100'000) / float(1 + group[i]);
+    cost[i] = std::int64_t(1 + random() % 5000);
+    hours[i] = std::int64_t(random() % 300);
+    pages[i] = std::int64_t(1 + random() % 90);
+  }
+  floor[9] = 80;
+  allowance limit{
+      .picks = 500, .cost = view(cost), .budget = 300'000, .group = view(group), .quota = view(quota)};
+  limit.floor = view(floor);
+  limit.also = {{view(hours), 30'000, "hours"}, {view(pages), 11'000, "pages"}};
+  const purchase got = best_affordable(cpu{}, view(scores), limit);
+  EXPECT_TRUE(got.budget_binds);
+  EXPECT_GE(got.share(), .998);
+  remaining left(limit);
+  std::vector<index_t> count(10, 0);
+  for (const candidate& c : got.batch) {
+    ++count[std::size_t(group[std::size_t(c.row)])];
+    left.take(c.row);
+  }
+  for (std::size_t b = 0; b < 3; ++b) EXPECT_GE(left.left(b), 0);
+  for (std::size_t g = 0; g < 10; ++g) {
+    EXPECT_GE(count[g], floor[g]);
+    EXPECT_LE(count[g], quota[g]);
+  }
+  for (const int threads : {1, 3}) {
+    const purchase again = best_affordable(cpu{threads}, view(scores), limit);
+    EXPECT_EQ(again.batch, got.batch);
+    EXPECT_EQ(again.at_most, got.at_most);
+  }
+}
+
 TEST(BestAffordable, TheBoundIsCloseForManyRows) {
   std::mt19937 random(7);
   std::vector<float> scores(50'000);
@@ -224,6 +327,16 @@ TEST(BestAffordable, PicksThatLieApartWithinABudget) {
   EXPECT_EQ(bought(scores, limit), (rows{1, 3, 5, 4}));
   limit.picks = std::numeric_limits<index_t>::max();
   EXPECT_EQ(bought(scores, limit), (rows{1, 3, 5, 4}));
+}
+
+TEST(TakeInOrder, MeetsFloorsOnTheWay) {
+  const std::vector<float> scores = {9, 8, 7, nan, 1, 2};
+  const std::vector<std::int64_t> cost = {5, 4, 2, 0, 1, 3};
+  const std::vector<index_t> group = {0, 0, 0, 1, 1, 1}, floor = {0, 1};
+  allowance limit{.picks = 3, .group = view(group), .floor = view(floor)};
+  EXPECT_EQ(rows_of(take_in_order(cpu{}, view(scores), limit)), (rows{0, 1, 5}));
+  limit.cost = view(cost), limit.budget = 8;
+  EXPECT_EQ(rows_of(take_in_order(cpu{}, view(scores), limit)), (rows{0, 2, 4}));
 }
 
 TEST(TakeInOrder, PassesOverWhatDoesNotFit) {

@@ -16,6 +16,7 @@ struct asked {
   query_spec spec;
   std::span<const index_t> labelled = {}, excluded = {};
   vector_view<const std::int64_t> cost = {};
+  std::vector<cost_column> also_cost = {};
   vector_view<const index_t> group = {};
   wording words = {};
 };
@@ -37,6 +38,7 @@ inline query prepared(pool_inputs pool, const asked& a) {
   pool.labelled = a.labelled;
   pool.excluded = a.excluded;
   pool.cost = a.cost;
+  pool.also_cost = a.also_cost;
   pool.group = a.group;
   return prepare(a.spec, pool, a.words);
 }

@@ -90,6 +90,8 @@ std::vector<index_t> reserved_picks(const campaign_settings& settings, const std
 
 constexpr std::int64_t any = std::numeric_limits<std::int64_t>::max();
 
+constexpr const char* time_budget = "seconds";
+
 std::int64_t least_of(std::optional<std::int64_t> a, std::optional<std::int64_t> b) {
   return std::min(a.value_or(any), b.value_or(any));
 }
@@ -104,8 +106,10 @@ constexpr wording campaign_words{.call = "campaign",
                                  .cost = "[price] in campaign.toml",
                                  .group = "[items] slice in campaign.toml",
                                  .quota = "[slices] in campaign.toml",
+                                 .floor = "a floor in campaign.toml",
                                  .batch = "batch in campaign.toml",
                                  .budget = "[budget] money in campaign.toml",
+                                 .budgets = "[budget] hours in campaign.toml",
                                  .apart = "apart in campaign.toml",
                                  .skip = "on_nan = \"skip\" in campaign.toml",
                                  .neighbours = "neighbours in campaign.toml",
@@ -133,6 +137,9 @@ class round_maker {
     inputs_.rows = pool.rows;
     inputs_.ids = items_.ids.numbered() ? nullptr : &items_.ids;
     inputs_.cost = {items_.price.data(), index_t(items_.price.size())};
+    if (!items_.seconds.empty())
+      inputs_.also_cost.push_back({time_budget, {items_.seconds.data(), index_t(items_.seconds.size())}});
+    inputs_.group_names = items_.slices;
   }
 
   const opened_parts& parts() const { return parts_; }
@@ -149,10 +156,13 @@ class round_maker {
  private:
   struct drawn {
     std::vector<index_t> rows;
-    std::int64_t money = 0;
+    std::int64_t money = 0, seconds = 0;
+  };
+  struct means {
+    std::int64_t money = any, seconds = any;
   };
   drawn draw_audit(const where& on, const round_start& start, const batch_record& round) const;
-  void set_limits(const round_start& start, const drawn& audit, std::int64_t money, batch_record& round) const;
+  void set_limits(const round_start& start, const drawn& audit, const means& left, batch_record& round) const;
   std::vector<picked_item> pick(const where& on, const round_start& start, const drawn& audit,
                                 batch_record& round, const query_run& how) const;
   picked_item item_of(index_t row, const char* arm) const;
@@ -212,33 +222,35 @@ round_maker::drawn round_maker::draw_audit(const where& on, const round_start& s
   for (const poolwise::pick& p : select(on, pool, spec).picks) {
     audit.rows.push_back(p.row);
     if (!items_.price.empty()) audit.money += items_.price[std::size_t(p.row)];
+    if (!items_.seconds.empty()) audit.seconds += items_.seconds[std::size_t(p.row)];
   }
   return audit;
 }
 
 /// What is left to the strategy after the draws.
-void round_maker::set_limits(const round_start& start, const drawn& audit, std::int64_t money,
+void round_maker::set_limits(const round_start& start, const drawn& audit, const means& left,
                              batch_record& round) const {
-  if (money != any) round.spec.budget = money - audit.money;
+  if (left.money != any) round.spec.budget = left.money - audit.money;
+  if (left.seconds != any) round.spec.budgets = {{time_budget, left.seconds - audit.seconds}};
   if (settings_.slices.empty()) return;
-  std::vector<index_t> left(items_.slices.size(), 0), audited(items_.slices.size(), 0);
+  std::vector<index_t> there(items_.slices.size(), 0), audited(items_.slices.size(), 0);
   std::vector<std::uint8_t> gone = taken(start);
   for (const index_t row : audit.rows) {
     ++audited[std::size_t(items_.slice[std::size_t(row)])];
     gone[std::size_t(row)] = 1;
   }
   for (std::size_t row = 0; row < gone.size(); ++row)
-    if (gone[row] == 0) ++left[std::size_t(items_.slice[row])];
+    if (gone[row] == 0) ++there[std::size_t(items_.slice[row])];
   const std::vector<index_t> reserved = reserved_picks(settings_, start.gaps, *round.spec.batch);
-  round.spec.quota.assign(left.size(), pool_.rows);
-  round.spec.floor.assign(left.size(), 0);
+  round.spec.quota.assign(there.size(), pool_.rows);
+  round.spec.floor.assign(there.size(), 0);
   index_t owed = 0;
   for (std::size_t k = 0; k < settings_.slices.size(); ++k) {
     const slice_settings& slice = settings_.slices[k];
     index_t& quota = round.spec.quota[k];
     if (slice.quota) quota = std::max<index_t>(0, *slice.quota - audited[k]);
     const index_t wanted = std::max<index_t>(0, std::max(slice.floor, reserved[k]) - audited[k]);
-    const index_t floor = std::min({wanted, quota, left[k], *round.spec.batch - owed});
+    const index_t floor = std::min({wanted, quota, there[k], *round.spec.batch - owed});
     if (floor < wanted)
       round.remarks.push_back("slice " + slice.name + " is to have " + std::to_string(wanted) +
                               " picks of the strategy at least, and can have " + std::to_string(floor));
@@ -249,14 +261,16 @@ void round_maker::set_limits(const round_start& start, const drawn& audit, std::
 
 handed_out round_maker::make(const where& on, const round_start& start, const spending& spent,
                              const round_request& request) const {
-  const auto left = [](std::optional<std::int64_t> limit, std::int64_t used) {
+  const auto rest = [](std::optional<std::int64_t> limit, std::int64_t used) {
     return limit ? std::optional(*limit - used) : std::nullopt;
   };
-  const index_t items = least_of(left(settings_.total.labels, spent.items), settings_.round.labels);
-  const std::int64_t money = least_of(left(settings_.total.money, spent.money), settings_.round.money);
-  if (items <= 0 || money < 0)
+  const index_t items = least_of(rest(settings_.total.labels, spent.items), settings_.round.labels);
+  const means left{least_of(rest(settings_.total.money, spent.money), settings_.round.money),
+                   least_of(rest(settings_.total.seconds, spent.seconds), settings_.round.seconds)};
+  if (items <= 0 || left.money < 0 || left.seconds < 0)
     throw budget_error("campaign: the budget is used up: " + std::to_string(spent.items) + " items for " +
-                       std::to_string(spent.money) + " " + settings_.unit + " were handed out");
+                       std::to_string(spent.money) + " " + settings_.unit + " and " +
+                       human_seconds(double(spent.seconds)) + " of people were handed out");
   handed_out made;
   batch_record& round = made.round;
   round.round = start.round;
@@ -272,13 +286,17 @@ handed_out round_maker::make(const where& on, const round_start& start, const sp
   if (batch == 0) throw budget_error("campaign: every item of the pool was picked, labelled or ruled out");
   round.audit = index_t(std::ceil(settings_.audit * double(batch) - 1e-9));
   // So that the draws are affordable whatever is drawn, and their probabilities those that are recorded.
-  std::int64_t dearest = 0;
-  for (std::size_t row = 0; row < items_.price.size(); ++row)
-    if (gone[row] == 0) dearest = std::max(dearest, items_.price[row]);
-  if (money != any && dearest > 0) round.audit = std::min(round.audit, money / dearest);
+  const auto at_most = [&](const std::vector<std::int64_t>& cost, std::int64_t has) {
+    std::int64_t dearest = 0;
+    for (std::size_t row = 0; row < cost.size(); ++row)
+      if (gone[row] == 0) dearest = std::max(dearest, cost[row]);
+    if (has != any && dearest > 0) round.audit = std::min(round.audit, has / dearest);
+  };
+  at_most(items_.price, left.money);
+  at_most(items_.seconds, left.seconds);
   round.spec.batch = batch - round.audit;
   const drawn audit = draw_audit(on, start, round);
-  set_limits(start, audit, money, round);
+  set_limits(start, audit, left, round);
   made.items = pick(on, start, audit, round, request.how);
   return made;
 }
@@ -302,6 +320,7 @@ std::vector<picked_item> round_maker::pick(const where& on, const round_start& s
     pool.labelled = labelled;
     pool.excluded = start.excluded;
     if (!round.spec.budget) pool.cost = {};
+    if (round.spec.budgets.empty()) pool.also_cost.clear();
     if (!round.spec.quota.empty()) pool.group = {items_.slice.data(), pool_.rows};
     const batch chosen = run(on, prepare(round.spec, pool, campaign_words), how);
     round.of_optimum = chosen.of_optimum;

@@ -66,7 +66,9 @@ std::vector<std::size_t> column_reader::columns_of(const std::vector<std::string
   try {
     for (const std::string& name : wanted_.names) {
       const auto found = find(header, name);
-      if (!found && wanted_.is_data && header.size() == wanted_.names.size() && wanted_.is_data(header))
+      const std::size_t least = wanted_.names.size(), most = least + wanted_.optional.size();
+      if (!found && wanted_.is_data && header.size() >= least && header.size() <= most &&
+          wanted_.is_data(header))
         return {};
       if (!found)
         refuse(1, "no column `" + printable(name, shown) + "` among " + joined(header) + "; " + wanted_.remedy);
@@ -99,6 +101,7 @@ void column_reader::read_csv(std::string_view text) {
   std::vector<std::size_t> columns = columns_of(fields);
   const bool named = !columns.empty();
   for (std::size_t k = 0; !named && k < count; ++k) columns.push_back(k);
+  columns.resize(values.size(), nowhere);
   for (bool more = !named || reader.next(fields); more; more = reader.next(fields)) {
     if (wanted_.blank_lines && fields.size() == 1 && fields[0].empty()) continue;
     read_record(reader.line(), [&] {

@@ -30,9 +30,21 @@ std::optional<double> percent_of(std::string_view text) {
   return percent && *percent >= 0 && *percent <= 100 ? percent : std::nullopt;
 }
 
-bool is_quota(std::string_view text) {
+bool is_amount(std::string_view text) {
   const auto picks = number_in<index_t>(text);
   return (picks && *picks >= 0) || percent_of(text);
+}
+
+/// A number of picks, or a share of the batch.
+index_t amount_in(std::string_view text, const std::string& place, std::optional<index_t> batch) {
+  const auto percent = percent_of(text);
+  if (!percent) return *number_in<index_t>(text);
+  if (!batch)
+    throw usage_error(place +
+                      "a share is of the batch, and no number of picks is given; give one (--batch), or "
+                      "quotas in picks");
+  // A share that is a whole number but for rounding is that number.
+  return index_t(std::ceil(*percent * double(*batch) / 100 * (1 - 1e-12)));
 }
 
 }  // namespace
@@ -40,51 +52,51 @@ bool is_quota(std::string_view text) {
 quota_list::quota_list(const std::filesystem::path& file, std::optional<index_t> batch)
     : file_(printable(file.string())) {
   std::unordered_map<std::string, index_t> line_of;
-  const wanted_columns wanted{
-      .call = call,
-      .what = "a group",
-      .names = {"group", "quota"},
-      .blank_lines = true,
-      .remedy = "begin with the line group,quota",
-      .is_data = [](const std::vector<std::string>& fields) { return is_quota(trimmed(fields[1])); }};
+  const auto is_data = [](const std::vector<std::string>& fields) {
+    const bool floor = fields.size() > 2 && is_amount(trimmed(fields[2]));
+    return is_amount(trimmed(fields[1])) || (floor && trimmed(fields[1]).empty());
+  };
+  const wanted_columns wanted{.call = call,
+                              .what = "a group",
+                              .names = {"group", "quota"},
+                              .blank_lines = true,
+                              .remedy = "begin with the line group,quota",
+                              .is_data = is_data,
+                              .optional = {"floor"}};
   read_columns(file, copy_limit{}, wanted, [&](index_t line, std::span<std::string> values) {
-    const std::string group = group_name(values[0]), text = trimmed(values[1]);
+    const std::string group = group_name(values[0]), quota = trimmed(values[1]), floor = trimmed(values[2]);
     const auto place = place_in(call, file_, line) + ": ";
-    if (group.empty() || !is_quota(text))
+    if (group.empty() || !(is_amount(quota) || (quota.empty() && !floor.empty())) ||
+        !(is_amount(floor) || floor.empty()))
       throw format_error(
-          place + "\"" + printable(values[0] + "," + values[1], shown) +
-          "\" is not a group and its quota; write a group and a number of picks such as 0,25, or a "
-          "share of the batch such as 0,30%");
-    const auto percent = percent_of(text);
-    if (percent && !batch)
-      throw usage_error(place +
-                        "a share is of the batch, and no number of picks is given; give one (--batch), or "
-                        "quotas in picks");
-    // A share that is a whole number but for rounding is that number.
-    const index_t picks =
-        percent ? index_t(std::ceil(*percent * double(*batch) / 100 * (1 - 1e-12))) : *number_in<index_t>(text);
+          place + "\"" +
+          printable(values[0] + "," + values[1] + (floor.empty() ? "" : "," + values[2]), shown) +
+          "\" is not a group and its quota" + (floor.empty() ? "" : " and floor") +
+          "; write a group and a number of picks such as 0,25, or a share of the batch such as 0,30%");
+    const terms of{quota.empty() ? grouping::any_number : amount_in(quota, place, batch),
+                   floor.empty() ? 0 : amount_in(floor, place, batch)};
+    has_floors_ |= of.floor > 0;
     const auto [first, is_new] = line_of.emplace(group, line);
     if (!is_new)
       throw format_error(std::string(call) + ": " + file_ + ", lines " + std::to_string(first->second) +
                          " and " + std::to_string(line) + " both give a quota to group " +
                          printable(group, shown) + "; give it one");
     if (group == "*") {
-      others_ = picks;
+      others_ = of;
     } else {
       groups_.push_back(group);
-      quota_.push_back(picks);
+      terms_.push_back(of);
     }
   });
-  if (quota_.empty() && !others_)
+  if (terms_.empty() && !others_)
     throw format_error(std::string(call) + ": " + file_ + " gives no group a quota; write lines such as 0,25");
 }
 
 // Gives groups their numbers: those of the list, then the others in the order of their first rows.
 class quota_list::numbering {
  public:
-  numbering(const quota_list& list, std::string source)
-      : list_(list), source_(std::move(source)), quota_(list.quota_) {
-    for (std::size_t k = 0; k < list.groups_.size(); ++k) number_of_.emplace(list.groups_[k], index_t(k));
+  numbering(const quota_list& list, std::string source) : list_(list), source_(std::move(source)) {
+    for (std::size_t k = 0; k < list.groups_.size(); ++k) add(list.groups_[k], list.terms_[k]);
   }
 
   index_t number_of(const std::string& group, std::size_t row) {
@@ -94,16 +106,26 @@ class quota_list::numbering {
       throw value_error(std::string(call) + ": row " + std::to_string(row) + " of " + source_ +
                         " is in group " + printable(group, shown) + ", to which " + list_.file_ +
                         " gives no quota; give every group a quota, or all others one by the group *");
-    quota_.push_back(*list_.others_);
-    return number_of_.emplace(group, index_t(quota_.size()) - 1).first->second;
+    return add(group, *list_.others_);
   }
 
-  std::vector<index_t> quota() { return std::move(quota_); }
+  grouping of(std::vector<index_t> rows) {
+    made_.group = std::move(rows);
+    if (!list_.has_floors_) made_.floor.clear();
+    return std::move(made_);
+  }
 
  private:
+  index_t add(const std::string& group, const terms& of) {
+    made_.quota.push_back(of.quota);
+    made_.floor.push_back(of.floor);
+    made_.names.push_back(group);
+    return number_of_.emplace(group, index_t(made_.quota.size()) - 1).first->second;
+  }
+
   const quota_list& list_;
   std::string source_;
-  std::vector<index_t> quota_;
+  grouping made_;
   std::unordered_map<std::string, index_t> number_of_;
 };
 
@@ -116,7 +138,7 @@ grouping quota_list::applied_to(const array& groups, cpu on) const {
     if (is_new) place->second = numbers.number_of(std::to_string(group[row]), row);
     group[row] = place->second;
   }
-  return {std::move(group), numbers.quota()};
+  return numbers.of(std::move(group));
 }
 
 grouping quota_list::applied_to(const std::filesystem::path& groups, const copy_limit& most) const {
@@ -137,7 +159,7 @@ grouping quota_list::applied_to(const std::filesystem::path& groups, const copy_
     read_columns(groups, most, wanted, add);
   else
     read_columns(groups, content, wanted, add);
-  return {std::move(group), numbers.quota()};
+  return numbers.of(std::move(group));
 }
 
 }  // namespace poolwise

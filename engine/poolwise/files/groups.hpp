@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,13 +14,19 @@ namespace poolwise {
 
 /// Rows numbered by group, and what may be picked of each group.
 struct grouping {
-  std::vector<index_t> group;  ///< [rows]
-  std::vector<index_t> quota;  ///< [groups] picks
+  static constexpr index_t any_number = std::numeric_limits<index_t>::max();
+
+  std::vector<index_t> group;      ///< [rows]
+  std::vector<index_t> quota;      ///< [groups] picks
+  std::vector<index_t> floor;      ///< [groups] picks at least; empty where no floor is given
+  std::vector<std::string> names;  ///< [groups]
 };
 
-/// How many picks each group may have: the columns `group` and `quota` of a file as row_ids reads them, or two
-/// columns of these without a header line. A group is a number, also a negative one, or a name; `*` stands for
-/// every group that has no line. A quota is a number of picks, or a share of `batch` such as 30%, rounded up.
+/// How many picks each group may have, and how many it is to have at least: the columns `group`, `quota` and,
+/// if it is there, `floor` of a file as row_ids reads them, or two or three columns of these without a header
+/// line. A group is a number, also a negative one, or a name; `*` stands for every group that has no line. A
+/// quota, and a floor, is a number of picks, or a share of `batch` such as 30%, rounded up. Where there are
+/// floors a quota may be empty, for any number, and a floor, for none.
 class quota_list {
  public:
   /// throws io_error; format_error naming the line, for two quotas of one group, and for none at all;
@@ -34,11 +41,15 @@ class quota_list {
 
  private:
   class numbering;
+  struct terms {
+    index_t quota, floor;
+  };
 
   std::string file_;
   std::vector<std::string> groups_;
-  std::vector<index_t> quota_;     // of the groups
-  std::optional<index_t> others_;  // of each group that is not listed
+  std::vector<terms> terms_;     // of the groups
+  std::optional<terms> others_;  // of each group that is not listed
+  bool has_floors_ = false;
 };
 
 }  // namespace poolwise

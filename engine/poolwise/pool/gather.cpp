@@ -58,6 +58,9 @@ gathered_pool::gathered_pool(cpu on, const pool_inputs& pool, std::vector<index_
     view_.predictions = cube_view<const float>{predictions_.data(), x.members, count, x.cols};
   }
   cost_ = gather(pool.cost, rows_);
+  for (const cost_column& one : pool.also_cost) also_cost_.push_back(gather(one.cost, rows_));
+  for (std::size_t c = 0; c < also_cost_.size(); ++c)
+    view_.also_cost.push_back({pool.also_cost[c].name, {also_cost_[c].data(), count}});
   group_ = gather(pool.group, rows_);
   view_.cost = {cost_.data(), index_t(cost_.size())};
   view_.group = {group_.data(), index_t(group_.size())};
@@ -70,6 +73,7 @@ pool_inputs rows_between(const pool_inputs& pool, index_t begin, index_t end, pa
   some.labelled = some.excluded = {};
   some.ids = nullptr;
   some.cost = rows_between(pool.cost, begin, end);
+  for (cost_column& one : some.also_cost) one.cost = rows_between(one.cost, begin, end);
   some.group = rows_between(pool.group, begin, end);
   if (!needed.has(part::outputs)) some.model.reset();
   if (some.model) some.model = rows_between(*pool.model, begin, end);

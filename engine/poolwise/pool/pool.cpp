@@ -112,6 +112,11 @@ bool pool_inputs::has(part one) const {
   return false;
 }
 
+std::string pool_inputs::group_name(index_t number) const {
+  const bool named = number < index_t(group_names.size());
+  return "group " + (named ? printable(group_names[std::size_t(number)], 80) : std::to_string(number));
+}
+
 void pool_inputs::check(const char* call) const {
   if (rows == 0) throw value_error(std::string(call) + ": the pool is empty; give at least one row");
   const auto same = [&](const char* what, index_t got) {

@@ -70,6 +70,12 @@ class committee_outputs {
 /// undecided: rows of logits are never all like that. Reads to the first row that is none.
 bool are_probabilities(const real_matrix& x);
 
+/// What rows cost of something else than what `pool_inputs::cost` counts: hours, say.
+struct cost_column {
+  std::string name;
+  vector_view<const std::int64_t> cost;  ///< [rows] in the smallest unit, >= 0
+};
+
 /// What is known of a pool: views in host memory, which the caller keeps. All parts that are there have `rows`
 /// rows.
 struct pool_inputs {
@@ -86,10 +92,13 @@ struct pool_inputs {
   std::span<const index_t> labelled = {};     ///< rows that have a label: never picked
   std::span<const index_t> excluded = {};     ///< rows that must not be picked
   vector_view<const std::int64_t> cost = {};  ///< [rows] in the smallest unit, >= 0; empty: no row has a price
+  std::vector<cost_column> also_cost = {};    ///< further costs, by name
   vector_view<const index_t> group = {};      ///< [rows], numbered from 0; empty: no row has a group
-  const row_ids* ids = nullptr;               ///< what rows are called elsewhere; null for their numbers
+  std::span<const std::string> group_names = {};  ///< [groups], for messages; empty for their numbers
+  const row_ids* ids = nullptr;                   ///< what rows are called elsewhere; null for their numbers
 
   bool has(part one) const;
+  std::string group_name(index_t number) const;
   std::string id(index_t row) const { return ids != nullptr ? (*ids)[row] : std::to_string(row); }
 
   /// throws, in the name of `call`, shape_error naming the part whose rows differ, or for outputs of one

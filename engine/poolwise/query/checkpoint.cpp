@@ -76,6 +76,7 @@ std::uint64_t fingerprint(const where& on, const query& asked) {
   h.add(pool.labelled.data(), pool.labelled.size_bytes());
   h.add(pool.excluded.data(), pool.excluded.size_bytes());
   add_values(pool.cost, h);
+  for (const cost_column& one : pool.also_cost) add_values(one.cost, h);
   add_values(pool.group, h);
   h.add_value(pool.model_kind);
   h.add_value(pool.committee_kind);

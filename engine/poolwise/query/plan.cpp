@@ -39,7 +39,10 @@ index_t expected_picks(const query& asked) {
 /// How many rows each stage of a query is given.
 std::vector<index_t> rows_of_stages(const query& asked, index_t picks) {
   std::vector<index_t> rows = {asked.pool().rows};
-  for (const stage& s : asked.what().stages) rows.push_back(s.keep.count(picks, rows.back()));
+  // Rows that meet the floors are kept beside the best ones.
+  const index_t more = asked.spec().floor.empty() ? 0 : picks + index_t(asked.spec().floor.size());
+  for (const stage& s : asked.what().stages)
+    rows.push_back(std::min(rows.back(), s.keep.count(picks, rows.back()) + more));
   rows.pop_back();
   return rows;
 }
@@ -50,7 +53,9 @@ plan_step rank_step(const query& asked, index_t picks) {
   const stage& first = asked.what().first();
   plan_step step{"rank", rows * (1 + 1 + 4 + 4), 0, 0};
   if (asked.by_cosine()) step.bytes += bytes_of(*asked.pool().embeddings);
-  if (asked.spec().budget) step.bytes += rows * sizeof(std::int64_t);  // how many picks it buys
+  if (asked.spec().budget || !asked.spec().budgets.empty())
+    step.bytes += rows * sizeof(std::int64_t);  // how many picks they buy
+  if (!asked.spec().floor.empty()) step.bytes += rows * (sizeof(float) + 2);
   if (first.entry->scores() || asked.needs(part::outputs)) step.sweeps = 1;
   if (asked.needs(part::committee)) {
     // A thread has three rows of accumulators for 16 rows at a time, with blocks of members in fp64 beside
@@ -77,6 +82,7 @@ plan_step top_step(const query& asked, index_t picks) {
   const auto walked = asked.limit().chooses() || asked.spec().apart ? rows : 2 * std::uint64_t(picks) + 64;
   step.bytes += 4 * std::min(rows, walked) * sizeof(candidate);
   if (asked.limit().priced()) step.bytes += rows / 2 + 256 * std::uint64_t(picks);
+  if (!asked.spec().floor.empty()) step.bytes += rows * 2;
   return step;
 }
 

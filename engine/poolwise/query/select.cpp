@@ -13,6 +13,7 @@
 #include "poolwise/pool/judge.hpp"
 #include "poolwise/pool/unit_rows.hpp"
 #include "poolwise/query/checkpoint.hpp"
+#include "poolwise/query/detail/floors_on_the_way.hpp"
 #include "poolwise/query/detail/ranked_rows.hpp"
 #include "poolwise/query/detail/renumbered_run.hpp"
 #include "poolwise/topk/topk.hpp"
@@ -57,7 +58,10 @@ class selection {
   batch pick() {
     stopwatch watch;
     judge();
-    if (ranks_first()) rank();
+    if (ranks_first())
+      rank();
+    else
+      settle_floors();
     limit_.picks = std::min(limit_.picks, left_);
     result_.rank_seconds = watch.lap();
     place_labelled();
@@ -127,6 +131,19 @@ class selection {
                       asked_.words().skip + ")");
   }
 
+  /// Where fewer rows of a group can be judged than its floor asks for, as many as there are have to do.
+  void settle_floors(vector_view<const float> scores = {}) {
+    if (limit_.floor.empty()) return;
+    floor_.assign(std::size_t(limit_.floor.size), 0);
+    for (index_t i = 0; i < pool().rows; ++i) {
+      if (!scores.empty() && !(scores[i] == scores[i])) barred_[std::size_t(i)] = 1;
+      if (barred_[std::size_t(i)] == 0) ++floor_[std::size_t(pool().group[i])];
+    }
+    for (std::size_t g = 0; g < floor_.size(); ++g) floor_[g] = std::min(floor_[g], limit_.floor[index_t(g)]);
+    limit_.floor = {floor_.data(), index_t(floor_.size())};
+    refuse_infeasible(asked_.words().call, limit_, asked_.words_of_demands());
+  }
+
   /// Where the labelled rows lie, if the strategy is to know.
   void place_labelled() {
     if (!asked_.spec().apart && !asked_.what().counts_labelled()) return;
@@ -153,6 +170,12 @@ class selection {
       const index_t picks = std::min(limit_.picks, left_);
       return decides ? picks : s.keep.count(picks, left_);
     };
+    if (!limit_.floor.empty()) {
+      const std::vector<float> scores = valid_scores(s);
+      const vector_view<const float> all{scores.data(), pool().rows};
+      settle_floors(all);
+      return keep(0, best_with_floors(host_of(on_), all, limit_, count()));
+    }
     auto [best, invalid] = best_ranked(s, of_stage(s, {.on = on_, .pool = pool()}), limit_, count());
     leave_out(invalid, false);
     best.resize(std::min(best.size(), std::size_t(std::max<index_t>(0, count()))));
@@ -162,13 +185,21 @@ class selection {
       keep(0, best);
   }
 
+  /// One for each row of the pool.
+  std::vector<float> valid_scores(const stage& s) {
+    std::vector<float> scores(std::size_t(pool().rows));
+    const vector_view<float> all{scores.data(), pool().rows};
+    score_rows(s, of_stage(s, {.on = on_, .pool = pool()}), all);
+    leave_out(find_nan(host_of(on_), all, limit_.barred), false);
+    return scores;
+  }
+
   /// Where a budget, quotas or distances choose among all rows, each has its score.
   void score_all(const stage& s) {
-    scores_of_all_.resize(std::size_t(pool().rows));
+    scores_of_all_ = valid_scores(s);
     const vector_view<float> scores{scores_of_all_.data(), pool().rows};
-    score_rows(s, of_stage(s, {.on = on_, .pool = pool()}), scores);
-    leave_out(find_nan(host_of(on_), scores, limit_.barred), false);
-    const remaining left(limit_);
+    settle_floors(scores);
+    const remaining left(limit_, std::nullopt);
     for (index_t i = 0; i < scores.size; ++i)
       if (left.ruled_out(i)) scores[i] = std::numeric_limits<float>::quiet_NaN();
   }
@@ -212,6 +243,9 @@ class selection {
     if (scored_) x.scores = {columns_.back().data(), index_t(columns_.back().size())};
     x.limit = limit_;
     x.limit.cost = x.pool.cost;
+    for (budget_line& one : x.limit.also)
+      for (const cost_column& column : x.pool.also_cost)
+        if (column.name == one.name) one.cost = column.cost;
     x.limit.group = x.pool.group;
     x.limit.barred = {};  // barred rows were never kept
     if (x.limit.apart) x.limit.apart->points = *x.pool.embeddings;
@@ -220,9 +254,11 @@ class selection {
 
   void rank_candidates(std::size_t s, const stage_input& x) {
     const stage& now = stages()[s];
-    if (!is_last(s)) return keep(s, best_ranked(now, x, x.limit, now.keep.count(limit_.picks, x.rows())).best);
+    const index_t kept = now.keep.count(limit_.picks, x.rows());
+    if (!is_last(s) && limit_.floor.empty()) return keep(s, best_ranked(now, x, x.limit, kept).best);
     std::vector<float> scores(std::size_t(x.rows()));
     score_rows(now, x, {scores.data(), x.rows()});
+    if (!is_last(s)) return keep(s, best_with_floors(host_of(on_), {scores.data(), x.rows()}, x.limit, kept));
     buy(now, {scores.data(), x.rows()}, x.limit);
   }
 
@@ -248,15 +284,20 @@ class selection {
   /// A stage of diversity that is not the last picks what the next may choose from, whatever it costs.
   void thin_out(std::size_t s, stage_input& x) {
     std::vector<std::uint8_t> barred(std::size_t(x.rows()));
-    const remaining left(x.limit);
+    const remaining left(x.limit, std::nullopt);
     index_t available = 0;
     for (index_t i = 0; i < x.rows(); ++i) {
       barred[std::size_t(i)] = left.ruled_out(i);
       available += barred[std::size_t(i)] == 0;
     }
-    x.limit = {.picks = stages()[s].keep.count(limit_.picks, available), .barred = {barred.data(), x.rows()}};
+    const allowance of_batch = x.limit;
+    const index_t kept = stages()[s].keep.count(limit_.picks, available);
+    std::optional<floors_on_the_way> way;
+    if (!of_batch.floor.empty()) way.emplace(of_batch, barred, kept);
+    x.limit = way ? way->limit() : allowance{.picks = kept, .barred = {barred.data(), x.rows()}};
     std::vector<candidate> picks;
     for (const reasoned_pick& p : stages()[s].entry->pick(x)) picks.push_back(p.picked);
+    if (way) way->add_reserve(picks);
     keep(s, picks);
   }
 
@@ -309,6 +350,7 @@ class selection {
   index_t left_;                      // rows that are not
   bool all_valid_ = true;
   allowance limit_;
+  std::vector<index_t> floor_;  // of limit_, no more than there are rows
   std::vector<float> places_;
   matrix_view<const float> labelled_;
   std::vector<float> scores_of_all_;
@@ -323,7 +365,43 @@ bool is_short(const query& asked, const batch& chosen) {
   return index_t(chosen.picks.size()) < asked.limit().picks;
 }
 
-/// Candidates that are left over are allowed no more, as limits only shrink; other rows may be.
+/// The picks of each group.
+std::vector<index_t> picks_of_groups(const query& asked, const batch& chosen) {
+  std::vector<index_t> count(asked.spec().floor.size(), 0);
+  for (const pick& p : chosen.picks)
+    if (!count.empty()) ++count[std::size_t(asked.pool().group[p.row])];
+  return count;
+}
+
+/// What the floors still ask for, of the rows that are not gone.
+std::vector<index_t> owed_floors(const query& asked, const batch& chosen,
+                                 const std::vector<std::uint8_t>& gone) {
+  std::vector<index_t> owed = asked.spec().floor, there(owed.size(), 0);
+  const std::vector<index_t> picked = picks_of_groups(asked, chosen);
+  for (std::size_t i = 0; i < gone.size() && !owed.empty(); ++i)
+    if (gone[i] == 0) ++there[std::size_t(asked.pool().group[index_t(i)])];
+  for (std::size_t g = 0; g < owed.size(); ++g)
+    owed[g] = std::max<index_t>(0, std::min(owed[g] - picked[g], there[g]));
+  return owed;
+}
+
+/// What is left of a query's limits after some picks.
+query_spec rest_of(const query& asked, const batch& chosen) {
+  const pool_inputs& pool = asked.pool();
+  query_spec spec = asked.spec();
+  spec.batch = asked.limit().picks - index_t(chosen.picks.size());
+  if (spec.budget) *spec.budget -= chosen.cost();
+  for (const pick& p : chosen.picks) {
+    if (!spec.quota.empty()) --spec.quota[std::size_t(pool.group[p.row])];
+    for (named_budget& one : spec.budgets)
+      for (const cost_column& column : pool.also_cost)
+        if (column.name == one.name) one.limit -= column.cost[p.row];
+  }
+  return spec;
+}
+
+/// Candidates that are left over are allowed no more, as limits only shrink; other rows may be. Places and
+/// money that a floor keeps are for others where its rows all lie too near.
 void go_on(const where& on, const query& asked, batch& chosen, std::vector<index_t> left_over) {
   pool_inputs pool = asked.pool();
   std::vector<index_t> labelled(pool.labelled.begin(), pool.labelled.end()), excluded;
@@ -332,20 +410,21 @@ void go_on(const where& on, const query& asked, batch& chosen, std::vector<index
     for (const index_t row : rows)
       if (std::exchange(gone[std::size_t(row)], std::uint8_t(1)) == 0) excluded.push_back(row);
   };
+  for (const index_t row : labelled) gone[std::size_t(row)] = 1;
   exclude(pool.excluded);
-  for (std::size_t seen = 0; is_short(asked, chosen) && !left_over.empty();) {
+  bool floors_stand = !asked.spec().floor.empty();
+  for (std::size_t seen = 0; is_short(asked, chosen) && (!left_over.empty() || floors_stand);) {
     for (; seen < chosen.picks.size(); ++seen) {
       labelled.push_back(chosen.picks[seen].row);
       gone[std::size_t(labelled.back())] = 1;
     }
+    floors_stand = floors_stand && !left_over.empty();
     exclude(left_over);
     pool.labelled = labelled;
     pool.excluded = excluded;
-    query_spec spec = asked.spec();
-    spec.batch = asked.limit().picks - index_t(chosen.picks.size());
-    if (spec.budget) *spec.budget -= chosen.cost();
-    for (const pick& p : chosen.picks)
-      if (!spec.quota.empty()) --spec.quota[std::size_t(pool.group[p.row])];
+    query_spec spec = rest_of(asked, chosen);
+    spec.floor = floors_stand ? owed_floors(asked, chosen, gone) : std::vector<index_t>(spec.floor.size());
+    left_over.clear();
     try {
       const query others = prepare(spec, pool, asked.words());
       selection rest(on, others, nullptr);
@@ -353,7 +432,7 @@ void go_on(const where& on, const query& asked, batch& chosen, std::vector<index
       chosen.picks.insert(chosen.picks.end(), more.picks.begin(), more.picks.end());
       left_over = rest.left_over(more);
     } catch (const budget_error&) {
-      return;  // none is
+      if (!floors_stand) return;  // none is
     }
   }
 }
@@ -365,10 +444,18 @@ void remark(const query& asked, batch& chosen) {
     if (s.keep.rows > 0 && s.keep.rows < asked.limit().picks)
       chosen.remarks.push_back(s.text + "/" + std::to_string(s.keep.rows) + " keeps fewer rows than the " +
                                std::to_string(asked.limit().picks) + " picks; as many as these were kept");
-  if (picks >= wanted) return;
   const bool all = picks + chosen.skipped_rows >= asked.available();
-  chosen.remarks.push_back(std::to_string(picks) + " of " + std::to_string(wanted) + " picks: " +
-                           (all ? "no more rows are available" : "no more rows are within " + asked.limits()));
+  if (picks < wanted)
+    chosen.remarks.push_back(
+        std::to_string(picks) + " of " + std::to_string(wanted) +
+        " picks: " + (all ? "no more rows are available" : "no more rows are within " + asked.limits()));
+  const std::vector<index_t>& floor = asked.spec().floor;
+  const std::vector<index_t> picked = picks_of_groups(asked, chosen);
+  for (std::size_t g = 0; g < floor.size(); ++g)
+    if (picked[g] < floor[g])
+      chosen.remarks.push_back(std::to_string(picked[g]) + " of the " + std::to_string(floor[g]) +
+                               " picks that " + asked.words().floor + " asks of " +
+                               asked.pool().group_name(index_t(g)) + ": no more of its rows can be picked");
 }
 
 }  // namespace

@@ -67,6 +67,11 @@ struct query_run {
 /// (Leskovec et al. 2007); of kcenter and weighted_kcenter it is the smaller radius, with no such factor;
 /// badge, dpp and typiclust pick by gain alone and pass over what is too dear.
 ///
+/// Floors are met, and every stage keeps as large a share of each group as its floor is of the picks. Without a
+/// budget a batch of these four is then, as with quotas, at least 1/2 of the optimum (Fisher et al. 1978); with
+/// one beside floors or quotas no factor is known. Where rows that cannot be judged, or that lie too near,
+/// leave a floor unmet, a remark says so.
+///
 /// No batch is shorter than asked while a row is left that the
 /// limits allow: where candidates were kept and none of them is allowed any more, the query is made again of
 /// the other rows, with the picks so far as labelled ones. A batch that is shorter comes with a remark.

@@ -29,21 +29,40 @@ query::query(const query_spec& spec, const pool_inputs& pool, const wording& wor
   check_amounts();
   pool_.check(words_.call);
   check_needs();
+  set_limit();
+}
+
+void query::set_limit() {
   limit_.picks = spec_.batch.value_or(pool_.rows);
   limit_.cost = pool_.cost;
   limit_.group = pool_.group;
   limit_.quota = {spec_.quota.data(), index_t(spec_.quota.size())};
+  limit_.floor = {spec_.floor.data(), index_t(spec_.floor.size())};
   if (spec_.budget) limit_.budget = *spec_.budget;
+  for (const named_budget& one : spec_.budgets)
+    for (const cost_column& column : pool_.also_cost)
+      if (column.name == one.name) limit_.also.push_back({column.cost, one.limit, one.name});
   allowance checked = limit_;
   if (spec_.apart) checked.apart = spacing{*pool_.embeddings, *spec_.apart};
-  check_allowance(words_.call, checked, pool_.rows);
+  check_terms(words_.call, checked, pool_.rows);
   barred_.resize(std::size_t(pool_.rows));
   bar(pool_.labelled, 1, "labelled");
   bar(pool_.excluded, 2, "excluded");
   available_ = index_t(std::count(barred_.begin(), barred_.end(), 0));
   limit_.barred = {barred_.data(), pool_.rows};
+  if (available_ == 0) return;  // prepare says so
+  refuse_infeasible(words_.call, limit_, words_of_demands());
   limit_.picks = most_picks(limit_, pool_.rows);
-  if (affords_all(limit_, pool_.rows)) limit_.budget = allowance::any_cost;
+  // Each budget by itself: one that cannot bind is none.
+  const auto binds = [&](vector_view<const std::int64_t> cost, std::int64_t budget) {
+    allowance alone = limit_;
+    alone.cost = cost;
+    alone.budget = budget;
+    alone.also.clear();
+    return !affords_all(alone, pool_.rows);
+  };
+  if (!binds(limit_.cost, limit_.budget)) limit_.budget = allowance::any_cost;
+  std::erase_if(limit_.also, [&](const budget_line& one) { return !binds(one.cost, one.limit); });
 }
 
 void query::check_amounts() const {
@@ -52,10 +71,27 @@ void query::check_amounts() const {
   if (spec_.budget && pool_.cost.empty())
     refuse(budget + " is in the unit of " + cost + "; give " + cost + ", or " + batch +
            " for a number of picks");
-  if (!spec_.batch && !spec_.budget)
+  for (auto one = spec_.budgets.begin(); one != spec_.budgets.end(); ++one) {
+    const auto named = [&](const auto& other) { return other.name == one->name; };
+    const std::string opened = words_.budgets + std::string(" has ");
+    if (std::count_if(pool_.also_cost.begin(), pool_.also_cost.end(), named) != 1)
+      refuse(opened + "one of \"" + printable(one->name) +
+             "\", of which there is not one cost of rows; give one by that name");
+    if (std::any_of(spec_.budgets.begin(), one, named))
+      refuse(opened + "two of \"" + printable(one->name) + "\"; give one");
+  }
+  if (!spec_.batch && !spec_.budget && spec_.budgets.empty())
     refuse("neither " + batch + " nor " + budget + " is given; say how much to pick");
-  if (pool_.group.empty() != spec_.quota.empty())
+  if (pool_.group.empty() != (spec_.quota.empty() && spec_.floor.empty()))
     refuse(std::string(words_.group) + " and " + words_.quota + " go together; give both or neither");
+}
+
+demand_words query::words_of_demands() const {
+  return {.floor = words_.floor,
+          .quota = words_.quota,
+          .picks = words_.batch,
+          .budget = words_.budget,
+          .group = [this](index_t g) { return pool_.group_name(g); }};
 }
 
 void query::check_needs() const {
@@ -99,7 +135,9 @@ void query::bar(std::span<const index_t> rows, std::uint8_t mark, const char* as
 std::string query::limits() const {
   std::vector<const char*> names;
   if (spec_.budget) names.push_back(words_.budget);
+  if (!spec_.budgets.empty()) names.push_back(words_.budgets);
   if (!spec_.quota.empty()) names.push_back(words_.quota);
+  if (!spec_.floor.empty()) names.push_back(words_.floor);
   if (spec_.apart) names.push_back(words_.apart);
   std::string text;
   for (std::size_t i = 0; i < names.size(); ++i)
@@ -164,6 +202,11 @@ void read_member(const std::string& key, const json& value, query_spec& into) {
     take(into.invalid, known ? std::optional(given) : std::nullopt);
   } else if (key == "quota" && value.is_array()) {
     for (const json& one : value) take(into.quota.emplace_back(), whole<index_t>(one));
+  } else if (key == "floor" && value.is_array()) {
+    for (const json& one : value) take(into.floor.emplace_back(), whole<index_t>(one));
+  } else if (key == "budgets" && value.is_object()) {
+    for (const auto& [name, one] : value.items())
+      take(into.budgets.emplace_back(named_budget{name, 0}).limit, whole<std::int64_t>(one));
   } else {
     throw format_error("query spec: has no member \"" + key + "\" with such a value");
   }
@@ -176,7 +219,9 @@ std::string to_json(const query_spec& spec) {
   json object = {{"strategy", spec.strategy}};
   if (spec.batch) object["batch"] = *spec.batch;
   if (spec.budget) object["budget"] = *spec.budget;
+  for (const named_budget& one : spec.budgets) object["budgets"][one.name] = one.limit;
   if (!spec.quota.empty()) object["quota"] = spec.quota;
+  if (!spec.floor.empty()) object["floor"] = spec.floor;
   if (spec.apart) object["apart"] = *spec.apart;
   if (spec.distance != fresh.distance) object["metric"] = name_of(spec.distance);
   if (spec.neighbours != fresh.neighbours) object["neighbours"] = name_of(spec.neighbours);

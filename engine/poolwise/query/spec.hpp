@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "poolwise/budget/allowance.hpp"
+#include "poolwise/budget/infeasible.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/graph/knn_method.hpp"
 #include "poolwise/pool/pool.hpp"
@@ -22,12 +23,22 @@ enum class metric { euclidean, cosine };
 const char* name_of(metric by);
 metric parse_metric(const std::string& text);  ///< throws usage_error
 
+/// What all picks together may cost of one of pool_inputs::also_cost.
+struct named_budget {
+  std::string name;
+  std::int64_t limit = 0;
+
+  friend bool operator==(const named_budget&, const named_budget&) = default;
+};
+
 /// What is asked of a pool. It holds all that the picks depend on, beside the pool itself.
 struct query_spec {
   std::string strategy;                     ///< as parse_strategy reads it
   std::optional<index_t> batch = {};        ///< picks at most; none: what the budget buys
   std::optional<std::int64_t> budget = {};  ///< for all picks together, in the unit of the pool's cost
+  std::vector<named_budget> budgets = {};   ///< beside `budget`, which is of pool_inputs::cost
   std::vector<index_t> quota = {};          ///< picks allowed in each of the pool's groups; empty: any number
+  std::vector<index_t> floor = {};          ///< picks owed to each of the pool's groups; empty: none
   /// No pick lies within this distance of another, or of a labelled row, by their embeddings; 0: no duplicates.
   std::optional<float> apart = {};
   /// How a strategy finds neighbours whose picks stand for the pool (facility_location, graph_cut, typiclust).
@@ -58,8 +69,10 @@ struct wording {
   const char* cost = "pool_inputs::cost";
   const char* group = "pool_inputs::group";
   const char* quota = "query_spec::quota";
+  const char* floor = "query_spec::floor";
   const char* batch = "query_spec::batch";
   const char* budget = "query_spec::budget";
+  const char* budgets = "query_spec::budgets";
   const char* apart = "query_spec::apart";
   const char* skip = "on_invalid::skip";
   const char* neighbours = "query_spec::neighbours";
@@ -86,6 +99,8 @@ class query {
   bool needs(part one) const { return what_.needs(one) || (one == part::embeddings && spec_.apart); }
   /// What limits the picks beside their number, in the caller's words: "--budget and --quota".
   std::string limits() const;
+  /// What messages call demands that contradict each other.
+  demand_words words_of_demands() const;
   /// Says that they allow no row. throws budget_error.
   [[noreturn]] void refuse_empty() const;
   /// Whether embeddings are looked at, by their directions.
@@ -99,6 +114,7 @@ class query {
 
   void check_needs() const;
   void check_amounts() const;
+  void set_limit();
   void bar(std::span<const index_t> rows, std::uint8_t mark, const char* as);
 
   query_spec spec_;
@@ -113,11 +129,13 @@ class query {
 /// Refuses what is wrong with a query, whoever asks, before the values of the arrays are read.
 ///
 /// throws usage_error   an unknown strategy or parameter; a part that the strategy needs and the pool lacks;
-///                      neither a batch nor a budget; a budget without costs; quotas without groups or groups
-///                      without quotas.
+///                      neither a batch nor a budget; a budget without costs; quotas or floors without groups
+///                      or groups without either.
 ///        value_error   labelled or excluded rows out of range, or one of them given twice; negative costs,
-///                      quotas, a distance that is none.
-///        budget_error  no row is available, or the budget and the quotas buy none of them.
+///                      quotas, floors, a distance that is none.
+///        budget_error  no row is available, or the budgets and the quotas buy none of them; floors that no
+///        batch
+///                      of the available rows meets, with the fewest demands that contradict each other.
 ///        shape_error   parts of different numbers of rows.
 query prepare(const query_spec& spec, const pool_inputs& pool, const wording& words = {});
 

@@ -100,13 +100,17 @@ class probed_stage {
     spec.batch = now.picks;
     if (!last_) {
       spec.budget.reset();
+      spec.budgets.clear();
       spec.quota.clear();
       spec.apart.reset();
     }
-    if (spec.budget)
-      *spec.budget =
-          std::int64_t(double(*spec.budget) * double(now.picks) / double(std::max<index_t>(1, whole_.picks)));
-    spec.quota.assign(spec.quota.size(), now.rows);
+    const auto share_of = [&](std::int64_t budget) {
+      return std::int64_t(double(budget) * double(now.picks) / double(std::max<index_t>(1, whole_.picks)));
+    };
+    if (spec.budget) *spec.budget = share_of(*spec.budget);
+    for (named_budget& one : spec.budgets) one.limit = share_of(one.limit);
+    if (last_) spec.quota.assign(std::max(spec.quota.size(), spec.floor.size()), now.rows);
+    spec.floor.clear();  // few rows may not meet them
     if (!spec.budget) some.cost = {};
     if (spec.quota.empty()) some.group = {};
     return timed(spec, some);

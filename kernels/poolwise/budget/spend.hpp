@@ -26,24 +26,27 @@ struct purchase {
 ///
 /// scores  [rows]; a NaN marks a row that is no candidate.
 /// throws  shape_error, value_error.
-/// The batch of highest total score where there is neither a budget nor a distance to keep: quotas are a
-/// partition matroid. Reads the scores once for every doubling of the rows that have to be passed over.
+/// The batch of highest total score where there is neither a budget nor a distance to keep: quotas and floors
+/// are a matroid (see allowance). Reads the scores once where only groups matter, else once for every doubling
+/// of the rows that have to be passed over.
 std::vector<candidate> take_in_order(const where& on, vector_view<const float> scores, const allowance& limit);
 
-/// The batch of highest total worth: a knapsack with a limit on the number of picks, and quotas.
+/// The batch of highest total worth: a knapsack with a limit on the number of picks, quotas and floors, and any
+/// number of budgets.
 ///
 /// scores  [rows]; a NaN marks a row that is no candidate.
 ///
-/// A budget that does not bind changes nothing: the batch is that of take_in_order. One that does has a price
-/// for a unit of cost at which the rows of highest score - price * cost, as many as picks and quotas allow,
-/// cost as much as there is (Lagrange; found by the cutting planes of the dual, Kelley 1960): what they are
-/// worth at that price bounds every batch. Those that fit are bought and rows that still fit are added; then,
-/// among some thousand rows about the price, a batch worth more is looked for by branch and bound, for a while.
-/// Of small pools that is the optimum, of others mostly above .99 of it; `share` says what is certain. No row
-/// that is left would still be allowed, unless the picks are used up.
+/// Budgets that do not bind change nothing: the batch is that of take_in_order. One that does has a price for a
+/// unit of its cost at which the rows of highest score - price * cost, as many as picks, quotas and floors
+/// allow, cost as much as there is, or mixtures of such batches do where there are several (Lagrange; found by
+/// the cutting planes of the dual, Kelley 1960, as the simplex method over batches): what they are worth at
+/// those prices bounds every batch. Those that fit are bought and rows that still fit are added; then, among
+/// some thousand rows about the price, a batch worth more is looked for by branch and bound, for a while. Of
+/// small pools that is the optimum, of others mostly above .99 of it; `share` says what is certain. No row that
+/// is left would still be allowed, unless the picks are used up.
 ///
-/// throws  shape_error, value_error.
-/// Reads scores and costs once for each of some ten prices; 64 B for each of the picks.
+/// throws  shape_error, value_error, budget_error.
+/// Reads scores and costs once for each of some ten prices; 64 B for each of the picks and each thread.
 purchase best_affordable(const where& on, vector_view<const float> scores, const allowance& limit);
 
 }  // namespace poolwise

@@ -216,7 +216,7 @@ class farthest_first : public gain_model {
 };
 
 std::unique_ptr<gain_model> model_of(const where& on, const kcenter_problem& problem, const allowance& limit) {
-  if (!std::holds_alternative<cpu>(on)) refuse_apart("kcenter", limit);
+  if (!std::holds_alternative<cpu>(on)) refuse_host_limits("kcenter", limit);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kcenter_model(*device, problem, limit);
     if (const auto* devices = std::get_if<offload>(&on)) return kcenter_model(*devices, problem, limit);

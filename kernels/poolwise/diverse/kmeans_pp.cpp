@@ -238,10 +238,10 @@ class host_weights : public weight_model {
 /// Points are as Rows views them.
 template <class Rows, class Points>
 std::unique_ptr<weight_model> model_of(const where& on, const Points& points, const allowance& limit) {
-  if (std::holds_alternative<cuda>(on)) refuse_apart("kmeans_pp", limit);
+  if (std::holds_alternative<cuda>(on)) refuse_host_limits("kmeans_pp", limit);
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
-    if (const auto* devices = std::get_if<offload>(&on); devices != nullptr && !limit.apart)
+    if (const auto* devices = std::get_if<offload>(&on); devices != nullptr && !limit.needs_host())
       if (auto pool = kmeans_pp_pool_settled(*devices, points, limit)) return pool;
   }
   return std::make_unique<host_weights<Rows>>(on, Rows(on, points));

@@ -74,6 +74,7 @@ class gathered_pool {
   gathered_outputs model_, committee_;
   std::vector<float> embeddings_, predictions_;
   std::vector<std::int64_t> cost_;
+  std::vector<std::vector<std::int64_t>> also_cost_;
   std::vector<index_t> group_;
   pool_inputs view_;
 };
