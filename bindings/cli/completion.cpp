@@ -17,6 +17,14 @@ std::string options_of(const CLI::App& command) {
   return words;
 }
 
+/// The options of a command, and the verbs within it with theirs.
+std::string words_of(const CLI::App& command) {
+  std::string words = options_of(command);
+  for (const CLI::App* verb : command.get_subcommands([](const CLI::App*) { return true; }))
+    words += " " + verb->get_name() + " " + words_of(*verb);
+  return words;
+}
+
 std::string strategy_words(bool scores_alone) {
   std::string words;
   for (const strategy_entry& entry : strategies())
@@ -29,7 +37,7 @@ std::string bash_script(const CLI::App& app) {
   std::string commands, cases;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     commands += (commands.empty() ? "" : " ") + command->get_name();
-    cases += "    " + command->get_name() + ") words='" + options_of(*command) + "' ;;\n";
+    cases += "    " + command->get_name() + ") words='" + words_of(*command) + "' ;;\n";
   }
   return "# For bash: source <(poolwise completion bash)\n"
          "_poolwise() {\n"
@@ -48,7 +56,8 @@ std::string bash_script(const CLI::App& app) {
          "  if [ $COMP_CWORD -eq 1 ]; then COMPREPLY=($(compgen -W '" +
          commands +
          "' -- \"$word\"))\n"
-         "  elif [[ $word == -* ]]; then COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+         "  elif [[ $word == -* || ($COMP_CWORD -eq 2 && ${COMP_WORDS[1]} == campaign) ]]\n"
+         "  then COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
          "  else COMPREPLY=($(compgen -f -- \"$word\")); fi\n"
          "}\n"
          "complete -o filenames -F _poolwise poolwise\n";

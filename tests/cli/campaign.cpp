@@ -333,6 +333,18 @@ TEST(Campaign, LinesThatAreNoLabelAreRefusedWithTheirReasonsAndTheOthersGoIn) {
   EXPECT_EQ(of, (std::map<std::string, std::string>{{"img-1", "sandal"}, {"img-6", "boot"}}));
 }
 
+TEST(Campaign, HelpOfEveryVerbHasAnExample) {
+  const std::string all = run({"campaign", "--help"}).out;
+  for (const char* verb : {"init", "exclude", "ingest", "note", "guideline", "export", "plan", "query",
+                           "replay", "status", "evaluate", "forecast", "stop", "report", "verify", "proof"}) {
+    EXPECT_NE(all.find(verb), std::string::npos) << all;
+    const outcome help = run({"campaign", verb, "--help"});
+    EXPECT_EQ(help.code, 0) << verb;
+    EXPECT_NE(help.out.find("Example:\n  poolwise campaign " + std::string(verb)), std::string::npos)
+        << help.out;
+  }
+}
+
 TEST(Campaign, WrongSettingsAreRefusedByLineAndKeyAndNothingIsWritten) {
   const scratch folder;
   const struct {

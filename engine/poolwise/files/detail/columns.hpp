@@ -19,13 +19,13 @@ struct wanted_columns {
   const char* what;                 ///< for messages: "an id"
   std::vector<std::string> names;   ///< as find_column finds them
   const char* otherwise = nullptr;  ///< a name that will do for the first
-  std::vector<std::string> optional =
-      {};                    ///< their values follow those of the names, empty where there is none
-  bool blank_lines = false;  ///< whether they may stand between the records of a CSV file
+  bool blank_lines = false;         ///< whether they may stand between the records of a CSV file
   /// What to do about a file without them.
   const char* remedy = "name one of them so in the header line";
   /// The fields of the first line may be the first values where they are as many as the columns and this holds.
   std::function<bool(const std::vector<std::string>& fields)> is_data = {};
+  /// Their values follow those of the names, empty where there is no such column.
+  std::vector<std::string> optional = {};
   /// Hears of a record that cannot be read, which is then left out; without it, reading ends there.
   std::function<void(index_t line, const std::string& why)> refused = {};
 };
