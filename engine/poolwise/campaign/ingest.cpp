@@ -128,17 +128,20 @@ class standing_labels {
   explicit standing_labels(const tables& seen) : seen_(seen) {}
 
   struct standing {
-    std::string label, source, external;
+    bool known = false;                                  ///< whether the ledger has a row for the item
+    std::string label = {}, source = {}, external = {};  ///< of the label that it has now, if it has one
   };
 
-  /// The label that an item has now.
-  const std::optional<standing>& of_item(const std::string& item) {
+  const standing& of_item(const std::string& item) {
     const auto [place, is_new] = by_item_.try_emplace(item);
-    if (is_new)
-      if (const auto event = seen_.item(item).label) {
-        const auto body = nlohmann::json::parse(seen_.at(*event).body);
-        place->second = standing{body.at("label"), body.at("source"), body.at("external")};
+    if (is_new) {
+      const item_record record = seen_.item(item);
+      place->second.known = record.decision || record.label || record.excluded;
+      if (record.label) {
+        const auto body = nlohmann::json::parse(seen_.at(*record.label).body);
+        place->second = {true, body.at("label"), body.at("source"), body.at("external")};
       }
+    }
     return place->second;
   }
 
@@ -155,13 +158,13 @@ class standing_labels {
   }
 
   void add(const answer& one, const std::string& source) {
-    by_item_[one.item] = standing{one.label, source, one.external};
+    by_item_[one.item] = {true, one.label, source, one.external};
     by_key_[{one.external, one.version}] = std::pair{one.item, one.label};
   }
 
  private:
   const tables& seen_;
-  std::unordered_map<std::string, std::optional<standing>> by_item_;
+  std::unordered_map<std::string, standing> by_item_;
   std::map<std::pair<std::string, std::int64_t>, std::optional<std::pair<std::string, std::string>>> by_key_;
 };
 
@@ -198,19 +201,20 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
                             "; give a correction a higher version");
           continue;
         }
-        if (!seen.unavailable(one.item) && !pool.has(one.item)) {
+        const standing_labels::standing& other = standing.of_item(one.item);
+        if (!other.known && !pool.has(one.item)) {
           refuse(one, "there is no item " + printable(one.item, shown) + " in the pool");
           continue;
         }
-        const auto& other = standing.of_item(one.item);
-        const bool same_answer = other && other->source == request.source && other->external == one.external;
-        if (other && !same_answer && other->label != one.label && !request.overrule) {
-          refuse(one, "item " + printable(one.item, shown) + " has the label " +
-                          printable(other->label, shown) + " from " + printable(other->source, shown) +
+        const bool has_label = !other.label.empty();
+        const bool corrects = other.source == request.source && other.external == one.external;
+        if (has_label && !corrects && other.label != one.label && !request.overrule) {
+          refuse(one, "item " + printable(one.item, shown) + " has the label " + printable(other.label, shown) +
+                          " from " + printable(other.source, shown) +
                           "; overrule it (--overrule), or correct it there by a higher version");
           continue;
         }
-        part.replaced += other ? 1 : 0;
+        part.replaced += has_label ? 1 : 0;
         ++part.added;
         standing.add(one, request.source);
         events.push_back({"label", one.body.dump()});
