@@ -125,8 +125,9 @@ void run_evaluate(const evaluate_options& options) {
 
 void run_forecast(const campaign_options& options) {
   const campaign of = options.open(access::read);
-  const auto [ahead, saved] = of.log().read([&](const tables& seen) {
-    return std::pair(look_ahead(seen, of.settings()), saving_text(saving_so_far(seen, of.settings())));
+  const auto [ahead, saved, efforts] = of.log().read([&](const tables& seen) {
+    return std::tuple(look_ahead(seen, of.settings()), saving_text(saving_so_far(seen, of.settings())),
+                      efforts_by_type(seen));
   });
   const auto range = [](const forecast_value& one) {
     return ordered{{"value", one.value}, {"low", one.low}, {"high", one.high}};
@@ -146,6 +147,12 @@ void run_forecast(const campaign_options& options) {
       if (one.effort.money) target["money"] = range(*one.effort.money);
       if (one.effort.days) target["days"] = range(*one.effort.days);
       body["targets"].push_back(std::move(target));
+    }
+    for (const type_effort& one : efforts) {
+      ordered effort{{"type", one.type}, {"labels", one.labels}};
+      if (one.cost) effort["cost"] = range(*one.cost);
+      if (one.time) effort["seconds"] = range(one.time->mean);
+      body["efforts"].push_back(std::move(effort));
     }
     for (const outlook::past_forecast& one : ahead.past)
       body["past"].push_back({{"labels", one.labels}, {"said", range(one.said)}, {"came", one.came}});
@@ -177,6 +184,21 @@ void run_forecast(const campaign_options& options) {
   }
   if (ahead.targets.empty()) text += "campaign.toml names no target\n";
   text += saved + "\n";
+  for (const type_effort& one : efforts) {
+    text += "a label" + (one.type.empty() ? "" : " of " + printable(one.type)) + ": " +
+            std::to_string(one.labels) + " so far";
+    char figures[96];
+    if (one.cost) {
+      std::snprintf(figures, sizeof figures, ", %.2f %s", one.cost->value, of.settings().unit.c_str());
+      text += figures;
+    }
+    if (one.time) {
+      std::snprintf(figures, sizeof figures, ", %.1f s (%.1f to %.1f)", one.time->mean.value,
+                    one.time->mean.low, one.time->mean.high);
+      text += figures;
+    }
+    text += "\n";
+  }
   for (const outlook::past_forecast& one : ahead.past)
     text += "  for " + std::to_string(one.labels) + " labels " + percent(one.said.low) + " to " +
             percent(one.said.high) + " was to be forecast, " + percent(one.came) + " came\n";

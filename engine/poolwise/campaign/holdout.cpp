@@ -1,11 +1,11 @@
 #include "poolwise/campaign/holdout.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <unordered_map>
 
+#include "poolwise/campaign/detail/prediction.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/columns.hpp"
@@ -50,27 +50,6 @@ held_out read_held_out(const std::filesystem::path& file, const campaign_setting
     items.slice.push_back(slice == slice_of.end() ? -1 : slice->second);
   });
   return items;
-}
-
-/// Each row's probabilities, summing to 1.
-std::vector<float> probabilities_of(const real_matrix& x, outputs kind) {
-  std::vector<float> all;
-  std::visit(
-      [&](auto rows) {
-        all.reserve(std::size_t(rows.rows * rows.cols));
-        for (index_t i = 0; i < rows.rows; ++i) {
-          double largest = -INFINITY, sum = 0;
-          for (index_t c = 0; c < rows.cols; ++c) largest = std::max(largest, double(to_float(rows(i, c))));
-          std::vector<double> p;
-          for (index_t c = 0; c < rows.cols; ++c) {
-            const double value = double(to_float(rows(i, c)));
-            sum += p.emplace_back(kind == outputs::logits ? std::exp(value - largest) : value);
-          }
-          for (const double one : p) all.push_back(float(one / sum));
-        }
-      },
-      x);
-  return all;
 }
 
 json as_json(const share_estimate& share) {
@@ -136,7 +115,14 @@ holdout_result evaluate(campaign& of, const holdout_request& request, std::int64
     throw shape_error("evaluate: " + printable(request.items.string()) + " has " +
                       std::to_string(items.label.size()) + " items but the outputs have " +
                       std::to_string(inputs.rows) + " rows; give one for each");
-  const std::vector<float> probs = probabilities_of(*inputs.model, inputs.model_kind);
+  std::vector<float> probs;
+  for (index_t row = 0; row < inputs.rows; ++row) {
+    const std::vector<double> p = probabilities_of(*inputs.model, inputs.model_kind, row);
+    if (p.empty())
+      throw value_error("evaluate: row " + std::to_string(row) + " of " + printable(request.outputs.file) +
+                        " has a value that is not finite; a model that is evaluated predicts every item");
+    for (const double one : p) probs.push_back(float(one));
+  }
   const matrix_view<const float> p{probs.data(), inputs.rows, classes};
   holdout_result result;
   std::vector<std::int32_t> predicted;

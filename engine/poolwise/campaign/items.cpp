@@ -66,7 +66,13 @@ item_table read_items(const std::filesystem::path& file, const campaign_settings
   const amounts price(settings.price, places.add(settings.price.column), type),
       seconds(settings.seconds, places.add(settings.seconds.column), type);
   item_table items;
-  std::unordered_map<std::string, index_t> number_of;
+  std::unordered_map<std::string, index_t> number_of, type_number_of;
+  const auto number = [](const std::string& name, std::unordered_map<std::string, index_t>& known,
+                         std::vector<std::string>& names) {
+    const auto [place, is_new] = known.emplace(name, index_t(names.size()));
+    if (is_new) names.push_back(name);
+    return place->second;
+  };
   for (const slice_settings& one : settings.slices) {
     number_of.emplace(one.name, index_t(items.slices.size()));
     items.slices.push_back(one.name);
@@ -84,11 +90,8 @@ item_table read_items(const std::filesystem::path& file, const campaign_settings
       if (!is_utf8(value)) throw format_error(place + ": a field is not UTF-8; save the file as UTF-8");
     price.add(place, values, items.price);
     seconds.add(place, values, items.seconds);
-    if (slice != column_places::npos) {
-      const auto [known, is_new] = number_of.emplace(values[slice], index_t(items.slices.size()));
-      if (is_new) items.slices.push_back(values[slice]);
-      items.slice.push_back(known->second);
-    }
+    if (slice != column_places::npos) items.slice.push_back(number(values[slice], number_of, items.slices));
+    if (type != column_places::npos) items.type.push_back(number(values[type], type_number_of, items.types));
     ids.push_back(values[id]);
   });
   items.rows = index_t(ids.size());

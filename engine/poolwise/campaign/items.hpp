@@ -19,6 +19,8 @@ struct item_table {
   row_ids ids;
   std::vector<std::string> slices;    ///< those of the settings first, then others in the order of their rows
   std::vector<index_t> slice;         ///< [rows] in [0, slices); empty where the settings name no column
+  std::vector<std::string> types;     ///< in the order of their rows
+  std::vector<index_t> type;          ///< [rows] in [0, types); empty where the settings name no column
   std::vector<std::int64_t> price;    ///< [rows]; empty where nothing has a price
   std::vector<std::int64_t> seconds;  ///< [rows] of an annotator; empty where none is known
 };

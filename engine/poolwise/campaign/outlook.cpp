@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <unordered_map>
@@ -57,6 +58,7 @@ spent_until spent_before(std::span<const round_entry> rounds, index_t until) {
     const batch_record round = round_in(one.body);
     spent.money += double(round.cost);
     spent.seconds += double(round.seconds);
+    spent.selected_entropy = round.selected_entropy;
   }
   return spent;
 }
@@ -119,6 +121,7 @@ std::vector<stop_round> stopping_history(const tables& seen, const campaign_sett
     const spent_until spent = spent_before(rounds, result.event);
     one.money = spent.money;
     one.hours = spent.seconds / 3600;
+    one.selected_entropy = spent.selected_entropy;
     one.days = double(seen.at(result.event).at_ms - begun) / ms_a_day;
   }
   return history;
@@ -164,6 +167,35 @@ stop_verdict judge(campaign& of, bool record, std::int64_t now_ms) {
     });
   }
   return verdict;
+}
+
+std::vector<type_effort> efforts_by_type(const tables& seen) {
+  struct log {
+    std::vector<double> costs, seconds;
+  };
+  std::unordered_map<std::string, std::pair<std::string, double>> handed_out;  // type and price of an item
+  for (const round_entry& round : seen.rounds())
+    seen.each_decision(round, [&](const decision& one) {
+      handed_out[one.item] = {picked_item_in(one.body).type, double(one.cost)};
+    });
+  std::map<std::string, log> by_type;
+  seen.each_label(versions::current, [&](const label& one) {
+    const auto item = handed_out.find(one.item);
+    log& its = by_type[item == handed_out.end() ? "" : item->second.first];
+    if (one.cost || item != handed_out.end())
+      its.costs.push_back(one.cost ? double(*one.cost) : item->second.second);
+    if (one.seconds) its.seconds.push_back(*one.seconds);
+  });
+  std::vector<type_effort> efforts;
+  for (const auto& [type, its] : by_type) {
+    type_effort& one = efforts.emplace_back();
+    one.type = type;
+    one.labels = index_t(std::max(its.costs.size(), its.seconds.size()));
+    if (!its.costs.empty()) one.cost = cost_of_label(its.costs);
+    if (std::any_of(its.seconds.begin(), its.seconds.end(), [](double s) { return s > 0; }))
+      one.time = time_of_label(its.seconds);
+  }
+  return efforts;
 }
 
 saving saving_so_far(const tables& seen, const campaign_settings& settings) {

@@ -69,6 +69,7 @@ class page_maker {
   void add_targets(campaign_report& page, const outlook& ahead) const;
   void add_curves(campaign_report& page, const outlook& ahead) const;
   void add_arms(campaign_report& page) const;
+  void add_efforts(campaign_report& page) const;
   void add_slices(campaign_report& page) const;
   void add_distributions(campaign_report& page) const;
   void add_lead_times(campaign_report& page) const;
@@ -219,6 +220,22 @@ void page_maker::add_curves(campaign_report& page, const outlook& ahead) const {
   page.curves.push_back(std::move(forecast));
   for (const outlook::past_forecast& one : ahead.past)
     page.past_forecasts.push_back({"accuracy", 0, one.round, estimate_of(one.said), one.came, true});
+}
+
+void page_maker::add_efforts(campaign_report& page) const {
+  report_table table{.heading = "What a label took",
+                     .caption = "From the log; times by their robust mean.",
+                     .header = {"type", "labels", settings_.unit, "seconds"},
+                     .rows = {}};
+  const auto text = [](const forecast_value& one) {
+    char figures[80];
+    std::snprintf(figures, sizeof figures, "%.2f (%.2f to %.2f)", one.value, one.low, one.high);
+    return std::string(figures);
+  };
+  for (const type_effort& one : efforts_by_type(seen_))
+    table.rows.push_back({one.type.empty() ? "all" : one.type, std::to_string(one.labels),
+                          one.cost ? text(*one.cost) : "", one.time ? text(one.time->mean) : ""});
+  if (!table.rows.empty()) page.tables.push_back(std::move(table));
 }
 
 void page_maker::add_arms(campaign_report& page) const {
@@ -447,6 +464,7 @@ campaign_report page_maker::make() {
   add_targets(page, ahead);
   add_curves(page, ahead);
   add_arms(page);
+  add_efforts(page);
   add_slices(page);
   add_distributions(page);
   add_lead_times(page);

@@ -128,6 +128,7 @@ std::string body_of(const batch_record& round) {
             {"library", round.library}};
   if (round.model != 0) body["model"] = round.model;
   if (round.of_optimum) body["of_optimum"] = *round.of_optimum;
+  if (round.selected_entropy) body["selected_entropy"] = *round.selected_entropy;
   if (!round.hypothesis.empty()) body["hypothesis"] = round.hypothesis;
   return body.dump();
 }
@@ -146,6 +147,7 @@ batch_record round_in(const std::string& text) {
   body.read("cost", round.cost);
   body.read("seconds", round.seconds);
   body.read("of_optimum", round.of_optimum);
+  body.read("selected_entropy", round.selected_entropy);
   body.read("remarks", round.remarks);
   body.read("hypothesis", round.hypothesis);
   body.read("library", round.library);
@@ -158,6 +160,7 @@ std::string body_of(const picked_item& pick) {
   body["score"] = pick.score ? json(*pick.score) : json();
   if (pick.seconds != 0) body["seconds"] = pick.seconds;
   if (!pick.slice.empty()) body["group"] = pick.slice;
+  if (!pick.type.empty()) body["type"] = pick.type;
   if (!pick.kept_by.empty()) body["kept_by"] = pick.kept_by;
   if (pick.predicted) body["predicted"] = *pick.predicted;
   if (pick.probability) body["probability"] = *pick.probability;
@@ -175,6 +178,7 @@ picked_item picked_item_in(const std::string& text) {
   body.read("cost", pick.cost);
   body.read("seconds", pick.seconds);
   body.read("group", pick.slice);
+  body.read("type", pick.type);
   body.read("arm", pick.arm);
   body.read("reason", pick.reason);
   body.read("kept_by", pick.kept_by);

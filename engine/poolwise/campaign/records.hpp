@@ -35,7 +35,7 @@ struct picked_item {
   std::string item;
   std::optional<double> score;
   std::int64_t cost = 0, seconds = 0;
-  std::string slice, arm, reason;         ///< arm: "strategy" or "audit"
+  std::string slice, type, arm, reason;   ///< arm: "strategy" or "audit"
   std::map<std::string, double> kept_by;  ///< the scores of earlier stages
   std::optional<std::int32_t> predicted;  ///< the class that the model held most likely, by its number
   std::optional<double> probability;      ///< of being drawn, where the pick was drawn
@@ -49,6 +49,7 @@ struct batch_record {
   index_t picks = 0;
   std::int64_t cost = 0, seconds = 0;
   std::optional<double> of_optimum;
+  std::optional<double> selected_entropy;  ///< the largest of the strategy's picks, in nats
   std::vector<std::string> remarks;
   std::string hypothesis, library;
 };

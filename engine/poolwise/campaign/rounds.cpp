@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "poolwise/campaign/detail/prediction.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
@@ -140,6 +141,7 @@ class round_maker {
     if (!items_.seconds.empty())
       inputs_.also_cost.push_back({time_budget, {items_.seconds.data(), index_t(items_.seconds.size())}});
     inputs_.group_names = items_.slices;
+    inputs_.check(campaign_words.call);
   }
 
   const opened_parts& parts() const { return parts_; }
@@ -192,15 +194,9 @@ picked_item round_maker::item_of(index_t row, const char* arm) const {
   if (!items_.price.empty()) item.cost = items_.price[place];
   if (!items_.seconds.empty()) item.seconds = items_.seconds[place];
   if (inputs_.model)
-    item.predicted = std::visit(
-        [&](auto outputs) -> std::optional<std::int32_t> {
-          const auto* const x = outputs.row(row);
-          if (!std::all_of(x, x + outputs.cols, [](auto v) { return std::isfinite(to_float(v)); })) return {};
-          return std::int32_t(
-              std::max_element(x, x + outputs.cols, [](auto a, auto b) { return to_float(a) < to_float(b); }) -
-              x);
-        },
-        *inputs_.model);
+    if (const std::vector<double> p = probabilities_of(*inputs_.model, inputs_.model_kind, row); !p.empty())
+      item.predicted = class_of(p);
+  if (!items_.type.empty()) item.type = items_.types[std::size_t(items_.type[place])];
   if (!items_.slice.empty()) item.slice = items_.slices[std::size_t(items_.slice[place])];
   return item;
 }
@@ -328,6 +324,10 @@ std::vector<picked_item> round_maker::pick(const where& on, const round_start& s
     for (const poolwise::pick& p : chosen.picks) {
       picked_item& item = items.emplace_back(item_of(p.row, "strategy"));
       if (std::isfinite(p.score)) item.score = double(p.score);
+      if (inputs_.model)
+        round.selected_entropy =
+            std::max(round.selected_entropy.value_or(0),
+                     entropy_of(probabilities_of(*inputs_.model, inputs_.model_kind, p.row)));
       item.reason = p.reason;
       for (std::size_t k = 0; k < p.kept_by.size(); ++k)
         if (std::isfinite(p.kept_by[k])) item.kept_by.emplace(chosen.kept_by[k], double(p.kept_by[k]));
@@ -354,29 +354,16 @@ std::vector<picked_item> round_maker::pick(const where& on, const round_start& s
 void describe_predictions(const pool_inputs& pool, model_version& model) {
   if (!pool.model) return;
   constexpr index_t sample = 2'000;
-  const std::vector<index_t> rows = initial_rows(pool.rows, std::min(sample, pool.rows), 0);
-  std::visit(
-      [&](auto outputs) {
-        std::vector<double> p(std::size_t(outputs.cols));
-        double entropy = 0, confidence = 0;
-        for (const index_t row : rows) {
-          for (index_t c = 0; c < outputs.cols; ++c) p[std::size_t(c)] = double(to_float(outputs(row, c)));
-          const double largest = *std::max_element(p.begin(), p.end());
-          if (!std::isfinite(largest)) continue;
-          model.predicted.push_back(std::int32_t(std::max_element(p.begin(), p.end()) - p.begin()));
-          double sum = 0;
-          if (pool.model_kind == poolwise::outputs::logits)
-            for (double& one : p) one = std::exp(one - largest);
-          for (const double one : p) sum += one;
-          for (const double one : p)
-            if (one > 0) entropy -= one / sum * std::log(one / sum);
-          confidence += *std::max_element(p.begin(), p.end()) / sum;
-        }
-        const double count = double(std::max<std::size_t>(1, model.predicted.size()));
-        model.mean_entropy = entropy / count;
-        model.mean_confidence = confidence / count;
-      },
-      *pool.model);
+  for (const index_t row : initial_rows(pool.rows, std::min(sample, pool.rows), 0)) {
+    const std::vector<double> p = probabilities_of(*pool.model, pool.model_kind, row);
+    if (p.empty()) continue;
+    model.predicted.push_back(class_of(p));
+    model.mean_entropy += entropy_of(p);
+    model.mean_confidence += *std::max_element(p.begin(), p.end());
+  }
+  const double count = double(std::max<std::size_t>(1, model.predicted.size()));
+  model.mean_entropy /= count;
+  model.mean_confidence /= count;
 }
 
 /// The model of these parts: the newest one again if it says the same, else the next.
