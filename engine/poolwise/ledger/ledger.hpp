@@ -59,12 +59,11 @@ class ledger {
   /// A label of an item that has one gets `replaces`, the event of the current one, unless it is an older
   /// version of the same (source, external): that is kept, and not current.
   ///
-  /// throws value_error     what `canonical_body` refuses; a clock that went backwards; a `campaign` that is
-  /// not
-  ///                        the first event or a first event that is none; decisions that are not those of the
-  ///                        round before them; a round, pool, model or guideline that is not the next.
-  ///        conflict_error  a decision about an item that is picked, labelled or excluded; a label whose key is
-  ///                        recorded with another item or label; `replaces` that is not the current label.
+  /// throws value_error for what `canonical_body` refuses; a clock that went backwards; a first event that is
+  /// no `campaign`, or another one that is; decisions that are not those of the round before them; a pool or
+  /// model that is not recorded. conflict_error, after which it is worth to look again and decide anew, for a
+  /// decision about an item that is unavailable; a round, pool version, model or guideline that is not the
+  /// next; a label whose key is recorded with another item or label; `replaces` that is not the current label.
   /// Some 15 microseconds an event, and one wait for the disk.
   std::vector<index_t> change(std::int64_t now_ms,
                               const std::function<std::vector<new_event>(const tables&)>& decide,

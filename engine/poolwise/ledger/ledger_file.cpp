@@ -201,7 +201,8 @@ event event_at(running_statement& row, int first) {
 
 void throw_refusal(const SQLite::Exception& problem, const std::string& name) {
   const std::string words = printable(problem.what());
-  switch (problem.getErrorCode()) {
+  constexpr int primary = 0xff;
+  switch (problem.getErrorCode() & primary) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       throw conflict_error("ledger: " + name +

@@ -165,14 +165,15 @@ std::string to_json(const consistency_proof& proof) {
 
 void growing_tree::add(const digest& leaf, const listener& told) {
   digest root = leaf;
-  int level = 0;
-  if (told) told(level, size_, root);
-  // As many complete subtrees end with this leaf as its number ends in ones.
-  for (index_t position = size_; (position & 1) != 0; position >>= 1) {
-    root = node_digest(roots_.back(), root);
-    roots_.pop_back();
-    if (told) told(++level, position >> 1, root);
+  if (told) told(0, size_, root);
+  // As many complete subtrees end with this leaf as its number ends in ones. A listener that throws leaves all
+  // as it was.
+  const int merged = std::countr_one(std::uint64_t(size_));
+  for (int level = 1; level <= merged; ++level) {
+    root = node_digest(roots_[roots_.size() - std::size_t(level)], root);
+    if (told) told(level, size_ >> level, root);
   }
+  roots_.resize(roots_.size() - std::size_t(merged));
   roots_.push_back(root);
   ++size_;
 }
