@@ -36,6 +36,7 @@ PRIVATE = {
     "pool": ["core"],
     "query": ["core", "files", "pool"],
     "learn": ["core"],
+    "metrics": ["core"],
     "loop": ["core"],
     "reproduce": ["files"],
 }
