@@ -14,12 +14,14 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/report/detail/charts.hpp"
 #include "poolwise/report/detail/png.hpp"
+#include "poolwise/report/detail/text.hpp"
 #include "reference/errors.hpp"
 
 namespace poolwise {
 namespace {
 
 using nlohmann::json;
+using html::percent;
 using reference::message_of;
 
 // ---- PNG and base64
@@ -332,7 +334,7 @@ TEST_F(Report, SummaryHasTheNumbersWithSensibleDigits) {
   margin.labels_to_target = 32.5;
   const auto cells = cells_of(render(report), "margin");
   EXPECT_EQ(cells[2], "\u22121.20");
-  EXPECT_EQ(cells[3], "&lt; 0.001");
+  EXPECT_EQ(cells[3], "&#60; 0.001");
   EXPECT_EQ(cells[4], "32.5");
 
   margin.minus_baseline = -0.00001;  // no minus before a zero

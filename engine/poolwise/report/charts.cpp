@@ -3,76 +3,27 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numeric>
+
+#include "poolwise/report/detail/plotly.hpp"
+#include "poolwise/report/detail/text.hpp"
 
 namespace poolwise {
 namespace {
 
 using nlohmann::json;
 
-// Visible on white and on black.
-constexpr const char* grey = "#808080";
-constexpr const char* grid = "rgba(128,128,128,0.25)";
-constexpr double band_opacity = 0.18, seed_opacity = 0.45;
+using plotly::axis, plotly::band_opacity, plotly::grey, plotly::horizontal_line, plotly::layout,
+    plotly::share_axis, html::percent;
 
-std::string escape(std::string_view text, std::string_view special) {
-  std::string out;
-  for (const char c : text) {
-    if (special.find(c) == std::string_view::npos)
-      out += c;
-    else
-      out += "&#" + std::to_string(int(c)) + ";";
-  }
-  return out;
-}
-
-/// Plotly reads names as HTML of its own kind: tags and entities, of which it knows the numbered ones.
-json plotly_text(const std::string& text) { return escape(text, "&<>"); }
+constexpr double seed_opacity = 0.45;
 
 json trace_of(const strategy_summary& s, const series_style& style) {
   return {{"type", "scatter"},
-          {"name", plotly_text(s.name)},
-          {"legendgroup", plotly_text(s.name)},
+          {"name", plotly::text(s.name)},
+          {"legendgroup", plotly::text(s.name)},
           {"line", {{"color", style.colour}, {"dash", style.dash}, {"width", 2}}},
           {"marker", {{"color", style.colour}, {"symbol", style.symbol}, {"size", 6}}}};
-}
-
-json axis(const char* title) {
-  return {{"title", {{"text", title}, {"standoff", 12}}},
-          {"automargin", true},
-          {"gridcolor", grid},
-          {"zeroline", false},
-          {"linecolor", grey},
-          {"ticks", "outside"},
-          {"tickcolor", grey}};
-}
-
-/// The layout that all charts share. The page's style sheet gives texts the colour of the reader's theme.
-json layout(json x, json y) {
-  return {{"xaxis", std::move(x)},
-          {"yaxis", std::move(y)},
-          {"legend", {{"orientation", "h"}, {"x", 0}, {"y", 1.02}, {"yanchor", "bottom"}}},
-          {"margin", {{"l", 56}, {"r", 16}, {"t", 16}, {"b", 48}}},
-          {"font", {{"family", "system-ui, sans-serif"}, {"size", 14}}},
-          {"hovermode", "x unified"},
-          {"modebar", {{"color", grey}, {"activecolor", grey}, {"bgcolor", "rgba(0,0,0,0)"}}},
-          {"paper_bgcolor", "rgba(0,0,0,0)"},
-          {"plot_bgcolor", "rgba(0,0,0,0)"}};
-}
-
-/// A dashed line across the chart, with a place in the legend.
-json horizontal_line(double y, json name) {
-  return {{"type", "line"},
-          {"xref", "paper"},
-          {"x0", 0},
-          {"x1", 1},
-          {"y0", y},
-          {"y1", y},
-          {"name", std::move(name)},
-          {"showlegend", true},
-          {"line", {{"color", grey}, {"dash", "dash"}, {"width", 1.5}}},
-          {"layer", "below"}};
 }
 
 struct curves_chart {
@@ -91,25 +42,19 @@ struct curves_chart {
   }
 
   json band(std::size_t k, const mean_curve& mean) const {
-    std::vector<index_t> x(mean.labels);
-    std::vector<double> y;
-    for (std::size_t i = 0; i < x.size(); ++i) y.push_back(mean.accuracy[i] + mean.half_width[i]);
-    for (std::size_t i = mean.labels.size(); i-- > 0;) {
-      x.push_back(mean.labels[i]);
-      y.push_back(mean.accuracy[i] - mean.half_width[i]);
+    std::vector<double> low, high;
+    for (std::size_t i = 0; i < mean.labels.size(); ++i) {
+      low.push_back(mean.accuracy[i] - mean.half_width[i]);
+      high.push_back(mean.accuracy[i] + mean.half_width[i]);
     }
-    auto t = quiet_line(k);
-    t["x"] = std::move(x);
-    t["y"] = std::move(y);
-    t["fill"] = "toself";
-    t["fillcolor"] = styles[k].colour;
-    t["line"]["width"] = 0;
-    t["opacity"] = band_opacity;
+    auto t = trace_of(report.strategies[k], styles[k]);
+    plotly::make_band(t, mean.labels, low, high);
     return t;
   }
 
   json seed_line(std::size_t k, const learning_curve& curve) const {
-    auto t = quiet_line(k);
+    auto t = trace_of(report.strategies[k], styles[k]);
+    plotly::make_quiet(t);
     t["x"] = curve.labels;
     t["y"] = curve.accuracy;
     t["line"]["width"] = 1;
@@ -130,15 +75,6 @@ struct curves_chart {
     return t;
   }
 
-  /// Neither in the legend nor under the pointer.
-  json quiet_line(std::size_t k) const {
-    auto t = trace_of(report.strategies[k], styles[k]);
-    t["mode"] = "lines";
-    t["showlegend"] = false;
-    t["hoverinfo"] = "skip";
-    return t;
-  }
-
   /// Bands lie lowest, means on top.
   json chart() const {
     json data = json::array(), toggles = json::object();
@@ -156,8 +92,7 @@ struct curves_chart {
     }
     append(means);
 
-    auto y = axis("Test accuracy (%)");
-    y["tickformat"] = "~%";
+    auto y = share_axis("Test accuracy (%)");
     auto x = axis("Labels (items)");
     x["unifiedhovertitle"] = {{"text", "%{x} labels"}};
     auto shape = layout(x, y);
@@ -204,12 +139,11 @@ json saved_chart(const experiment_report& report, const std::vector<series_style
   json data = json::array();
   for (std::size_t k = 0; k < styles.size(); ++k)
     if (&report.strategies[k] != &baseline) data.push_back(saved_line(report.strategies[k], styles[k], mean));
-  auto x = axis("Test accuracy (%)");
-  x["tickformat"] = "~%";
+  auto x = share_axis("Test accuracy (%)");
   x["hoverformat"] = ".1%";
   x["unifiedhovertitle"] = {{"text", "Labels saved at %{x:.1%}"}};
   auto shape = layout(x, axis("Labels saved (items)"));
-  shape["shapes"] = json::array({horizontal_line(0, plotly_text(baseline.name))});
+  shape["shapes"] = json::array({horizontal_line(0, plotly::text(baseline.name))});
   shape["showlegend"] = true;
   return {{"data", data}, {"layout", shape}};
 }
@@ -217,7 +151,7 @@ json saved_chart(const experiment_report& report, const std::vector<series_style
 /// Null if no strategy has class counts.
 json classes_chart(const experiment_report& report, const std::vector<series_style>& styles) {
   json names = json::array(), data = json::array();
-  for (const auto& name : report.class_names) names.push_back(plotly_text(name));
+  for (const auto& name : report.class_names) names.push_back(plotly::text(name));
   for (std::size_t k = 0; k < styles.size(); ++k) {
     const auto& counts = report.strategies[k].class_counts;
     const auto total = double(std::accumulate(counts.begin(), counts.end(), index_t(0)));
@@ -225,7 +159,7 @@ json classes_chart(const experiment_report& report, const std::vector<series_sty
     std::vector<double> shares;
     for (const index_t n : counts) shares.push_back(double(n) / total);
     data.push_back({{"type", "bar"},
-                    {"name", plotly_text(report.strategies[k].name)},
+                    {"name", plotly::text(report.strategies[k].name)},
                     {"x", names},
                     {"y", shares},
                     {"customdata", counts},
@@ -237,8 +171,7 @@ json classes_chart(const experiment_report& report, const std::vector<series_sty
   auto x = axis("Class");
   x["type"] = "category";
   x["showgrid"] = false;
-  auto y = axis("Share of the picks (%)");
-  y["tickformat"] = "~%";
+  const auto y = share_axis("Share of the picks (%)");
   auto shape = layout(x, y);
   shape["shapes"] = json::array({horizontal_line(uniform, "equal share, " + percent(uniform))});
   shape["shapes"][0]["layer"] = "above";
@@ -248,32 +181,10 @@ json classes_chart(const experiment_report& report, const std::vector<series_sty
   return {{"data", data}, {"layout", shape}};
 }
 
-/// No `<` can end the element or open a comment in it; JSON has another way to write one.
-std::string script_safe(const json& value) {
-  std::string out;
-  for (char c : value.dump(-1, ' ', false, json::error_handler_t::replace)) {
-    if (c == '<')
-      out += "\\u003c";
-    else
-      out += c;
-  }
-  return out;
-}
-
 }  // namespace
 
-std::string escape_html(std::string_view text) { return escape(text, "&<>\"'"); }
-
-std::string percent(double share) {
-  std::string text = json(std::round(share * 1000) / 10).dump();
-  if (text.ends_with(".0")) text.resize(text.size() - 2);
-  return text + " %";
-}
-
 std::vector<series_style> series_styles(const experiment_report& report) {
-  constexpr std::array colours{"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"};
-  constexpr std::array dashes{"solid", "dash", "dot", "dashdot"};
-  constexpr std::array symbols{"circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "x"};
+  using plotly::colours, plotly::dashes, plotly::symbols;
   constexpr std::array patterns{"", "/", ".", "x"};
   static_assert(dashes.size() == patterns.size());
   std::vector<series_style> styles;
@@ -323,7 +234,8 @@ chart_set make_charts(const experiment_report& report) {
 
   auto classes = classes_chart(report, styles);
   if (!classes.is_null()) charts["classes"] = std::move(classes);
-  return {charts.contains("curves"), charts.contains("saved"), charts.contains("classes"), script_safe(charts)};
+  return {charts.contains("curves"), charts.contains("saved"), charts.contains("classes"),
+          plotly::script_safe(charts)};
 }
 
 }  // namespace poolwise

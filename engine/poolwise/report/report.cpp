@@ -1,45 +1,22 @@
 #include "poolwise/report/report.hpp"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-#include <utility>
 
 #include "poolwise/core/error.hpp"
-#include "poolwise/files/shared_file.hpp"
 #include "poolwise/report/detail/charts.hpp"
-#include "poolwise/report/detail/page.hpp"
+#include "poolwise/report/detail/frame.hpp"
 #include "poolwise/report/detail/png.hpp"
+#include "poolwise/report/detail/text.hpp"
 
 namespace poolwise {
 namespace {
 
-// The browser lets the page load nothing that does not stand in it.
-constexpr const char* content_policy =
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
-    "form-action 'none'";
-constexpr const char* dash = "\u2013";
-
-std::string element(const std::string& name, const std::string& attributes, const std::string& content) {
-  return "<" + name + (attributes.empty() ? "" : " " + attributes) + ">" + content + "</" + name + ">";
-}
-
-std::string caption(const std::string& text) { return element("p", "class=\"caption\"", text); }
+using html::caption, html::dash, html::element, html::escape, html::fixed, html::p_value, html::percent,
+    html::swatch;
 
 // ---- Numbers as people read them
-
-std::string fixed(double value, int digits) {
-  if (!std::isfinite(value)) return dash;
-  std::array<char, 400> text;  // the widest double has 309 digits before the point
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed, digits);
-  return {text.data(), end.ptr};
-}
 
 /// A difference in percentage points.
 std::string signed_points(double difference) {
@@ -47,8 +24,6 @@ std::string signed_points(double difference) {
   if (size == "0.00" || size == dash) return size;
   return (difference < 0 ? "\u2212" : "+") + size;
 }
-
-std::string p_value(double p) { return p < 0.001 ? "&lt; 0.001" : fixed(p, p < 0.1 ? 3 : 2); }
 
 std::string seconds(double s) {
   if (s == 0) return "0";
@@ -96,10 +71,6 @@ void require_fitting(const experiment_report& report) {
 
 // ---- The parts of the page
 
-std::string swatch(const std::string& colour) {
-  return "<span class=\"swatch\" style=\"background:" + colour + "\"></span>";
-}
-
 /// Whether rounds were timed: a report of runs that were read back has no times to show.
 bool is_timed(const experiment_report& report) {
   return std::any_of(report.strategies.begin(), report.strategies.end(), [](const strategy_summary& s) {
@@ -114,10 +85,10 @@ std::string summary_row(const strategy_summary& s, const series_style& style, co
     return element("td", first ? "class=\"first\"" : "", text);
   };
   return element("tr", "",
-                 element("th", "scope=\"row\"", swatch(style.colour) + escape_html(s.name)) +
+                 element("th", "scope=\"row\"", swatch(style.colour) + escape(s.name)) +
                      cell(fixed(s.aubc_mean * 100, 2), true) + cell(spread ? fixed(s.aubc_sd * 100, 2) : dash) +
                      cell(compared ? signed_points(s.minus_baseline) : dash, true) +
-                     cell(compared && spread ? p_value(s.p) : dash) + cell(labels_needed(s), true) +
+                     cell(compared && spread ? escape(p_value(s.p)) : dash) + cell(labels_needed(s), true) +
                      (timed ? cell(seconds(s.score_seconds), true) + cell(seconds(s.select_seconds)) +
                                   cell(seconds(s.train_seconds))
                             : "")) +
@@ -136,7 +107,7 @@ std::string summary_caption(const std::string& baseline, const std::string& targ
 }
 
 std::string summary_table(const experiment_report& report, const std::vector<series_style>& styles) {
-  const auto target = percent(report.target), baseline = escape_html(report.baseline);
+  const auto target = percent(report.target), baseline = escape(report.baseline);
   const bool timed = is_timed(report);
   std::string rows;
   for (std::size_t k = 0; k < styles.size(); ++k)
@@ -156,9 +127,9 @@ std::string summary_table(const experiment_report& report, const std::vector<ser
 
 std::string chart_section(const std::string& section, const std::string& heading, const std::string& chart,
                           const std::string& controls, const std::string& text) {
-  return "<section id=\"" + section + "\">\n<h2>" + heading + "</h2>\n<figure><div class=\"chart\" id=\"" +
-         chart + "\" role=\"img\" aria-label=\"" + heading + "\"></div>" + controls + "\n<figcaption>" +
-         caption(text) + "</figcaption></figure></section>\n";
+  return html::section(
+      section, heading,
+      html::figure_of({.chart = chart, .alt = heading, .controls = controls, .text = text, .table = ""}));
 }
 
 std::string curves_section(const experiment_report& report) {
@@ -209,7 +180,7 @@ std::string picture(const gallery& g, const gallery::image& image) {
   constexpr index_t side = 56;
   const index_t zoom = std::max<index_t>(1, side / std::max(g.height, g.width));
   const auto width = std::to_string(g.width * zoom), height = std::to_string(g.height * zoom);
-  const auto text = escape_html(image.caption);
+  const auto text = escape(image.caption);
   return "<figure style=\"width:" + std::to_string(std::max(g.width * zoom, side) + 8) + "px\"><img width=\"" +
          width + "\" height=\"" + height + "\" alt=\"" + text + "\" src=\"data:image/png;base64," +
          base64(png) + "\"><figcaption>" + text + "</figcaption></figure>\n";
@@ -225,8 +196,8 @@ std::string colour_of(const std::string& name, const experiment_report& report,
 std::string galleries_section(const experiment_report& report, const std::vector<series_style>& styles) {
   std::string out = "<section id=\"pictures\">\n<h2>What was picked</h2>\n";
   for (const auto& g : report.galleries) {
-    out += "<h3>" + swatch(colour_of(g.strategy, report, styles)) + escape_html(g.strategy) + "</h3>\n";
-    if (!g.caption.empty()) out += caption(escape_html(g.caption)) + "\n";
+    out += "<h3>" + swatch(colour_of(g.strategy, report, styles)) + escape(g.strategy) + "</h3>\n";
+    if (!g.caption.empty()) out += caption(escape(g.caption)) + "\n";
     out += "<div class=\"pictures\">\n";
     for (const auto& image : g.images) out += picture(g, image);
     out += "</div>\n";
@@ -234,90 +205,27 @@ std::string galleries_section(const experiment_report& report, const std::vector
   return out + "</section>\n";
 }
 
-std::string table_section(const report_table& table) {
-  std::string head, rows;
-  for (const auto& name : table.header) head += element("th", "scope=\"col\"", escape_html(name));
-  for (const auto& row : table.rows) {
-    std::string cells;
-    for (std::size_t j = 0; j < row.size(); ++j)
-      cells += element(j == 0 ? "th" : "td", j == 0 ? "scope=\"row\"" : "", escape_html(row[j]));
-    rows += element("tr", "", cells) + "\n";
-  }
-  return "<section>\n<h2>" + escape_html(table.heading) + "</h2>\n<div class=\"scroll\"><table>\n<thead>" +
-         element("tr", "", head) + "</thead>\n<tbody>\n" + rows + "</tbody></table></div>\n" +
-         (table.caption.empty() ? "" : caption(escape_html(table.caption))) + "</section>\n";
-}
-
-std::string environment_section(const experiment_report& report) {
-  std::string rows;
-  for (const auto& [name, value] : report.environment)
-    rows += element("tr", "",
-                    element("th", "scope=\"row\"", escape_html(name)) + element("td", "", escape_html(value))) +
-            "\n";
-  return "<section id=\"environment\">\n<h2>Environment</h2>\n<div class=\"scroll\"><table "
-         "class=\"environment\"><tbody>\n" +
-         rows + "</tbody></table></div></section>\n";
-}
-
 std::string body(const experiment_report& report, const chart_set& charts) {
   const auto styles = series_styles(report);
-  std::string out = "<h1>" + escape_html(report.title) + "</h1>\n<p>" + escape_html(report.protocol) + "</p>\n";
+  std::string out = "<h1>" + escape(report.title) + "</h1>\n<p>" + escape(report.protocol) + "</p>\n";
   out += "<noscript><p>The charts need JavaScript; the tables and pictures do not.</p></noscript>\n";
   if (!report.strategies.empty()) out += summary_table(report, styles);
   if (charts.curves) out += curves_section(report);
-  if (charts.saved) out += saved_section(escape_html(report.baseline));
+  if (charts.saved) out += saved_section(escape(report.baseline));
   if (charts.classes) out += classes_section();
-  for (const report_table& table : report.tables) out += table_section(table);
+  for (const report_table& table : report.tables) out += html::table_section(table);
   if (!report.galleries.empty()) out += galleries_section(report, styles);
-  if (!report.environment.empty()) out += environment_section(report);
+  if (!report.environment.empty())
+    out += html::section("environment", "Environment", html::pairs_table(report.environment));
   return out;
-}
-
-// ---- Plotly's script
-
-constexpr const char* how_to_get_plotly =
-    "run `make setup`, or `pip download --no-deps plotly`, unzip plotly/package_data/plotly.min.js from the "
-    "wheel and set POOLWISE_PLOTLY to that file";
-
-std::string read_plotly(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();  // fails on a directory and on an empty file, too
-  if (!in || !text)
-    throw io_error("render_html: cannot read the Plotly script " + file.string() + "; " + how_to_get_plotly);
-  auto script = std::move(text).str();
-  // Either would change how a browser reads the rest of the page.
-  for (const char* breaking : {"</script", "<!--"})
-    if (script.find(breaking) != std::string::npos)
-      throw format_error("render_html: " + file.string() + " has '" + breaking +
-                         "' in it, so it cannot stand inside a page; " + how_to_get_plotly);
-  return script;
 }
 
 }  // namespace
 
-std::filesystem::path find_plotly(const std::filesystem::path& folder) {
-  const char* named = std::getenv("POOLWISE_PLOTLY");
-  if (!named || !*named) return find_shared_file("find_plotly", folder, "plotly.min.js", how_to_get_plotly);
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(named, ignored)) return named;
-  throw io_error(std::string("find_plotly: there is no file ") + named + "; " + how_to_get_plotly);
-}
-
-std::filesystem::path find_plotly() { return find_plotly(command_folder()); }
-
 std::string render_html(const experiment_report& report, const std::filesystem::path& plotly_script) {
   require_fitting(report);
-  const auto plotly = read_plotly(plotly_script);
   const auto charts = make_charts(report);
-  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-         "<meta http-equiv=\"Content-Security-Policy\" content=\"" +
-         std::string(content_policy) +
-         "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
-         escape_html(report.title) + "</title>\n<style>" + page_style + "</style>\n</head>\n<body>\n<main>\n" +
-         body(report, charts) + "</main>\n<script type=\"application/json\" id=\"charts\">" + charts.json +
-         "</script>\n<script>\n" + plotly + "\n</script>\n<script>" + page_script +
-         "</script>\n</body>\n</html>\n";
+  return html::page(html::escape(report.title), body(report, charts), charts.json, plotly_script);
 }
 
 }  // namespace poolwise

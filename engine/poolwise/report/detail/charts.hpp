@@ -1,19 +1,12 @@
-// The report's charts as data for Plotly, and the texts it shares with the page around them.
+// The charts of an experiment's report, as data for Plotly.
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "poolwise/report/report.hpp"
 
 namespace poolwise {
-
-/// `text` as HTML shows it, in an element or in a quoted attribute.
-std::string escape_html(std::string_view text);
-
-/// "80 %", or "82.5 %" where a tenth is needed.
-std::string percent(double share);
 
 /// How a strategy looks in every chart, and its swatch beside every mention.
 struct series_style {
