@@ -11,6 +11,7 @@
 #include <set>
 #include <tuple>
 
+#include "engine/campaign_example.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/report/detail/charts.hpp"
 #include "poolwise/report/detail/png.hpp"
@@ -520,6 +521,18 @@ TEST_F(Report, SizesThatDoNotFitAreRefused) {
     off.strategies[0].curves[0].accuracy[1] = a;
     EXPECT_THROW(render(off), value_error) << a;
   }
+}
+
+// ---- The page of a campaign
+
+using CampaignPage = Report;
+
+TEST_F(CampaignPage, Looks) {
+  const std::string look = std::getenv("POOLWISE_LOOK");
+  const auto write_page = [&](const std::string& name, const campaign_report& r) {
+    std::ofstream(look + "/" + name + ".html") << render_html(r, look + "/plotly.min.js");
+  };
+  write_page("full", example::full_report());
 }
 
 // ---- Plotly's script

@@ -154,6 +154,7 @@ struct report_past_forecast {
   index_t made_in = 0, about = 0;  ///< rounds
   report_estimate expected;
   double came = 0;
+  bool is_share = true;  ///< else plain numbers, such as labels
 };
 
 /// A round as an experiment.

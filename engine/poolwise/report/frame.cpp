@@ -1,5 +1,6 @@
 #include "poolwise/report/detail/frame.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -87,6 +88,17 @@ std::string table_of(const report_table& table, const std::string& style_class) 
   }
   return "<div class=\"scroll\"><table" + (style_class.empty() ? "" : " class=\"" + style_class + "\"") +
          ">\n<thead>" + element("tr", "", head) + "</thead>\n<tbody>\n" + rows + "</tbody></table></div>\n";
+}
+
+report_table without_empty_columns(report_table table) {
+  for (std::size_t j = table.header.size(); j-- > 0;) {
+    const bool empty = std::all_of(table.rows.begin(), table.rows.end(),
+                                   [&](const auto& row) { return row[j].empty() || row[j] == dash; });
+    if (!empty) continue;
+    table.header.erase(table.header.begin() + std::ptrdiff_t(j));
+    for (auto& row : table.rows) row.erase(row.begin() + std::ptrdiff_t(j));
+  }
+  return table;
 }
 
 std::string folded_table(const report_table& table, const std::string& summary) {

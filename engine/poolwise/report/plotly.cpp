@@ -6,7 +6,7 @@ namespace poolwise::plotly {
 
 using nlohmann::json;
 
-json text(const std::string& text) { return html::with_entities(text, "&<>"); }
+std::string text(const std::string& text) { return html::with_entities(text, "&<>"); }
 
 json axis(const std::string& title) {
   return {{"title", {{"text", title}, {"standoff", 12}}},

@@ -34,6 +34,9 @@ std::string figure_of(const figure& f);
 /// throws shape_error if a row is not as wide as the header.
 std::string table_of(const report_table& table, const std::string& style_class = "");
 
+/// The columns that hold more than dashes.
+report_table without_empty_columns(report_table table);
+
 /// A table that unfolds on demand.
 std::string folded_table(const report_table& table, const std::string& summary = "The figures as a table");
 

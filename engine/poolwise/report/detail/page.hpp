@@ -1,12 +1,14 @@
-// The fixed parts of the report's page: how it looks, and the few lines that draw its charts.
+// The fixed parts of every page: how it looks, and the few lines that draw its charts.
 #pragma once
 
 namespace poolwise {
 
 inline constexpr const char* page_style = R"css(
-:root { color-scheme: light; --text: #1c2128; --muted: #57606a; --line: #d0d7de; --page: #fff; --raised: #f6f8fa; }
+:root { color-scheme: light; --text: #1c2128; --muted: #57606a; --line: #d0d7de; --page: #fff; --raised: #f6f8fa;
+  --good: #00664b; --open: #005c91; --bad: #9c4500; --spent: #0072b2; }
 @media screen and (prefers-color-scheme: dark) {
-  :root { color-scheme: dark; --text: #e6e8eb; --muted: #9da5ae; --line: #3a414a; --page: #14171b; --raised: #1e2329; }
+  :root { color-scheme: dark; --text: #e6e8eb; --muted: #9da5ae; --line: #3a414a; --page: #14171b; --raised: #1e2329;
+    --good: #3ecfa4; --open: #6cc3f5; --bad: #ff9a5c; --spent: #56b4e9; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
@@ -27,7 +29,8 @@ tbody th { font-weight: 500; }
 .summary tbody th { min-width: 12rem; overflow-wrap: anywhere; }
 .summary .first { padding-left: 1.5rem; }
 .summary .group { text-align: center !important; border-bottom-width: 0; padding-bottom: 0; }
-.environment td { overflow-wrap: anywhere; }
+.environment td, .environment th { overflow-wrap: anywhere; }
+.environment th { min-width: 7rem; }
 .swatch { display: inline-block; width: .75em; height: .75em; border-radius: 2px; margin-right: .5em; }
 .chart { height: 480px; margin: .5rem 0; }
 .chart text { fill: var(--text) !important; }
@@ -37,7 +40,47 @@ tbody th { font-weight: 500; }
 #classes .shapelayer path { stroke: var(--text) !important; }
 /* Above the chart its buttons would cover the legend. */
 .chart .modebar-container { top: auto !important; bottom: 28px; }
-.toggles label { margin-right: 1.25rem; font-size: .875rem; }
+.toggles label, .controls label { margin-right: 1.25rem; font-size: .875rem; }
+.controls { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; }
+.controls fieldset { border: 0; margin: 0; padding: 0; }
+.controls legend { float: left; margin-right: .75rem; font-size: .875rem; color: var(--muted); }
+.controls label { display: inline-block; }
+.controls select { font: inherit; max-width: 100%; }
+details { margin: .5rem 0; }
+summary { cursor: pointer; color: var(--muted); font-size: .875rem; }
+.figures { font-size: .875rem; }
+.figures td, .figures thead th:not(:first-child) { text-align: right; }
+.figures tbody th { min-width: 8rem; max-width: 22rem; overflow-wrap: anywhere; }
+details .scroll { max-height: 24rem; overflow-y: auto; }
+h1.name { font-size: 1rem; font-weight: 600; color: var(--muted); }
+.status { font-size: 1.75rem; line-height: 1.25; font-weight: 600; max-width: 42ch; overflow-wrap: anywhere; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1rem;
+  margin: 1.25rem 0; }
+.card { background: var(--raised); border: 1px solid var(--line); border-radius: 8px; padding: 1rem 1.25rem;
+  min-width: 0; overflow-wrap: anywhere; }
+.card h2 { margin: 0 0 .5rem; font-size: 1.125rem; }
+.card h3 { font-size: .875rem; margin: 1rem 0 .25rem; }
+.card ul, .card ol { margin: 0; padding-left: 1.25rem; }
+.card .targets { list-style: none; padding: 0; }
+.card li { margin-bottom: .5rem; }
+.card li .caption { margin: 0; }
+.chip { display: inline-block; border: 1px solid currentcolor; border-radius: 999px; padding: 0 .5em; font-size: .75rem;
+  font-weight: 600; white-space: nowrap; color: var(--muted); }
+.chip.good { color: var(--good); }
+.chip.open { color: var(--open); }
+.chip.bad { color: var(--bad); }
+.bar { display: flex; height: .875rem; border: 1px solid var(--line); border-radius: 4px; overflow: hidden;
+  background: var(--page); }
+.bar .spent { background: var(--spent); }
+.bar .committed { background: repeating-linear-gradient(45deg, var(--spent) 0 3px, transparent 3px 6px); }
+nav { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; font-size: .875rem; }
+nav a { color: var(--open); }
+:focus-visible { outline: 2px solid var(--open); outline-offset: 2px; }
+.multiples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: .5rem 1.5rem; }
+.multiples > div { min-width: 0; }
+.multiples .modebar { display: none; }
+.log { font-size: .875rem; }
+.log td { min-width: 5rem; max-width: 20rem; overflow-wrap: anywhere; }
 .pictures { display: flex; flex-wrap: wrap; gap: 8px; margin: .5rem 0; }
 .pictures figcaption { font-size: .6875rem; line-height: 1.25; color: var(--muted); text-align: center;
   overflow-wrap: anywhere; margin-top: 2px; white-space: pre-line; }
@@ -47,15 +90,22 @@ tbody th { font-weight: 500; }
 .picture-only #learning figure > :not(.chart) { display: none; }
 .picture-only .chart .modebar { display: none; }
 .picture-only .chart { width: 900px; height: 520px; margin: 0; }
-@media (max-width: 700px) { .chart .modebar { display: none; } }
+@media (max-width: 700px) {
+  .chart .modebar { display: none; }
+  .status { font-size: 1.375rem; }
+}
 @page { margin: 14mm; }
 @media print {
   main { padding: 0; }
-  .toggles, .chart .modebar { display: none; }
+  .toggles, .controls, nav, .chart .modebar, details:not([open]) { display: none; }
   h2, h3, h3 + .caption { break-after: avoid; }
   .chart { height: 380px; }
-  figure, tr { break-inside: avoid; }
-  .swatch, .pictures img { print-color-adjust: exact; }
+  figure, tr, .card, .multiples > div { break-inside: avoid; }
+  .swatch, .bar span, .pictures img { print-color-adjust: exact; }
+  .status { font-size: 1.375rem; }
+  .log, .environment { font-size: .6875rem; }
+  .log td { min-width: 0; }
+  .log th, .log td { padding: .25rem; }
   .summary { font-size: .75rem; }
   .summary th, .summary td { padding: .25rem .375rem; }
 }
@@ -72,9 +122,18 @@ for (const box of document.querySelectorAll('input[data-toggle]')) {
   const toggle = charts.curves.toggles[box.dataset.toggle];
   box.onchange = () => Plotly.restyle('curves', {opacity: box.checked ? toggle.opacity : 0}, toggle.traces);
 }
-const resize = (width, height) => Object.keys(charts).forEach(id => Plotly.relayout(id, {width, height}));
-addEventListener('beforeprint', () => resize(680, 380));
-addEventListener('afterprint', () => resize(null, null));
+for (const control of document.querySelectorAll('[data-choice]')) {
+  const {chart, choice} = control.dataset;
+  control.onchange = () => {
+    const {traces, layout} = charts[chart].choices[choice][control.value];
+    Plotly.update(chart, traces, layout);
+  };
+}
+// Charts of a height of their own keep it on paper; small ones stand in two columns.
+const on_paper = place => ({width: place.closest('.multiples') ? 330 : 680, height: parseInt(place.style.height) || 380});
+const resize = size => document.querySelectorAll('.chart').forEach(place => Plotly.relayout(place, size(place)));
+addEventListener('beforeprint', () => resize(on_paper));
+addEventListener('afterprint', () => resize(() => ({width: null, height: null})));
 )js";
 
 }  // namespace poolwise

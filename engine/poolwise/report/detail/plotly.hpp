@@ -21,7 +21,7 @@ inline constexpr std::array symbols{"circle", "square",        "diamond", "trian
                                     "cross",  "triangle-down", "x"};
 
 /// Plotly reads names as HTML of its own kind: tags and entities, of which it knows the numbered ones.
-nlohmann::json text(const std::string& text);
+std::string text(const std::string& text);
 
 nlohmann::json axis(const std::string& title);
 
