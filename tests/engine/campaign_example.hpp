@@ -181,4 +181,42 @@ inline campaign_report full_report(index_t rounds = 12) {
   return r;
 }
 
+inline const std::string hostile = "</script><script>alert(1)</script><!--<b a=\"x\" c='y'>&amp;%{y}";
+
+/// Foreign texts in every place, names without end, budgets of nothing, figures that are unknown or one for
+/// all.
+inline campaign_report awkward_report() {
+  auto r = full_report(3);
+  const std::string endless = "slice_" + std::string(300, 'x');
+  r.name = r.hypothesis = r.money.unit = hostile;
+  r.budgets = {{report_budget::kind::money, 0, 0, 0},
+               {report_budget::kind::hours, 50, 10, 40},
+               {report_budget::kind::labels, 1, 0, 1e15}};
+  for (auto& t : r.targets) t.name = t.why = hostile + endless;
+  r.targets.resize(2);
+  for (int i = 0; i < 30; ++i) r.targets.push_back({endless, 0.5, report_estimate{NAN}, {}, {}, ""});
+  r.verdict = {true, hostile};
+  r.end->reason = hostile;
+  r.next = {hostile, endless};
+  for (auto& c : r.curves)
+    if (c.slice == "night") c.slice = hostile;
+  for (auto& c : r.curves)
+    if (c.slice == "rain") c.slice = endless;
+  r.arms.sentence = hostile;
+  r.slices[0].name = hostile;
+  for (int i = 0; i < 60; ++i) r.slices.push_back({endless, i, within(0.5, 0.1), 0.4, {}, i + 10});
+  r.distributions[0].name = r.distributions[0].test = r.distributions[0].groups[0].name = hostile;
+  for (int i = 0; i < 90; ++i) r.distributions[1].groups.push_back({endless, i, i % 7, i % 5});
+  r.map.picks[0].id = r.map.picks[0].label = r.map.background[0].nearest = hostile;
+  for (auto* watches : {&r.drift, &r.stopping})
+    for (int i = 0; i < 20; ++i) watches->push_back({endless, {{1, NAN, {}}}, 0, false, hostile});
+  r.drift[0].name = r.stopping[0].name = hostile;
+  r.past_forecasts[0].of = hostile;
+  r.rounds[0].strategy = r.rounds[0].hypothesis = r.rounds[0].outcome = hostile;
+  r.rounds[1].remarks = {hostile, endless};
+  r.tables[0] = {hostile, hostile, {hostile}, {{hostile}}};
+  r.versions = {{hostile, hostile}, {endless, endless}};
+  return r;
+}
+
 }  // namespace poolwise::example

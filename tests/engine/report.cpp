@@ -21,8 +21,8 @@
 namespace poolwise {
 namespace {
 
-using nlohmann::json;
 using html::percent;
+using nlohmann::json;
 using reference::message_of;
 
 // ---- PNG and base64
@@ -533,6 +533,10 @@ TEST_F(CampaignPage, Looks) {
     std::ofstream(look + "/" + name + ".html") << render_html(r, look + "/plotly.min.js");
   };
   write_page("full", example::full_report());
+  write_page("long", example::full_report(500));
+  write_page("one", example::full_report(1));
+  write_page("empty", {});
+  write_page("awkward", example::awkward_report());
 }
 
 // ---- Plotly's script

@@ -136,7 +136,12 @@ json watch_chart(const report_watch& watch) {
   t["hovertemplate"] = "%{customdata}<extra></extra>";
   drop_markers_of_many(t);
   auto shape = small_layout("");
-  if (watch.threshold) shape["shapes"] = json::array({plotly::horizontal_line(*watch.threshold, "threshold")});
+  if (watch.threshold) {
+    double room = 0;
+    for (const auto& p : watch.points) room = std::max(room, 0.08 * std::abs(p.value - *watch.threshold));
+    shape["shapes"] = json::array({plotly::horizontal_line(*watch.threshold, "threshold")});
+    shape["yaxis"]["autorangeoptions"]["include"] = plotly::room_about(*watch.threshold, room);
+  }
   return {{"data", json::array({t})}, {"layout", shape}};
 }
 
@@ -306,14 +311,14 @@ std::string remarks_of(const report_round& r) {
 report_table rounds_table(const std::vector<report_round>& rounds, const report_money& money) {
   report_table table{"",
                      "",
-                     {"Round", "When", "Strategy", "Picks", "Of them random", "Labelled", "Cost", "Hypothesis",
-                      "Outcome", "Remarks"},
+                     {"Round", "When", "Strategy", "Picks", "Of them random", "Labelled",
+                      "Cost (" + money.unit + ")", "Hypothesis", "Outcome", "Remarks"},
                      {}};
   for (const auto& r : rounds)
     table.rows.push_back({std::to_string(r.round), r.at_ms > 0 ? html::date(double(r.at_ms)) : html::dash,
                           r.strategy, grouped(double(r.picks)), grouped(double(r.audit_picks)),
-                          grouped(double(r.labelled)), money_text(r.money, money), r.hypothesis, r.outcome,
-                          remarks_of(r)});
+                          grouped(double(r.labelled)), grouped(whole_units(r.money, money), money.decimals),
+                          r.hypothesis, r.outcome, remarks_of(r)});
   return html::without_empty_columns(std::move(table));
 }
 

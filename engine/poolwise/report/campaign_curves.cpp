@@ -158,29 +158,32 @@ accuracy_line line_of(const report_curve& curve, std::size_t slice) {
           .of = &curve.points};
 }
 
-json targets_of(const std::vector<report_curve>& curves, const std::string& slice) {
+/// The target of a slice as changes of the layout.
+json target_line(const std::vector<report_curve>& curves, const std::string& slice) {
+  json shapes = json::array(), room = json::array();
   for (const auto& curve : curves)
-    if (curve.slice == slice && curve.target)
-      return json::array({plotly::horizontal_line(*curve.target, "target " + percent(*curve.target))});
-  return json::array();
+    if (shapes.empty() && curve.slice == slice && curve.target) {
+      shapes.push_back(plotly::horizontal_line(*curve.target, "target " + percent(*curve.target)));
+      room = plotly::room_about(*curve.target, 0.01);
+    }
+  return {{"shapes", shapes}, {"yaxis.autorangeoptions.include", room}, {"yaxis.autorange", true}};
 }
 
 /// One view a slice, and one of all their lines where they are few.
 json slice_choice(const accuracy_chart& chart, const std::vector<report_curve>& curves,
                   const std::vector<std::string>& slices, const std::vector<std::size_t>& slice_of_trace) {
   json choice = json::object();
-  const auto add = [&](const std::string& value, auto&& shows, json shapes) {
+  const auto add = [&](const std::string& value, auto&& shows, json layout) {
     json visible = json::array();
     for (std::size_t i = 0; i < slice_of_trace.size(); ++i) visible.push_back(shows(i));
-    choice[value] = {{"traces", {{"visible", std::move(visible)}}},
-                     {"layout", {{"shapes", std::move(shapes)}}}};
+    choice[value] = {{"traces", {{"visible", std::move(visible)}}}, {"layout", std::move(layout)}};
   };
   for (std::size_t s = 0; s < slices.size(); ++s)
     add(
         std::to_string(s), [&](std::size_t i) { return slice_of_trace[i] == s; },
-        targets_of(curves, slices[s]));
+        target_line(curves, slices[s]));
   add(
-      "every", [&](std::size_t i) { return !chart.is_band[i]; }, json::array());
+      "every", [&](std::size_t i) { return !chart.is_band[i]; }, target_line({}, ""));
   return choice;
 }
 
@@ -242,7 +245,9 @@ void add_curves(const campaign_report& report, page& page) {
   }
   for (std::size_t i = 0; i < slice_of_trace.size(); ++i) chart.data[i]["visible"] = slice_of_trace[i] == 0;
   auto shape = chart.layout();
-  shape["shapes"] = targets_of(curves, slices.front());
+  const auto target = target_line(curves, slices.front());
+  shape["shapes"] = target["shapes"];
+  shape["yaxis"]["autorangeoptions"]["include"] = target["yaxis.autorangeoptions.include"];
   page.charts[chart.id] = {
       {"data", chart.data},
       {"layout", shape},

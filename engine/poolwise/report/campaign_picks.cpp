@@ -101,8 +101,8 @@ std::string distribution_heading(const report_distribution& d) {
   const auto count = [&](const auto& g) { return by_label ? g.labelled : g.picked; };
   const auto most = std::max_element(d.groups.begin(), d.groups.end(),
                                      [&](const auto& a, const auto& b) { return count(a) < count(b); });
-  return percent(share(double(count(*most)), by_label ? whole.labelled : whole.picked)) + " of the " +
-         (by_label ? "labels" : "picks") + " by " + name + " are " + escape(html::shortened(most->name, 60));
+  return "By " + name + ", " + percent(share(double(count(*most)), by_label ? whole.labelled : whole.picked)) +
+         " of the " + (by_label ? "labels" : "picks") + " are " + escape(html::shortened(most->name, 60));
 }
 
 std::string tests_of(const report_distribution& d) {

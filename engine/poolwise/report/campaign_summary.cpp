@@ -52,8 +52,9 @@ std::string cost_so_far(const campaign_report& report) {
                                   [](const auto& b) { return b.of == kind::money; });
   const auto& first = found == report.budgets.end() ? report.budgets.front() : *found;
   const auto spent = amount(first.spent, first.of, report.money);
-  return first.limit ? spent + " of " + amount(*first.limit, first.of, report.money) + " are spent"
-                     : spent + " are spent";
+  const auto of_limit =
+      first.limit ? html::joined(spent, " of ", amount(*first.limit, first.of, report.money)) : spent;
+  return of_limit + " are spent";
 }
 
 /// " about 12 May 2027, when the money is spent", or as much of it as is known.
@@ -63,14 +64,14 @@ std::string of_the_end(const std::string& when, const std::string& reason) {
 }
 
 std::string when_it_stops(const campaign_report& report) {
-  if (report.verdict && report.verdict->stop) return "its rules say: stop now";
-  if (!report.end) return "its end cannot be forecast yet";
+  if (report.verdict && report.verdict->stop) return "the rules say: stop now";
+  if (!report.end) return "the end cannot be forecast yet";
   const auto& expected = report.end->expected;
   const auto when = expected.at_ms    ? "about " + date(expected.at_ms->value)
                     : expected.labels ? "at about " + counted(std::round(expected.labels->value), "label")
                     : expected.money  ? "at about " + money_text(expected.money->value, report.money)
                                       : "";
-  return "its end is expected" + of_the_end(when, report.end->reason);
+  return "the end is expected" + of_the_end(when, report.end->reason);
 }
 
 // ---- Targets
@@ -111,10 +112,10 @@ std::string arrival(const report_arrival& a, const report_money& money) {
 
 std::string target_item(const report_target& target, const campaign_report& report) {
   const auto figures = (target.now ? element("b", "", with_interval(*target.now, percent)) : "not measured") +
-                       " of " + percent(target.at_least);
+                       ", target " + percent(target.at_least);
   const auto expected = arrival(target.expected, report.money);
   return element("li", "",
-                 chip(look_of(target.is)) + " " + escape(target.name) + ": " + figures +
+                 chip(look_of(target.is)) + " " + escape(target.name) + element("p", "", figures) +
                      (expected.empty() ? "" : caption("Expected " + escape(expected))) +
                      (target.why.empty() ? "" : caption(escape(target.why)))) +
          "\n";
@@ -216,7 +217,7 @@ std::string end_card(const campaign_report& report) {
   if (verdict && !verdict->sentence.empty()) out += element("p", "", escape(verdict->sentence));
   if (report.end) {
     const auto expected = arrival(report.end->expected, report.money);
-    out += element("p", "", "Its end is expected" + escape(of_the_end(expected, report.end->reason)) + ".");
+    out += element("p", "", "The end is expected" + escape(of_the_end(expected, report.end->reason)) + ".");
   }
   if (!report.next.empty()) {
     std::string steps;

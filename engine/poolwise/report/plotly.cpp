@@ -49,6 +49,8 @@ json horizontal_line(double y, json name) {
           {"layer", "below"}};
 }
 
+json room_about(double level, double room) { return json::array({level - room, level + room}); }
+
 void make_quiet(json& trace) {
   trace["mode"] = "lines";
   trace["showlegend"] = false;

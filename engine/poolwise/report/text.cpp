@@ -91,6 +91,18 @@ std::string date_and_time(double ms) {
   return date(ms) + ", " + two_digits(minutes / 60) + ":" + two_digits(minutes % 60) + " UTC";
 }
 
+std::string joined(const std::string& first, const std::string& by, const std::string& second) {
+  auto end = first.size(), there = second.size();
+  while (true) {
+    const auto space = first.rfind(' ', end - 1), other = second.rfind(' ', there - 1);
+    if (space == std::string::npos || other == std::string::npos ||
+        first.compare(space, end - space, second, other, there - other) != 0)
+      return first.substr(0, end) + by + second;
+    end = space;
+    there = other;
+  }
+}
+
 std::string counted(double n, const std::string& one, const std::string& many) {
   return grouped(n) + " " + (std::abs(n) == 1 ? one : many);
 }

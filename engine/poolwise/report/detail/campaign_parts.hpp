@@ -46,11 +46,11 @@ void add_rounds(const campaign_report& report, page& page);
 std::string money_text(double amount, const report_money& money);
 double whole_units(double amount, const report_money& money);
 
-/// "84.3 % (82 % to 86 %)"; without the interval where it is not known.
+/// "84.3 % (82 to 86 %)"; without the interval where it is not known.
 template <class Text>
 std::string with_interval(const report_estimate& e, Text text) {
   const std::string value = text(e.value), low = text(e.low), high = text(e.high);
-  return low == high ? value : value + " (" + low + " to " + high + ")";
+  return low == high ? value : value + " (" + html::joined(low, " to ", high) + ")";
 }
 
 /// "1 of 4 targets is", "3 of 4 targets are".

@@ -53,7 +53,8 @@ summary { cursor: pointer; color: var(--muted); font-size: .875rem; }
 .figures tbody th { min-width: 8rem; max-width: 22rem; overflow-wrap: anywhere; }
 details .scroll { max-height: 24rem; overflow-y: auto; }
 h1.name { font-size: 1rem; font-weight: 600; color: var(--muted); }
-.status { font-size: 1.75rem; line-height: 1.25; font-weight: 600; max-width: 42ch; overflow-wrap: anywhere; }
+.status { font-size: 1.75rem; line-height: 1.25; font-weight: 600; max-width: none; overflow-wrap: anywhere;
+  text-wrap: balance; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1rem;
   margin: 1.25rem 0; }
 .card { background: var(--raised); border: 1px solid var(--line); border-radius: 8px; padding: 1rem 1.25rem;
@@ -63,7 +64,7 @@ h1.name { font-size: 1rem; font-weight: 600; color: var(--muted); }
 .card ul, .card ol { margin: 0; padding-left: 1.25rem; }
 .card .targets { list-style: none; padding: 0; }
 .card li { margin-bottom: .5rem; }
-.card li .caption { margin: 0; }
+.card li p { margin: 0; }
 .chip { display: inline-block; border: 1px solid currentcolor; border-radius: 999px; padding: 0 .5em; font-size: .75rem;
   font-weight: 600; white-space: nowrap; color: var(--muted); }
 .chip.good { color: var(--good); }
@@ -80,7 +81,8 @@ nav a { color: var(--open); }
 .multiples > div { min-width: 0; }
 .multiples .modebar { display: none; }
 .log { font-size: .875rem; }
-.log td { min-width: 5rem; max-width: 20rem; overflow-wrap: anywhere; }
+.log td, .log th { padding: .375rem .5rem; max-width: 18rem; overflow-wrap: break-word; }
+.log { min-width: 52rem; }
 .pictures { display: flex; flex-wrap: wrap; gap: 8px; margin: .5rem 0; }
 .pictures figcaption { font-size: .6875rem; line-height: 1.25; color: var(--muted); text-align: center;
   overflow-wrap: anywhere; margin-top: 2px; white-space: pre-line; }
@@ -104,7 +106,7 @@ nav a { color: var(--open); }
   .swatch, .bar span, .pictures img { print-color-adjust: exact; }
   .status { font-size: 1.375rem; }
   .log, .environment { font-size: .6875rem; }
-  .log td { min-width: 0; }
+  .log { min-width: 0; }
   .log th, .log td { padding: .25rem; }
   .summary { font-size: .75rem; }
   .summary th, .summary td { padding: .25rem .375rem; }

@@ -34,6 +34,9 @@ nlohmann::json layout(nlohmann::json x, nlohmann::json y);
 /// A dashed line across the chart, with a place in the legend.
 nlohmann::json horizontal_line(double y, nlohmann::json name);
 
+/// What `axis` includes beside its data, so that a line at `level` does not lie on the chart's edge.
+nlohmann::json room_about(double level, double room);
+
 /// A line neither in the legend nor under the pointer.
 void make_quiet(nlohmann::json& trace);
 

@@ -26,6 +26,9 @@ std::string three_digits(double value);             ///< "0.0123", "12.3", "12,3
 std::string date(double ms);                        ///< "9 May 2026", UTC, of milliseconds since 1970
 std::string date_and_time(double ms);               ///< "9 May 2026, 14:03 UTC"
 
+/// Two texts in one without their common last words twice: "8 to 20 May 2026", "1.50 of 20.00 EUR".
+std::string joined(const std::string& first, const std::string& by, const std::string& second);
+
 /// "1 label", "12,345 labels".
 std::string counted(double n, const std::string& one, const std::string& many);
 std::string counted(double n, const std::string& one);  ///< many of them have an s more
