@@ -11,9 +11,10 @@ namespace {
 using html::counted, html::element, html::escape, html::grouped, html::percent, html::three_digits;
 using nlohmann::json;
 
-json round_axis() {
+/// Ticks at whole rounds alone, also where there are few.
+json round_axis(index_t rounds) {
   auto x = plotly::axis("Round");
-  x["tickformat"] = ",d";
+  if (rounds <= 10) x["dtick"] = 1;
   x["unifiedhovertitle"] = {{"text", "Round %{x}"}};
   return x;
 }
@@ -35,8 +36,8 @@ void drop_markers_of_many(json& t) {
 }
 
 /// A chart among several small ones, without a legend.
-json small_layout(const std::string& y_format) {
-  auto shape = plotly::layout(round_axis(), plotly::axis(""));
+json small_layout(index_t rounds, const std::string& y_format) {
+  auto shape = plotly::layout(round_axis(rounds), plotly::axis(""));
   shape["showlegend"] = false;
   shape["font"]["size"] = 12;
   shape["margin"] = {{"l", 44}, {"r", 12}, {"t", 8}, {"b", 40}};
@@ -90,18 +91,14 @@ void add_lead_times(const campaign_report& report, page& page) {
   }
   t["x"] = x;
   const auto heading = lead_heading(report.lead_times);
-  if (x.empty()) return page.add("lead-times", "Lead times", heading, last_rows(std::move(table)));
-  json data = json::array();
-  if (x.size() > 1) {
-    auto band = line("from 10 % to 90 %", plotly::colours[0]);
-    plotly::make_band(band, x, low, high);
-    data.push_back(std::move(band));
-  }
+  if (x.size() < 2) return page.add("lead-times", "Lead times", heading, last_rows(std::move(table)));
+  auto band = line("from 10 % to 90 %", plotly::colours[0]);
+  plotly::make_band(band, x, low, high);
   drop_markers_of_many(t);
-  data.push_back(std::move(t));
   auto y = plotly::axis("Hours");
   y["rangemode"] = "tozero";
-  page.charts["lead"] = {{"data", data}, {"layout", plotly::layout(round_axis(), y)}};
+  page.charts["lead"] = {{"data", json::array({band, t})},
+                         {"layout", plotly::layout(round_axis(x.back() - x.front()), y)}};
   page.add(
       "lead-times", "Lead times", heading,
       html::figure_of({.chart = "lead",
@@ -126,6 +123,11 @@ struct watched {
 constexpr watched drift{"drift", "Drift", "past its threshold", "within its threshold", "bad"};
 constexpr watched stopping{"rules", "Stopping", "says stop", "says go on", "good"};
 
+/// A line needs two points.
+bool has_line(const report_watch& watch) {
+  return count_where(watch.points, [](const auto& p) { return std::isfinite(p.value); }) > 1;
+}
+
 json watch_chart(const report_watch& watch) {
   auto t = line(plotly::text(watch.name), plotly::colours[0]);
   for (const auto& p : watch.points) {
@@ -135,7 +137,7 @@ json watch_chart(const report_watch& watch) {
   }
   t["hovertemplate"] = "%{customdata}<extra></extra>";
   drop_markers_of_many(t);
-  auto shape = small_layout("");
+  auto shape = small_layout(watch.points.back().round - watch.points.front().round, "");
   if (watch.threshold) {
     double room = 0;
     for (const auto& p : watch.points) room = std::max(room, 0.08 * std::abs(p.value - *watch.threshold));
@@ -146,14 +148,17 @@ json watch_chart(const report_watch& watch) {
 }
 
 std::string watch_item(const report_watch& watch, const watched& of, const std::string& id) {
-  const auto heading = escape(watch.name);
+  const auto heading = html::short_name(watch.name);
   const auto chip = element("span", std::string("class=\"chip ") + (watch.holds ? of.style : "unknown") + "\"",
                             watch.holds ? of.holds : of.holds_not);
   std::string text = escape(watch.sentence);
-  if (watch.threshold) {
-    if (!text.empty()) text += ' ';
-    text += "Dashed: its threshold, " + three_digits(*watch.threshold) + ".";
-  }
+  const auto say = [&](const std::string& sentence) { text.append(text.empty() ? "" : " ").append(sentence); };
+  const bool drawn = has_line(watch);
+  if (!drawn && !watch.points.empty())
+    say(three_digits(watch.points.back().value) + " in round " + std::to_string(watch.points.back().round) +
+        ".");
+  if (watch.threshold)
+    say((drawn ? "Dashed: its threshold, " : "Its threshold is ") + three_digits(*watch.threshold) + ".");
   return element("div", "",
                  element("h3", "", heading + " " + chip) + (watch.points.empty()
                                                                 ? html::caption(text)
@@ -186,7 +191,7 @@ void add_watches(const std::vector<report_watch>& all, const watched& of, const 
   std::string items;
   for (std::size_t i = 0; i < watches.size(); ++i) {
     const auto id = std::string(of.section) + "-" + std::to_string(i);
-    if (!watches[i].points.empty()) page.charts[id] = watch_chart(watches[i]);
+    if (has_line(watches[i])) page.charts[id] = watch_chart(watches[i]);
     items += watch_item(watches[i], of, id);
   }
   auto content = element("div", "class=\"multiples\"", "\n" + items);
@@ -228,27 +233,29 @@ std::string figure_text(const report_past_forecast& f, double value) {
   return f.is_share ? percent(value) : three_digits(value);
 }
 
-json forecast_chart(const std::vector<report_past_forecast>& forecasts) {
+json forecast_chart(std::vector<report_past_forecast> forecasts) {
+  if (forecasts.size() > most_markers)
+    forecasts.erase(forecasts.begin(), forecasts.end() - std::ptrdiff_t(most_markers));
   auto expected = line("forecast", plotly::colours[0]), came = line("came", plotly::colours[1]);
   expected["mode"] = came["mode"] = "markers";
   expected["marker"]["symbol"] = "circle-open";
   came["marker"]["symbol"] = "diamond";
-  json up = json::array(), down = json::array();
+  std::vector<double> up, down;
   for (const auto& f : forecasts) {
     expected["x"].push_back(f.about);
     came["x"].push_back(f.about);
     expected["y"].push_back(f.expected.value);
     came["y"].push_back(f.came);
-    up.push_back(std::max(0.0, f.expected.high - f.expected.value));
-    down.push_back(std::max(0.0, f.expected.value - f.expected.low));
+    up.push_back(f.expected.high - f.expected.value);
+    down.push_back(f.expected.value - f.expected.low);
     expected["customdata"].push_back(with_interval(f.expected, [&](double x) { return figure_text(f, x); }) +
                                      ", made in round " + std::to_string(f.made_in));
     came["customdata"].push_back(figure_text(f, f.came));
   }
-  expected["error_y"] = {{"type", "data"},     {"symmetric", false},          {"array", up},
-                         {"arrayminus", down}, {"color", plotly::colours[0]}, {"thickness", 1.5}};
+  expected["error_y"] = plotly::error_bars(up, down, plotly::colours[0]);
   return {{"data", json::array({expected, came})},
-          {"layout", small_layout(forecasts.front().is_share ? "~%" : "")}};
+          {"layout", small_layout(forecasts.back().about - forecasts.front().about,
+                                  forecasts.front().is_share ? "~%" : "")}};
 }
 
 report_table forecast_table(const std::vector<report_past_forecast>& forecasts) {
@@ -278,7 +285,7 @@ void add_past_forecasts(const campaign_report& report, page& page) {
   const auto shown = std::min(by_figure.size(), most_small_charts);
   std::string items;
   for (std::size_t i = 0; i < shown; ++i) {
-    const auto id = "forecast-" + std::to_string(i), name = escape(by_figure[i].front().of);
+    const auto id = "forecast-" + std::to_string(i), name = html::short_name(by_figure[i].front().of);
     page.charts[id] = forecast_chart(by_figure[i]);
     items +=
         element("div", "",
@@ -294,7 +301,9 @@ void add_past_forecasts(const campaign_report& report, page& page) {
                " held within " + (all.size() == 1 ? "its" : "their") + " " + percent(report.forecast_level) +
                " interval" + (all.size() == 1 ? "" : "s"),
            element("div", "class=\"multiples\"", "\n" + items) +
-               html::caption("Open circles: the forecast with its interval. Diamonds: what came.") +
+               html::caption(
+                   "Open circles: the forecast with its interval. Diamonds: what came. A chart has the last " +
+                   std::to_string(most_markers) + " at most.") +
                last_rows(forecast_table(all)));
 }
 

@@ -84,6 +84,10 @@ struct accuracy_chart {
     t["y"] = std::move(y);
     t["customdata"] = std::move(texts);
     t["hovertemplate"] = "%{customdata}";
+    // One point has no band.
+    if (of.size() == 1)
+      t["error_y"] = plotly::error_bars({of.front().accuracy.high - of.front().accuracy.value},
+                                        {of.front().accuracy.value - of.front().accuracy.low}, line.colour);
     append(std::move(t), of, false);
   }
 
@@ -104,9 +108,8 @@ struct accuracy_chart {
   }
 
   json layout() const {
-    auto x = plotly::axis(along.front().title);
+    auto x = plotly::count_axis(along.front().title);
     x["unifiedhovertitle"] = {{"text", along.front().hover}};
-    x["separatethousands"] = true;
     auto shape = plotly::layout(x, plotly::share_axis("Accuracy (%)"));
     shape["showlegend"] = true;
     return shape;
@@ -191,8 +194,7 @@ std::string slice_control(const std::vector<std::string>& slices) {
   constexpr std::size_t most_together = 12;
   std::vector<view> views;
   for (std::size_t s = 0; s < slices.size(); ++s)
-    views.push_back(
-        {std::to_string(s), slices[s].empty() ? "all items" : escape(html::shortened(slices[s], 40))});
+    views.push_back({std::to_string(s), slices[s].empty() ? "all items" : html::short_name(slices[s])});
   if (slices.size() > 1 && slices.size() <= most_together) views.push_back({"every", "each slice"});
   return choice_of("accuracy", "slice", "Slice", views);
 }
@@ -201,15 +203,16 @@ std::string curves_heading(const std::vector<report_curve>& curves) {
   const auto measured = std::find_if(curves.begin(), curves.end(), is_measured);
   if (measured == curves.end()) {
     const auto& last = curves.front().points.back();
-    return "Accuracy of " + escape(name_of(curves.front())) + " is forecast to be " +
+    return "Accuracy of " + html::short_name(name_of(curves.front())) + " is forecast to be " +
            percent(last.accuracy.value) + " at " + counted(std::round(last.at.labels), "label");
   }
   const auto &first = measured->points.front(), &last = measured->points.back();
   const auto at = counted(last.at.labels, "label");
   if (measured->points.size() == 1)
-    return "Accuracy of " + escape(name_of(*measured)) + " is " + percent(last.accuracy.value) + " at " + at;
-  return "Accuracy of " + escape(name_of(*measured)) + " went from " + percent(first.accuracy.value) + " to " +
-         percent(last.accuracy.value) + " with " + at;
+    return "Accuracy of " + html::short_name(name_of(*measured)) + " is " + percent(last.accuracy.value) +
+           " at " + at;
+  return "Accuracy of " + html::short_name(name_of(*measured)) + " went from " + percent(first.accuracy.value) +
+         " to " + percent(last.accuracy.value) + " with " + at;
 }
 
 report_table table_of_points(const report_money& money) {
@@ -307,7 +310,7 @@ void add_arms(const campaign_report& report, page& page) {
 
 namespace {
 
-constexpr std::size_t most_slices = 40;
+constexpr std::size_t most_slices = 24;  // a page of paper holds that chart
 
 bool meets(const report_slice& slice) {
   return slice.accuracy && slice.target && slice.accuracy->value >= *slice.target;
@@ -353,13 +356,7 @@ json dots(const std::string& name, const char* colour, const char* symbol) {
           {"y", json::array()},
           {"customdata", json::array()},
           {"hovertemplate", "%{customdata}<extra></extra>"},
-          {"error_x",
-           {{"type", "data"},
-            {"symmetric", false},
-            {"array", json::array()},
-            {"arrayminus", json::array()},
-            {"color", colour},
-            {"thickness", 2}}},
+          {"error_x", plotly::error_bars({}, {}, colour)},
           {"marker", {{"color", colour}, {"symbol", symbol}, {"size", 10}}}};
 }
 
@@ -412,8 +409,7 @@ json slice_labels_chart(const std::vector<report_slice>& slices) {
   json data = json::array({bars});
   for (auto* t : {&floors, &quotas})
     if (!(*t)["x"].empty()) data.push_back(std::move(*t));
-  auto x = plotly::axis("Labels");
-  x["separatethousands"] = true;
+  auto x = plotly::count_axis("Labels");
   x["rangemode"] = "tozero";
   auto shape = plotly::layout(x, category_axis(names_of(slices)));
   shape["hovermode"] = "closest";
@@ -462,7 +458,7 @@ void add_slices(const campaign_report& report, page& page) {
                             grouped(double(report.slices.size())) + " slices that miss their target most."
                       : ""),
          .table = "",
-         .height = height_of_rows(slices.size(), 34)});
+         .height = height_of_rows(slices.size(), 32)});
   }
   if (std::any_of(slices.begin(), slices.end(), [](const auto& s) { return s.floor || s.quota; })) {
     page.charts["slice-labels"] = slice_labels_chart(slices);
@@ -471,7 +467,7 @@ void add_slices(const campaign_report& report, page& page) {
                                 .controls = "",
                                 .text = "Labels of each slice; upright lines are its floor and its quota.",
                                 .table = "",
-                                .height = height_of_rows(slices.size(), 34)});
+                                .height = height_of_rows(slices.size(), 32)});
   }
   page.add("slices", "Slices", heading, content + last_rows(slices_table(report.slices)));
 }

@@ -31,7 +31,7 @@ double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 /// All of them in their order or, of too many, those whose share the picks change most.
 groups shown_groups(groups all) {
-  constexpr std::size_t most = 20;
+  constexpr std::size_t most = 18;  // a page of paper holds that chart
   if (all.size() <= most) return all;
   const auto whole = totals_of(all);
   const auto change = [&](const auto& g) {
@@ -89,7 +89,7 @@ json distribution_chart(const report_distribution& distribution, const groups& s
 
 std::string distribution_heading(const report_distribution& d) {
   constexpr double significant = 0.05;
-  const auto name = escape(d.name);
+  const auto name = html::short_name(d.name);
   if (d.picked_p && std::isfinite(*d.picked_p))
     return "The picks " +
            std::string(*d.picked_p < significant ? "differ from the pool"
@@ -102,7 +102,7 @@ std::string distribution_heading(const report_distribution& d) {
   const auto most = std::max_element(d.groups.begin(), d.groups.end(),
                                      [&](const auto& a, const auto& b) { return count(a) < count(b); });
   return "By " + name + ", " + percent(share(double(count(*most)), by_label ? whole.labelled : whole.picked)) +
-         " of the " + (by_label ? "labels" : "picks") + " are " + escape(html::shortened(most->name, 60));
+         " of the " + (by_label ? "labels" : "picks") + " are " + html::short_name(most->name);
 }
 
 std::string tests_of(const report_distribution& d) {
@@ -154,7 +154,7 @@ void add_distributions(const campaign_report& report, page& page) {
                     .controls = "",
                     .text = "Shares of the pool, of all picks and of all labels." + escape(tests_of(d)) + fewer,
                     .table = last_rows(distribution_table(d)),
-                    .height = height_of_rows(shown.size(), 12 + 14 * series)});
+                    .height = height_of_rows(shown.size(), 10 + 12 * series)});
   }
   if (number > 0) page.add("distributions", "Distributions", "Pool, picks and labels", content);
 }
@@ -170,9 +170,10 @@ json colour_scale() {
   return json::array({json::array({0, "#0072B2"}), json::array({0.5, "#A57F9C"}), json::array({1, "#E69F00"})});
 }
 
-json colour_bar(const std::string& title) {
-  return {
-      {"title", {{"text", title}, {"side", "right"}}}, {"thickness", 12}, {"outlinewidth", 0}, {"len", 0.9}};
+/// Changes of the layout; with a tick for each of a few rounds.
+json colour_bar(const std::string& title, bool few_rounds) {
+  return {{"coloraxis.colorbar.title.text", title},
+          {"coloraxis.colorbar.dtick", few_rounds ? json(1) : json(nullptr)}};
 }
 
 json point_trace(const std::string& name) {
@@ -219,7 +220,7 @@ json pick_trace(const std::string& name, const char* symbol, const std::vector<r
 }
 
 /// Picks in the colour of their round over a grey pool; or the pool in the colour of its distance to a label.
-json map_choice(const json& data) {
+json map_choice(const json& data, bool few_rounds) {
   json rounds, coverage;
   for (const auto& t : data) {
     const bool background = t.contains("meta");
@@ -230,8 +231,8 @@ json map_choice(const json& data) {
     coverage["marker.coloraxis"].push_back(background ? json("coloraxis") : json(nullptr));
     coverage["marker.opacity"].push_back(background ? 0.9 : 1);
   }
-  return {{"rounds", {{"traces", rounds}, {"layout", {{"coloraxis.colorbar.title.text", "Round"}}}}},
-          {"coverage", {{"traces", coverage}, {"layout", {{"coloraxis.colorbar.title.text", "Distance"}}}}}};
+  return {{"rounds", {{"traces", rounds}, {"layout", colour_bar("Round", few_rounds)}}},
+          {"coverage", {{"traces", coverage}, {"layout", colour_bar("Distance", false)}}}};
 }
 
 double median(std::vector<double> values) {
@@ -245,6 +246,14 @@ std::vector<double> known_distances(const report_map& map) {
   for (const auto& p : map.background)
     if (!p.nearest.empty() && std::isfinite(p.distance)) distances.push_back(p.distance);
   return distances;
+}
+
+/// From the first of the picks to the last.
+index_t rounds_of(const std::vector<report_map::pick>& picks) {
+  if (picks.empty()) return 0;
+  const auto [first, last] = std::minmax_element(
+      picks.begin(), picks.end(), [](const auto& a, const auto& b) { return a.round < b.round; });
+  return last->round - first->round;
 }
 
 std::string map_heading(const report_map& map, const std::vector<double>& distances) {
@@ -277,17 +286,24 @@ void add_map(const campaign_report& report, page& page) {
   for (auto& t : {background_trace(background), pick_trace("not labelled yet", "circle-open", picks, false),
                   pick_trace("labelled", "circle", picks, true)})
     if (!t["x"].empty()) data.push_back(t);
+  const bool few_rounds = rounds_of(picks) <= 10;
   auto shape = plotly::layout(plotly::axis("First component"), plotly::axis("Second component"));
-  shape["yaxis"]["scaleanchor"] = "x";
   shape["hovermode"] = "closest";
   shape["showlegend"] = true;
-  shape["coloraxis"] = {{"colorscale", colour_scale()}, {"colorbar", colour_bar("Round")}};
+  shape["coloraxis"] = {{"colorscale", colour_scale()},
+                        {"colorbar",
+                         {{"title", {{"text", "Round"}, {"side", "top"}}},
+                          {"thickness", 12},
+                          {"outlinewidth", 0},
+                          {"len", 0.9}}}};
+  if (few_rounds) shape["coloraxis"]["colorbar"]["dtick"] = 1;
   const auto distances = known_distances(map);
   std::string controls;
   if (!distances.empty())
     controls = choice_of("map", "colour", "Colour",
                          {{"rounds", "picks by round"}, {"coverage", "distance to the nearest label"}});
-  page.charts["map"] = {{"data", data}, {"layout", shape}, {"choices", {{"colour", map_choice(data)}}}};
+  page.charts["map"] = {
+      {"data", data}, {"layout", shape}, {"choices", {{"colour", map_choice(data, few_rounds)}}}};
   const auto heading = map_heading(map, distances);
   page.add("picks", "Map", heading,
            html::figure_of({.chart = "map",

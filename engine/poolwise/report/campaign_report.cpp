@@ -122,8 +122,8 @@ std::string render_html(const campaign_report& report, const std::filesystem::pa
   if (!report.versions.empty())
     page.add("versions", "Versions", "Versions and hashes", html::pairs_table(report.versions));
   const auto name = report.name.empty() ? std::string("Campaign") : escape(report.name);
-  return html::page(name, first_screen(report) + navigation(page) + page.html, plotly::script_safe(page.charts),
-                    plotly_script);
+  return html::page(name, html::unbroken(first_screen(report) + navigation(page) + page.html),
+                    plotly::script_safe(page.charts), plotly_script);
 }
 
 }  // namespace poolwise

@@ -48,7 +48,7 @@ struct report_arrival {
 };
 
 struct report_target {
-  enum class state { met, on_course, out_of_reach, unknown };
+  enum class state { unknown, met, on_course, out_of_reach };
   std::string name;  ///< "accuracy of night"
   double at_least = 0;
   std::optional<report_estimate> now;

@@ -115,7 +115,7 @@ std::string target_item(const report_target& target, const campaign_report& repo
                        ", target " + percent(target.at_least);
   const auto expected = arrival(target.expected, report.money);
   return element("li", "",
-                 chip(look_of(target.is)) + " " + escape(target.name) + element("p", "", figures) +
+                 chip(look_of(target.is)) + " " + html::short_name(target.name) + element("p", "", figures) +
                      (expected.empty() ? "" : caption("Expected " + escape(expected))) +
                      (target.why.empty() ? "" : caption(escape(target.why)))) +
          "\n";
@@ -215,7 +215,7 @@ std::string end_card(const campaign_report& report) {
                             : verdict                ? "Go on"
                                                      : "When it stops");
   if (verdict && !verdict->sentence.empty()) out += element("p", "", escape(verdict->sentence));
-  if (report.end) {
+  if (report.end && !(verdict && verdict->stop)) {
     const auto expected = arrival(report.end->expected, report.money);
     out += element("p", "", "The end is expected" + escape(of_the_end(expected, report.end->reason)) + ".");
   }

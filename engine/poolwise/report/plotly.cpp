@@ -1,5 +1,7 @@
 #include "poolwise/report/detail/plotly.hpp"
 
+#include <algorithm>
+
 #include "poolwise/report/detail/text.hpp"
 
 namespace poolwise::plotly {
@@ -21,6 +23,13 @@ json axis(const std::string& title) {
 json share_axis(const std::string& title) {
   auto of = axis(title);
   of["tickformat"] = "~%";
+  return of;
+}
+
+json count_axis(const std::string& title) {
+  auto of = axis(title);
+  of["separatethousands"] = true;
+  of["exponentformat"] = "none";
   return of;
 }
 
@@ -50,6 +59,14 @@ json horizontal_line(double y, json name) {
 }
 
 json room_about(double level, double room) { return json::array({level - room, level + room}); }
+
+json error_bars(std::vector<double> above, std::vector<double> below, const std::string& colour) {
+  for (auto* lengths : {&above, &below})
+    for (auto& length : *lengths) length = std::max(length, 0.0);
+  return {
+      {"type", "data"},  {"symmetric", false}, {"array", std::move(above)}, {"arrayminus", std::move(below)},
+      {"color", colour}, {"thickness", 1.5}};
+}
 
 void make_quiet(json& trace) {
   trace["mode"] = "lines";

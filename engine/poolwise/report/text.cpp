@@ -48,6 +48,19 @@ std::string shortened(const std::string& text, std::size_t limit) {
   return text;
 }
 
+std::string short_name(const std::string& name) { return escape(shortened(name, 80)); }
+
+std::string unbroken(std::string_view content) {
+  std::string out;
+  for (std::size_t i = 0; i < content.size(); ++i) {
+    if (content.substr(i, 2) == " %")
+      out += "\u00a0";
+    else
+      out += content[i];
+  }
+  return out;
+}
+
 std::string fixed(double value, int digits) { return number(value, std::chars_format::fixed, digits); }
 
 std::string grouped(double value, int digits) {

@@ -34,6 +34,9 @@ tbody th { font-weight: 500; }
 .swatch { display: inline-block; width: .75em; height: .75em; border-radius: 2px; margin-right: .5em; }
 .chart { height: 480px; margin: .5rem 0; }
 .chart text { fill: var(--text) !important; }
+/* Plotly draws the signs of points that have a scale of colours in black. */
+#map .legendpoints path { stroke: var(--muted) !important; }
+#map .legendpoints path:not([style*="fill: none"]) { fill: var(--muted) !important; }
 .chart .hoverlayer .bg { fill: var(--raised) !important; stroke: var(--line) !important; }
 .chart .spikeline { stroke: var(--muted) !important; stroke-width: 1px !important; }
 /* The line of equal shares crosses grey bars. */

@@ -28,6 +28,9 @@ nlohmann::json axis(const std::string& title);
 /// An axis of shares, in per cent.
 nlohmann::json share_axis(const std::string& title);
 
+/// An axis of counts or amounts: "20,000" instead of "20k".
+nlohmann::json count_axis(const std::string& title);
+
 /// The layout that all charts share. The page's style sheet gives texts the colour of the reader's theme.
 nlohmann::json layout(nlohmann::json x, nlohmann::json y);
 
@@ -36,6 +39,9 @@ nlohmann::json horizontal_line(double y, nlohmann::json name);
 
 /// What `axis` includes beside its data, so that a line at `level` does not lie on the chart's edge.
 nlohmann::json room_about(double level, double room);
+
+/// Whiskers of a trace, so much above and below each point; a negative length is none.
+nlohmann::json error_bars(std::vector<double> above, std::vector<double> below, const std::string& colour);
 
 /// A line neither in the legend nor under the pointer.
 void make_quiet(nlohmann::json& trace);

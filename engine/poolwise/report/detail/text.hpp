@@ -17,6 +17,12 @@ std::string escape(std::string_view text);
 /// The first `limit` characters of UTF-8, the last of them an ellipsis if there are more.
 std::string shortened(const std::string& text, std::size_t limit);
 
+/// A name for a heading: escaped, and short.
+std::string short_name(const std::string& name);
+
+/// `content` with no line broken before a per cent sign.
+std::string unbroken(std::string_view content);
+
 /// A number that is not finite is a dash in all of these.
 std::string fixed(double value, int digits);
 std::string grouped(double value, int digits = 0);  ///< "12,345.60"
