@@ -11,14 +11,17 @@
 #include <set>
 #include <tuple>
 
+#include "engine/campaign_example.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/report/detail/charts.hpp"
 #include "poolwise/report/detail/png.hpp"
+#include "poolwise/report/detail/text.hpp"
 #include "reference/errors.hpp"
 
 namespace poolwise {
 namespace {
 
+using html::percent;
 using nlohmann::json;
 using reference::message_of;
 
@@ -332,7 +335,7 @@ TEST_F(Report, SummaryHasTheNumbersWithSensibleDigits) {
   margin.labels_to_target = 32.5;
   const auto cells = cells_of(render(report), "margin");
   EXPECT_EQ(cells[2], "\u22121.20");
-  EXPECT_EQ(cells[3], "&lt; 0.001");
+  EXPECT_EQ(cells[3], "&#60; 0.001");
   EXPECT_EQ(cells[4], "32.5");
 
   margin.minus_baseline = -0.00001;  // no minus before a zero
@@ -518,6 +521,22 @@ TEST_F(Report, SizesThatDoNotFitAreRefused) {
     off.strategies[0].curves[0].accuracy[1] = a;
     EXPECT_THROW(render(off), value_error) << a;
   }
+}
+
+// ---- The page of a campaign
+
+using CampaignPage = Report;
+
+TEST_F(CampaignPage, Looks) {
+  const std::string look = std::getenv("POOLWISE_LOOK");
+  const auto write_page = [&](const std::string& name, const campaign_report& r) {
+    std::ofstream(look + "/" + name + ".html") << render_html(r, look + "/plotly.min.js");
+  };
+  write_page("full", example::full_report());
+  write_page("long", example::full_report(500));
+  write_page("one", example::full_report(1));
+  write_page("empty", {});
+  write_page("awkward", example::awkward_report());
 }
 
 // ---- Plotly's script
