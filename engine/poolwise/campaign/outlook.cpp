@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <unordered_map>
@@ -169,33 +168,23 @@ stop_verdict judge(campaign& of, bool record, std::int64_t now_ms) {
   return verdict;
 }
 
-std::vector<type_effort> efforts_by_type(const tables& seen) {
-  struct log {
-    std::vector<double> costs, seconds;
-  };
+std::vector<label_record> label_records(const tables& seen) {
   std::unordered_map<std::string, std::pair<std::string, double>> handed_out;  // type and price of an item
   for (const round_entry& round : seen.rounds())
     seen.each_decision(round, [&](const decision& one) {
       handed_out[one.item] = {picked_item_in(one.body).type, double(one.cost)};
     });
-  std::map<std::string, log> by_type;
+  std::vector<label_record> records;
   seen.each_label(versions::current, [&](const label& one) {
-    const auto item = handed_out.find(one.item);
-    log& its = by_type[item == handed_out.end() ? "" : item->second.first];
-    if (one.cost || item != handed_out.end())
-      its.costs.push_back(one.cost ? double(*one.cost) : item->second.second);
-    if (one.seconds) its.seconds.push_back(*one.seconds);
+    label_record& record = records.emplace_back();
+    if (const auto item = handed_out.find(one.item); item != handed_out.end()) {
+      record.type = item->second.first;
+      record.cost = item->second.second;
+    }
+    if (one.cost) record.cost = double(*one.cost);
+    record.seconds = one.seconds;
   });
-  std::vector<type_effort> efforts;
-  for (const auto& [type, its] : by_type) {
-    type_effort& one = efforts.emplace_back();
-    one.type = type;
-    one.labels = index_t(std::max(its.costs.size(), its.seconds.size()));
-    if (!its.costs.empty()) one.cost = cost_of_label(its.costs);
-    if (std::any_of(its.seconds.begin(), its.seconds.end(), [](double s) { return s > 0; }))
-      one.time = time_of_label(its.seconds);
-  }
-  return efforts;
+  return records;
 }
 
 saving saving_so_far(const tables& seen, const campaign_settings& settings) {

@@ -33,14 +33,9 @@ struct target_outlook {
   bool met() const { return now && now->value && *now->value >= at_least; }
 };
 
-/// What a label of one type of item took, from the log.
-struct type_effort {
-  std::string type;  ///< empty where items have none
-  index_t labels = 0;
-  std::optional<forecast_value> cost;  ///< mean, as labels say, else as they were handed out
-  std::optional<label_time> time;      ///< as labels say
-};
-std::vector<type_effort> efforts_by_type(const tables& seen);
+/// What each item's label took: its cost as the label says, else as the item was handed out, and its seconds as
+/// the label says.
+std::vector<label_record> label_records(const tables& seen);
 
 /// What the audit arm shows of the strategy: how many labels random picks need for one error of the model that
 /// the strategy finds. Of rounds whose picks are all labelled, by the classes that the model held most likely

@@ -232,7 +232,7 @@ void page_maker::add_efforts(campaign_report& page) const {
     std::snprintf(figures, sizeof figures, "%.2f (%.2f to %.2f)", one.value, one.low, one.high);
     return std::string(figures);
   };
-  for (const type_effort& one : efforts_by_type(seen_))
+  for (const type_effort& one : efforts_by_type(label_records(seen_)))
     table.rows.push_back({one.type.empty() ? "all" : one.type, std::to_string(one.labels),
                           one.cost ? text(*one.cost) : "", one.time ? text(one.time->mean) : ""});
   if (!table.rows.empty()) page.tables.push_back(std::move(table));
