@@ -322,15 +322,15 @@ TEST(MaximumMeanDiscrepancy, AgreesWithTheFormula) {
   for (std::size_t i = 0; i < b.size(); i += 3) b[i] += 0.5f;
   const matrix_view<const float> first{a.data(), 12, 3}, second{b.data(), 9, 3};
   // median(pdist(rows)); the sums of exp(-cdist ** 2 / (2 s * s)) in numpy
-  const auto test = maximum_mean_discrepancy(first, second);
+  const auto test = maximum_mean_discrepancy(first, second, {}, cpu{1});
   EXPECT_NEAR(test.bandwidth, 3.8479360988422187, close);
   EXPECT_NEAR(test.squared, -0.049299244661865416, close);
   EXPECT_GT(test.p, 0.5);
-  EXPECT_NEAR(maximum_mean_discrepancy(second, first, {.bandwidth = 2}).squared, -0.056359574838649174, close);
-  EXPECT_EQ(maximum_mean_discrepancy(first, second, {}, cpu{1}).p,
-            maximum_mean_discrepancy(first, second, {}, cpu{3}).p);
+  EXPECT_NEAR(maximum_mean_discrepancy(second, first, {2, 0, 0}, cpu{1}).squared, -0.056359574838649174, close);
+  EXPECT_EQ(maximum_mean_discrepancy(first, second, {0, 30, 0}, cpu{3}).p,
+            maximum_mean_discrepancy(first, second, {0, 30, 0}, cpu{1}).p);
   for (float& one : b) one += 4;
-  EXPECT_EQ(maximum_mean_discrepancy(first, second).p, 0.001);  // none of 999 is as large
+  EXPECT_EQ(maximum_mean_discrepancy(first, second, {}, cpu{1}).p, 0.001);  // none of 999 is as large
 }
 
 TEST(MaximumMeanDiscrepancy, ItsPIsOne) {
@@ -352,7 +352,7 @@ TEST(MaximumMeanDiscrepancy, AtItsEnds) {
   const matrix_view<const float> rows{same.data(), 3, 2};
   EXPECT_EQ(maximum_mean_discrepancy(rows, rows).p, 1);
   EXPECT_EQ(maximum_mean_discrepancy(rows, rows).squared, 0);
-  EXPECT_EQ(maximum_mean_discrepancy(rows, rows, {1, 9, 0}).p, 1);
+  EXPECT_EQ(maximum_mean_discrepancy(rows, rows, {1, 9, 0}, cpu{1}).p, 1);
   expect_refused<shape_error>([&] { maximum_mean_discrepancy(rows, {same.data(), 1, 2}); }, "[1, 2]");
   expect_refused<shape_error>([&] { maximum_mean_discrepancy(rows, {same.data(), 2, 3}); }, "same columns");
   expect_refused<value_error>([&] { maximum_mean_discrepancy(rows, {broken.data(), 3, 2}); }, "nan");
@@ -409,7 +409,7 @@ drift_report drift_between(const round_of_columns& then, const round_of_columns&
   for (std::size_t c = 0; c < 6; ++c) numbers.push_back({"feature", then.numbers[c], now.numbers[c]});
   const std::vector<drift_counts> counted{{"group", then.groups, now.groups},
                                           {"label", then.labels, now.labels}};
-  return report_drift(numbers, counted, 0.05, {199, seed});
+  return report_drift(numbers, counted, {}, {0.05, {199, seed}});
 }
 
 TEST(DriftReport, RaisesFewFalseAlarms) {
@@ -451,8 +451,14 @@ TEST(DriftReport, SaysWhatItTested) {
   EXPECT_FALSE(report.lines[1].drifted);
   EXPECT_EQ(report.lines[2].test, "chi_squared");
   EXPECT_TRUE(report.drifted());
+  const auto wider = report_drift(std::vector<drift_numbers>{{"score", then, now}}, {},
+                                  std::vector<drift_line>{{"features", "mmd", 0.1, 0.001}});
+  ASSERT_EQ(wider.lines.size(), 2u);
+  EXPECT_NEAR(wider.lines[0].adjusted, 2 * wider.lines[0].p, close);
+  EXPECT_NEAR(wider.lines[1].adjusted, 0.001, close);
+  EXPECT_TRUE(wider.lines[1].drifted);
   EXPECT_FALSE(report_drift({}, {}).drifted());
-  expect_refused<value_error>([] { report_drift({}, {}, 0); }, "alpha is 0");
+  expect_refused<value_error>([] { report_drift({}, {}, {}, {0, {}}); }, "alpha is 0");
 }
 
 /// Three classes and 90 rows: the numbers that log gives for logits, in fp32 as numpy has them.
@@ -636,6 +642,8 @@ TEST(Unbiased, LureAgreesWithTheFormulas) {
   EXPECT_NEAR(estimate.effective_labels, 6.355619373352876, close);
   EXPECT_NEAR(estimate.uniform_labels, 2.9658601805745333, close);
   expect_interval(estimate.bounds, 0.15659367042893824, 0.8888644148178358);
+  EXPECT_NEAR(complement_of(estimate).value, 1 - 0.5492645554947566, close);
+  expect_interval(complement_of(estimate).bounds, 1 - 0.8888644148178358, 1 - 0.15659367042893824);
 }
 
 TEST(Unbiased, LureOfUniformDrawsIsTheirMean) {

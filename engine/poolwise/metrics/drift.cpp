@@ -162,21 +162,23 @@ bool drift_report::drifted() const {
 }
 
 drift_report report_drift(std::span<const drift_numbers> numbers, std::span<const drift_counts> counts,
-                          double alpha, const composition_options& options) {
+                          std::span<const drift_line> others, const drift_options& options) {
+  const double alpha = options.alpha;
   if (!(alpha > 0 && alpha < 1))
     throw value_error("report_drift: alpha is " + std::to_string(alpha) +
                       "; pass a share between 0 and 1, such as 0.05");
   drift_report report{alpha, {}};
   for (const auto& column : numbers) {
     const ks_test test = kolmogorov_smirnov(column.reference, column.now);
-    report.lines.push_back({column.name, "ks", test.distance, test.p, 1,
-                            population_stability(column.reference, column.now), false});
+    report.lines.push_back(
+        {column.name, "ks", test.distance, test.p, population_stability(column.reference, column.now)});
   }
   for (const auto& column : counts) {
-    const composition_test test = compare_composition(column.now, column.reference, options);
-    report.lines.push_back({column.name, "chi_squared", test.chi_squared, test.p, 1,
-                            population_stability(column.reference, column.now), false});
+    const composition_test test = compare_composition(column.now, column.reference, options.counts);
+    report.lines.push_back({column.name, "chi_squared", test.chi_squared, test.p,
+                            population_stability(column.reference, column.now)});
   }
+  report.lines.insert(report.lines.end(), others.begin(), others.end());
   std::vector<double> p;
   for (const auto& line : report.lines) p.push_back(line.p);
   const auto adjusted = holm(p);

@@ -121,6 +121,12 @@ std::optional<double> times(std::optional<double> variance, double factor) {
 
 }  // namespace
 
+pool_estimate complement_of(pool_estimate estimate) {
+  estimate.value = 1 - estimate.value;
+  estimate.bounds = {1 - estimate.bounds.high, 1 - estimate.bounds.low};
+  return estimate;
+}
+
 std::vector<double> lure_weights(std::span<const double> proposals, index_t pool) {
   require_draws("lure_weights", proposals, pool);
   const double all = double(pool), drawn = double(proposals.size());
