@@ -9,10 +9,14 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "poolwise/budget/audit.hpp"
+#include "poolwise/budget/bandit.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/diverse/coverage.hpp"
 #include "reference/demands.hpp"
 
 namespace poolwise {
@@ -343,6 +347,251 @@ TEST(TakeInOrder, PassesOverWhatDoesNotFit) {
   const std::vector<float> scores = {9, 8, 7, 1};
   const std::vector<std::int64_t> cost = {5, 6, 2, 1};
   EXPECT_EQ(rows_of(take_in_order(cpu{}, view(scores), {3, view(cost), 8})), (rows{0, 2, 3}));
+}
+
+// ---- Diverse batches
+
+/// Rows that are like each other by chance, and what facility location is worth of some of them.
+struct small_coverage {
+  std::vector<index_t> neighbours;
+  std::vector<float> similarity, weights;
+  std::vector<std::vector<double>> dense;
+
+  small_coverage(std::mt19937& random, std::size_t n) : dense(n, std::vector<double>(n, 0)) {
+    for (std::size_t i = 0; i < n; ++i) {
+      weights.push_back(float(1 + random() % 4));
+      dense[i][i] = 1;
+      for (std::size_t j = 0; j < n; ++j) {
+        neighbours.push_back(j < i ? index_t(j) : -1);
+        similarity.push_back(j < i && random() % 2 == 0 ? float(random() % 8) / 8 : 0);
+        if (j < i) dense[i][j] = dense[j][i] = double(similarity.back());
+      }
+    }
+  }
+  similarity_graph graph() const {
+    const auto n = index_t(dense.size());
+    return {cpu{}, {neighbours.data(), n, n}, {similarity.data(), n, n}};
+  }
+  double worth(unsigned subset) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < dense.size(); ++i) {
+      double most = 0;
+      for (std::size_t j = 0; j < dense.size(); ++j)
+        if (subset >> j & 1) most = std::max(most, dense[i][j]);
+      sum += double(weights[i]) * most;
+    }
+    return sum;
+  }
+};
+
+// Without a budget the half of Fisher et al.; with one the certificate alone, which is never wrong.
+TEST(DiverseBatch, ItsFactorAndItsCertificateHold) {
+  std::mt19937 random(23);
+  for (const int budgets : {0, 1, 2}) {
+    double worst = 1, sum = 0, certain = 0;
+    int pools = 0;
+    for (int trial = 0; trial < 700; ++trial) {
+      const reference::small_demands of(random, 9, budgets);
+      const small_coverage cover(random, 9);
+      const allowance limit = of.limit();
+      if (!of.feasible() || !why_infeasible(limit).empty()) continue;
+      double optimum = 0;
+      for (unsigned subset = 0; subset < 512; ++subset)
+        if (of.meets(subset)) optimum = std::max(optimum, cover.worth(subset));
+      std::vector<float> gains;
+      batch_run run;
+      run.gains_left = &gains;
+      const auto picks = facility_location(cpu{}, cover.graph(), limit, {}, view(cover.weights), &run);
+      unsigned subset = 0;
+      for (const candidate& c : picks) subset |= 1u << c.row;
+      ASSERT_TRUE(of.meets(subset)) << trial;
+      const double worth = cover.worth(subset), most = worth + most_worth(cpu{}, view(gains), limit);
+      ASSERT_GE(most, optimum * (1 - 1e-6)) << trial;
+      for (index_t i = 0; i < 9; ++i)
+        if (limit.barred[i] == 0) {
+          ASSERT_NEAR(gains[std::size_t(i)], cover.worth(subset | 1u << i) - worth, 1e-5) << trial;
+        }
+      ++pools;
+      if (optimum == 0) continue;
+      worst = std::min(worst, worth / optimum);
+      sum += worth / optimum;
+      certain += worth / most;
+    }
+    std::cout << budgets << " budgets, " << pools << " pools: mean " << sum / pools << " of the optimum, worst "
+              << worst << ", certain on average " << certain / pools << "\n";
+    EXPECT_GT(pools, 150);
+    if (budgets == 0) {
+      EXPECT_GE(worst, .5);
+    }
+  }
+}
+
+// ---- Random picks
+
+// Over many seeds every row, and every pair of a group, is drawn as often as is said: within 5 standard errors.
+TEST(AuditDraw, RowsAreDrawnWithTheProbabilitiesThatAreSaid) {
+  const std::vector<index_t> group = {0, 0, 0, 0, 0, 1, 1, 1, 2, 2}, quota = {9, 9, 1};
+  const std::vector<std::uint8_t> barred = {0, 0, 0, 0, 1, 0, 0, 0, 0, 0};
+  const std::vector<double> weight = {1, 2.5, 5};
+  for (const bool grouped : {false, true}) {
+    allowance limit{.picks = 9, .barred = view(barred)};
+    if (grouped) limit.group = view(group), limit.quota = view(quota);
+    audit_options options{.draws = 4};
+    if (grouped) options.weight = weight;
+    constexpr int draws = 20'000;
+    std::vector<double> count(10, 0), probability(10, 0);
+    std::vector<std::vector<double>> pairs(10, std::vector<double>(10, 0)), expected = pairs;
+    std::set<index_t> of_group_1;
+    for (int seed = 0; seed < draws; ++seed) {
+      options.seed = std::uint64_t(seed);
+      const audit drawn = audit_draw(limit, 10, options);
+      ASSERT_EQ(drawn.picks.size(), 4u);
+      std::set<index_t> distinct;
+      for (const audit_pick& p : drawn.picks) {
+        ASSERT_NE(p.row, 4);
+        distinct.insert(p.row);
+        ++count[std::size_t(p.row)];
+        probability[std::size_t(p.row)] = p.probability;
+        for (const audit_pick& q : drawn.picks) ++pairs[std::size_t(p.row)][std::size_t(q.row)];
+      }
+      ASSERT_EQ(distinct.size(), 4u);
+      if (grouped) {
+        ASSERT_LE(drawn.strata[2].draws, 1);
+        of_group_1.insert(drawn.strata[1].draws);
+      }
+      for (std::size_t g = 0; g < drawn.strata.size(); ++g) {
+        const audit_stratum& s = drawn.strata[g];
+        const double d = double(s.draws), n = double(s.rows);
+        for (std::size_t i = 0; i < 10; ++i)
+          for (std::size_t j = 0; j < 10; ++j)
+            if (i != j && i != 4 && j != 4 && (!grouped || (group[i] == index_t(g) && group[j] == index_t(g))))
+              expected[i][j] += d * (d - 1) / (n * (n - 1));
+      }
+    }
+    double sum = 0;
+    const auto near = [&](double got, double p) {
+      return std::abs(got / draws - p) <= 5 * std::sqrt(p * (1 - p) / draws) + 1e-9;
+    };
+    for (std::size_t i = 0; i < 10; ++i) {
+      sum += probability[i];
+      EXPECT_TRUE(near(count[i], probability[i])) << i << ": " << count[i] / draws << ", " << probability[i];
+      for (std::size_t j = 0; j < 10; ++j)
+        if (i != j && expected[i][j] > 0) {
+          EXPECT_TRUE(near(pairs[i][j], expected[i][j] / draws)) << i << " and " << j;
+        }
+    }
+    EXPECT_NEAR(sum, 4, 1e-9);
+    if (!grouped) continue;
+    EXPECT_EQ(of_group_1.size(), 2u);                         // its expected number is not whole
+    EXPECT_NEAR(probability[5] / probability[0], 2.5, 1e-9);  // by the weights
+    EXPECT_NEAR(probability[8], .5, 1e-9);                    // the quota is one of two rows
+  }
+}
+
+TEST(AuditDraw, NoRowIsLessLikelyThanTheLeast) {
+  const std::vector<index_t> group = {0, 0, 0, 0, 1, 1, 1, 1}, quota = {9, 9};
+  const std::vector<double> weight = {0, 1};
+  allowance limit{.picks = 4, .group = view(group), .quota = view(quota)};
+  const audit drawn = audit_draw(limit, 8, {.draws = 2, .weight = weight, .least = .2});
+  EXPECT_NEAR(drawn.strata[0].probability, .05, 1e-12);  // .2 of 2 / 8
+  EXPECT_NEAR(drawn.strata[1].probability, .45, 1e-12);
+}
+
+TEST(AuditDraw, TheOtherPicksCanStillMeetAllDemands) {
+  std::mt19937 random(17);
+  int drew = 0;
+  for (int trial = 0; trial < 1500; ++trial) {
+    const reference::small_demands of(random, 9, trial % 3);
+    const allowance limit = of.limit();
+    audit drawn;
+    try {
+      drawn = audit_draw(limit, 9, {.draws = 3, .seed = std::uint64_t(trial)});
+    } catch (const budget_error&) {
+      continue;
+    }
+    unsigned subset = 0;
+    for (const audit_pick& p : drawn.picks) subset |= 1u << p.row;
+    ASSERT_TRUE(of.leads_to_a_batch(subset)) << trial;
+    drew += !drawn.picks.empty();
+  }
+  EXPECT_GT(drew, 200);
+}
+
+TEST(AuditDraw, IsAFunctionOfItsArguments) {
+  const allowance limit{.picks = 100};
+  const audit_options options{.draws = 50, .seed = 3, .round = 7};
+  const audit first = audit_draw(limit, 1000, options);
+  EXPECT_EQ(audit_draw(limit, 1000, options).picks, first.picks);
+  audit_options other = options;
+  other.round = 8;
+  EXPECT_NE(audit_draw(limit, 1000, other).picks, first.picks);
+  other = options;
+  other.draws = 20;  // fewer draws are the first of more
+  const audit fewer = audit_draw(limit, 1000, other);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(fewer.picks[i].row, first.picks[i].row);
+  EXPECT_THROW(audit_draw(limit, 1000, {.draws = -1}), value_error);
+  const std::vector<double> weights = {1, 2};
+  EXPECT_THROW(audit_draw(limit, 1000, {.draws = 1, .weight = weights}), value_error);
+  EXPECT_THROW(audit_draw(limit, 1000, {.draws = 1, .least = 1.5}), value_error);
+}
+
+// ---- Arms
+
+TEST(Bandit, TheArmThatGainsMoreHasMoreAndNoneHasNothing) {
+  EXPECT_EQ(next_shares(4, {}), std::vector<double>(4, .25));
+  EXPECT_EQ(next_shares(1, {}), std::vector<double>{1});
+  std::mt19937 random(2);
+  const auto uniform = [&] { return double(random() % 1000) / 1000; };
+  std::vector<arm_round> past;
+  double lost = 0;
+  constexpr int rounds = 400;
+  for (int t = 0; t < rounds; ++t) {
+    const auto share = next_shares(3, past, .05);
+    double sum = 0;
+    for (const double s : share) {
+      EXPECT_GE(s, .05);
+      sum += s;
+    }
+    ASSERT_NEAR(sum, 1, 1e-12);
+    // Arm 2 is better by .2; what the mixture loses against it alone is bounded.
+    arm_round round{100, share, {.4 * uniform(), .4 * uniform(), .2 + .4 * uniform()}};
+    for (std::size_t a = 0; a < 3; ++a) lost += share[a] * (*round.gain[2] - *round.gain[a]);
+    past.push_back(std::move(round));
+  }
+  EXPECT_LT(lost, std::sqrt(rounds * std::log(3)) + 3 * .05 * rounds);
+  EXPECT_GT(next_shares(3, past, .05)[2], .85);
+  EXPECT_EQ(next_shares(3, past, .05), next_shares(3, past, .05));
+}
+
+TEST(Bandit, AnArmSeldomSeenCountsForTheRoundsWithoutIt) {
+  // One pick a round: an arm of share .1 is seen in a tenth of them, and each gain counts ten times.
+  const std::vector<arm_round> rare = {{1, {.9, .1}, {std::nullopt, .05}}},
+                               often = {{100, {.9, .1}, {0.0, .5}}};
+  EXPECT_NEAR(next_shares(2, rare)[1], next_shares(2, often)[1], 1e-12);
+}
+
+TEST(Bandit, SharesBecomePicks) {
+  const std::vector<double> share = {.55, .13, .32};
+  std::vector<double> sum(3, 0);
+  constexpr std::uint32_t rounds = 20'000;
+  for (std::uint32_t round = 0; round < rounds; ++round) {
+    const auto picks = picks_of_arms(share, 10, 5, round);
+    ASSERT_EQ(picks[0] + picks[1] + picks[2], 10);
+    for (std::size_t a = 0; a < 3; ++a) {
+      ASSERT_LT(std::abs(double(picks[a]) - 10 * share[a]), 1);
+      sum[a] += double(picks[a]);
+    }
+  }
+  for (std::size_t a = 0; a < 3; ++a) EXPECT_NEAR(sum[a] / rounds, 10 * share[a], 5 * .5 / std::sqrt(rounds));
+  EXPECT_EQ(picks_of_arms(share, 10, 5, 3), picks_of_arms(share, 10, 5, 3));
+}
+
+TEST(Bandit, RefusesWhatIsNoRecord) {
+  EXPECT_THROW(next_shares(0, {}), value_error);
+  EXPECT_THROW(next_shares(3, {}, .4), value_error);
+  const std::vector<arm_round> short_round = {{9, {1}, {.5}}}, large = {{9, {.5, .5}, {.5, 2.0}}};
+  EXPECT_THROW(next_shares(2, short_round), shape_error);
+  EXPECT_THROW(next_shares(2, large), value_error);
 }
 
 }  // namespace

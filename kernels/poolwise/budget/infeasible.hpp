@@ -25,6 +25,7 @@ struct demand {
 ///
 /// Whether rows exist that several budgets pay together is not settled in all cases: then the set is one for
 /// which none were found, and without any one of which they were.
+/// Library-only: the engine refuses by refuse_infeasible.
 std::vector<demand> why_infeasible(const allowance& limit);
 
 /// What messages call the demands.
@@ -33,7 +34,8 @@ struct demand_words {
   std::function<std::string(index_t)> group = [](index_t g) { return "group " + std::to_string(g); };
 };
 
-/// "the floors of group 1 and group 2 (60 picks together) and the number of picks (50)"
+/// "the floor of group 1 and group 2 (60 picks together) and the number of picks (50)"
+/// Library-only: the engine refuses by refuse_infeasible.
 std::string describe(const allowance& limit, const std::vector<demand>& demands,
                      const demand_words& words = {});
 

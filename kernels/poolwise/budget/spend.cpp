@@ -289,8 +289,10 @@ struct market_price {
 };
 
 // The least of what batches are worth at most, over all prices, is what the best mixture of batches is worth.
-market_price price_of(const market& from, const floor_reserve& least) {
+market_price price_of(const market& from) {
   constexpr int patience = 100;  // no pool that was seen needs as many prices
+  floor_reserve least;
+  if (!from.limit().floor.empty()) least = reserve_for_floors(from.limit()).value();
   market_price found{std::vector<double>(from.budgets().size()), filled(from, least.rows),
                      std::numeric_limits<double>::infinity()};
   mixture mixed(from, found.within);
@@ -559,9 +561,14 @@ purchase best_affordable(const where& on, vector_view<const float> scores, const
   purchase whole{taken_in_order(on, scores, unpriced)};
   if (can_be_paid(of_rows, whole.batch)) return whole;
   const market from(host_of(on), scores, of_rows);
-  floor_reserve least;
-  if (!of_rows.floor.empty()) least = reserve_for_floors(of_rows).value();
-  return bought_at(from, scores.size, price_of(from, least));
+  return bought_at(from, scores.size, price_of(from));
+}
+
+double most_worth(const where& on, vector_view<const float> scores, const allowance& limit) {
+  const candidates_allowed allowed("most_worth", scores, limit);
+  const market from(host_of(on), scores, allowed.limit());
+  const basket whole = unbounded(from, std::vector<double>(from.budgets().size()));
+  return can_be_paid(from, whole) ? whole.worth : price_of(from).at_most;
 }
 
 }  // namespace poolwise

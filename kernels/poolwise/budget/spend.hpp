@@ -49,4 +49,13 @@ std::vector<candidate> take_in_order(const where& on, vector_view<const float> s
 /// Reads scores and costs once for each of some ten prices; 64 B for each of the picks and each thread.
 purchase best_affordable(const where& on, vector_view<const float> scores, const allowance& limit);
 
+/// What the scores of no batch that `limit` allows exceed together: the least that the prices of
+/// best_affordable say. So a batch S of a monotone submodular worth f is certain to have the share f(S) / (f(S)
+/// + most_worth) of the best, by the scores f(S and row) - f(S) of all rows (Minoux 1978; Leskovec et al.
+/// 2007).
+///
+/// scores  [rows] >= 0; a NaN marks a row that is no candidate.
+/// throws  shape_error, value_error, budget_error.
+double most_worth(const where& on, vector_view<const float> scores, const allowance& limit);
+
 }  // namespace poolwise

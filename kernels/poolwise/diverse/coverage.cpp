@@ -214,9 +214,15 @@ void check(cpu on, const char* call, const similarity_graph& graph, const allowa
   check_begin(call, run, limit, candidates);
 }
 
-std::vector<candidate> with_copies(std::vector<candidate> picks, const allowance& limit,
-                                   std::span<const index_t> vertex) {
-  if (!vertex.empty()) add_copies(index_t(vertex.size()), limit, picks);
+/// The picks of a model that make_model(factors of the gains) makes.
+template <class MakeModel>
+std::vector<candidate> picks_of(const similarity_graph& graph, const allowance& limit, batch_run* run,
+                                std::span<const index_t> vertex, MakeModel make_model) {
+  const index_t candidates = vertex.empty() ? graph.rows() : index_t(vertex.size());
+  std::vector<candidate> picks = threshold_batches(*make_model(gain_factors(limit)), limit, run);
+  if (!vertex.empty()) add_copies(candidates, limit, picks);
+  if (run != nullptr && run->gains_left != nullptr)
+    *run->gains_left = gains_beside(*make_model(std::vector<float>()), candidates, limit.barred, picks);
   return picks;
 }
 
@@ -244,8 +250,9 @@ std::vector<candidate> facility_location(const where& on, const similarity_graph
   const char* const call = "facility_location";
   const cpu host = require_cpu(on, call);
   check(host, call, graph, limit, labelled, weights, 0, run, vertex);
-  const auto model = facility_location_model(host, graph, labelled, weights, gain_factors(limit), vertex);
-  return with_copies(threshold_batches(*model, limit, run), limit, vertex);
+  return picks_of(graph, limit, run, vertex, [&](std::vector<float> factors) {
+    return facility_location_model(host, graph, labelled, weights, std::move(factors), vertex);
+  });
 }
 
 std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph, double lambda,
@@ -258,8 +265,9 @@ std::vector<candidate> graph_cut(const where& on, const similarity_graph& graph,
   const double rows = weights.empty() ? double(graph.rows()) : sum_of(weights);
   if (!(lambda >= 2 && lambda * rows <= double(std::numeric_limits<float>::max())))
     refuse(call, "lambda is " + std::to_string(lambda) + "; it needs a number from 2 on, far within fp32");
-  const auto model = graph_cut_model(host, graph, lambda, labelled, weights, gain_factors(limit), vertex);
-  return with_copies(threshold_batches(*model, limit, run), limit, vertex);
+  return picks_of(graph, limit, run, vertex, [&](std::vector<float> factors) {
+    return graph_cut_model(host, graph, lambda, labelled, weights, std::move(factors), vertex);
+  });
 }
 
 }  // namespace poolwise

@@ -48,4 +48,14 @@ std::vector<candidate> threshold_batches(gain_model& model, const allowance& lim
   return picks;
 }
 
+std::vector<float> gains_beside(gain_model& fresh, index_t rows, vector_view<const std::uint8_t> barred,
+                                const std::vector<candidate>& picks) {
+  const allowance all{.picks = rows, .barred = barred};
+  fresh.sweep({}, remaining(all));
+  if (!picks.empty()) fresh.sweep(picks, remaining(all));
+  std::vector<float> gains(std::size_t(rows), 0.0f);
+  for (const candidate& c : fresh.best(rows)) gains[std::size_t(c.row)] = std::max(0.0f, c.score);
+  return gains;
+}
+
 }  // namespace poolwise

@@ -61,4 +61,8 @@ inline constexpr candidate no_rival{-1, -std::numeric_limits<float>::infinity()}
 /// `limit` is per_cost the gains of the model have its gain_factors; those of the picks have not.
 std::vector<candidate> threshold_batches(gain_model& model, const allowance& limit, batch_run* run = nullptr);
 
+/// What each row of a `fresh` model would add to the picks; 0 for these, and for barred rows.
+std::vector<float> gains_beside(gain_model& fresh, index_t rows, vector_view<const std::uint8_t> barred,
+                                const std::vector<candidate>& picks);
+
 }  // namespace poolwise
