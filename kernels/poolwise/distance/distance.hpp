@@ -1,6 +1,8 @@
 // The canonical squared Euclidean distance. Every distance that decides something is this one, to the bit.
 #pragma once
 
+#include <vector>
+
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/distance/finite_rows.hpp"
@@ -46,6 +48,8 @@ void nearest(const where& on, matrix_view<const float> points, matrix_view<const
 /// The same, of rows that were judged before.
 void nearest(const where& on, finite_rows points, finite_rows references, vector_view<float> d2,
              vector_view<index_t> which = {});
+/// The distances alone, of rows in host memory; empty where there are no references.
+std::vector<float> distances_to(const where& on, finite_rows points, finite_rows references);
 
 /// The first row that holds a NaN or an infinity, and how many such rows there are (first = -1 if none).
 /// On a device it waits for the answer; offloaded, the host looks, where the rows are.
@@ -53,7 +57,6 @@ struct nonfinite_rows {
   index_t first = -1;
   index_t count = 0;
 };
-/// The same, of rows that were judged before.
 /// Library-only: the engine asks for finite rows by require_finite.
 nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points);
 

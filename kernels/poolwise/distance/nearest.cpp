@@ -143,4 +143,10 @@ void nearest(const where& on, finite_rows points, finite_rows references, vector
     by_products(host, points, references, write);
 }
 
+std::vector<float> distances_to(const where& on, finite_rows points, finite_rows references) {
+  std::vector<float> d2(references.rows() > 0 ? std::size_t(points.rows()) : 0);
+  if (!d2.empty()) nearest(on, points, references, {d2.data(), points.rows()});
+  return d2;
+}
+
 }  // namespace poolwise

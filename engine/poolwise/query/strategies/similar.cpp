@@ -7,7 +7,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/pool/judge.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
 namespace {
@@ -40,7 +40,7 @@ void score_similar(const stage_input& x, vector_view<float> scores) {
   check(x);
   const matrix_view<const float> queries = *x.pool.queries, rows = *x.pool.embeddings;
   const vector_view<const float> weights = x.pool.query_weights;
-  const bool mean = x["mean"] != 0;
+  const bool mean = x.what->given["mean"] != 0;
   std::vector<double> factor;  // of a query: its weight over its norm
   double total = 0;
   for (index_t q = 0; q < queries.rows; ++q) {
