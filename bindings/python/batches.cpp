@@ -3,7 +3,6 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -109,15 +108,11 @@ ranked pick_badge(const outputs_array& x, const float_array& features, const int
   allowance limit;
   limit.picks = picks_of(call, k);
   return as_arrays(without_gil([&] {
-    const index_t rows = rows_of(view), cols = cols_of(view);
     std::vector<std::uint8_t> barred;
-    bar(call, "exclude", excluded.span(), rows, barred);
-    const auto gradient = std::make_unique_for_overwrite<float[]>(std::size_t(rows * cols));
-    const matrix_view<float> a{gradient.get(), rows, cols};
-    output_gradient(on, view, holds, a);
+    bar(call, "exclude", excluded.span(), rows_of(view), barred);
     limit.barred = {barred.data(), index_t(barred.size())};
-    return kmeans_pp(on, {a, feature_view, with_bias}, limit, draws,
-                     begins == "random" ? first_center::random : first_center::largest_norm);
+    return badge(on, view, holds, feature_view, limit, draws, with_bias,
+                 begins == "random" ? first_center::random : first_center::largest_norm);
   }));
 }
 

@@ -134,7 +134,7 @@ class selection {
     places_ = gather(host_of(on_), embeddings, pool().labelled);
     if (!places_.empty()) labelled_ = {places_.data(), index_t(pool().labelled.size()), embeddings.cols};
     for (index_t i = 0; i < labelled_.rows; ++i)
-      if (!is_finite(labelled_.row(i), labelled_.cols))
+      if (!all_finite(labelled_.row(i), labelled_.cols))
         throw value_error(asked_.opening() + "labelled row " + std::to_string(pool().labelled[std::size_t(i)]) +
                           " has an embedding that is not finite, so no distance to it exists; mend it, or "
                           "exclude it instead (" +

@@ -10,11 +10,6 @@
 #include "poolwise/core/text.hpp"
 
 namespace poolwise {
-namespace {
-
-using json = nlohmann::ordered_json;
-
-}  // namespace
 
 const char* name_of(metric by) { return by == metric::cosine ? "cosine" : "euclidean"; }
 
@@ -125,6 +120,8 @@ void query::refuse_empty() const {
 // ---- JSON
 
 namespace {
+
+using json = nlohmann::ordered_json;
 
 /// A whole number that fits; nothing for other JSON.
 template <class Number>

@@ -86,7 +86,7 @@ class probed_stage {
     for (index_t i = 0; i < now.rows; ++i) {
       const bool barred = asked_.limit().barred[begin + i] != 0;
       const bool may_stand = index_t(labelled.size()) < std::min(now.labelled, now.rows / 2) &&
-                             is_finite(some.embeddings->row(i), some.embeddings->cols);
+                             all_finite(some.embeddings->row(i), some.embeddings->cols);
       if (may_stand)
         labelled.push_back(i);
       else if (barred)

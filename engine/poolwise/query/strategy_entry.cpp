@@ -1,5 +1,6 @@
 #include "poolwise/query/strategy_entry.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -57,6 +58,14 @@ void arguments::set(const std::string& opening, std::string_view name, double va
 }
 
 std::uint64_t query_seed(const query_spec& asked) { return random_bits(asked.seed, round_stream, asked.round); }
+
+std::vector<float> row_worths(const stage_input& x) {
+  std::vector<float> worths(x.scores.begin(), x.scores.end());
+  float least = 0;
+  for (const float score : worths) least = std::min(least, score);
+  for (float& score : worths) score -= least;
+  return worths;
+}
 
 double total_gain(const stage_input&, const std::vector<candidate>& picks) {
   double total = 0;

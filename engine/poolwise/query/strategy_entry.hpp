@@ -99,6 +99,10 @@ struct strategy_size {
   const arguments* given = nullptr;
 };
 
+/// The scores by which the rows of `x` were kept, for strategies that multiply by them; where some are
+/// negative, by how much each exceeds the least. Empty where no score kept them.
+std::vector<float> row_worths(const stage_input& x);
+
 /// The worth of picks whose scores are what each adds to it.
 double total_gain(const stage_input& x, const std::vector<candidate>& picks);
 

@@ -5,12 +5,8 @@ namespace poolwise {
 namespace {
 
 std::vector<candidate> pick(const stage_input& x, batch_run& run) {
-  const index_t classes = cols_of(*x.pool.model);
-  std::vector<float> a(std::size_t(x.rows() * classes));
-  output_gradient(x.on, *x.pool.model, x.pool.model_kind, {a.data(), x.rows(), classes});
-  const matrix_view<const float> rows{a.data(), x.rows(), classes};
-  const finite_factored_rows gradient{finite_rows::judged(rows), x.points(), /*bias=*/true};
-  return kmeans_pp(x.on, gradient, x.limit, query_seed(*x.asked), first_center::largest_norm, &run);
+  return badge(x.on, *x.pool.model, x.pool.model_kind, x.points(), x.limit, query_seed(*x.asked), /*bias=*/true,
+               first_center::largest_norm, &run);
 }
 
 // Beside what k-means++ takes, the half of the gradients that is not the embeddings.

@@ -1,6 +1,5 @@
 #include "poolwise/diverse/dpp.hpp"
 
-#include "poolwise/query/detail/worth.hpp"
 #include "poolwise/query/strategy.hpp"
 
 namespace poolwise {

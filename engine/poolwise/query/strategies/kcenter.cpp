@@ -7,7 +7,6 @@
 #include "poolwise/core/detail/philox.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/pool/detail/gather.hpp"
-#include "poolwise/query/detail/worth.hpp"
 #include "poolwise/query/spec.hpp"
 
 namespace poolwise {
@@ -30,7 +29,9 @@ std::optional<candidate> begin(const stage_input& x, vector_view<const float> we
   return first;
 }
 
-std::vector<candidate> farthest(const stage_input& x, batch_run& run, const std::vector<float>& weight = {}) {
+using picks = std::vector<candidate>;
+
+picks farthest(const stage_input& x, batch_run& run, const std::vector<float>& weight) {
   const vector_view<const float> weights{weight.data(), index_t(weight.size())};
   if (x.labelled.rows == 0 && run.begin.picks.empty())
     if (const auto first = begin(x, weights)) run.begin.picks = {*first};
@@ -38,19 +39,12 @@ std::vector<candidate> farthest(const stage_input& x, batch_run& run, const std:
   return kcenter(x.on, x.points(), x.limit, {covered.data(), index_t(covered.size())}, weights, &run);
 }
 
-std::vector<candidate> pick(const stage_input& x, batch_run& run) { return farthest(x, run); }
-
-std::vector<candidate> pick_weighted(const stage_input& x, batch_run& run) {
-  return farthest(x, run, row_worths(x));
-}
-
 /// The largest distance of a row to what is labelled or picked, times its score where that is a factor, less
 /// than 0.
-double radius_below_zero(const stage_input& x, const std::vector<candidate>& picks,
-                         const std::vector<float>& weights = {}) {
+double radius_below_zero(const stage_input& x, const picks& of, const std::vector<float>& weights) {
   const auto embeddings = x.pool.embeddings.value();
   std::vector<index_t> rows;
-  for (const candidate& c : picks) rows.push_back(c.row);
+  for (const candidate& c : of) rows.push_back(c.row);
   std::vector<float> centers = gather(host_of(x.on), embeddings, rows);
   for (index_t i = 0; i < x.labelled.rows; ++i)
     centers.insert(centers.end(), x.labelled.row(i), x.labelled.row(i) + embeddings.cols);
@@ -65,38 +59,31 @@ double radius_below_zero(const stage_input& x, const std::vector<candidate>& pic
   return -largest;
 }
 
-double worth(const stage_input& x, const std::vector<candidate>& picks) { return radius_below_zero(x, picks); }
-
-double worth_weighted(const stage_input& x, const std::vector<candidate>& picks) {
-  return radius_below_zero(x, picks, row_worths(x));
-}
-
-std::uint64_t bytes(const strategy_size& size) { return kcenter_bytes(size.rows); }
-
 }  // namespace
 
 std::vector<strategy_entry> strategies_of_kcenter() {
-  return {{.name = "kcenter",
-           .kind = "diversity",
-           .formula = "farthest from everything labelled or picked",
-           .source = "Gonzalez 1985; Sener & Savarese 2018",
-           .needs = part::embeddings,
-           .does = trait::counts_labelled,
-           .aliases = {"coreset", "kcentergreedy", "coresetgreedy", "farthestfirst"},
-           .pick = pick,
-           .reason = "farthest from labelled and picked rows",
-           .worth = worth,
-           .bytes = bytes},
-          {.name = "weighted_kcenter",
-           .kind = "diversity",
-           .formula = "score * squared distance as of kcenter",
-           .source = "Sener & Savarese 2018",
-           .needs = part::embeddings,
-           .does = trait::counts_labelled,
-           .pick = pick_weighted,
-           .reason = "largest score times distance from labelled and picked rows",
-           .worth = worth_weighted,
-           .bytes = bytes}};
+  return {
+      {.name = "kcenter",
+       .kind = "diversity",
+       .formula = "farthest from everything labelled or picked",
+       .source = "Gonzalez 1985; Sener & Savarese 2018",
+       .needs = part::embeddings,
+       .does = trait::counts_labelled,
+       .aliases = {"coreset", "kcentergreedy", "coresetgreedy", "farthestfirst"},
+       .pick = [](const stage_input& x, batch_run& run) { return farthest(x, run, {}); },
+       .reason = "farthest from labelled and picked rows",
+       .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, {}); },
+       .bytes = [](const strategy_size& size) { return kcenter_bytes(size.rows); }},
+      {.name = "weighted_kcenter",
+       .kind = "diversity",
+       .formula = "score * squared distance as of kcenter",
+       .source = "Sener & Savarese 2018",
+       .needs = part::embeddings,
+       .does = trait::counts_labelled,
+       .pick = [](const stage_input& x, batch_run& run) { return farthest(x, run, row_worths(x)); },
+       .reason = "largest score times distance from labelled and picked rows",
+       .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, row_worths(x)); },
+       .bytes = [](const strategy_size& size) { return kcenter_bytes(size.rows); }}};
 }
 
 }  // namespace poolwise
