@@ -12,6 +12,7 @@
 #include <sstream>
 #include <vector>
 
+#include "poolwise/core/cpu_info.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/core/threads.hpp"
@@ -104,6 +105,16 @@ std::string json_text(const std::string& command, nlohmann::ordered_json body) {
 
 void print_json(const std::string& command, nlohmann::ordered_json body) {
   write_text("-", json_text(command, std::move(body)));
+}
+
+std::vector<std::pair<std::string, std::string>> environment(const std::string& seeds, double seconds) {
+  return {{"Poolwise", POOLWISE_VERSION},
+          {"Compiler", POOLWISE_COMPILER},
+          {"Processor", cpu_name()},
+          {"SIMD", simd_target()},
+          {"Threads", std::to_string(omp_get_max_threads())},
+          {"Seeds", seeds},
+          {"Time in all", human_seconds(seconds)}};
 }
 
 void print_dry_run(const common_options& common, const std::string& command, const std::string& what,

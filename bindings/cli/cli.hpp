@@ -8,6 +8,8 @@
 #include <sstream>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/mapped_pages.hpp"
@@ -112,6 +114,9 @@ std::string json_text(const std::string& command, nlohmann::ordered_json body);
 
 /// The same on standard output.
 void print_json(const std::string& command, nlohmann::ordered_json body);
+
+/// Rows of a report's environment: this build, this machine, the seeds in words, the time that all took.
+std::vector<std::pair<std::string, std::string>> environment(const std::string& seeds, double seconds);
 
 /// What --dry-run comes to: "would " and what, on standard error, or one JSON object.
 void print_dry_run(const common_options& common, const std::string& command, const std::string& what,

@@ -14,7 +14,6 @@
 #include "poolwise/learn/softmax_regression.hpp"
 #include "poolwise/loop/experiment.hpp"
 #include "poolwise/reproduce/fashion_mnist.hpp"
-#include "run_record.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -178,7 +177,7 @@ void run(const CLI::App& command, const demo_options& options) {
       environment(std::to_string(e.seeds.front()) + " to " + std::to_string(e.seeds.back()), watch.seconds());
 
   auto json = as_json(options, report);
-  write_json(out / "demo.json", "demo", json);
+  write_text(out / "demo.json", json_text("demo", json));
   write_text(out / "report.html", render_html(report, plotly));
   if (options.common.json)
     print_json("demo", std::move(json));

@@ -43,11 +43,11 @@ void input_files::count(const array& opened, std::uint64_t bytes, const std::str
 }
 
 template <class View>
-View input_files::converted(View (*as)(const array&, array&, cpu), const std::string& spec,
-                            std::initializer_list<dtype> kept, array& keep) {
+View input_files::open_as(View (*as)(const array&, array&, cpu), const std::string& spec, array& keep) {
   const array opened = open(spec);
   const auto size = std::uint64_t(opened.size());
-  if (std::find(kept.begin(), kept.end(), opened.type) == kept.end())
+  const bool of_16_bits = opened.type == dtype::f2 || opened.type == dtype::bf16;
+  if (opened.type != dtype::f4 && (!of_16_bits || std::is_same_v<View, matrix_view<const float>>))
     count(opened, size * sizeof(float), std::string(name_of(opened.type)) + " and is converted to float32",
           "save it as float32");
   else if (!opened.plain())
@@ -83,16 +83,6 @@ grouping input_files::open_groups(const std::string& spec, const quota_list& quo
   return quotas.applied_to(opened, cpu{0, pages()});
 }
 
-real_matrix input_files::open_matrix(const std::string& spec, array& keep) {
-  return converted(&as_matrix, spec, {dtype::f2, dtype::bf16, dtype::f4}, keep);
-}
-real_cube input_files::open_cube(const std::string& spec, array& keep) {
-  return converted(&as_cube, spec, {dtype::f2, dtype::bf16, dtype::f4}, keep);
-}
-matrix_view<const float> input_files::open_floats(const std::string& spec, array& keep) {
-  return converted(&as_float_matrix, spec, {dtype::f4}, keep);
-}
-
 void model_flags::add_to(CLI::App& command) {
   auto* logits_flag = command.add_option("--logits", logits, "Model outputs before softmax, [rows, classes]");
   auto* probs_flag = command.add_option("--probs", probs, "Class probabilities, [rows, classes]");
@@ -114,7 +104,7 @@ model_arrays::model_arrays(const model_flags& flags, input_files& files) {
   const std::string& model = flags.logits.empty() ? flags.probs : flags.logits;
   const std::vector<std::string>& committee = flags.committee.empty() ? flags.committee_probs : flags.committee;
   if (!flags.predictions.empty()) {
-    const real_cube cube = files.open_cube(flags.predictions, predictions_);
+    const real_cube cube = files.open_as(&as_cube, flags.predictions, predictions_);
     const auto* floats = std::get_if<cube_view<const float>>(&cube);
     if (floats == nullptr)
       throw format_error(flags.predictions +
@@ -123,7 +113,7 @@ model_arrays::model_arrays(const model_flags& flags, input_files& files) {
     inputs.rows = floats->rows;
   }
   if (!model.empty()) {
-    inputs.model = files.open_matrix(model, model_);
+    inputs.model = files.open_as(&as_matrix, model, model_);
     inputs.model_kind = flags.logits.empty() ? outputs::probabilities : outputs::logits;
     inputs.rows = rows_of(*inputs.model);
   }
@@ -136,9 +126,10 @@ model_arrays::model_arrays(const model_flags& flags, input_files& files) {
 
 committee_outputs model_arrays::open_committee(const std::vector<std::string>& specs, input_files& files) {
   committee_.resize(specs.size());
-  if (specs.size() == 1) return files.open_cube(specs[0], committee_[0]);
+  if (specs.size() == 1) return files.open_as(&as_cube, specs[0], committee_[0]);
   std::vector<real_matrix> members;
-  for (std::size_t m = 0; m < specs.size(); ++m) members.push_back(files.open_matrix(specs[m], committee_[m]));
+  for (std::size_t m = 0; m < specs.size(); ++m)
+    members.push_back(files.open_as(&as_matrix, specs[m], committee_[m]));
   return committee_outputs(std::move(members));
 }
 
@@ -156,16 +147,16 @@ void query_flags::add_to(CLI::App& command) {
   command.add_option("--exclude", exclude, "Rows that must not be picked, in the same forms")
       ->type_name("ARRAY");
   command
-      .add_option("--strategy", strategy,
+      .add_option("--strategy", spec.strategy,
                   "Such as margin, badge or margin/10x/kcenter; see `poolwise strategies`")
       ->required()
       ->check(strategy_name())
       ->type_name("STRATEGY");
   constexpr auto most = std::numeric_limits<std::int64_t>::max();
-  add_number(command, "--batch", batch, index_t{1}, most, "Picks at most (default: what the budget buys)");
+  add_number(command, "--batch", spec.batch, index_t{1}, most, "Picks at most (default: what the budget buys)");
   command.add_option("--cost", cost, "Integer cost of each row in the smallest unit, [rows]")
       ->type_name("ARRAY");
-  add_number(command, "--budget", budget, std::int64_t{0}, most,
+  add_number(command, "--budget", spec.budget, std::int64_t{0}, most,
              "What the picks may cost together, in that unit");
   auto* groups =
       command
@@ -183,39 +174,46 @@ void query_flags::add_to(CLI::App& command) {
           ->type_name("FILE.csv");
   groups->needs(quotas);
   quotas->needs(groups);
-  add_number(command, "--apart", apart, 0.0f, std::numeric_limits<float>::max(),
+  add_number(command, "--apart", spec.apart, 0.0f, std::numeric_limits<float>::max(),
              "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
              "out duplicates alone")
       ->type_name("DISTANCE");
-  add_number(command, "--round", round, std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max(),
+  add_number(command, "--round", spec.round, std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max(),
              "Numbers the queries of a campaign: each round draws afresh from one seed")
       ->capture_default_str();
   std::string listing;
   for (const strategy_entry& entry : strategies())
-    if (entry.lists_neighbours) listing += (listing.empty() ? "" : ", ") + std::string(entry.name);
+    if (entry.does.has(trait::lists_neighbours))
+      listing += (listing.empty() ? "" : ", ") + std::string(entry.name);
   command
-      .add_option(
-          "--metric", metric_name,
+      .add_option_function<std::string>(
+          "--metric", [this](const std::string& word) { spec.distance = parse_metric(word); },
           "By what rows are near: euclidean distance, or cosine, which scales all embeddings to length 1")
       ->check(CLI::IsMember({"euclidean", "cosine"}))
-      ->capture_default_str();
+      ->default_str("euclidean");
   command
-      .add_option(
-          "--neighbours", neighbours,
+      .add_option_function<std::string>(
+          "--neighbours", [this](const std::string& word) { spec.neighbours = parse_knn_method(word); },
           "How strategies find each row's neighbours (" + listing +
               "): exact, ivf or hnsw, "
               "whose recall is measured and said; auto is exact up to rows^2 x features = 1e13 (395,000 rows "
               "of 64, 140,000 of 512) and on devices, and ivf beyond")
       ->check(CLI::IsMember({"auto", "exact", "ivf", "hnsw"}))
-      ->capture_default_str()
+      ->default_str("auto")
       ->type_name("METHOD");
   command.add_option("--ids", ids, "CSV or JSONL with the rows' ids (default: row numbers)")->type_name("FILE");
   command.add_option("--id-column", id_column, "What the column of ids is called")
       ->capture_default_str()
       ->type_name("NAME");
-  command.add_option("--on-nan", on_nan, "Rows that cannot be scored: refuse, or skip")
+  command
+      .add_option_function<std::string>(
+          "--on-nan",
+          [this](const std::string& word) {
+            spec.invalid = word == "skip" ? on_invalid::skip : on_invalid::refuse;
+          },
+          "Rows that cannot be scored: refuse, or skip")
       ->check(CLI::IsMember({"refuse", "skip"}))
-      ->capture_default_str();
+      ->default_str("refuse");
 }
 
 wording words_of(const char* command) {
@@ -239,23 +237,14 @@ wording words_of(const char* command) {
 }
 
 query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_files& files)
-    : files_(files),
-      spec_{.strategy = flags.strategy,
-            .batch = flags.batch,
-            .budget = flags.budget,
-            .apart = flags.apart,
-            .neighbours = parse_knn_method(flags.neighbours),
-            .distance = parse_metric(flags.metric_name),
-            .seed = seed,
-            .round = flags.round,
-            .invalid = flags.on_nan == "skip" ? on_invalid::skip : on_invalid::refuse},
-      model_(flags.model, files) {
+    : files_(files), spec_(flags.spec), model_(flags.model, files) {
+  spec_.seed = seed;
   pool_inputs& pool = model_.inputs;
   if (!flags.embeddings.empty()) {
-    pool.embeddings = files.open_floats(flags.embeddings, embeddings_);
+    pool.embeddings = files.open_as(&as_float_matrix, flags.embeddings, embeddings_);
     if (pool.rows == 0) pool.rows = pool.embeddings->rows;
   }
-  if (!flags.queries.empty()) pool.queries = files.open_floats(flags.queries, queries_);
+  if (!flags.queries.empty()) pool.queries = files.open_as(&as_float_matrix, flags.queries, queries_);
   cost_ = files.open_integers(flags.cost, pool.rows);
   if (pool.rows == 0) pool.rows = index_t(cost_.size());
   if (pool.rows == 0 && !pool.model && !pool.committee && !pool.embeddings && !pool.predictions &&

@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,11 +36,10 @@ class input_files {
   /// Counts what was read otherwise.
   void hold(std::uint64_t bytes) { copied_ += bytes; }
 
-  /// The same as model outputs or features, which `keep` holds. throws value_error where they would have to be
-  /// converted and the copy is beyond the ceiling.
-  real_matrix open_matrix(const std::string& spec, array& keep);
-  real_cube open_cube(const std::string& spec, array& keep);
-  matrix_view<const float> open_floats(const std::string& spec, array& keep);
+  /// The same as model outputs or features, which `keep` holds: `as` is as_matrix, as_cube or as_float_matrix.
+  /// throws value_error where they would have to be converted and the copy is beyond the ceiling.
+  template <class View>
+  View open_as(View (*as)(const array&, array&, cpu), const std::string& spec, array& keep);
 
   /// What is left under the ceiling for files that cannot be mapped.
   copy_limit room() const;
@@ -55,9 +53,6 @@ class input_files {
 
  private:
   void count(const array& opened, std::uint64_t bytes, const std::string& why, const char* remedy);
-  template <class View>
-  View converted(View (*as)(const array&, array&, cpu), const std::string& spec,
-                 std::initializer_list<dtype> kept, array& keep);
 
   std::uint64_t ceiling_, copied_ = 0, mapped_ = 0;
   std::optional<mapped_pages> pages_;
@@ -95,12 +90,8 @@ class model_arrays {
 /// All of `select` and `plan`.
 struct query_flags {
   model_flags model;
-  std::string embeddings, queries, labelled, exclude, strategy, cost, group, quota, ids;
-  std::string id_column = "id", on_nan = "refuse", neighbours = "auto", metric_name = "euclidean";
-  std::optional<index_t> batch;
-  std::optional<std::int64_t> budget;
-  std::optional<float> apart;
-  std::uint32_t round = 0;
+  query_spec spec;  ///< but for the seed, and the quotas that are in a file
+  std::string embeddings, queries, labelled, exclude, cost, group, quota, ids, id_column = "id";
 
   void add_to(CLI::App& command);
 };

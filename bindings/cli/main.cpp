@@ -13,14 +13,16 @@
 namespace poolwise::cli {
 namespace {
 
-int report(const std::exception& problem, exit_code code) {
-  say(problem.what());
-  return code;
+template <class... Errors>
+bool is_one_of(const std::exception& problem) {
+  return ((dynamic_cast<const Errors*>(&problem) != nullptr) || ...);
 }
 
-int refuse_usage(const std::exception& problem) {
-  say(problem.what() + std::string(" (see `poolwise --help`, or --help after a command)"));
-  return usage;
+exit_code code_of(const std::exception& problem) {
+  if (is_one_of<CLI::ParseError, usage_error>(problem)) return usage;
+  if (is_one_of<budget_error>(problem)) return budget_exhausted;
+  if (is_one_of<shape_error, value_error, format_error>(problem)) return bad_input;
+  return is_one_of<conflict_error>(problem) ? conflict : failure;
 }
 
 void parse(CLI::App& app, int argc, char** argv) {
@@ -63,20 +65,6 @@ int run(int argc, char** argv) {
   } catch (const ended_with& end) {
     flush_standard_output();
     return end.code;
-  } catch (const CLI::ParseError& problem) {
-    return refuse_usage(problem);
-  } catch (const usage_error& problem) {
-    return refuse_usage(problem);
-  } catch (const budget_error& problem) {
-    return report(problem, budget_exhausted);
-  } catch (const shape_error& problem) {
-    return report(problem, bad_input);
-  } catch (const value_error& problem) {
-    return report(problem, bad_input);
-  } catch (const format_error& problem) {
-    return report(problem, bad_input);
-  } catch (const conflict_error& problem) {
-    return report(problem, conflict);
   } catch (const command_error& problem) {
     say_lines(problem.what());
     return failure;
@@ -84,7 +72,10 @@ int run(int argc, char** argv) {
     say("out of memory; `poolwise plan` with the same options says how much is needed");
     return failure;
   } catch (const std::exception& problem) {
-    return report(problem, failure);
+    const exit_code code = code_of(problem);
+    say(problem.what() +
+        std::string(code == usage ? " (see `poolwise --help`, or --help after a command)" : ""));
+    return code;
   }
 }
 

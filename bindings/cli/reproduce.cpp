@@ -13,7 +13,6 @@
 #include "poolwise/files/output.hpp"
 #include "poolwise/reproduce/benchmark.hpp"
 #include "poolwise/reproduce/benchmark_report.hpp"
-#include "run_record.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -228,7 +227,7 @@ void run(const CLI::App& command, const reproduce_options& options) {
   }
   auto json = as_json(results);
   if (!options.out.empty())
-    write_json(std::filesystem::path(options.out) / "reproduce.json", "reproduce", json);
+    write_text(std::filesystem::path(options.out) / "reproduce.json", json_text("reproduce", json));
   if (options.common.json) print_json("reproduce", std::move(json));
   std::size_t figures = 0, missed = 0;
   for (const outcome& result : results) {

@@ -3,7 +3,6 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -60,19 +59,6 @@ void bar(const char* call, const char* name, std::span<const index_t> rows, inde
   }
 }
 
-/// Squared distances to the nearest of the `labelled` rows; empty if there are none.
-std::vector<float> distance_to(const where& on, matrix_view<const float> points,
-                               std::span<const index_t> labelled) {
-  if (labelled.empty()) return {};
-  std::vector<float> centres;
-  centres.reserve(labelled.size() * std::size_t(points.cols));
-  for (const index_t row : labelled)
-    centres.insert(centres.end(), points.row(row), points.row(row) + points.cols);
-  std::vector<float> covered(static_cast<std::size_t>(points.rows));
-  nearest(on, points, {centres.data(), index_t(labelled.size()), points.cols}, {covered.data(), points.rows});
-  return covered;
-}
-
 ranked pick_centers(const float_array& points, const integer& k, const std::optional<integer_array>& labelled,
                     const std::optional<float_array>& weights, const std::optional<integer_array>& exclude,
                     const integer& threads) {
@@ -91,9 +77,14 @@ ranked pick_centers(const float_array& points, const integer& k, const std::opti
     std::vector<std::uint8_t> barred;
     bar(call, "labelled", centres.span(), view.rows, barred);
     bar(call, "exclude", excluded.span(), view.rows, barred);
-    const std::vector<float> covered = distance_to(on, view, centres.span());
     limit.barred = {barred.data(), index_t(barred.size())};
-    return kcenter(on, view, limit, {covered.data(), index_t(covered.size())}, weight_view);
+    const finite_rows finite = require_finite(on, call, "points", view);
+    std::vector<float> labels;
+    for (const index_t row : centres.span())
+      labels.insert(labels.end(), view.row(row), view.row(row) + view.cols);
+    const auto covered = distances_to(
+        on, finite, finite_rows::judged({labels.data(), index_t(centres.span().size()), view.cols}));
+    return kcenter(on, finite, limit, {covered.data(), index_t(covered.size())}, weight_view);
   }));
 }
 
@@ -117,15 +108,11 @@ ranked pick_badge(const outputs_array& x, const float_array& features, const int
   allowance limit;
   limit.picks = picks_of(call, k);
   return as_arrays(without_gil([&] {
-    const index_t rows = rows_of(view), cols = cols_of(view);
     std::vector<std::uint8_t> barred;
-    bar(call, "exclude", excluded.span(), rows, barred);
-    const auto gradient = std::make_unique_for_overwrite<float[]>(std::size_t(rows * cols));
-    const matrix_view<float> a{gradient.get(), rows, cols};
-    output_gradient(on, view, holds, a);
+    bar(call, "exclude", excluded.span(), rows_of(view), barred);
     limit.barred = {barred.data(), index_t(barred.size())};
-    return kmeans_pp(on, {a, feature_view, with_bias}, limit, draws,
-                     begins == "random" ? first_center::random : first_center::largest_norm);
+    return badge(on, view, holds, feature_view, limit, draws, with_bias,
+                 begins == "random" ? first_center::random : first_center::largest_norm);
   }));
 }
 

@@ -6,32 +6,23 @@
 namespace poolwise::python {
 namespace {
 
-/// The classes of _errors.py, by name: they stay alive with their module.
-void raise_as(const char* type, const std::exception& problem) {
+/// Raises the class of _errors.py that stands for Error, where the problem is one.
+template <class Error>
+bool raised(const std::exception& problem, const char* type) {
+  if (dynamic_cast<const Error*>(&problem) == nullptr) return false;
   PyErr_SetString(nb::module_::import_("poolwise._errors").attr(type).ptr(), problem.what());
+  return true;
 }
 
 void translate(const std::exception_ptr& thrown, void*) {
   try {
     std::rethrow_exception(thrown);
-  } catch (const array_error& problem) {
-    raise_as("ArrayError", problem);
-  } catch (const argument_error& problem) {
-    raise_as("ArgumentError", problem);
-  } catch (const shape_error& problem) {
-    raise_as("ShapeError", problem);
-  } catch (const value_error& problem) {
-    raise_as("InvalidValueError", problem);
-  } catch (const budget_error& problem) {
-    raise_as("BudgetError", problem);
-  } catch (const no_cuda_error& problem) {
-    raise_as("NoCudaError", problem);
-  } catch (const cuda_error& problem) {
-    raise_as("CudaError", problem);
-  } catch (const memory_error& problem) {
-    raise_as("DeviceMemoryError", problem);
-  } catch (const error& problem) {
-    raise_as("Error", problem);
+  } catch (const error& e) {
+    raised<array_error>(e, "ArrayError") || raised<argument_error>(e, "ArgumentError") ||
+        raised<shape_error>(e, "ShapeError") || raised<value_error>(e, "InvalidValueError") ||
+        raised<budget_error>(e, "BudgetError") || raised<no_cuda_error>(e, "NoCudaError") ||
+        raised<cuda_error>(e, "CudaError") || raised<memory_error>(e, "DeviceMemoryError") ||
+        raised<error>(e, "Error");
   }
 }
 

@@ -240,7 +240,8 @@ std::string listed(std::size_t indent, Passes passes) {
 
 void define_queries(nb::module_& m) {
   const std::string diverse = listed(12, [](const strategy_entry& e) { return !e.scores(); });
-  const std::string listing = listed(12, [](const strategy_entry& e) { return e.lists_neighbours; });
+  const std::string listing =
+      listed(12, [](const strategy_entry& e) { return e.does.has(trait::lists_neighbours); });
   define_query<select_call>(
       m,
       R"doc(Pick the batch to label next: rank, keep, diversify, within a budget, in one call.

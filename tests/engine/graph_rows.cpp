@@ -73,9 +73,8 @@ TEST(GraphRows, WithoutEqualRowsTheBatchIsThatOfTheRows) {
   const similarity_graph graph = knn_similarities(cpu{}, points, 32);
   expect_picks(chosen("facility_location"), facility_location(cpu{}, graph, limit));
   expect_picks(chosen("graph_cut"), graph_cut(cpu{}, graph, 2.5, limit));
-  stage_input query;
-  expect_picks(chosen("probcover"), probcover(cpu{}, points, limit, {}, {.seed = query.query_seed()}));
-  expect_picks(chosen("typiclust"), typiclust(cpu{}, points, limit, {}, {.seed = query.query_seed()}));
+  expect_picks(chosen("probcover"), probcover(cpu{}, points, limit, {}, {.seed = query_seed({})}));
+  expect_picks(chosen("typiclust"), typiclust(cpu{}, points, limit, {}, {.seed = query_seed({})}));
 }
 
 TEST(GraphRows, FacilityLocationGainsWhatItGainsOfAllRows) {

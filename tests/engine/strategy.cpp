@@ -115,7 +115,9 @@ TEST(Strategy, NamesAreKnownByTheirAliasesCaseAside) {
     EXPECT_TRUE(words.insert(entry.name).second) << entry.name;
     for (const char* alias : entry.aliases) {
       EXPECT_TRUE(words.insert(alias).second) << alias;
-      EXPECT_EQ(parse_strategy(std::string(alias) + (entry.takes_score ? "(margin)" : "")).first().entry,
+      EXPECT_EQ(parse_strategy(std::string(alias) + (entry.does.has(trait::takes_score) ? "(margin)" : ""))
+                    .first()
+                    .entry,
                 &entry);
     }
   }

@@ -553,7 +553,7 @@ TEST(FiniteRows, AreNotJudgedTwice) {
   const auto judged = finite_rows::judged(bad);
   EXPECT_NO_THROW(kcenter(cpu{}, judged, {.picks = 0}));
   EXPECT_NO_THROW(kmeans_pp(cpu{}, judged, {.picks = 0}, 1));
-  EXPECT_NO_THROW(kmeans_pp(cpu{}, finite_factored_rows{judged, judged}, {.picks = 0}, 1));
+  EXPECT_NO_THROW(kmeans_pp(cpu{}, factored_points{judged, judged}, {.picks = 0}, 1));
   EXPECT_THROW(kcenter(cpu{}, judged, {.picks = -1}), value_error);  // all else is
 }
 
@@ -563,8 +563,24 @@ TEST(FiniteRows, GiveTheSamePicks) {
   const allowance limit{.picks = 60};
   EXPECT_EQ(kcenter(cpu{}, points, limit), kcenter(cpu{}, x, limit));
   EXPECT_EQ(kmeans_pp(cpu{}, points, limit, 3), kmeans_pp(cpu{}, x, limit, 3));
-  EXPECT_EQ(kmeans_pp(cpu{}, finite_factored_rows{points, features, true}, limit, 3),
+  EXPECT_EQ(kmeans_pp(cpu{}, factored_points{points, features, true}, limit, 3),
             kmeans_pp(cpu{}, factored_rows{x, h, true}, limit, 3));
+}
+
+TEST(Badge, IsKMeansPlusPlusOnTheGradientsOfTheOutputs) {
+  matrix logits = normal_matrix(300, 4, 1);
+  const matrix h = normal_matrix(300, 5, 2);
+  const real_matrix x = matrix_view<const float>(logits);
+  matrix a{300, 4, std::vector<float>(1200)};
+  output_gradient(cpu{}, x, outputs::logits, {a.values.data(), 300, 4});
+  const allowance limit{.picks = 40};
+  for (const bool bias : {false, true}) {
+    const picks expected = kmeans_pp(cpu{}, factored_rows{a, h, bias}, limit, 3);
+    EXPECT_EQ(badge(cpu{}, x, outputs::logits, h, limit, 3, bias), expected);
+    EXPECT_EQ(badge(cpu{}, x, outputs::logits, finite_rows::judged(h), limit, 3, bias), expected);
+  }
+  logits.values[8] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW(badge(cpu{}, x, outputs::logits, h, limit, 3), value_error);
 }
 
 }  // namespace

@@ -107,14 +107,16 @@ array to_float32(const array& a, cpu on) {
 }
 
 template <class Integer>
-void copy_integers(const array& a, std::vector<index_t>& out, cpu on) {
+std::vector<index_t> copied_integers(const array& a, cpu on) {
+  std::vector<index_t> copy(std::size_t(a.size()));
   for_each_element(on, a, [&](index_t i, index_t place) {
     const auto value = element<Integer>(a, place);
     if (!std::in_range<index_t>(value))
       throw value_error("as_integers: " + label(a) + " holds " + std::to_string(value) + " at place " +
                         std::to_string(i) + "; row numbers, costs and labels are at most 2^63 - 1");
-    out[std::size_t(i)] = index_t(value);
+    copy[std::size_t(i)] = index_t(value);
   });
+  return copy;
 }
 
 // As one of the types that a variant of views has: f8 is converted, what is not plain is copied.
@@ -171,38 +173,16 @@ matrix_view<const float> as_float_matrix(const array& a, array& keep, cpu on) {
 std::vector<index_t> as_integers(const array& a, cpu on) {
   require_rank("as_integers", a, 1, "[items]");
   if (a.size() == 0) return {};
-  std::vector<index_t> values(is_real(a.type) ? 0 : std::size_t(a.size()));
-  switch (a.type) {
-    case dtype::b1:
-    case dtype::u1:
-      copy_integers<std::uint8_t>(a, values, on);
-      break;
-    case dtype::i1:
-      copy_integers<std::int8_t>(a, values, on);
-      break;
-    case dtype::i2:
-      copy_integers<std::int16_t>(a, values, on);
-      break;
-    case dtype::u2:
-      copy_integers<std::uint16_t>(a, values, on);
-      break;
-    case dtype::i4:
-      copy_integers<std::int32_t>(a, values, on);
-      break;
-    case dtype::u4:
-      copy_integers<std::uint32_t>(a, values, on);
-      break;
-    case dtype::i8:
-      copy_integers<std::int64_t>(a, values, on);
-      break;
-    case dtype::u8:
-      copy_integers<std::uint64_t>(a, values, on);
-      break;
-    default:
-      throw format_error("as_integers: " + label(a) + " is " + name_of(a.type) +
-                         "; pass whole numbers, as .astype('<i8') gives");
-  }
-  return values;
+  if (a.type == dtype::b1 || a.type == dtype::u1) return copied_integers<std::uint8_t>(a, on);
+  if (a.type == dtype::i1) return copied_integers<std::int8_t>(a, on);
+  if (a.type == dtype::i2) return copied_integers<std::int16_t>(a, on);
+  if (a.type == dtype::u2) return copied_integers<std::uint16_t>(a, on);
+  if (a.type == dtype::i4) return copied_integers<std::int32_t>(a, on);
+  if (a.type == dtype::u4) return copied_integers<std::uint32_t>(a, on);
+  if (a.type == dtype::i8) return copied_integers<std::int64_t>(a, on);
+  if (a.type == dtype::u8) return copied_integers<std::uint64_t>(a, on);
+  throw format_error("as_integers: " + label(a) + " is " + name_of(a.type) +
+                     "; pass whole numbers, as .astype('<i8') gives");
 }
 
 std::vector<index_t> row_numbers(const array& a, index_t rows, cpu on) {

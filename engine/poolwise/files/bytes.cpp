@@ -11,7 +11,6 @@
 #include <mutex>
 #include <new>
 
-#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/descriptor.hpp"
@@ -23,20 +22,11 @@ namespace {
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 
 const char* remedy(int code) {
-  switch (code) {
-    case ENOENT:
-    case ENOTDIR:
-      return "check the path";
-    case EACCES:
-    case EPERM:
-      return "ask for permission to read it";
-    case EISDIR:
-      return "name a file in it";
-    case ESPIPE:
-      return "pass a regular file, or a pipe";
-    default:
-      return "check the file and the device it lies on";
-  }
+  if (code == ENOENT || code == ENOTDIR) return "check the path";
+  if (code == EACCES || code == EPERM) return "ask for permission to read it";
+  if (code == EISDIR) return "name a file in it";
+  if (code == ESPIPE) return "pass a regular file, or a pipe";
+  return "check the file and the device it lies on";
 }
 
 descriptor open_readable(const char* call, const std::filesystem::path& file, int flags) {
@@ -161,17 +151,17 @@ std::shared_ptr<std::byte> allocate_buffer(std::size_t bytes) {
   return {data, [alignment](std::byte* p) { ::operator delete(p, alignment); }};
 }
 
-file_bytes aligned_slice(const file_bytes& from, index_t begin, index_t count, std::size_t alignment) {
-  if (count == 0) return {nullptr, 0, from.owner};
-  const std::byte* const data = from.data + begin;
-  if (reinterpret_cast<std::uintptr_t>(data) % alignment == 0)
-    return {data, count, from.owner, from.mapped, from.held};
-  const auto copy = allocate_buffer(std::size_t(count));
-  constexpr index_t block = index_t{1} << 22;
-  parallel_blocks(cpu{}, count, block, [&](index_t, index_t first, index_t last) {
-    std::memcpy(copy.get() + first, data + first, std::size_t(last - first));
-  });
-  return {copy.get(), count, copy, false, count};
+std::optional<index_t> bytes_of(const std::vector<index_t>& shape, std::size_t element_bytes) {
+  auto bytes = index_t(element_bytes);
+  bool empty = false;
+  for (const index_t extent : shape) {
+    if (extent < 0) return std::nullopt;
+    if (extent == 0)
+      empty = true;
+    else if (__builtin_mul_overflow(bytes, extent, &bytes))
+      return std::nullopt;
+  }
+  return empty ? 0 : bytes;
 }
 
 std::string read_file(const char* call, const std::filesystem::path& file) {

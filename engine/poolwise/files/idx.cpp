@@ -7,8 +7,8 @@
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/files/detail/bytes.hpp"
 #include "poolwise/files/detail/gzip.hpp"
-#include "poolwise/files/detail/shape.hpp"
 
 namespace poolwise {
 namespace {

@@ -11,7 +11,6 @@
 #include "poolwise/files/array.hpp"
 #include "poolwise/files/detail/array_bytes.hpp"
 #include "poolwise/files/detail/contents.hpp"
-#include "poolwise/files/detail/shape.hpp"
 #include "poolwise/files/output.hpp"
 
 namespace poolwise {

@@ -1,7 +1,9 @@
 // Arrays by the name of their file, or by its first bytes.
 #include <algorithm>
+#include <cstring>
 #include <optional>
 
+#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/array.hpp"
@@ -41,15 +43,28 @@ array_spec split(const std::string& spec) {
 
 void set_data(array& a, const file_bytes& content, index_t begin, const fs::path& file,
               const copy_limit& most) {
-  const std::size_t alignment = size_of(a.type);
-  if (reinterpret_cast<std::uintptr_t>(content.data + begin) % alignment != 0)
-    require_room(most, "open_array", file, content.held + index_t(a.bytes()),
+  const std::byte* const data = content.data + begin;
+  const auto bytes = index_t(a.bytes());
+  const bool in_place = reinterpret_cast<std::uintptr_t>(data) % size_of(a.type) == 0;
+  if (!in_place)
+    require_room(most, "open_array", file, content.held + bytes,
                  "lies where it cannot be read in place, and is copied");
-  const file_bytes data = aligned_slice(content, begin, index_t(a.bytes()), alignment);
-  a.data = data.data;
-  a.owner = data.owner;
-  a.mapped = data.mapped;
-  a.held = data.held;
+  a.owner = content.owner;
+  if (bytes == 0) return;
+  if (in_place) {
+    a.data = data;
+    a.mapped = content.mapped;
+    a.held = content.held;
+    return;
+  }
+  const auto copy = allocate_buffer(std::size_t(bytes));
+  constexpr index_t block = index_t{1} << 22;
+  parallel_blocks(cpu{}, bytes, block, [&](index_t, index_t first, index_t last) {
+    std::memcpy(copy.get() + first, data + first, std::size_t(last - first));
+  });
+  a.data = copy.get();
+  a.owner = copy;
+  a.held = bytes;
 }
 
 std::optional<array> array_in(const file_bytes& content, const fs::path& file, const copy_limit& most) {

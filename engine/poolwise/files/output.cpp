@@ -28,26 +28,14 @@ namespace {
 namespace fs = std::filesystem;
 
 const char* remedy(int code) {
-  switch (code) {
-    case ENOSPC:
-    case EDQUOT:
-      return "free some space there or name a file elsewhere";
-    case ENOENT:
-    case ENOTDIR:
-      return "make its folder first, or check the path";
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return "name a file in a folder that you may write to";
-    case EISDIR:
-      return "name a file in it";
-    case EFBIG:
-      return "raise the limit on the size of files (ulimit -f)";
-    case EPIPE:
-      return "its reader has gone";
-    default:
-      return "check the path and the device it lies on";
-  }
+  const auto is = [code](auto... codes) { return ((code == codes) || ...); };
+  if (is(ENOSPC, EDQUOT)) return "free some space there or name a file elsewhere";
+  if (is(ENOENT, ENOTDIR)) return "make its folder first, or check the path";
+  if (is(EACCES, EPERM, EROFS)) return "name a file in a folder that you may write to";
+  if (is(EISDIR)) return "name a file in it";
+  if (is(EFBIG)) return "raise the limit on the size of files (ulimit -f)";
+  if (is(EPIPE)) return "its reader has gone";
+  return "check the path and the device it lies on";
 }
 
 [[noreturn]] void throw_unwritable(const std::string& name, int code) {

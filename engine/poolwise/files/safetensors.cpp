@@ -10,7 +10,6 @@
 #include "poolwise/files/array.hpp"
 #include "poolwise/files/detail/array_bytes.hpp"
 #include "poolwise/files/detail/contents.hpp"
-#include "poolwise/files/detail/shape.hpp"
 
 namespace poolwise {
 namespace {

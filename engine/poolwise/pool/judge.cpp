@@ -8,6 +8,7 @@
 
 #include "poolwise/committee/committee.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/pool/detail/gather.hpp"
 
 namespace poolwise {
@@ -61,8 +62,6 @@ void keep_larger(std::atomic<std::uint32_t>& largest, std::uint32_t value) {
 
 }  // namespace
 
-bool is_finite(const float* row, index_t cols) { return largest_bits(row, cols) < infinite_bits; }
-
 std::string why_out_of_range(float largest, index_t cols) {
   char text_of_largest[32];
   std::snprintf(text_of_largest, sizeof text_of_largest, "%g", double(largest));
@@ -99,7 +98,7 @@ float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::v
     for (index_t m = 0; m < pool.predictions->members; ++m) {
       const auto member = pool.predictions->member(m);
       mark(host, pool.rows, rows_at_once(member.cols), marks,
-           [&](index_t i) { return !is_finite(member.row(i), member.cols); });
+           [&](index_t i) { return !all_finite(member.row(i), member.cols); });
     }
   return std::bit_cast<float>(largest.load());
 }
@@ -117,7 +116,7 @@ std::string why_invalid(const pool_inputs& pool, parts which, index_t row) {
   if (which.has(part::predictions))
     for (index_t member = 0; member < pool.predictions->members; ++member) {
       const auto x = pool.predictions->member(member);
-      if (!is_finite(x.row(row), x.cols))
+      if (!all_finite(x.row(row), x.cols))
         return "has a prediction that is not finite, by member " + std::to_string(member);
     }
   return "has an embedding that is not finite";

@@ -16,9 +16,6 @@ namespace poolwise {
 /// Gives the largest size of a value in the finite embeddings; 0 where these are not among the parts.
 float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::vector<std::uint8_t>& marks);
 
-/// Whether all values of a row are.
-bool is_finite(const float* row, index_t cols);
-
 /// Why fp32 cannot hold squared distances between embeddings of `cols` values up to `largest`, and the remedy,
 /// as the end of an error message; empty where it can.
 std::string why_out_of_range(float largest, index_t cols);

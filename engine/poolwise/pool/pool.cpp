@@ -97,19 +97,11 @@ index_t committee_outputs::rows() const {
 index_t committee_outputs::cols() const { return cube_ ? cols_of(*cube_) : cols_of(members_.front()); }
 
 bool pool_inputs::has(part one) const {
-  switch (one) {
-    case part::outputs:
-      return model.has_value();
-    case part::committee:
-      return committee.has_value();
-    case part::embeddings:
-      return embeddings.has_value();
-    case part::predictions:
-      return predictions.has_value();
-    case part::queries:
-      return queries.has_value();
-  }
-  return false;
+  if (one == part::outputs) return model.has_value();
+  if (one == part::committee) return committee.has_value();
+  if (one == part::embeddings) return embeddings.has_value();
+  if (one == part::predictions) return predictions.has_value();
+  return queries.has_value();
 }
 
 std::string pool_inputs::group_name(index_t number) const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/bit_set.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/files/ids.hpp"
 #include "poolwise/score/score.hpp"
@@ -22,22 +23,8 @@ enum class part : unsigned {
   queries = 16,     ///< embeddings that picks are to be like, [queries, features]
 };
 
-/// A set of parts.
-class parts {
- public:
-  constexpr parts() = default;
-  constexpr parts(part one) : bits_(unsigned(one)) {}
-
-  constexpr bool has(part one) const { return (bits_ & unsigned(one)) != 0; }
-  constexpr parts operator|(parts other) const { return parts(bits_ | other.bits_); }
-  constexpr parts without(parts other) const { return parts(bits_ & ~other.bits_); }
-  friend constexpr bool operator==(parts, parts) = default;
-
- private:
-  constexpr explicit parts(unsigned bits) : bits_(bits) {}
-  unsigned bits_ = 0;
-};
-constexpr parts operator|(part a, part b) { return parts(a) | parts(b); }
+using parts = bit_set<part>;
+constexpr parts operator|(part a, part b) { return parts(a) | b; }
 
 /// Their names, such as "outputs, embeddings"; "nothing" for none.
 std::string names_of(parts needed);

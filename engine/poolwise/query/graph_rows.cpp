@@ -4,6 +4,7 @@
 
 #include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
@@ -113,8 +114,9 @@ std::uint64_t lists_bytes(const strategy_size& size) {
 
 similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows) {
   knn_report made;
-  similarity_graph graph = knn_similarities(x.on, rows.points(), x.count("neighbours"), 0, x.neighbours, &made);
-  if (x.lists != nullptr) *x.lists = made;
+  similarity_graph graph =
+      knn_similarities(x.on, rows.points(), x.what->given.count("neighbours"), 0, x.asked->neighbours, &made);
+  *x.lists = made;
   return graph;
 }
 

@@ -96,7 +96,7 @@ strategy_size size_of(const where& on, const query& asked, const stage& s, index
   size.given = &s.given;
   size.rows = std::uint64_t(rows);
   size.picks = std::uint64_t(picks);
-  if (s.entry->counts_labelled) size.labelled = std::uint64_t(pool.labelled.size());
+  if (s.entry->does.has(trait::counts_labelled)) size.labelled = std::uint64_t(pool.labelled.size());
   if (needed.has(part::embeddings)) size.features = std::uint64_t(pool.embeddings->cols);
   if (needed.has(part::outputs)) size.classes = std::uint64_t(cols_of(*pool.model));
   if (needed.has(part::committee)) {
@@ -120,7 +120,7 @@ plan_step stage_step(const where& on, const query& asked, const stage& s, bool g
     const std::uint64_t outputs = size.classes * std::max<std::uint64_t>(1, size.members);
     step.bytes += size.rows * (4 * (size.features + outputs) + 8 + 8 + 8 + 4 + 4 * sizeof(candidate));
   }
-  if (s.entry->counts_labelled && !asked.pool().labelled.empty()) {
+  if (s.entry->does.has(trait::counts_labelled) && !asked.pool().labelled.empty()) {
     step.bytes += size.labelled * size.features * 4 + nearest_bytes();
     step.sweeps += 1;
   }
@@ -166,7 +166,7 @@ query_plan plan(const where& on, const query& asked) {
   query_spec spec = asked.spec();
   // Few rows are to find their neighbours as all of them will.
   for (std::size_t s = 0; s < rows.size(); ++s)
-    if (asked.what().stages[s].entry->lists_neighbours)
+    if (asked.what().stages[s].entry->does.has(trait::lists_neighbours))
       spec.neighbours = size_of(on, asked, asked.what().stages[s], rows[s], picks).neighbours;
   const auto times = stage_times(on, prepare(spec, asked.pool(), asked.words()), rows);
   if (times.empty()) run(on, asked);  // says why no row can be picked

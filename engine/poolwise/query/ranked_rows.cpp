@@ -11,8 +11,8 @@ namespace {
 
 /// How many rows are scored at a time: so few that their scores stay in a cache, and members that are added up,
 /// too.
-index_t rows_at_once(const stage& by, const stage_input& x) {
-  const parts needed = by.needs();
+index_t rows_at_once(const stage_input& x) {
+  const parts needed = x.what->needs();
   const bool in_one_array = needed.has(part::committee) && x.pool.committee->cube();
   if (in_one_array || needed.has(part::predictions)) return std::max<index_t>(1, x.rows());
   if (!std::holds_alternative<cpu>(x.on)) return index_t{1} << 24;  // a device has tiles of its own
@@ -21,46 +21,45 @@ index_t rows_at_once(const stage& by, const stage_input& x) {
                              index_t{1} << 18);
 }
 
-stage_input rows_between(const stage_input& x, index_t begin, index_t end, parts needed) {
-  stage_input some = x;
-  some.pool = rows_between(x.pool, begin, end, needed);
-  some.first_row = x.first_row + begin;
-  if (!x.pool_rows.empty()) some.pool_rows = x.pool_rows.subspan(std::size_t(begin), std::size_t(end - begin));
-  return some;
-}
-
 /// Calls body(some rows of x, begin, end) for all of them, in order.
 template <class Body>
-void for_some_rows(const stage& by, const stage_input& x, Body body) {
-  const index_t most = rows_at_once(by, x);
+void for_some_rows(const stage_input& x, Body body) {
+  const index_t most = rows_at_once(x);
   for (index_t begin = 0; begin < x.rows(); begin += most) {
     const index_t end = std::min(x.rows(), begin + most);
-    body(rows_between(x, begin, end, by.needs()), begin, end);
+    stage_input some = x;
+    some.pool = rows_between(x.pool, begin, end, x.what->needs());
+    some.first_row = x.first_row + begin;
+    if (!x.pool_rows.empty())
+      some.pool_rows = x.pool_rows.subspan(std::size_t(begin), std::size_t(end - begin));
+    body(some, begin, end);
   }
 }
 
 }  // namespace
 
-void score_rows(const stage& by, const stage_input& x, vector_view<float> scores) {
-  for_some_rows(by, x, [&](const stage_input& some, index_t begin, index_t end) {
-    by.entry->score(some, rows_between(scores, begin, end));
+void score_rows(const stage_input& x, vector_view<float> scores) {
+  for_some_rows(x, [&](const stage_input& some, index_t begin, index_t end) {
+    x.what->entry->score(some, rows_between(scores, begin, end));
   });
 }
 
-best_of_rows best_ranked(const stage& by, const stage_input& x, const allowance& limit, index_t k) {
+best_of_rows best_ranked(const stage_input& x, index_t k) {
+  const strategy_entry& by = *x.what->entry;
+  const allowance& limit = x.limit;
   const bool limited = limit.priced() || !limit.group.empty();
-  if (by.entry->fused && !limited)
-    return best_rows(x.on, *x.pool.model, x.pool.model_kind, *by.entry->fused, k, limit.barred);
+  if (by.fused && !limited)
+    return best_rows(x.on, *x.pool.model, x.pool.model_kind, *by.fused, k, limit.barred);
   const cpu host = host_of(x.on);
   const remaining left(limit);
   top_k_state state(k);
   nan_rows invalid;
   std::vector<float> buffer;
   std::vector<std::uint8_t> ruled_out;
-  for_some_rows(by, x, [&](const stage_input& some, index_t begin, index_t end) {
+  for_some_rows(x, [&](const stage_input& some, index_t begin, index_t end) {
     buffer.resize(std::size_t(end - begin));
     const vector_view<float> scores{buffer.data(), end - begin};
-    by.entry->score(some, scores);
+    by.score(some, scores);
     const auto barred = rows_between(limit.barred, begin, end);
     nan_rows unscored;
     if (limited) {

@@ -6,6 +6,7 @@
 
 #include "poolwise/core/rows.hpp"
 #include "poolwise/query/detail/ranked_rows.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
@@ -37,9 +38,9 @@ void score_model(const where& on, const pool_inputs& pool, std::span<const acqui
   }
 }
 
-void score_one(const stage_input& x, const stage& by, matrix_view<float> out) {
+void score_one(const stage_input& x, matrix_view<float> out) {
   std::vector<float> column(std::size_t(x.rows()));
-  score_rows(by, x.for_stage(by), {column.data(), x.rows()});
+  score_rows(x, {column.data(), x.rows()});
   for (index_t i = 0; i < x.rows(); ++i) out(i, 0) = column[std::size_t(i)];
 }
 
@@ -47,6 +48,7 @@ void score_one(const stage_input& x, const stage& by, matrix_view<float> out) {
 
 void score_columns(const where& on, const pool_inputs& pool, std::span<const strategy> which,
                    matrix_view<float> scores, std::uint64_t seed, const std::function<void(index_t)>& scored) {
+  const query_spec asked{.strategy = {}, .seed = seed};
   for (std::size_t c = 0; c < which.size();) {
     const auto of_model = run_of(which.subspan(c), &strategy_entry::fused);
     auto of_committee = run_of(which.subspan(c), &strategy_entry::disagrees);
@@ -58,7 +60,7 @@ void score_columns(const where& on, const pool_inputs& pool, std::span<const str
     else if (!of_committee.empty())
       score_committee(on, *pool.committee->cube(), pool.committee_kind, of_committee, part);
     else
-      score_one({.on = on, .pool = pool, .seed = seed}, which[c].first(), part);
+      score_one({.on = on, .asked = &asked, .what = &which[c].first(), .pool = pool}, part);
     c += width;
   }
 }

@@ -15,7 +15,6 @@
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/detail/floors_on_the_way.hpp"
 #include "poolwise/query/detail/ranked_rows.hpp"
-#include "poolwise/query/detail/renumbered_run.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
@@ -32,19 +31,20 @@ void require_host_arrays(const where& on) {
 std::string kept_by(const stage& s, std::size_t rows) {
   const std::string count = std::to_string(rows) + " rows ";
   if (!s.entry->scores()) return count + "picked by " + s.text;
-  if (!s.entry->draws) return "the " + count + "of highest " + s.text;
+  if (!s.entry->does.has(trait::draws)) return "the " + count + "of highest " + s.text;
   return count + "drawn " + (s.inner ? "by " + s.text : "at random");
 }
 
 std::string reason_of_rank(const stage& s, bool by_cost = false) {
-  if (s.entry->draws) return s.inner ? "drawn by " + s.text : "random draw";
+  if (s.entry->does.has(trait::draws)) return s.inner ? "drawn by " + s.text : "random draw";
   return "highest " + s.text + (by_cost ? " for its cost" : "");
 }
 
 /// A query on its way through the stages of its strategy.
 class selection {
  public:
-  selection(const where& on, const query& asked, batch_run* run)
+  /// `run` of the pool's rows: what picks of a last stage go on from, and who is told of more.
+  selection(const where& on, const query& asked, const batch_run& run)
       : on_(on),
         asked_(asked),
         run_(run),
@@ -146,12 +146,12 @@ class selection {
 
   /// Where the labelled rows lie, if the strategy is to know.
   void place_labelled() {
-    if (!asked_.spec().apart && !asked_.what().counts_labelled()) return;
+    if (!asked_.spec().apart && !asked_.what().does(trait::counts_labelled)) return;
     const matrix_view<const float> embeddings = *pool().embeddings;
     places_ = gather(host_of(on_), embeddings, pool().labelled);
     if (!places_.empty()) labelled_ = {places_.data(), index_t(pool().labelled.size()), embeddings.cols};
     for (index_t i = 0; i < labelled_.rows; ++i)
-      if (!is_finite(labelled_.row(i), labelled_.cols))
+      if (!all_finite(labelled_.row(i), labelled_.cols))
         throw value_error(asked_.opening() + "labelled row " + std::to_string(pool().labelled[std::size_t(i)]) +
                           " has an embedding that is not finite, so no distance to it exists; mend it, or "
                           "exclude it instead (" +
@@ -176,7 +176,7 @@ class selection {
       settle_floors(all);
       return keep(0, best_with_floors(host_of(on_), all, limit_, count()));
     }
-    auto [best, invalid] = best_ranked(s, of_stage(s, {.on = on_, .pool = pool()}), limit_, count());
+    auto [best, invalid] = best_ranked(rows_at_hand(s), count());
     leave_out(invalid, false);
     best.resize(std::min(best.size(), std::size_t(std::max<index_t>(0, count()))));
     if (decides)
@@ -189,7 +189,7 @@ class selection {
   std::vector<float> valid_scores(const stage& s) {
     std::vector<float> scores(std::size_t(pool().rows));
     const vector_view<float> all{scores.data(), pool().rows};
-    score_rows(s, of_stage(s, {.on = on_, .pool = pool()}), all);
+    score_rows(rows_at_hand(s), all);
     leave_out(find_nan(host_of(on_), all, limit_.barred), false);
     return scores;
   }
@@ -206,7 +206,8 @@ class selection {
 
   /// Picks by the scores of rows. Drawn ones say nothing about what a row is worth: they are an order.
   void buy(const stage& s, vector_view<const float> scores, const allowance& limit) {
-    if (s.entry->draws) return add(take_in_order(host_of(on_), scores, limit), reason_of_rank(s));
+    if (s.entry->does.has(trait::draws))
+      return add(take_in_order(host_of(on_), scores, limit), reason_of_rank(s));
     const purchase bought = best_affordable(host_of(on_), scores, limit);
     if (bought.budget_binds) result_.of_optimum = bought.share();
     add(bought.batch, reason_of_rank(s, bought.budget_binds));
@@ -218,30 +219,28 @@ class selection {
     const stage& now = stages()[s];
     if (!candidates_ && !all_valid_) keep_valid(s);
     if (candidates_ && candidates_->rows().empty()) return;
-    stage_input x = candidates_ ? among_candidates(now) : of_stage(now, {.on = on_, .pool = pool()});
-    if (!candidates_) x.limit = limit_;
-    if (now.entry->counts_labelled) x.labelled = labelled_;
+    const stage_input x = rows_at_hand(now);
     if (now.entry->scores())
       rank_candidates(s, x);
     else if (is_last(s))
-      diversify(now, x);
+      diversify(x);
     else
       thin_out(s, x);
   }
 
-  stage_input of_stage(const stage& s, const stage_input& rows) {
-    stage_input x = rows.for_stage(s);
-    x.seed = asked_.spec().seed;
-    x.round = asked_.spec().round;
-    x.neighbours = asked_.spec().neighbours;
-    x.lists = &result_.neighbours;
-    return x;
-  }
-
-  stage_input among_candidates(const stage& s) {
-    stage_input x = of_stage(s, {.on = on_, .pool = candidates_->view(), .pool_rows = candidates_->rows()});
+  /// What a stage sees: the rows that were kept, or the pool where it lies.
+  stage_input rows_at_hand(const stage& s) {
+    stage_input x{.on = on_,
+                  .asked = &asked_.spec(),
+                  .what = &s,
+                  .pool = pool(),
+                  .limit = limit_,
+                  .lists = &result_.neighbours};
+    if (s.entry->does.has(trait::counts_labelled)) x.labelled = labelled_;
+    if (!candidates_) return x;
+    x.pool = candidates_->view();
+    x.pool_rows = candidates_->rows();
     if (scored_) x.scores = {columns_.back().data(), index_t(columns_.back().size())};
-    x.limit = limit_;
     x.limit.cost = x.pool.cost;
     for (budget_line& one : x.limit.also)
       for (const cost_column& column : x.pool.also_cost)
@@ -255,34 +254,57 @@ class selection {
   void rank_candidates(std::size_t s, const stage_input& x) {
     const stage& now = stages()[s];
     const index_t kept = now.keep.count(limit_.picks, x.rows());
-    if (!is_last(s) && limit_.floor.empty()) return keep(s, best_ranked(now, x, x.limit, kept).best);
+    if (!is_last(s) && limit_.floor.empty()) return keep(s, best_ranked(x, kept).best);
     std::vector<float> scores(std::size_t(x.rows()));
-    score_rows(now, x, {scores.data(), x.rows()});
+    score_rows(x, {scores.data(), x.rows()});
     if (!is_last(s)) return keep(s, best_with_floors(host_of(on_), {scores.data(), x.rows()}, x.limit, kept));
     buy(now, {scores.data(), x.rows()}, x.limit);
   }
 
-  void diversify(const stage& now, stage_input& x) {
-    renumbered_run run(run_, x.pool_rows);
-    x.run = run.view();
-    std::vector<reasoned_pick> picks = now.entry->pick(x);
-    const char* by = "";
-    if (x.limit.priced() && now.entry->worth != nullptr) {
+  void diversify(const stage_input& x) {
+    const strategy_entry& by = *x.what->entry;
+    batch_run run = run_among(x.pool_rows);
+    std::vector<candidate> picks = by.pick(x, run);
+    const char* for_cost = "";
+    if (x.limit.priced() && by.worth != nullptr) {
       // Rows that cost more than they bring can use a budget up, as can cheap ones that bring little.
       stage_input by_cost = x;
       by_cost.limit.per_cost = true;
-      by_cost.run = nullptr;
-      std::vector<reasoned_pick> others = now.entry->pick(by_cost);
-      if (now.entry->worth(x, others) > now.entry->worth(x, picks)) {
+      batch_run other;
+      std::vector<candidate> others = by.pick(by_cost, other);
+      if (by.worth(x, others) > by.worth(x, picks)) {
         picks = std::move(others);
-        by = " for its cost";
+        run.exact = other.exact;
+        for_cost = " for its cost";
       }
     }
-    for (const auto& [c, reason] : picks) add({c}, std::string(reason) + by);
+    for (std::size_t p = 0; p < picks.size(); ++p) {
+      const bool estimated = by.estimated != nullptr && index_t(p) >= run.exact;
+      add({picks[p]}, std::string(by.reason) + (estimated ? by.estimated : "") + for_cost);
+    }
+  }
+
+  /// The run in the numbers of some rows, which ascend; in those of the pool where none are given.
+  batch_run run_among(std::span<const index_t> rows) const {
+    batch_run among = run_;
+    if (rows.empty()) return among;
+    for (candidate& c : among.begin.picks) {
+      const auto place = std::lower_bound(rows.begin(), rows.end(), c.row);
+      if (place == rows.end() || *place != c.row)
+        throw value_error("select: cannot go on from row " + std::to_string(c.row) +
+                          ", which is no candidate there; pass a state of the same selection, or begin anew");
+      c.row = place - rows.begin();
+    }
+    among.advanced = [this, rows](const batch_state& state) {
+      batch_state in_pool = state;
+      for (candidate& c : in_pool.picks) c.row = rows[std::size_t(c.row)];
+      if (run_.advanced) run_.advanced(in_pool);
+    };
+    return among;
   }
 
   /// A stage of diversity that is not the last picks what the next may choose from, whatever it costs.
-  void thin_out(std::size_t s, stage_input& x) {
+  void thin_out(std::size_t s, stage_input x) {
     std::vector<std::uint8_t> barred(std::size_t(x.rows()));
     const remaining left(x.limit, std::nullopt);
     index_t available = 0;
@@ -295,8 +317,8 @@ class selection {
     std::optional<floors_on_the_way> way;
     if (!of_batch.floor.empty()) way.emplace(of_batch, barred, kept);
     x.limit = way ? way->limit() : allowance{.picks = kept, .barred = {barred.data(), x.rows()}};
-    std::vector<candidate> picks;
-    for (const reasoned_pick& p : stages()[s].entry->pick(x)) picks.push_back(p.picked);
+    batch_run alone;
+    std::vector<candidate> picks = x.what->entry->pick(x, alone);
     if (way) way->add_reserve(picks);
     keep(s, picks);
   }
@@ -313,7 +335,7 @@ class selection {
       for (const candidate& c : rows) kept.push_back(column[std::size_t(c.row)]);
       column = std::move(kept);
     }
-    if (by.scores()) scored_ = !by.draws;
+    if (by.scores()) scored_ = !by.does.has(trait::draws);
     if (by.scores() && scored_) {
       columns_.emplace_back();
       for (const candidate& c : rows) columns_.back().push_back(c.score);
@@ -345,7 +367,7 @@ class selection {
 
   const where& on_;
   const query& asked_;
-  batch_run* run_;
+  const batch_run& run_;
   std::vector<std::uint8_t> barred_;  // [rows] labelled, excluded, invalid
   index_t left_;                      // rows that are not
   bool all_valid_ = true;
@@ -427,7 +449,8 @@ void go_on(const where& on, const query& asked, batch& chosen, std::vector<index
     left_over.clear();
     try {
       const query others = prepare(spec, pool, asked.words());
-      selection rest(on, others, nullptr);
+      const batch_run anew;
+      selection rest(on, others, anew);
       const batch more = rest.pick();
       chosen.picks.insert(chosen.picks.end(), more.picks.begin(), more.picks.end());
       left_over = rest.left_over(more);
@@ -522,7 +545,7 @@ batch run(const where& on, const query& asked, const query_run& how) {
     if (saved) saved->write(now);
     if (how.advanced) how.advanced(now);
   };
-  selection first(on, asked, &state);
+  selection first(on, asked, state);
   batch chosen = first.pick();
   go_on(on, asked, chosen, first.left_over(chosen));
   if (chosen.picks.empty() && asked.limit().picks > 0) {

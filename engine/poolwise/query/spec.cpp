@@ -10,11 +10,6 @@
 #include "poolwise/core/text.hpp"
 
 namespace poolwise {
-namespace {
-
-using json = nlohmann::ordered_json;
-
-}  // namespace
 
 const char* name_of(metric by) { return by == metric::cosine ? "cosine" : "euclidean"; }
 
@@ -110,7 +105,7 @@ void query::check_needs() const {
   for (const auto& [one, text, name] : all)
     if (what_.needs(one) && !pool_.has(one)) refuse("strategy \"" + what_.name + "\" needs", text, name);
   const knn_method by = spec_.neighbours;
-  if (!what_.lists_neighbours() && (by == knn_method::ivf || by == knn_method::hnsw))
+  if (!what_.does(trait::lists_neighbours) && (by == knn_method::ivf || by == knn_method::hnsw))
     throw usage_error(opening() + "strategy \"" + what_.name +
                       "\" makes no lists of neighbours, and was asked to make them by " + name_of(by) +
                       "; leave that out (" + words_.neighbours + ")");
@@ -163,6 +158,8 @@ void query::refuse_empty() const {
 // ---- JSON
 
 namespace {
+
+using json = nlohmann::ordered_json;
 
 /// A whole number that fits; nothing for other JSON.
 template <class Number>

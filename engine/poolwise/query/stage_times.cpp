@@ -34,7 +34,7 @@ class probed_stage {
     if (number == 0) judged_ = all.without(stage_.needs());
     const index_t picks = asked.limit().picks;
     whole_ = {rows[number], last_ ? picks : stage_.keep.count(picks, rows[number]),
-              stage_.entry->counts_labelled ? index_t(asked.pool().labelled.size()) : 0};
+              stage_.entry->does.has(trait::counts_labelled) ? index_t(asked.pool().labelled.size()) : 0};
     constexpr index_t few_rows = 2048, few = 8;
     small_ = {std::min(whole_.rows, few_rows), std::min(whole_.picks, few), std::min(whole_.labelled, few)};
   }
@@ -86,7 +86,7 @@ class probed_stage {
     for (index_t i = 0; i < now.rows; ++i) {
       const bool barred = asked_.limit().barred[begin + i] != 0;
       const bool may_stand = index_t(labelled.size()) < std::min(now.labelled, now.rows / 2) &&
-                             is_finite(some.embeddings->row(i), some.embeddings->cols);
+                             all_finite(some.embeddings->row(i), some.embeddings->cols);
       if (may_stand)
         labelled.push_back(i);
       else if (barred)

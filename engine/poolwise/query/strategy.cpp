@@ -83,7 +83,7 @@ class reader {
       for (const std::string& argument : split(word.substr(open + 1, word.size() - open - 2), ','))
         take(argument, read);
     }
-    if (entry.takes_score && !read.inner)
+    if (entry.does.has(trait::takes_score) && !read.inner)
       refuse(":", std::string(entry.name) + " is made of a score; write such as " + entry.example());
     return read;
   }
@@ -91,7 +91,7 @@ class reader {
   void take(const std::string& argument, stage& into) const {
     const std::size_t equals = argument.find('=');
     if (argument.find('(') < equals || equals == std::string::npos) {
-      if (!into.entry->takes_score || into.inner)
+      if (!into.entry->does.has(trait::takes_score) || into.inner)
         refuse(":", "\"" + argument + "\" gives a parameter of " + into.entry->name +
                         " no value; write such as graph_cut(lambda=4)");
       auto inner = std::make_shared<stage>(stage_of(argument));
@@ -136,13 +136,6 @@ index_t keep_rule::count(index_t picks, index_t available) const {
   return std::clamp(wanted, std::min(picks, available), available);
 }
 
-stage_input stage_input::for_stage(const stage& s) const {
-  stage_input x = *this;
-  x.given = &s.given;
-  x.inner = s.inner.get();
-  return x;
-}
-
 void check_scores(const strategy& what, const pool_inputs& pool) {
   for (const stage& s : what.stages)
     for (const stage* at = &s; at != nullptr; at = at->inner.get())
@@ -155,11 +148,8 @@ parts stage::needs() const { return inner ? entry->needs | inner->needs() : entr
 bool strategy::needs(part one) const {
   return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.needs().has(one); });
 }
-bool strategy::lists_neighbours() const {
-  return std::any_of(stages.begin(), stages.end(), [](const stage& s) { return s.entry->lists_neighbours; });
-}
-bool strategy::counts_labelled() const {
-  return std::any_of(stages.begin(), stages.end(), [](const stage& s) { return s.entry->counts_labelled; });
+bool strategy::does(trait one) const {
+  return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.entry->does.has(one); });
 }
 
 strategy parse_strategy(const std::string& text) { return reader(text).read(); }

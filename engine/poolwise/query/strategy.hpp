@@ -38,8 +38,7 @@ struct strategy {
   const stage& first() const { return stages.front(); }
   const stage& last() const { return stages.back(); }
   bool needs(part one) const;
-  bool lists_neighbours() const;
-  bool counts_labelled() const;
+  bool does(trait one) const;  ///< whether some stage does
   /// The score, where the strategy is one: a single stage that ranks.
   const stage* score() const { return stages.size() == 1 && first().entry->scores() ? &first() : nullptr; }
 };

@@ -1,10 +1,12 @@
 #include "poolwise/query/strategy_entry.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
@@ -54,24 +56,29 @@ void arguments::set(const std::string& opening, std::string_view name, double va
                     (known.empty() ? "the strategy takes none" : "it takes " + known));
 }
 
-std::uint64_t stage_input::query_seed() const { return random_bits(seed, round_stream, round); }
+std::uint64_t query_seed(const query_spec& asked) { return random_bits(asked.seed, round_stream, asked.round); }
 
-double total_gain(const stage_input&, const std::vector<reasoned_pick>& picks) {
+std::vector<float> row_worths(const stage_input& x) {
+  std::vector<float> worths(x.scores.begin(), x.scores.end());
+  float least = 0;
+  for (const float score : worths) least = std::min(least, score);
+  for (float& score : worths) score -= least;
+  return worths;
+}
+
+double total_gain(const stage_input&, const std::vector<candidate>& picks) {
   double total = 0;
-  for (const reasoned_pick& p : picks) total += double(p.picked.score);
+  for (const candidate& c : picks) total += double(c.score);
   return total;
 }
 
-std::vector<reasoned_pick> with_reason(const char* reason, const std::vector<candidate>& picks) {
-  std::vector<reasoned_pick> reasoned;
-  for (const candidate& c : picks) reasoned.push_back({c, reason});
-  return reasoned;
-}
-
 std::string strategy_entry::needs_text() const {
-  return needs_instead != nullptr ? needs_instead : takes_score ? "what its score needs" : names_of(needs);
+  if (needs_instead != nullptr) return needs_instead;
+  return does.has(trait::takes_score) ? "what its score needs" : names_of(needs);
 }
 
-std::string strategy_entry::example() const { return takes_score ? std::string(name) + "(margin)" : name; }
+std::string strategy_entry::example() const {
+  return does.has(trait::takes_score) ? std::string(name) + "(margin)" : name;
+}
 
 }  // namespace poolwise

@@ -51,6 +51,7 @@ struct parameter {
 
 struct strategy_entry;
 struct stage;
+struct query_spec;
 
 /// The parameters of a strategy as they were given, and the standard of those that were not.
 class arguments {
@@ -69,38 +70,30 @@ class arguments {
   std::vector<double> values_;
 };
 
-/// Some rows of a pool, as a stage of a strategy sees them.
+/// Some rows of a pool, as a stage of a query sees them.
 struct stage_input {
   where on;
-  pool_inputs pool;  ///< of these rows, the parts that the strategy needs
+  const query_spec* asked;  ///< by the query
+  const stage* what;        ///< with its parameters
+  pool_inputs pool;         ///< of these rows, the parts that the stage needs
   /// Their numbers in the whole pool; empty: `first_row` and those behind it.
   std::span<const index_t> pool_rows = {};
   index_t first_row = 0;
-  const arguments* given = nullptr;
-  const stage* inner = nullptr;  ///< the score that the strategy is made of, if it is made of one
-  std::uint64_t seed = 0;        ///< of the campaign
-  std::uint32_t round = 0;
 
   // For those that pick:
   matrix_view<const float> labelled = {};  ///< [labelled, features], finite: what has a label already
   vector_view<const float> scores = {};    ///< [rows], by which they were kept; empty: by no score
   allowance limit = {};
-  batch_run* run = nullptr;                       ///< in the numbers of these rows
-  knn_method neighbours = knn_method::automatic;  ///< how lists of neighbours are made, and
-  std::optional<knn_report>* lists = nullptr;     ///< where it is said how they were
-
-  /// The same rows, as `s` sees them.
-  stage_input for_stage(const stage& s) const;
+  std::optional<knn_report>* lists = nullptr;  ///< where a stage says how it made lists of neighbours
 
   index_t rows() const { return pool.rows; }
   /// The embeddings of these rows, which have been judged.
   finite_rows points() const { return finite_rows::judged(*pool.embeddings); }
   index_t pool_row(index_t i) const { return pool_rows.empty() ? first_row + i : pool_rows[std::size_t(i)]; }
-  double operator[](std::string_view name) const { return (*given)[name]; }
-  index_t count(std::string_view name) const { return given->count(name); }
-  /// Of this query alone: every round draws afresh, whatever the seed of the campaign.
-  std::uint64_t query_seed() const;
 };
+
+/// Of this query alone: every round draws afresh, whatever the seed of the campaign.
+std::uint64_t query_seed(const query_spec& asked);
 
 /// By what the memory of a strategy grows.
 struct strategy_size {
@@ -109,17 +102,22 @@ struct strategy_size {
   const arguments* given = nullptr;
 };
 
-/// A row of the stage and why it was picked, for people.
-struct reasoned_pick {
-  candidate picked;
-  const char* reason;
-};
-
-/// The picks, all for one reason.
-std::vector<reasoned_pick> with_reason(const char* reason, const std::vector<candidate>& picks);
+/// The scores by which the rows of `x` were kept, for strategies that multiply by them; where some are
+/// negative, by how much each exceeds the least. Empty where no score kept them.
+std::vector<float> row_worths(const stage_input& x);
 
 /// The worth of picks whose scores are what each adds to it.
-double total_gain(const stage_input& x, const std::vector<reasoned_pick>& picks);
+double total_gain(const stage_input& x, const std::vector<candidate>& picks);
+
+/// What a strategy may do.
+enum class trait : unsigned {
+  takes_score = 1,       ///< it is made of a score, as power(margin)
+  counts_labelled = 2,   ///< labelled rows count as picked
+  lists_neighbours = 4,  ///< it makes lists of neighbours, by the method that is asked for
+  draws = 8,             ///< its scores are drawn, and say nothing about a row's worth
+};
+using traits = bit_set<trait>;
+constexpr traits operator|(trait a, trait b) { return traits(a) | b; }
 
 struct strategy_entry {
   const char* name;
@@ -132,11 +130,7 @@ struct strategy_entry {
   const char* on_devices = "all";
   parts needs = {};
   const char* needs_instead = nullptr;  ///< how people read it, where the names of the parts say too little
-  bool takes_score = false;             ///< whether it is made of a score, as power(margin)
-  bool counts_labelled = false;         ///< whether labelled rows count as picked
-  bool compares_all_pairs = false;  ///< whether its time grows with rows^2, not with rows and picks; but for
-  bool lists_neighbours = false;    ///< whether it makes lists of neighbours, by the method that is asked for
-  bool draws = false;               ///< whether its scores are drawn, and say nothing about a row's worth
+  traits does = {};
   std::vector<parameter> parameters = {};
   std::vector<const char*> aliases = {};  ///< by which others know it; case, - and _ do not count
 
@@ -148,11 +142,14 @@ struct strategy_entry {
   std::optional<acquisition> fused = {};
   std::optional<disagreement> disagrees = {};
 
-  /// Picks in order, rows counting from the first of the stage. Empty for those that score.
-  std::vector<reasoned_pick> (*pick)(const stage_input& x) = nullptr;
+  /// Picks in order, rows counting from the first of the stage, as those of `run` do. Empty for those that
+  /// score.
+  std::vector<candidate> (*pick)(const stage_input& x, batch_run& run) = nullptr;
+  const char* reason = nullptr;     ///< for a pick, as people read it
+  const char* estimated = nullptr;  ///< what is added for picks behind the first run.exact
   /// How good a batch of `pick` is, which can pick by gain per unit of cost, too: larger is better. Null for a
   /// strategy that picks by gain alone.
-  double (*worth)(const stage_input& x, const std::vector<reasoned_pick>& picks) = nullptr;
+  double (*worth)(const stage_input& x, const std::vector<candidate>& picks) = nullptr;
   /// An upper bound on what it allocates, beside what grows with the picks alone; null for nothing.
   std::uint64_t (*bytes)(const strategy_size& size) = nullptr;
 

@@ -160,19 +160,16 @@ std::string human_bytes(double bytes) {
 }
 
 std::string human_seconds(double seconds) {
-  if (seconds >= 120) {
-    char text[32];
-    std::snprintf(text, sizeof text, seconds < 7200 ? "%.0f min" : "%.1f h",
-                  seconds < 7200 ? seconds / 60 : seconds / 3600);
-    return text;
-  }
-  if (seconds >= 1) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1f s", seconds);
-    return text;
-  }
   static const char* const units[] = {"us", "ms", "s"};
-  return scaled(seconds * 1e6, units, 3, 1000);
+  if (!(seconds >= 1)) return scaled(seconds * 1e6, units, 3, 1000);
+  char text[32];
+  if (seconds >= 7200)
+    std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
+  else if (seconds >= 120)
+    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
+  else
+    std::snprintf(text, sizeof text, "%.1f s", seconds);
+  return text;
 }
 
 }  // namespace poolwise

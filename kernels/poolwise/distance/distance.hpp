@@ -1,6 +1,8 @@
 // The canonical squared Euclidean distance. Every distance that decides something is this one, to the bit.
 #pragma once
 
+#include <vector>
+
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/distance/finite_rows.hpp"
@@ -41,11 +43,10 @@ void squared_norms(const where& on, matrix_view<const float> points, vector_view
 /// for. Memory without it: 8 B a point and, with tensor cores, 2 B an element of a tile, 32 B a point and 2 B
 /// an element of 4096 references; as much as there is under a ceiling. Offloaded, every device holds all
 /// references.
-void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
-             vector_view<float> d2, vector_view<index_t> which = {});
-/// The same, of rows that were judged before.
-void nearest(const where& on, finite_rows points, finite_rows references, vector_view<float> d2,
+void nearest(const where& on, point_rows points, point_rows references, vector_view<float> d2,
              vector_view<index_t> which = {});
+/// The distances alone, of rows in host memory; empty where there are no references.
+std::vector<float> distances_to(const where& on, point_rows points, point_rows references);
 
 /// The first row that holds a NaN or an infinity, and how many such rows there are (first = -1 if none).
 /// On a device it waits for the answer; offloaded, the host looks, where the rows are.
@@ -53,7 +54,6 @@ struct nonfinite_rows {
   index_t first = -1;
   index_t count = 0;
 };
-/// The same, of rows that were judged before.
 /// Library-only: the engine asks for finite rows by require_finite.
 nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points);
 

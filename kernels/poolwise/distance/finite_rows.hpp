@@ -1,11 +1,16 @@
 // Rows that were looked through: none holds a NaN or an infinity.
 #pragma once
 
+#include <concepts>
+
 #include "poolwise/core/rows.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 
 namespace poolwise {
+
+/// Whether none of x[0], ..., x[size - 1] is a NaN or an infinity.
+bool all_finite(const float* x, index_t size);
 
 /// A view of finite rows. The type is the proof: a call that takes it does not read the rows to find out. It
 /// proves nothing of what is written into the rows later.
@@ -35,5 +40,29 @@ inline finite_rows rows_between(finite_rows x, index_t begin, index_t end) {
 /// On a device it waits for the answer; offloaded, the host looks, where the rows are.
 finite_rows require_finite(const where& on, const char* call, const char* argument,
                            matrix_view<const float> points);
+
+/// Rows as a call takes them: a view, which the call looks through once it has refused what else is wrong, or
+/// rows that were judged before.
+class point_rows {
+ public:
+  point_rows() = default;
+  point_rows(const float* data, index_t rows, index_t cols) : view_{data, rows, cols} {}
+  point_rows(const float* data, index_t rows, index_t cols, index_t stride) : view_{data, rows, cols, stride} {}
+  template <std::convertible_to<matrix_view<const float>> Rows>
+  point_rows(const Rows& rows) : view_(rows), judged_(std::same_as<Rows, finite_rows>) {}
+
+  operator matrix_view<const float>() const { return view_; }
+  index_t rows() const { return view_.rows; }
+  index_t cols() const { return view_.cols; }
+  bool judged() const { return judged_; }
+
+  finite_rows require_finite(const where& on, const char* call, const char* argument) const {
+    return judged_ ? finite_rows::judged(view_) : poolwise::require_finite(on, call, argument, view_);
+  }
+
+ private:
+  matrix_view<const float> view_;
+  bool judged_ = false;
+};
 
 }  // namespace poolwise

@@ -67,7 +67,7 @@ void by_products(cpu on, matrix_view<const float> points, matrix_view<const floa
     // Of equally near references the first one stays.
     const auto reach = [&](index_t i, index_t) { return of(i).d2 > 0 ? of(i).d2 : -1; };
     distance_tiles::block_of_points(tiles, begin, end)
-        .settle(0, references.rows, reach, [&](index_t i, index_t j, float d2) {
+        .decide(0, references.rows, reach, [&](index_t i, index_t j, float d2) {
           if (d2 < of(i).d2) of(i) = {d2, j};
         });
     for (index_t i = begin; i < end; ++i) result(i, of(i));
@@ -114,18 +114,12 @@ void check_shapes(matrix_view<const float> points, matrix_view<const float> refe
 
 }  // namespace
 
-void nearest(const where& on, matrix_view<const float> points, matrix_view<const float> references,
-             vector_view<float> d2, vector_view<index_t> which) {
-  require_build_for(on, "nearest");
-  check_shapes(points, references, d2, which);
-  const finite_rows sound = require_finite(on, "nearest", "points", points);
-  nearest(on, sound, require_finite(on, "nearest", "references", references), d2, which);
-}
-
-void nearest(const where& on, finite_rows points, finite_rows references, vector_view<float> d2,
+void nearest(const where& on, point_rows given, point_rows given_references, vector_view<float> d2,
              vector_view<index_t> which) {
   require_build_for(on, "nearest");
-  check_shapes(points, references, d2, which);
+  check_shapes(given, given_references, d2, which);
+  const finite_rows points = given.require_finite(on, "nearest", "points"),
+                    references = given_references.require_finite(on, "nearest", "references");
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on))
       return nearest_cuda(*device, points, references, d2, which);
@@ -141,6 +135,12 @@ void nearest(const where& on, finite_rows points, finite_rows references, vector
     by_scan(host, points, references, write);
   else
     by_products(host, points, references, write);
+}
+
+std::vector<float> distances_to(const where& on, point_rows points, point_rows references) {
+  std::vector<float> d2(references.rows() > 0 ? std::size_t(points.rows()) : 0);
+  if (!d2.empty()) nearest(on, points, references, {d2.data(), points.rows()});
+  return d2;
 }
 
 }  // namespace poolwise

@@ -81,7 +81,7 @@ void canonical_sweep::set_centers(matrix_view<const float> c) {
 }
 
 template <class Sink>
-void canonical_sweep::exclude_and_settle(matrix_view<const float> points, const rounded_rows& rounded,
+void canonical_sweep::exclude_and_decide(matrix_view<const float> points, const rounded_rows& rounded,
                                          index_t first, Sink sink) {
   counters* const count = counts_.data();
   check(cudaMemsetAsync(count, 0, offsetof(counters, limits), memory_.stream()), memory_.call(),
@@ -120,7 +120,7 @@ void canonical_sweep::sweep(matrix_view<const float> points, const rounded_rows*
   for (index_t first = 0; first < points.rows; first += slab_) {
     const auto slab = rows_between(points, first, std::min(points.rows, first + slab_));
     if (kept == nullptr) round_rows(memory_, slab, origin_.data(), rounded_slab_, nullptr);
-    exclude_and_settle(slab, kept == nullptr ? rounded_slab_ : *kept, kept == nullptr ? 0 : first,
+    exclude_and_decide(slab, kept == nullptr ? rounded_slab_ : *kept, kept == nullptr ? 0 : first,
                        sink.from(first));
   }
 }

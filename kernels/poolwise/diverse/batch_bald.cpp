@@ -1,7 +1,6 @@
 #include "poolwise/diverse/batch_bald.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -112,15 +111,8 @@ constexpr index_t blocks_at_once = 4, fewest_at_once = 32, most_at_once = 512;
 /// The distributions of a committee, one row at a time.
 class committee_rows {
  public:
-  committee_rows(const real_cube& x, outputs kind) : x_(x), kind_(kind) {
-    std::visit(
-        [this](auto view) {
-          rows_ = view.rows;
-          members_ = view.members;
-          classes_ = view.cols;
-        },
-        x);
-  }
+  committee_rows(const real_cube& x, outputs kind)
+      : x_(x), kind_(kind), rows_(rows_of(x)), members_(members_of(x)), classes_(cols_of(x)) {}
 
   index_t rows() const { return rows_; }
   index_t members() const { return members_; }
@@ -160,7 +152,7 @@ class committee_rows {
 
   real_cube x_;
   outputs kind_;
-  index_t rows_ = 0, members_ = 0, classes_ = 0;
+  index_t rows_, members_, classes_;
 };
 
 /// Configurations of the picks: how likely each is, and what is believed of the members once it is seen.
@@ -510,21 +502,17 @@ class joint_information : public gain_model {
   std::uint64_t draws_ = 0;
 };
 
-std::array<index_t, 3> shape_of(const real_cube& x) {
-  return std::visit([](auto view) { return std::array<index_t, 3>{view.members, view.rows, view.cols}; }, x);
-}
-
 void require_distributions(cpu on, const real_cube& x, outputs kind) {
-  const auto [members, rows, classes] = shape_of(x);
+  const index_t members = members_of(x), rows = rows_of(x);
   if (members < 1) throw shape_error("batch_bald: x has 0 members; pass the outputs of at least one");
-  if (classes < 1) throw shape_error("batch_bald: x has 0 classes; pass at least one");
+  if (cols_of(x) < 1) throw shape_error("batch_bald: x has 0 classes; pass at least one");
   std::vector<float> scores(static_cast<std::size_t>(rows));
   const disagreement bald[] = {disagreement::bald};
   score_committee(on, x, kind, bald, {scores.data(), rows, 1});
   const nan_rows invalid = find_nan(on, {scores.data(), rows});
   if (invalid.count == 0) return;
   for (index_t e = 0; e < members; ++e) {
-    const auto member = std::visit([e = e](auto view) { return real_matrix(view.member(e)); }, x);
+    const auto member = std::visit([e](auto view) { return real_matrix(view.member(e)); }, x);
     const std::string why = why_invalid(member, kind, invalid.first);
     if (!why.empty())
       throw value_error("batch_bald: row " + std::to_string(invalid.first) + " of member " + std::to_string(e) +
@@ -550,8 +538,8 @@ std::vector<candidate> batch_bald(const where& on, const real_cube& x, outputs k
   check_positive("configurations", configurations.most);
   check_positive("samples", configurations.samples);
   require_distributions(host, x, kind);
-  check_allowance("batch_bald", limit, shape_of(x)[1]);
-  check_begin("batch_bald", run, limit, shape_of(x)[1]);
+  check_allowance("batch_bald", limit, rows_of(x));
+  check_begin("batch_bald", run, limit, rows_of(x));
   joint_information pool(host, x, kind, configurations, gain_factors(limit));
   std::vector<candidate> picks = threshold_batches(pool, limit, run);
   if (run != nullptr) {

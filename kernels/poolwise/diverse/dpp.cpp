@@ -336,14 +336,9 @@ void check_bandwidth(const dpp_kernel& kernel) {
 
 }  // namespace
 
-double median_distance(const where& on, matrix_view<const float> points) {
+double median_distance(const where& on, point_rows points) {
   require_cpu(on, "median_distance");
-  return median_distance(on, require_finite(on, "median_distance", "points", points));
-}
-
-double median_distance(const where& on, finite_rows points) {
-  require_cpu(on, "median_distance");
-  return sampled_median_distance(points);
+  return sampled_median_distance(points.require_finite(on, "median_distance", "points"));
 }
 
 std::unique_ptr<gain_model> dpp_model(cpu on, matrix_view<const float> points, vector_view<const float> quality,
@@ -353,33 +348,17 @@ std::unique_ptr<gain_model> dpp_model(cpu on, matrix_view<const float> points, v
   return std::make_unique<pivoted_cholesky>(on, points, quality, kernel);
 }
 
-namespace {
-
-// The rows come last: to look through them costs a read of them all.
-cpu check_dpp(const where& on, index_t rows, const allowance& limit, vector_view<const float> quality,
-              const dpp_kernel& kernel, const batch_run* run) {
+std::vector<candidate> dpp(const where& on, point_rows points, const allowance& limit,
+                           vector_view<const float> quality, dpp_kernel kernel, batch_run* run) {
   const cpu host = require_cpu(on, "dpp");
-  check_row_values(on, "dpp", "quality", quality, rows);
+  check_row_values(on, "dpp", "quality", quality, points.rows());
   check_bandwidth(kernel);
-  check_allowance("dpp", limit, rows);
+  check_allowance("dpp", limit, points.rows());
   refuse_per_cost("dpp", limit);
-  check_begin("dpp", run, limit, rows);
-  return host;
-}
-
-}  // namespace
-
-std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
-                           vector_view<const float> quality, dpp_kernel kernel, batch_run* run) {
-  const cpu host = check_dpp(on, points.rows, limit, quality, kernel, run);
-  const finite_rows finite = require_finite(on, "dpp", "points", points);
+  check_begin("dpp", run, limit, points.rows());
+  // The rows come last: to look through them costs a read of them all.
+  const finite_rows finite = points.require_finite(on, "dpp", "points");
   return threshold_batches(*dpp_model(host, finite, quality, kernel), limit, run);
-}
-
-std::vector<candidate> dpp(const where& on, finite_rows points, const allowance& limit,
-                           vector_view<const float> quality, dpp_kernel kernel, batch_run* run) {
-  const cpu host = check_dpp(on, points.rows(), limit, quality, kernel, run);
-  return threshold_batches(*dpp_model(host, points, quality, kernel), limit, run);
 }
 
 }  // namespace poolwise

@@ -29,9 +29,7 @@ struct dpp_kernel {
 /// throws value_error for a NaN or an infinity; no_cuda_error.
 /// Gretton et al., "A kernel two-sample test", JMLR 2012, sec. 8.
 /// Library-only: dpp takes it where no bandwidth is given.
-double median_distance(const where& on, matrix_view<const float> points);
-/// The same, of rows that were judged before.
-double median_distance(const where& on, finite_rows points);
+double median_distance(const where& on, point_rows points);
 
 /// Greedy MAP of the determinantal point process L_ij = quality_i K(x_i, x_j) quality_j: again and again the
 /// row that raises ln det L of the picks most, which is the row of the largest quality^2 * variance, where the
@@ -52,11 +50,7 @@ double median_distance(const where& on, finite_rows points);
 /// a row, 4 B * picks^2 / 2, and a row of the factor for each of a shortlist.
 /// Kulesza & Taskar 2012; Chen, Zhang & Zhou, "Fast greedy MAP inference for determinantal point process to
 /// improve recommendation diversity", NeurIPS 2018.
-std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
-                           vector_view<const float> quality = {}, dpp_kernel kernel = {},
-                           batch_run* run = nullptr);
-/// The same, of rows that were judged before.
-std::vector<candidate> dpp(const where& on, finite_rows points, const allowance& limit,
+std::vector<candidate> dpp(const where& on, point_rows points, const allowance& limit,
                            vector_view<const float> quality = {}, dpp_kernel kernel = {},
                            batch_run* run = nullptr);
 

@@ -231,48 +231,21 @@ std::unique_ptr<gain_model> kcenter_model(cpu on, matrix_view<const float> point
   return std::make_unique<farthest_first>(on, points, covered, weights);
 }
 
-namespace {
-
-// The rows come last: to look through them costs a read of them all.
-void check_kcenter(const where& on, index_t rows, const allowance& limit, vector_view<const float> covered,
-                   vector_view<const float> weights, const batch_run* run) {
+std::vector<candidate> kcenter(const where& on, point_rows points, const allowance& limit,
+                               vector_view<const float> covered, vector_view<const float> weights,
+                               batch_run* run) {
   require_build_for(on, "kcenter");
-  check_row_values(on, "kcenter", "covered", covered, rows, true);
-  check_row_values(on, "kcenter", "weights", weights, rows);
-  check_allowance("kcenter", limit, rows);
-  check_begin("kcenter", run, limit, rows);
-}
-
-}  // namespace
-
-namespace {
-
-/// Of rows that are finite, with weights that are divided by costs where these decide.
-std::vector<candidate> farthest(const where& on, kcenter_problem problem, const allowance& limit,
-                                batch_run* run) {
+  check_row_values(on, "kcenter", "covered", covered, points.rows(), true);
+  check_row_values(on, "kcenter", "weights", weights, points.rows());
+  check_allowance("kcenter", limit, points.rows());
+  check_begin("kcenter", run, limit, points.rows());
+  // The rows come last: to look through them costs a read of them all.
+  kcenter_problem problem{points.require_finite(on, "kcenter", "points"), covered, weights};
   if (std::holds_alternative<cuda>(on)) refuse_per_cost("kcenter", limit);  // the weights lie on the device
-  std::vector<float> weights = gain_factors(limit);
-  for (index_t i = 0; i < problem.weights.size && !weights.empty(); ++i)
-    weights[std::size_t(i)] *= problem.weights[i];
-  if (!weights.empty()) problem.weights = {weights.data(), index_t(weights.size())};
+  std::vector<float> by_cost = gain_factors(limit);
+  for (index_t i = 0; i < weights.size && !by_cost.empty(); ++i) by_cost[std::size_t(i)] *= weights[i];
+  if (!by_cost.empty()) problem.weights = {by_cost.data(), index_t(by_cost.size())};
   return threshold_batches(*model_of(on, problem, limit), limit, run);
-}
-
-}  // namespace
-
-std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
-                               vector_view<const float> covered, vector_view<const float> weights,
-                               batch_run* run) {
-  check_kcenter(on, points.rows, limit, covered, weights, run);
-  const finite_rows finite = require_finite(on, "kcenter", "points", points);
-  return farthest(on, {finite, covered, weights}, limit, run);
-}
-
-std::vector<candidate> kcenter(const where& on, finite_rows points, const allowance& limit,
-                               vector_view<const float> covered, vector_view<const float> weights,
-                               batch_run* run) {
-  check_kcenter(on, points.rows(), limit, covered, weights, run);
-  return farthest(on, {points, covered, weights}, limit, run);
 }
 
 }  // namespace poolwise

@@ -32,11 +32,7 @@ namespace poolwise {
 /// among them. Memory there: 4 B a row, what limits and weights take, up to a quarter of it for the best 4096
 /// rows and, where it suffices, bf16 copies of the rows (2 B an element, 16 B a row). Offloaded, a device holds
 /// its share of the rows, or has it sent again for every sweep.
-std::vector<candidate> kcenter(const where& on, matrix_view<const float> points, const allowance& limit,
-                               vector_view<const float> covered = {}, vector_view<const float> weights = {},
-                               batch_run* run = nullptr);
-/// The same, of rows that were judged before.
-std::vector<candidate> kcenter(const where& on, finite_rows points, const allowance& limit,
+std::vector<candidate> kcenter(const where& on, point_rows points, const allowance& limit,
                                vector_view<const float> covered = {}, vector_view<const float> weights = {},
                                batch_run* run = nullptr);
 

@@ -52,7 +52,7 @@ class kcenter_shard : public device_shard {
     rows_.weight = on_device(problem.weights, weight_);
     const auto barred = upload(part_of(limit.barred, range));
     begin_distances(memory_, rows_, covered_data, barred.data());
-    if (on_host) settle_rows();
+    if (on_host) make_resident();
     sweep_.emplace(memory_, on.device, points_.cols, resident() ? range.count : tile_rows_, most_);
     if (!resident()) {  // bf16 copies of centres and tiles need one origin
       const auto tile = send_tile(slots_[0], 0, tile_rows_);
@@ -60,10 +60,10 @@ class kcenter_shard : public device_shard {
       slots_[0].used->record(memory_.stream());
       return;
     }
-    sweep_->set_origin(settled());
+    sweep_->set_origin(resident_rows());
     if (sweep_->uses_tensor_cores(most_) &&
         memory_.left() >= canonical_sweep::rounded_bytes(points_.cols, range.count))
-      kept_ = sweep_->round(settled());
+      kept_ = sweep_->round(resident_rows());
   }
 
   ~kcenter_shard() {
@@ -138,13 +138,13 @@ class kcenter_shard : public device_shard {
 
   bool resident() const { return copies_ == nullptr; }
   /// The rows on the device, where all are.
-  matrix_view<const float> settled() const {
+  matrix_view<const float> resident_rows() const {
     if (!on_host()) return points_;
-    return {settled_.data(), points_.rows, points_.cols, pitch_of(points_.cols)};
+    return {resident_rows_.data(), points_.rows, points_.cols, pitch_of(points_.cols)};
   }
 
   /// All rows to the device, or room for the tiles in which they travel.
-  void settle_rows() {
+  void make_resident() {
     const index_t pitch = pitch_of(points_.cols);
     const std::size_t row_bytes = std::size_t(std::max<index_t>(pitch, 1)) * sizeof(float);
     const std::size_t left = memory_.left();
@@ -159,10 +159,10 @@ class kcenter_shard : public device_shard {
       s.used.emplace(call);
     }
     if (all) {
-      settled_ = memory_.array<float>(points_.rows * pitch);
+      resident_rows_ = memory_.array<float>(points_.rows * pitch);
       for (index_t first = 0, turn = 0; first < points_.rows; first += tile_rows_, ++turn)
         send(slots_[turn % 2], first, std::min(tile_rows_, points_.rows - first),
-             settled_.data() + first * pitch, memory_.stream());
+             resident_rows_.data() + first * pitch, memory_.stream());
       for (slot& s : slots_) s.sent->wait();
       for (slot& s : slots_) s = {};
       return;
@@ -199,7 +199,7 @@ class kcenter_shard : public device_shard {
 
   void lower() {
     if (resident()) {
-      sweep_->lower(settled(), kept_.facts.size() > 0 ? &kept_ : nullptr, rows_.distance);
+      sweep_->lower(resident_rows(), kept_.facts.size() > 0 ? &kept_ : nullptr, rows_.distance);
       return;
     }
     for (index_t first = 0, turn = 0; first < points_.rows; first += tile_rows_, ++turn) {
@@ -244,7 +244,7 @@ class kcenter_shard : public device_shard {
   pinned_array<float> centers_host_;
   event brought_;  // the rows that bring_rows has staged last
   chain_room chain_;
-  device_array<float> weight_, settled_;
+  device_array<float> weight_, resident_rows_;
   index_t tile_rows_ = 0;
   std::unique_ptr<own_stream> copies_;
   slot slots_[2];

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -242,7 +243,7 @@ std::unique_ptr<weight_model> model_of(const where& on, const Points& points, co
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return kmeans_pp_pool_cuda(*device, points, limit);
     if (const auto* devices = std::get_if<offload>(&on); devices != nullptr && !limit.needs_host())
-      if (auto pool = kmeans_pp_pool_settled(*devices, points, limit)) return pool;
+      if (auto pool = kmeans_pp_pool_resident(*devices, points, limit)) return pool;
   }
   return std::make_unique<host_weights<Rows>>(on, Rows(on, points));
 }
@@ -255,12 +256,6 @@ std::vector<candidate> draw_batch(const where& on, const Points& points, index_t
   refuse_per_cost("kmeans_pp", limit);
   check_begin("kmeans_pp", run, limit, rows);
   return stale_rejection(*model_of<Rows>(on, points, limit), limit, seed, first, run);
-}
-
-void check_rows_match(const factored_rows& points) {
-  if (points.a.rows != points.h.rows)
-    throw shape_error("kmeans_pp: a has " + std::to_string(points.a.rows) + " rows but h has " +
-                      std::to_string(points.h.rows) + "; pass both factors of the same rows");
 }
 
 }  // namespace
@@ -280,30 +275,32 @@ std::unique_ptr<weight_model> kmeans_pp_model(const where& on, const factored_ro
   return model_of<outer_products>(on, points, limit);
 }
 
-std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
+std::vector<candidate> kmeans_pp(const where& on, point_rows points, const allowance& limit, std::uint64_t seed,
+                                 first_center first, batch_run* run) {
+  require_build_for(on, "kmeans_pp");
+  const matrix_view<const float> finite = points.require_finite(on, "kmeans_pp", "points");
+  return draw_batch<plain_rows>(on, finite, finite.rows, limit, seed, first, run);
+}
+
+std::vector<candidate> kmeans_pp(const where& on, const factored_points& points, const allowance& limit,
                                  std::uint64_t seed, first_center first, batch_run* run) {
   require_build_for(on, "kmeans_pp");
-  return kmeans_pp(on, require_finite(on, "kmeans_pp", "points", points), limit, seed, first, run);
+  if (points.a.rows() != points.h.rows())
+    throw shape_error("kmeans_pp: a has " + std::to_string(points.a.rows()) + " rows but h has " +
+                      std::to_string(points.h.rows()) + "; pass both factors of the same rows");
+  const finite_rows a = points.a.require_finite(on, "kmeans_pp", "a");
+  const finite_rows h = points.h.require_finite(on, "kmeans_pp", "h");
+  return draw_batch<outer_products>(on, factored_rows{a, h, points.bias}, a.rows(), limit, seed, first, run);
 }
 
-std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
-                                 std::uint64_t seed, first_center first, batch_run* run) {
-  require_build_for(on, "kmeans_pp");
-  check_rows_match(points);
-  const finite_rows a = require_finite(on, "kmeans_pp", "a", points.a);
-  const finite_rows h = require_finite(on, "kmeans_pp", "h", points.h);
-  return kmeans_pp(on, finite_factored_rows{a, h, points.bias}, limit, seed, first, run);
-}
-
-std::vector<candidate> kmeans_pp(const where& on, finite_rows points, const allowance& limit,
-                                 std::uint64_t seed, first_center first, batch_run* run) {
-  return draw_batch<plain_rows>(on, points.view(), points.rows(), limit, seed, first, run);
-}
-
-std::vector<candidate> kmeans_pp(const where& on, const finite_factored_rows& points, const allowance& limit,
-                                 std::uint64_t seed, first_center first, batch_run* run) {
-  check_rows_match(points);
-  return draw_batch<outer_products>(on, factored_rows(points), points.a.rows(), limit, seed, first, run);
+std::vector<candidate> badge(const where& on, const real_matrix& x, outputs kind, point_rows features,
+                             const allowance& limit, std::uint64_t seed, bool bias, first_center first,
+                             batch_run* run) {
+  const auto values = std::make_unique_for_overwrite<float[]>(std::size_t(rows_of(x) * cols_of(x)));
+  const matrix_view<float> gradient{values.get(), rows_of(x), cols_of(x)};
+  output_gradient(on, x, kind, gradient);
+  const point_rows a = features.judged() ? point_rows(finite_rows::judged(gradient)) : point_rows(gradient);
+  return kmeans_pp(on, factored_points(a, features, bias), limit, seed, first, run);
 }
 
 }  // namespace poolwise

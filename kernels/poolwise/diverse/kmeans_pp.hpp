@@ -10,6 +10,7 @@
 #include "poolwise/core/where.hpp"
 #include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/diverse/batch_run.hpp"
+#include "poolwise/score/score.hpp"
 
 namespace poolwise {
 
@@ -21,12 +22,14 @@ struct factored_rows {
   bool bias = false;           ///< as if every h had one more feature, 1
 };
 
-/// The same, of factors that were judged before.
-struct finite_factored_rows {
-  finite_rows a, h;
+/// The same as a call takes them.
+struct factored_points {
+  point_rows a, h;
   bool bias = false;
 
-  operator factored_rows() const { return {a, h, bias}; }
+  factored_points(point_rows of_classes, point_rows of_features, bool with_bias = false)
+      : a(of_classes), h(of_features), bias(with_bias) {}
+  factored_points(const factored_rows& x) : a(x.a), h(x.h), bias(x.bias) {}
 };
 
 /// Where k-means++ begins.
@@ -36,8 +39,7 @@ enum class first_center {
 };
 
 /// k-means++ seeding: each next row is drawn with probability proportional to its squared distance to the
-/// nearest row picked so far. On `points`, or on factored rows, which with a = output_gradient and
-/// h = features is BADGE.
+/// nearest row picked so far. On `points`, or on factored rows. Library-only: the engine draws by badge.
 ///
 /// returns  picks in order; score = the squared distance the pick was drawn with (its squared norm for the
 ///          first). When every distance left is 0, the lowest eligible row.
@@ -45,24 +47,25 @@ enum class first_center {
 ///          no_cuda_error.
 /// Distances of factored rows: the four canonical dots, put together in double, raised to 0 if negative;
 /// exactly 0 for equal rows. Draws are functions of the seed and of their number, sums are kept per fixed block
-/// of rows: the same picks for any thread count and CPU target. Arthur & Vassilvitskii 2007; Ash et al., ICLR
-/// 2020.
+/// of rows: the same picks for any thread count and CPU target. Arthur & Vassilvitskii 2007.
 /// Rows are drawn by stale distances and accepted by true ones, which is exact in distribution: reads the rows
 /// once a sweep, of which a thousand picks take about four. Memory: 4 B a row, 12 B where factored.
-std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::uint64_t seed, first_center first = first_center::random,
-                                 batch_run* run = nullptr);
-std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,
+std::vector<candidate> kmeans_pp(const where& on, point_rows points, const allowance& limit, std::uint64_t seed,
+                                 first_center first = first_center::random, batch_run* run = nullptr);
+std::vector<candidate> kmeans_pp(const where& on, const factored_points& points, const allowance& limit,
                                  std::uint64_t seed, first_center first = first_center::largest_norm,
                                  batch_run* run = nullptr);
-/// The same, of rows that were judged before.
-std::vector<candidate> kmeans_pp(const where& on, finite_rows points, const allowance& limit,
-                                 std::uint64_t seed, first_center first = first_center::random,
-                                 batch_run* run = nullptr);
-/// The same, of rows that were judged before.
-std::vector<candidate> kmeans_pp(const where& on, const finite_factored_rows& points, const allowance& limit,
-                                 std::uint64_t seed, first_center first = first_center::largest_norm,
-                                 batch_run* run = nullptr);
+
+/// BADGE: k-means++ on the gradients that each row's predicted label would send to the last layer.
+///
+/// x         [rows, classes]   model outputs, which hold what `kind` says
+/// features  [rows, features]  what the last layer is fed; where they were judged before, so was x
+/// bias      whether that layer has one
+/// returns, throws  as kmeans_pp of a = output_gradient and h = features. Memory beside its own: 4 B a value of
+/// x. Ash et al., ICLR 2020.
+std::vector<candidate> badge(const where& on, const real_matrix& x, outputs kind, point_rows features,
+                             const allowance& limit, std::uint64_t seed, bool bias = true,
+                             first_center first = first_center::largest_norm, batch_run* run = nullptr);
 
 /// What kmeans_pp of factored rows allocates on a CPU at most, the picks of a sweep apart.
 constexpr std::uint64_t kmeans_pp_bytes(std::uint64_t rows) { return rows * (4 + 8 + 1); }

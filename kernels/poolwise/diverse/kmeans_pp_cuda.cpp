@@ -371,7 +371,7 @@ class weight_shards : public weight_model {
 
 /// Whether every device has room for its shard, in half of what a pool of it leaves.
 template <class Points>
-bool can_settle(const std::vector<cuda>& devices, const Points& points) {
+bool can_be_resident(const std::vector<cuda>& devices, const Points& points) {
   constexpr std::size_t weight_bytes = 64;  // a row, with norms and limits: more than there are
   constexpr auto proposals = std::size_t(most_proposals);
   const auto cols = std::size_t(padded_cols_of(points));
@@ -384,13 +384,13 @@ bool can_settle(const std::vector<cuda>& devices, const Points& points) {
 }
 
 template <class Rows, class Points>
-std::unique_ptr<weight_model> settled_model(const offload& on, const Points& points, const allowance& limit) {
+std::unique_ptr<weight_model> resident_model(const offload& on, const Points& points, const allowance& limit) {
   require_devices(call, on.devices);
   std::vector<cuda> devices;
   for (const int device : on.devices) devices.push_back({.device = device, .memory = on.memory});
   const index_t blocks = blocks_of(rows_of(points), weight_block);
   devices.resize(std::size_t(std::clamp<index_t>(blocks, 1, index_t(devices.size()))));
-  if (!can_settle(devices, points)) return nullptr;
+  if (!can_be_resident(devices, points)) return nullptr;
   return std::make_unique<weight_shards<Rows>>(devices, true, points, limit);
 }
 
@@ -420,14 +420,14 @@ std::unique_ptr<weight_model> kmeans_pp_pool_cuda(const cuda& on, const factored
   return std::make_unique<weight_shards<factored_device_rows>>(std::vector{on}, false, points, limit);
 }
 
-std::unique_ptr<weight_model> kmeans_pp_pool_settled(const offload& on, matrix_view<const float> points,
-                                                     const allowance& limit) {
-  return settled_model<plain_device_rows>(on, points, limit);
+std::unique_ptr<weight_model> kmeans_pp_pool_resident(const offload& on, matrix_view<const float> points,
+                                                      const allowance& limit) {
+  return resident_model<plain_device_rows>(on, points, limit);
 }
 
-std::unique_ptr<weight_model> kmeans_pp_pool_settled(const offload& on, const factored_rows& points,
-                                                     const allowance& limit) {
-  return settled_model<factored_device_rows>(on, points, limit);
+std::unique_ptr<weight_model> kmeans_pp_pool_resident(const offload& on, const factored_rows& points,
+                                                      const allowance& limit) {
+  return resident_model<factored_device_rows>(on, points, limit);
 }
 
 void lower_distances_offload(const offload& on, matrix_view<const float> points,

@@ -45,22 +45,15 @@ similarity_graph balls(cpu on, finite_rows points, const std::vector<index_t>& c
 
 }  // namespace
 
-std::vector<candidate> probcover(const where& on, finite_rows points, const allowance& limit,
+std::vector<candidate> probcover(const where& on, point_rows points, const allowance& limit,
                                  std::span<const index_t> labelled, const probcover_options& options,
                                  batch_run* run, vector_view<const float> weights,
                                  std::span<const index_t> vertex) {
-  if (limit.picks == 0 || points.rows() == 0) return {};
-  const auto cluster = clusters_of(on, points, index_t(labelled.size()) + limit.picks, options);
   const cpu host = host_of(on);
-  return facility_location(host, balls(host, points, cluster, options), limit, labelled, weights, run, vertex);
-}
-
-std::vector<candidate> probcover(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::span<const index_t> labelled, const probcover_options& options,
-                                 batch_run* run, vector_view<const float> weights,
-                                 std::span<const index_t> vertex) {
-  return probcover(on, require_finite(host_of(on), "probcover", "points", points), limit, labelled, options,
-                   run, weights, vertex);
+  const finite_rows finite = points.require_finite(host, "probcover", "points");
+  if (limit.picks == 0 || finite.rows() == 0) return {};
+  const auto cluster = clusters_of(on, finite, index_t(labelled.size()) + limit.picks, options);
+  return facility_location(host, balls(host, finite, cluster, options), limit, labelled, weights, run, vertex);
 }
 
 std::uint64_t probcover_bytes(std::uint64_t rows, std::uint64_t cols, const probcover_options& options) {

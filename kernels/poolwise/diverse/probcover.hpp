@@ -36,11 +36,7 @@ struct probcover_options {
 ///           `on`
 /// Clusters are made where `on` computes, balls on its host. The time is that of kmeans and of rows^2 * cols.
 /// The same picks for any number of threads and on every device. Yehuda et al., NeurIPS 2022.
-std::vector<candidate> probcover(const where& on, finite_rows points, const allowance& limit,
-                                 std::span<const index_t> labelled = {}, const probcover_options& options = {},
-                                 batch_run* run = nullptr, vector_view<const float> weights = {},
-                                 std::span<const index_t> vertex = {});
-std::vector<candidate> probcover(const where& on, matrix_view<const float> points, const allowance& limit,
+std::vector<candidate> probcover(const where& on, point_rows points, const allowance& limit,
                                  std::span<const index_t> labelled = {}, const probcover_options& options = {},
                                  batch_run* run = nullptr, vector_view<const float> weights = {},
                                  std::span<const index_t> vertex = {});

@@ -140,18 +140,11 @@ std::vector<candidate> pick_in_turn(std::vector<cluster> clusters, const copies&
 
 }  // namespace
 
-std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
+std::vector<candidate> typiclust(const where& on, point_rows given, const allowance& limit,
                                  std::span<const index_t> labelled, const typiclust_options& options,
                                  knn_report* made, std::span<const index_t> vertex) {
-  check_typiclust(on, points.rows, limit, labelled, options, vertex);
-  return typiclust(on, require_finite(on, "typiclust", "points", points), limit, labelled, options, made,
-                   vertex);
-}
-
-std::vector<candidate> typiclust(const where& on, finite_rows points, const allowance& limit,
-                                 std::span<const index_t> labelled, const typiclust_options& options,
-                                 knn_report* made, std::span<const index_t> vertex) {
-  const std::vector<bool> has_label = check_typiclust(on, points.rows(), limit, labelled, options, vertex);
+  const std::vector<bool> has_label = check_typiclust(on, given.rows(), limit, labelled, options, vertex);
+  const finite_rows points = given.require_finite(on, "typiclust", "points");
   if (points.rows() == 0 || limit.picks == 0) return {};
   const index_t labels = std::count(has_label.begin(), has_label.end(), true);
   const index_t count =

@@ -43,11 +43,7 @@ struct typiclust_options {
 /// knn_graph_by and of kmeans. Memory: 12 B a row and neighbour, and a copy of the points for kmeans. Hacohen,
 /// Dekel & Weinshall, ICML 2022. (The authors' code takes squared distances, to neighbours within the cluster,
 /// and leaves out clusters of five rows and fewer.)
-std::vector<candidate> typiclust(const where& on, matrix_view<const float> points, const allowance& limit,
-                                 std::span<const index_t> labelled = {}, const typiclust_options& options = {},
-                                 knn_report* made = nullptr, std::span<const index_t> vertex = {});
-/// The same, of rows that were judged before.
-std::vector<candidate> typiclust(const where& on, finite_rows points, const allowance& limit,
+std::vector<candidate> typiclust(const where& on, point_rows points, const allowance& limit,
                                  std::span<const index_t> labelled = {}, const typiclust_options& options = {},
                                  knn_report* made = nullptr, std::span<const index_t> vertex = {});
 

@@ -96,11 +96,11 @@ class probing_points {
     const auto kept = [&](index_t n) -> nearest_kept& { return kept_[std::size_t(some[n].point)]; };
     // Rows of a cell ascend, but those of other cells came before: any of them may be lower.
     const auto reach = [&](index_t n, index_t) { return kept(n).reach(-1); };
-    const auto settled = [&](index_t n, index_t j, float d2) {
+    const auto decided = [&](index_t n, index_t j, float d2) {
       if (cell.order[j] != points_.order[some[n].point]) kept(n).offer({d2, cell.order[j]});
     };
     const distance_tiles tiles({group_.data(), some.size, cols}, cell.rows, filter_);
-    distance_tiles::block_of_points(tiles, 0, some.size).settle(0, cell.rows.rows, reach, settled);
+    distance_tiles::block_of_points(tiles, 0, some.size).decide(0, cell.rows.rows, reach, decided);
   }
 
   cell_rows points_;

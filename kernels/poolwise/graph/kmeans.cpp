@@ -120,32 +120,11 @@ cell_order order_by_cell(const std::vector<index_t>& cell, index_t cells) {
   return order;
 }
 
-/// Rows are views, or finite_rows.
-template <class Rows>
-cell_order cells_by_nearest(const where& on, Rows points, Rows centroids) {
-  require_build_for(on, "ivf_cells");
-  const index_t rows = matrix_view<const float>(points).rows, cells = matrix_view<const float>(centroids).rows;
-  std::vector<index_t> cell(static_cast<std::size_t>(rows));
-  if constexpr (has_cuda)
-    if (const auto* device = std::get_if<cuda>(&on)) {
-      nearest_to_host_cuda(*device, "ivf_cells", points, centroids, cell.data());
-      return order_by_cell(cell, cells);
-    }
-  std::vector<float> d2(cell.size());
-  nearest(on, points, centroids, {d2.data(), rows}, {cell.data(), rows});
-  return order_by_cell(cell, cells);
-}
-
 }  // namespace
 
-void kmeans(const where& on, matrix_view<const float> points, matrix_view<float> centroids,
-            const kmeans_options& options) {
-  check_kmeans(on, points, centroids, options);
-  kmeans(on, require_finite(on, "kmeans", "points", points), centroids, options);
-}
-
-void kmeans(const where& on, finite_rows points, matrix_view<float> centroids, const kmeans_options& options) {
-  check_kmeans(on, points, centroids, options);
+void kmeans(const where& on, point_rows given, matrix_view<float> centroids, const kmeans_options& options) {
+  check_kmeans(on, given, centroids, options);
+  const finite_rows points = given.require_finite(on, "kmeans", "points");
   const std::vector<float> rows = training_rows(on, points, options);
 
   faiss::ClusteringParameters parameters;
@@ -165,12 +144,17 @@ void kmeans(const where& on, finite_rows points, matrix_view<float> centroids, c
     std::copy_n(clustering.centroids.data() + c * centroids.cols, centroids.cols, centroids.row(c));
 }
 
-cell_order ivf_cells(const where& on, matrix_view<const float> points, matrix_view<const float> centroids) {
-  return cells_by_nearest(on, points, centroids);
-}
-
-cell_order ivf_cells(const where& on, finite_rows points, finite_rows centroids) {
-  return cells_by_nearest(on, points, centroids);
+cell_order ivf_cells(const where& on, point_rows points, point_rows centroids) {
+  require_build_for(on, "ivf_cells");
+  std::vector<index_t> cell(std::size_t(points.rows()));
+  if constexpr (has_cuda)
+    if (const auto* device = std::get_if<cuda>(&on)) {
+      nearest_to_host_cuda(*device, "ivf_cells", points, centroids, cell.data());
+      return order_by_cell(cell, centroids.rows());
+    }
+  std::vector<float> d2(cell.size());
+  nearest(on, points, centroids, {d2.data(), points.rows()}, {cell.data(), points.rows()});
+  return order_by_cell(cell, centroids.rows());
 }
 
 }  // namespace poolwise

@@ -149,32 +149,11 @@ void check_approximation(knn_method method, const where& on, matrix_view<const f
   check_knn_lists(call, points, to);
 }
 
-/// knn_graph_by() of a method that leaves neighbours out.
-knn_report approximate(knn_method method, const where& on, finite_rows points, matrix_view<index_t> neighbours,
-                       matrix_view<float> d2) {
-  const sample tuning(on, points, neighbours.cols, tuned_on, reported_on);
-  knn_report made = method == knn_method::ivf ? by_cells(on, points, tuning, neighbours, d2)
-                                              : by_walks(std::get<cpu>(on), points, tuning, neighbours, d2);
-  const sample reported(on, points, neighbours.cols, reported_on, 0);
-  made.recall = reported.recall([&](index_t s) { return neighbours.row(reported.row(s)); });
-  made.sampled = reported.count();
-  return made;
-}
-
 }  // namespace
 
 const char* name_of(knn_method method) {
-  switch (method) {
-    case knn_method::automatic:
-      return "auto";
-    case knn_method::exact:
-      return "exact";
-    case knn_method::ivf:
-      return "ivf";
-    case knn_method::hnsw:
-      return "hnsw";
-  }
-  return "";
+  constexpr const char* names[] = {"auto", "exact", "ivf", "hnsw"};
+  return names[int(method)];
 }
 
 knn_method parse_knn_method(const std::string& name) {
@@ -205,26 +184,22 @@ std::uint64_t knn_graph_bytes(knn_method method, index_t rows, index_t cols) {
   return threads * 12 * mib;
 }
 
-knn_report knn_graph_by(knn_method method, const where& on, matrix_view<const float> points,
-                        matrix_view<index_t> neighbours, matrix_view<float> d2) {
-  method = resolved(method, on, points.rows, points.cols);
-  if (method == knn_method::exact) {
-    knn_graph(on, points, neighbours, d2);
-    return {};
-  }
-  check_approximation(method, on, points, {neighbours, d2});
-  return approximate(method, on, require_finite(on, "knn_graph_by", "points", points), neighbours, d2);
-}
-
-knn_report knn_graph_by(knn_method method, const where& on, finite_rows points, matrix_view<index_t> neighbours,
+knn_report knn_graph_by(knn_method method, const where& on, point_rows given, matrix_view<index_t> neighbours,
                         matrix_view<float> d2) {
-  method = resolved(method, on, points.rows(), points.cols());
+  method = resolved(method, on, given.rows(), given.cols());
   if (method == knn_method::exact) {
-    knn_graph(on, points, neighbours, d2);
+    knn_graph(on, given, neighbours, d2);
     return {};
   }
-  check_approximation(method, on, points, {neighbours, d2});
-  return approximate(method, on, points, neighbours, d2);
+  check_approximation(method, on, given, {neighbours, d2});
+  const finite_rows points = given.require_finite(on, "knn_graph_by", "points");
+  const sample tuning(on, points, neighbours.cols, tuned_on, reported_on);
+  knn_report made = method == knn_method::ivf ? by_cells(on, points, tuning, neighbours, d2)
+                                              : by_walks(std::get<cpu>(on), points, tuning, neighbours, d2);
+  const sample reported(on, points, neighbours.cols, reported_on, 0);
+  made.recall = reported.recall([&](index_t s) { return neighbours.row(reported.row(s)); });
+  made.sampled = reported.count();
+  return made;
 }
 
 }  // namespace poolwise

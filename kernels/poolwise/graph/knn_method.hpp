@@ -57,10 +57,7 @@ std::uint64_t knn_graph_bytes(knn_method method, index_t rows, index_t cols);
 /// hnsw: 16 links, and walks as broad, from 64 up to 1024, as it wants. The lists are a function of the points
 /// alone. Recall is measured against nearest_neighbours() of 512 points, one of each part of the rows, drawn
 /// apart from those that were tuned on.
-knn_report knn_graph_by(knn_method method, const where& on, matrix_view<const float> points,
-                        matrix_view<index_t> neighbours, matrix_view<float> d2 = {});
-/// The same, of rows that were judged before.
-knn_report knn_graph_by(knn_method method, const where& on, finite_rows points, matrix_view<index_t> neighbours,
+knn_report knn_graph_by(knn_method method, const where& on, point_rows points, matrix_view<index_t> neighbours,
                         matrix_view<float> d2 = {});
 
 }  // namespace poolwise

@@ -25,14 +25,14 @@ void exact_search(cpu on, matrix_view<const float> points, matrix_view<const flo
     std::vector<nearest_kept> kept(std::size_t(end - begin), nearest_kept(to.which.cols));
     const auto of = [&](index_t i) -> nearest_kept& { return kept[std::size_t(i - begin)]; };
     const auto reach = [&](index_t i, index_t first) { return of(i).reach(first); };
-    const auto settled = [&](index_t i, index_t j, float d2) {
+    const auto decided = [&](index_t i, index_t j, float d2) {
       if (!leave_out_self || j != i) of(i).offer({d2, j});
     };
     distance_tiles::block_of_points block(tiles, begin, end);
     // Rows that lie side by side are often near each other.
     const index_t home = leave_out_self ? begin : 0;
-    block.settle(home, references.rows, reach, settled);
-    block.settle(0, home, reach, settled);
+    block.decide(home, references.rows, reach, decided);
+    block.decide(0, home, reach, decided);
     for (index_t i = begin; i < end; ++i) to.write(i, of(i));
   });
 }
@@ -61,27 +61,6 @@ class requirements {
              std::to_string(points.cols) + "; pass both from the same features");
   }
 
-  void some_columns(matrix_view<const float> points) const {
-    if (points.cols == 0) refuse("points has 0 columns; pass at least one");
-  }
-
-  void probes_fit(index_t probes, index_t cells) const {
-    if (probes < 1 || probes > cells)
-      refuse(std::to_string(probes) + " probes into " + std::to_string(cells) + " cells; pass 1 to " +
-             std::to_string(cells));
-  }
-
-  void walkable(const hnsw_options& options, index_t rows) const {
-    if (options.links < 2 || options.breadth_of_making < 1 || options.breadth < 1)
-      throw value_error(std::string(call_) + ": got " + std::to_string(options.links) +
-                        " links and breadths of " + std::to_string(options.breadth_of_making) + " and " +
-                        std::to_string(options.breadth) +
-                        "; pass at least 2 links, and breadths of at least 1");
-    if (rows > small_world::most_rows)
-      refuse("got " + std::to_string(rows) + " points; it takes at most " +
-             std::to_string(small_world::most_rows));
-  }
-
   void devices_can(const where& on, const neighbour_lists& to, index_t references) const {
     if (std::holds_alternative<cpu>(on)) return;
     if (to.which.cols > most_device_neighbours)
@@ -92,11 +71,11 @@ class requirements {
              std::to_string(most_device_references));
   }
 
- private:
   [[noreturn]] void refuse(const std::string& what) const {
     throw shape_error(std::string(call_) + ": " + what);
   }
 
+ private:
   const char* call_;
 };
 
@@ -112,91 +91,52 @@ void search(const where& on, const char* call, finite_rows points, finite_rows r
   exact_search(require_cpu(on, call), points, references, leave_out_self, to);
 }
 
-/// Refuses all that is wrong with a call but the values of its rows.
-void check_nearest_neighbours(const where& on, matrix_view<const float> points,
-                              matrix_view<const float> references, const neighbour_lists& to) {
-  require_build_for(on, "nearest_neighbours");
-  const requirements require("nearest_neighbours");
-  require.same_features("references", references, points);
-  require.lists_fit("which", to, points.rows, references.rows);
-  require.devices_can(on, to, references.rows);
-}
-
-void check_knn_graph(const where& on, matrix_view<const float> points, const neighbour_lists& to) {
-  require_build_for(on, "knn_graph");
-  const requirements require("knn_graph");
-  require.lists_fit("neighbours", to, points.rows, points.rows - 1);
-  require.devices_can(on, to, points.rows);
-}
-
-void check_knn_graph_ivf(const where& on, matrix_view<const float> points, matrix_view<const float> centroids,
-                         index_t probes, const neighbour_lists& to) {
-  const char* const call = "knn_graph_ivf";
-  require_build_for(on, call);
-  const requirements require(call);
-  require.same_features("centroids", centroids, points);
-  require.some_columns(points);
-  require.lists_fit("neighbours", to, points.rows, points.rows - 1);
-  require.probes_fit(probes, centroids.rows);
-  require.devices_can(on, to, points.rows);
-  if (!std::holds_alternative<cpu>(on) && !has_faiss_gpu)
-    throw no_cuda_error(std::string(call) +
-                        ": this build's FAISS has no GPU part; build with one that has, or pass cpu{}");
-}
-
-void check_knn_graph_hnsw(const where& on, matrix_view<const float> points, const neighbour_lists& to,
-                          const hnsw_options& options) {
-  require_cpu(on, "knn_graph_hnsw");
-  const requirements require("knn_graph_hnsw");
-  require.lists_fit("neighbours", to, points.rows, points.rows - 1);
-  require.walkable(options, points.rows);
-}
-
 }  // namespace
 
 void check_knn_lists(const char* call, matrix_view<const float> points, const neighbour_lists& to) {
   requirements(call).lists_fit("neighbours", to, points.rows, points.rows - 1);
 }
 
-void nearest_neighbours(const where& on, matrix_view<const float> points, matrix_view<const float> references,
-                        matrix_view<index_t> which, matrix_view<float> d2) {
-  const char* const call = "nearest_neighbours";
-  check_nearest_neighbours(on, points, references, {which, d2});
-  if (points.rows == 0) return;
-  const finite_rows sound = require_finite(on, call, "points", points);
-  nearest_neighbours(on, sound, require_finite(on, call, "references", references), which, d2);
-}
-
-void nearest_neighbours(const where& on, finite_rows points, finite_rows references, matrix_view<index_t> which,
+void nearest_neighbours(const where& on, point_rows points, point_rows references, matrix_view<index_t> which,
                         matrix_view<float> d2) {
-  check_nearest_neighbours(on, points, references, {which, d2});
-  if (points.rows() > 0) search(on, "nearest_neighbours", points, references, false, {which, d2});
+  const char* const call = "nearest_neighbours";
+  require_build_for(on, call);
+  const requirements require(call);
+  require.same_features("references", references, points);
+  require.lists_fit("which", {which, d2}, points.rows(), references.rows());
+  require.devices_can(on, {which, d2}, references.rows());
+  if (points.rows() == 0) return;
+  const finite_rows finite = points.require_finite(on, call, "points");
+  search(on, call, finite, references.require_finite(on, call, "references"), false, {which, d2});
 }
 
-void knn_graph(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
-               matrix_view<float> d2) {
-  check_knn_graph(on, points, {neighbours, d2});
-  knn_graph(on, require_finite(on, "knn_graph", "points", points), neighbours, d2);
+void knn_graph(const where& on, point_rows points, matrix_view<index_t> neighbours, matrix_view<float> d2) {
+  const char* const call = "knn_graph";
+  require_build_for(on, call);
+  check_knn_lists(call, points, {neighbours, d2});
+  requirements(call).devices_can(on, {neighbours, d2}, points.rows());
+  const finite_rows finite = points.require_finite(on, call, "points");
+  search(on, call, finite, finite, true, {neighbours, d2});
 }
 
-void knn_graph(const where& on, finite_rows points, matrix_view<index_t> neighbours, matrix_view<float> d2) {
-  check_knn_graph(on, points, {neighbours, d2});
-  search(on, "knn_graph", points, points, true, {neighbours, d2});
-}
-
-void knn_graph_ivf(const where& on, matrix_view<const float> points, matrix_view<const float> centroids,
-                   index_t probes, matrix_view<index_t> neighbours, matrix_view<float> d2) {
-  const char* const call = "knn_graph_ivf";
-  check_knn_graph_ivf(on, points, centroids, probes, {neighbours, d2});
-  const finite_rows sound = require_finite(on, call, "points", points);
-  knn_graph_ivf(on, sound, require_finite(on, call, "centroids", centroids), probes, neighbours, d2);
-}
-
-void knn_graph_ivf(const where& on, finite_rows points, finite_rows centroids, index_t probes,
+void knn_graph_ivf(const where& on, point_rows given, point_rows given_centroids, index_t probes,
                    matrix_view<index_t> neighbours, matrix_view<float> d2) {
-  check_knn_graph_ivf(on, points, centroids, probes, {neighbours, d2});
+  const char* const call = "knn_graph_ivf";
+  require_build_for(on, call);
+  const requirements require(call);
+  require.same_features("centroids", given_centroids, given);
+  if (given.cols() == 0) require.refuse("points has 0 columns; pass at least one");
+  check_knn_lists(call, given, {neighbours, d2});
+  if (const index_t cells = given_centroids.rows(); probes < 1 || probes > cells)
+    require.refuse(std::to_string(probes) + " probes into " + std::to_string(cells) + " cells; pass 1 to " +
+                   std::to_string(cells));
+  require.devices_can(on, {neighbours, d2}, given.rows());
+  if (!std::holds_alternative<cpu>(on) && !has_faiss_gpu)
+    throw no_cuda_error(std::string(call) +
+                        ": this build's FAISS has no GPU part; build with one that has, or pass cpu{}");
+  const finite_rows points = given.require_finite(on, call, "points"),
+                    centroids = given_centroids.require_finite(on, call, "centroids");
   if constexpr (has_faiss_gpu) {
-    const char* const call = "knn_graph_ivf";
     if (const auto* device = std::get_if<cuda>(&on))
       return graph_by_cells_cuda(*device, call, points, centroids, probes, neighbours, d2);
     if (const auto* devices = std::get_if<offload>(&on))
@@ -205,17 +145,20 @@ void knn_graph_ivf(const where& on, finite_rows points, finite_rows centroids, i
   graph_by_cells(std::get<cpu>(on), points, centroids, probes, {neighbours, d2});
 }
 
-void knn_graph_hnsw(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
-                    matrix_view<float> d2, const hnsw_options& options) {
-  check_knn_graph_hnsw(on, points, {neighbours, d2}, options);
-  knn_graph_hnsw(on, require_finite(on, "knn_graph_hnsw", "points", points), neighbours, d2, options);
-}
-
-void knn_graph_hnsw(const where& on, finite_rows points, matrix_view<index_t> neighbours, matrix_view<float> d2,
+void knn_graph_hnsw(const where& on, point_rows points, matrix_view<index_t> neighbours, matrix_view<float> d2,
                     const hnsw_options& options) {
-  check_knn_graph_hnsw(on, points, {neighbours, d2}, options);
-  small_world(points, options.links, options.breadth_of_making)
-      .search(std::get<cpu>(on), {}, options.breadth, {neighbours, d2});
+  const char* const call = "knn_graph_hnsw";
+  const cpu host = require_cpu(on, call);
+  check_knn_lists(call, points, {neighbours, d2});
+  if (options.links < 2 || options.breadth_of_making < 1 || options.breadth < 1)
+    throw value_error(std::string(call) + ": got " + std::to_string(options.links) + " links and breadths of " +
+                      std::to_string(options.breadth_of_making) + " and " + std::to_string(options.breadth) +
+                      "; pass at least 2 links, and breadths of at least 1");
+  if (points.rows() > small_world::most_rows)
+    requirements(call).refuse("got " + std::to_string(points.rows()) + " points; it takes at most " +
+                              std::to_string(small_world::most_rows));
+  small_world(points.require_finite(on, call, "points"), options.links, options.breadth_of_making)
+      .search(host, {}, options.breadth, {neighbours, d2});
 }
 
 }  // namespace poolwise

@@ -27,19 +27,12 @@ namespace poolwise {
 /// products nothing to say: centre such data first. With `cuda` the views lie in device memory and the call
 /// waits for the check of its inputs; with `offload` the first device works on tiles of points, for which the
 /// references must fit into its memory.
-void nearest_neighbours(const where& on, matrix_view<const float> points, matrix_view<const float> references,
-                        matrix_view<index_t> which, matrix_view<float> d2 = {});
-/// The same, of rows that were judged before.
-void nearest_neighbours(const where& on, finite_rows points, finite_rows references, matrix_view<index_t> which,
+void nearest_neighbours(const where& on, point_rows points, point_rows references, matrix_view<index_t> which,
                         matrix_view<float> d2 = {});
 
 /// The nearest neighbours of every point among the others: nearest_neighbours() with the point itself left out.
 /// Equal points are neighbours of each other.
-void knn_graph(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
-               matrix_view<float> d2 = {});
-/// The same, of rows that were judged before.
-void knn_graph(const where& on, finite_rows points, matrix_view<index_t> neighbours,
-               matrix_view<float> d2 = {});
+void knn_graph(const where& on, point_rows points, matrix_view<index_t> neighbours, matrix_view<float> d2 = {});
 
 /// knn_graph() by an inverted file: of each point only the neighbours in those `probes` cells whose centroids
 /// are nearest to it. With probes = centroids.rows it is knn_graph(); its recall below that depends on the
@@ -52,10 +45,7 @@ void knn_graph(const where& on, finite_rows points, matrix_view<index_t> neighbo
 /// lists. On a device FAISS's GpuIndexIVFFlat proposes a few neighbours more than asked for (at most 1819), and
 /// the canonical distance orders them; no_cuda_error is thrown if FAISS has no GPU part. Views are host memory,
 /// but for `cuda`, where they lie on the device.
-void knn_graph_ivf(const where& on, matrix_view<const float> points, matrix_view<const float> centroids,
-                   index_t probes, matrix_view<index_t> neighbours, matrix_view<float> d2 = {});
-/// The same, of rows that were judged before.
-void knn_graph_ivf(const where& on, finite_rows points, finite_rows centroids, index_t probes,
+void knn_graph_ivf(const where& on, point_rows points, point_rows centroids, index_t probes,
                    matrix_view<index_t> neighbours, matrix_view<float> d2 = {});
 
 struct hnsw_options {
@@ -74,10 +64,7 @@ struct hnsw_options {
 /// 500 B a point with 16 links while they are made, and a copy of points whose rows are padded.
 /// Malkov & Yashunin, IEEE TPAMI 2020.
 /// Library-only: the engine has such lists by knn_graph_by, which tunes them.
-void knn_graph_hnsw(const where& on, matrix_view<const float> points, matrix_view<index_t> neighbours,
-                    matrix_view<float> d2 = {}, const hnsw_options& options = {});
-/// The same, of rows that were judged before.
-void knn_graph_hnsw(const where& on, finite_rows points, matrix_view<index_t> neighbours,
+void knn_graph_hnsw(const where& on, point_rows points, matrix_view<index_t> neighbours,
                     matrix_view<float> d2 = {}, const hnsw_options& options = {});
 
 struct kmeans_options {
@@ -93,10 +80,7 @@ struct kmeans_options {
 /// infinity in points. FAISS's Clustering; every assignment is nearest()'s, so that the centroids are the same,
 /// to the bit, for any number of threads and on any device. FAISS takes the means on the host: with `cuda` the
 /// rows to train on are copied there and the call waits; points and centroids lie on the device.
-void kmeans(const where& on, matrix_view<const float> points, matrix_view<float> centroids,
-            const kmeans_options& options = {});
-/// The same, of rows that were judged before.
-void kmeans(const where& on, finite_rows points, matrix_view<float> centroids,
+void kmeans(const where& on, point_rows points, matrix_view<float> centroids,
             const kmeans_options& options = {});
 
 /// Rows in the order of their cells: those of cell c are rows[begin[c]] to rows[begin[c + 1] - 1], ascending.
@@ -106,8 +90,6 @@ struct cell_order {
 };
 
 /// Every row belongs to the cell of its nearest centroid. Waits; the result is host memory.
-cell_order ivf_cells(const where& on, matrix_view<const float> points, matrix_view<const float> centroids);
-/// The same, of rows that were judged before.
-cell_order ivf_cells(const where& on, finite_rows points, finite_rows centroids);
+cell_order ivf_cells(const where& on, point_rows points, point_rows centroids);
 
 }  // namespace poolwise

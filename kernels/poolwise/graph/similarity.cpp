@@ -48,7 +48,7 @@ std::optional<std::vector<pairs>> pairs_within(cpu on, finite_rows points, float
     pairs& mine = found[std::size_t(block)];
     const auto reach = [&](index_t, index_t) { return radius_d2; };
     distance_tiles::block_of_points(tiles, begin, end)
-        .settle(begin, points.rows(), reach, [&](index_t i, index_t j, float d2) {
+        .decide(begin, points.rows(), reach, [&](index_t i, index_t j, float d2) {
           if (j <= i || d2 > radius_d2 || ++count > most) return;
           mine.emplace_back(std::uint32_t(i), std::uint32_t(j));
         });
@@ -144,48 +144,11 @@ std::vector<float> distances_to_others(cpu on, finite_rows points, vector_view<c
   parallel_blocks(on, points.rows(), tiles.block(), [&](index_t, index_t begin, index_t end) {
     const auto reach = [&](index_t i, index_t) { return nearest_d2[std::size_t(i)]; };
     distance_tiles::block_of_points(tiles, begin, end)
-        .settle(0, points.rows(), reach, [&](index_t i, index_t j, float d2) {
+        .decide(0, points.rows(), reach, [&](index_t i, index_t j, float d2) {
           if (labels[i] != labels[j]) nearest_d2[std::size_t(i)] = std::min(nearest_d2[std::size_t(i)], d2);
         });
   });
   return nearest_d2;
-}
-
-// Each refuses all that is wrong with a call but the values of its rows.
-
-void check_knn_similarities(const char* call, const where& on, index_t neighbours, float half_d2) {
-  require_build_for(on, call);
-  if (std::holds_alternative<cuda>(on))
-    refuse(call, "makes a graph in host memory, and cuda{} means arrays on a device; pass offload{}");
-  if (!(half_d2 >= 0 && half_d2 <= std::numeric_limits<float>::max()))
-    refuse(call,
-           "half_d2 is " + std::to_string(half_d2) + "; pass a finite number above 0, or 0 for the median");
-  if (neighbours < 1) refuse(call, "got " + std::to_string(neighbours) + " neighbours; pass at least 1");
-}
-
-cpu check_radius_graph(const char* call, const where& on, index_t rows, float radius_d2) {
-  const cpu host = require_cpu(on, call);
-  if (!(radius_d2 >= 0 && radius_d2 <= std::numeric_limits<float>::max()))
-    refuse(call, "radius_d2 is " + std::to_string(radius_d2) + "; it must be a finite number, 0 or more");
-  if (rows > most_rows)
-    throw shape_error(std::string(call) + ": got " + std::to_string(rows) + " rows; it takes at most " +
-                      std::to_string(most_rows));
-  return host;
-}
-
-cpu check_pure_radius(const char* call, const where& on, index_t rows, vector_view<const index_t> labels,
-                      double purity) {
-  const cpu host = require_cpu(on, call);
-  if (labels.size != rows)
-    throw shape_error(std::string(call) + ": labels has " + std::to_string(labels.size) +
-                      " places but points has " + std::to_string(rows) + " rows; pass one per row");
-  if (!(purity >= 0 && purity <= 1))
-    refuse(call, "purity is " + std::to_string(purity) + "; it must be from 0 to 1");
-  for (index_t i = 0; i < labels.size; ++i)
-    if (labels[i] < 0)
-      refuse(call, "the label of row " + std::to_string(i) + " is " + std::to_string(labels[i]) +
-                       "; it must be 0 or more");
-  return host;
 }
 
 }  // namespace
@@ -200,23 +163,24 @@ similarity_graph::similarity_graph(cpu on, matrix_view<const index_t> neighbours
           }
       }) {}
 
-similarity_graph knn_similarities(const where& on, matrix_view<const float> points, index_t neighbours,
-                                  float half_d2, knn_method method, knn_report* made) {
-  const char* const call = "knn_similarities";
-  check_knn_similarities(call, on, neighbours, half_d2);
-  return knn_similarities(on, require_finite(on, call, "points", points), neighbours, half_d2, method, made);
-}
-
-similarity_graph knn_similarities(const where& on, finite_rows points, index_t neighbours, float half_d2,
+similarity_graph knn_similarities(const where& on, point_rows points, index_t neighbours, float half_d2,
                                   knn_method method, knn_report* made) {
-  check_knn_similarities("knn_similarities", on, neighbours, half_d2);
-  const index_t rows = points.rows(), each = std::min(neighbours, std::max<index_t>(0, rows - 1));
+  const char* const call = "knn_similarities";
+  require_build_for(on, call);
+  if (std::holds_alternative<cuda>(on))
+    refuse(call, "makes a graph in host memory, and cuda{} means arrays on a device; pass offload{}");
+  if (!(half_d2 >= 0 && half_d2 <= std::numeric_limits<float>::max()))
+    refuse(call,
+           "half_d2 is " + std::to_string(half_d2) + "; pass a finite number above 0, or 0 for the median");
+  if (neighbours < 1) refuse(call, "got " + std::to_string(neighbours) + " neighbours; pass at least 1");
+  const finite_rows finite = points.require_finite(on, call, "points");
+  const index_t rows = finite.rows(), each = std::min(neighbours, std::max<index_t>(0, rows - 1));
   std::vector<index_t> which(std::size_t(rows * each));
   std::vector<float> similarity(which.size());
   const matrix_view<index_t> lists{which.data(), rows, each};
   const matrix_view<float> values{similarity.data(), rows, each};
   knn_report report;
-  if (each > 0) report = knn_graph_by(method, on, points, lists, values);
+  if (each > 0) report = knn_graph_by(method, on, finite, lists, values);
   if (made != nullptr) *made = report;
 
   if (half_d2 == 0 && each > 0) half_d2 = median_farthest(lists, values);
@@ -224,35 +188,38 @@ similarity_graph knn_similarities(const where& on, finite_rows points, index_t n
   return {host_of(on), lists, values};
 }
 
-std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const float> points, float radius_d2,
+std::optional<similarity_graph> radius_graph(const where& on, point_rows points, float radius_d2,
                                              index_t most_pairs) {
   const char* const call = "radius_graph";
-  check_radius_graph(call, on, points.rows, radius_d2);
-  return radius_graph(on, require_finite(on, call, "points", points), radius_d2, most_pairs);
-}
-
-std::optional<similarity_graph> radius_graph(const where& on, finite_rows points, float radius_d2,
-                                             index_t most_pairs) {
-  const cpu host = check_radius_graph("radius_graph", on, points.rows(), radius_d2);
-  if (points.rows() == 0) return similarity_graph(host, {}, {});
-  const auto found = pairs_within(host, points, radius_d2, most_pairs);
+  const cpu host = require_cpu(on, call);
+  if (!(radius_d2 >= 0 && radius_d2 <= std::numeric_limits<float>::max()))
+    refuse(call, "radius_d2 is " + std::to_string(radius_d2) + "; it must be a finite number, 0 or more");
+  if (points.rows() > most_rows)
+    throw shape_error(std::string(call) + ": got " + std::to_string(points.rows()) +
+                      " rows; it takes at most " + std::to_string(most_rows));
+  const finite_rows finite = points.require_finite(on, call, "points");
+  if (finite.rows() == 0) return similarity_graph(host, {}, {});
+  const auto found = pairs_within(host, finite, radius_d2, most_pairs);
   if (!found) return {};
-  return similarity_graph(host, points.rows(), [&](auto&& add) {
+  return similarity_graph(host, finite.rows(), [&](auto&& add) {
     for (const pairs& some : *found)
       for (const auto& [i, j] : some) add(i, j, 1.0f);
   });
 }
 
-float pure_radius_d2(const where& on, matrix_view<const float> points, vector_view<const index_t> labels,
-                     double purity) {
+float pure_radius_d2(const where& on, point_rows points, vector_view<const index_t> labels, double purity) {
   const char* const call = "pure_radius_d2";
-  check_pure_radius(call, on, points.rows, labels, purity);
-  return pure_radius_d2(on, require_finite(on, call, "points", points), labels, purity);
-}
-
-float pure_radius_d2(const where& on, finite_rows points, vector_view<const index_t> labels, double purity) {
-  const cpu host = check_pure_radius("pure_radius_d2", on, points.rows(), labels, purity);
-  std::vector<float> impure_at = distances_to_others(host, points, labels);
+  const cpu host = require_cpu(on, call);
+  if (labels.size != points.rows())
+    throw shape_error(std::string(call) + ": labels has " + std::to_string(labels.size) +
+                      " places but points has " + std::to_string(points.rows()) + " rows; pass one per row");
+  if (!(purity >= 0 && purity <= 1))
+    refuse(call, "purity is " + std::to_string(purity) + "; it must be from 0 to 1");
+  for (index_t i = 0; i < labels.size; ++i)
+    if (labels[i] < 0)
+      refuse(call, "the label of row " + std::to_string(i) + " is " + std::to_string(labels[i]) +
+                       "; it must be 0 or more");
+  std::vector<float> impure_at = distances_to_others(host, points.require_finite(on, call, "points"), labels);
   const auto may_be_impure = std::size_t(double(points.rows()) - std::ceil(purity * double(points.rows())));
   if (may_be_impure == impure_at.size()) return std::numeric_limits<float>::max();
   const auto first_too_many = impure_at.begin() + std::ptrdiff_t(may_be_impure);

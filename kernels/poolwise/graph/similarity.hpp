@@ -45,7 +45,7 @@ class similarity_graph {
  private:
   template <class ForEachPair>
   similarity_graph(cpu on, index_t rows, ForEachPair&& for_each_pair);
-  friend std::optional<similarity_graph> radius_graph(const where&, finite_rows, float, index_t);
+  friend std::optional<similarity_graph> radius_graph(const where&, point_rows, float, index_t);
 
   std::vector<index_t> begin_;  // rows + 1
   std::vector<edge> edges_;
@@ -64,11 +64,7 @@ class similarity_graph {
 ///         the graph is made in host memory; what knn_graph_by throws for `on`.
 /// By exact lists the time is that of knn_graph, rows^2 * cols, and the bits are the same on every device. They
 /// are so for any number of threads by every method.
-similarity_graph knn_similarities(const where& on, matrix_view<const float> points, index_t neighbours,
-                                  float half_d2 = 0, knn_method method = knn_method::exact,
-                                  knn_report* made = nullptr);
-/// The same, of rows that were judged before.
-similarity_graph knn_similarities(const where& on, finite_rows points, index_t neighbours, float half_d2 = 0,
+similarity_graph knn_similarities(const where& on, point_rows points, index_t neighbours, float half_d2 = 0,
                                   knn_method method = knn_method::exact, knn_report* made = nullptr);
 
 /// The graph of all pairs of rows within a radius, with similarity 1.
@@ -79,10 +75,7 @@ similarity_graph knn_similarities(const where& on, finite_rows points, index_t n
 /// returns  nothing, and soon, if more pairs lie within
 /// throws  value_error for another radius, for a NaN or an infinity in points; no_cuda_error.
 /// Products exclude pairs as in nearest_neighbours(), and the canonical distance decides.
-std::optional<similarity_graph> radius_graph(const where& on, matrix_view<const float> points, float radius_d2,
-                                             index_t most_pairs);
-/// The same, of rows that were judged before.
-std::optional<similarity_graph> radius_graph(const where& on, finite_rows points, float radius_d2,
+std::optional<similarity_graph> radius_graph(const where& on, point_rows points, float radius_d2,
                                              index_t most_pairs);
 
 /// The largest squared radius at which at least `purity` of all rows have a pure ball: none of another label
@@ -99,9 +92,6 @@ std::optional<similarity_graph> radius_graph(const where& on, finite_rows points
 /// With radius_graph it is the graph of ProbCover (Yehuda et al., NeurIPS 2022, sec. 3.3, where it is read off
 /// a grid). The time is that of radius_graph, twice, and of the canonical distance of the pairs within pure
 /// balls.
-float pure_radius_d2(const where& on, matrix_view<const float> points, vector_view<const index_t> labels,
-                     double purity);
-/// The same, of rows that were judged before.
-float pure_radius_d2(const where& on, finite_rows points, vector_view<const index_t> labels, double purity);
+float pure_radius_d2(const where& on, point_rows points, vector_view<const index_t> labels, double purity);
 
 }  // namespace poolwise

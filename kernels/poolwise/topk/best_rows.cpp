@@ -45,7 +45,7 @@ nan_rows keep_best_rows(cpu on, const real_matrix& x, outputs kind, acquisition 
     }
     const vector_view<float> scores{mine.scores.data(), end - begin};
     const auto bars = rows_between(barred, begin, end);
-    score(cpu{1}, rows_between(x, begin, end), kind, which, scores);
+    score(cpu{1}, rows_between(x, begin, end), kind, {&which, 1}, {scores.data, scores.size, 1});
     nan_rows invalid = mine.state.add(cpu{1}, scores, begin, bars);
     if (invalid.count > 0) invalid.first += begin;
     mine.invalid += invalid;
@@ -56,18 +56,6 @@ nan_rows keep_best_rows(cpu on, const real_matrix& x, outputs kind, acquisition 
     invalid += p.invalid;
   }
   return invalid;
-}
-
-/// Sweeps all rows into `state`, wherever `on` is.
-nan_rows sweep(const where& on, const real_matrix& x, outputs kind, acquisition which,
-               vector_view<const std::uint8_t> barred, top_k_state& state) {
-  if constexpr (has_cuda) {
-    if (const auto* device = std::get_if<cuda>(&on))
-      return keep_best_rows_cuda(*device, "best_rows", x, kind, which, barred, state);
-    if (const auto* devices = std::get_if<offload>(&on))
-      return keep_best_rows_cuda(*devices, "best_rows", x, kind, which, barred, state);
-  }
-  return keep_best_rows(require_cpu(on, "best_rows"), x, kind, which, barred, state);
 }
 
 }  // namespace
@@ -95,11 +83,20 @@ best_of_rows best_rows(const where& on, const real_matrix& x, outputs kind, acqu
       best.keep_only_before({sample.back().row * guess.step, sample.back().score});
   }
   const bool guessed = best.threshold().has_value();
-  nan_rows invalid = sweep(on, x, kind, which, barred, best);
+  const auto sweep = [&] {
+    if constexpr (has_cuda) {
+      if (const auto* device = std::get_if<cuda>(&on))
+        return keep_best_rows_cuda(*device, "best_rows", x, kind, which, barred, best);
+      if (const auto* devices = std::get_if<offload>(&on))
+        return keep_best_rows_cuda(*devices, "best_rows", x, kind, which, barred, best);
+    }
+    return keep_best_rows(require_cpu(on, "best_rows"), x, kind, which, barred, best);
+  };
+  nan_rows invalid = sweep();
   std::vector<candidate> picks = best.best();
   if (guessed && index_t(picks.size()) < k) {
     best = top_k_state(k);
-    invalid = sweep(on, x, kind, which, barred, best);
+    invalid = sweep();
     picks = best.best();
   }
   return {std::move(picks), invalid};

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "poolwise/core/types.hpp"
 
@@ -29,9 +31,9 @@ file_bytes map_file(const char* call, const std::filesystem::path& file);
 /// addresses. Async-signal-safe.
 const char* about_mapped_file(const void* address) noexcept;
 
-/// `count` bytes from `begin` on, at an address that is a multiple of `alignment` (at most 64): in place
-/// where they lie so, else copied into a buffer of their own.
-file_bytes aligned_slice(const file_bytes& from, index_t begin, index_t count, std::size_t alignment);
+/// The bytes of an array, or nothing when an extent is negative or the bytes pass 2^63 - 1. A zero in the
+/// shape hides no overflow: multiplying the extents in any order stays in range when this has a value.
+std::optional<index_t> bytes_of(const std::vector<index_t>& shape, std::size_t element_bytes);
 
 /// throws io_error for a device other than a terminal: what is read to its end must have one.
 void require_end(const char* call, const std::filesystem::path& file);

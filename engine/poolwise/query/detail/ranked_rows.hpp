@@ -1,18 +1,17 @@
 // Rows by the score of a stage.
 #pragma once
 
-#include "poolwise/budget/allowance.hpp"
 #include "poolwise/query/strategy.hpp"
 #include "poolwise/topk/best_rows.hpp"
 
 namespace poolwise {
 
 /// scores [rows of x], written.
-void score_rows(const stage& by, const stage_input& x, vector_view<float> scores);
+void score_rows(const stage_input& x, vector_view<float> scores);
 
-/// The best k rows of x that `limit` does not rule out, and which rows are invalid, barred ones apart. x is
+/// The best k rows of x that its limit does not rule out, and which rows are invalid, barred ones apart. x is
 /// read once, and no more scores than those of some rows are in memory, unless they cannot be made of a part of
 /// the rows: those of a committee in one array, or of predictions.
-best_of_rows best_ranked(const stage& by, const stage_input& x, const allowance& limit, index_t k);
+best_of_rows best_ranked(const stage_input& x, index_t k);
 
 }  // namespace poolwise

@@ -1,17 +1,12 @@
 #include "poolwise/diverse/kmeans_pp.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
 
-std::vector<reasoned_pick> pick(const stage_input& x) {
-  const index_t classes = cols_of(*x.pool.model);
-  std::vector<float> a(std::size_t(x.rows() * classes));
-  output_gradient(x.on, *x.pool.model, x.pool.model_kind, {a.data(), x.rows(), classes});
-  const matrix_view<const float> rows{a.data(), x.rows(), classes};
-  const finite_factored_rows gradient{finite_rows::judged(rows), x.points(), /*bias=*/true};
-  return with_reason("drawn by squared gradient distance",
-                     kmeans_pp(x.on, gradient, x.limit, x.query_seed(), first_center::largest_norm, x.run));
+std::vector<candidate> pick(const stage_input& x, batch_run& run) {
+  return badge(x.on, *x.pool.model, x.pool.model_kind, x.points(), x.limit, query_seed(*x.asked), /*bias=*/true,
+               first_center::largest_norm, &run);
 }
 
 // Beside what k-means++ takes, the half of the gradients that is not the embeddings.
@@ -28,6 +23,7 @@ std::vector<strategy_entry> strategies_of_badge() {
            .source = "Ash et al. 2020",
            .needs = part::outputs | part::embeddings,
            .pick = pick,
+           .reason = "drawn by squared gradient distance",
            .bytes = bytes}};
 }
 

@@ -1,21 +1,16 @@
 #include "poolwise/diverse/batch_bald.hpp"
 #include "poolwise/pool/detail/gather.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
 
-std::vector<reasoned_pick> pick(const stage_input& x) {
-  batch_run alone;
-  batch_run& run = x.run != nullptr ? *x.run : alone;
+std::vector<candidate> pick(const stage_input& x, batch_run& run) {
   gathered_outputs copy;
   const real_cube committee = copy.cube_of(host_of(x.on), *x.pool.committee);
-  const joint_configurations joint{x.count("configurations"), x.count("samples"), x.query_seed()};
-  auto picks = with_reason("most informative beside the labels of the picks",
-                           batch_bald(x.on, committee, x.pool.committee_kind, x.limit, joint, &run));
-  for (std::size_t p = std::size_t(run.exact); p < picks.size(); ++p)
-    picks[p].reason = "most informative beside the labels of the picks, estimated from a sample of these";
-  return picks;
+  const arguments& given = x.what->given;
+  const joint_configurations joint{given.count("configurations"), given.count("samples"), query_seed(*x.asked)};
+  return batch_bald(x.on, committee, x.pool.committee_kind, x.limit, joint, &run);
 }
 
 std::uint64_t bytes(const strategy_size& size) {
@@ -38,6 +33,8 @@ std::vector<strategy_entry> strategies_of_batchbald() {
                           {"samples", double(standard.samples), whole_from(1),
                            "that are drawn where there would be more"}},
            .pick = pick,
+           .reason = "most informative beside the labels of the picks",
+           .estimated = ", estimated from a sample of these",
            .worth = total_gain,
            .bytes = bytes}};
 }

@@ -1,16 +1,14 @@
 #include "poolwise/diverse/dpp.hpp"
 
-#include "poolwise/query/detail/worth.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
 namespace {
 
-std::vector<reasoned_pick> pick(const stage_input& x) {
+std::vector<candidate> pick(const stage_input& x, batch_run& run) {
   const std::vector<float> quality = row_worths(x);
-  return with_reason("largest variance left by the picks",
-                     dpp(x.on, x.points(), x.limit, {quality.data(), index_t(quality.size())},
-                         {.bandwidth = x["bandwidth"]}, x.run));
+  return dpp(x.on, x.points(), x.limit, {quality.data(), index_t(quality.size())},
+             {.bandwidth = x.what->given["bandwidth"]}, &run);
 }
 
 }  // namespace
@@ -24,6 +22,7 @@ std::vector<strategy_entry> strategies_of_dpp() {
            .needs = part::embeddings,
            .parameters = {{"bandwidth", 0, at_least(0), "s; 0: the median distance between rows"}},
            .pick = pick,
+           .reason = "largest variance left by the picks",
            .bytes = [](const strategy_size& size) { return dpp_bytes(size.rows, size.picks); }}};
 }
 

@@ -5,12 +5,10 @@
 namespace poolwise {
 namespace {
 
-std::vector<reasoned_pick> pick(const stage_input& x) {
+std::vector<candidate> pick(const stage_input& x, batch_run& run) {
   const graph_rows rows(x);
   const similarity_graph graph = neighbour_graph(x, rows);
-  return with_reason(
-      "most like rows that nothing labelled or picked is like",
-      facility_location(host_of(x.on), graph, x.limit, rows.labelled(), rows.weights(), x.run, rows.vertex()));
+  return facility_location(host_of(x.on), graph, x.limit, rows.labelled(), rows.weights(), &run, rows.vertex());
 }
 
 }  // namespace
@@ -24,12 +22,11 @@ std::vector<strategy_entry> strategies_of_facility_location() {
        .source = "Cornuejols et al. 1977; Nemhauser et al. 1978",
        .on_devices = "graph",
        .needs = part::embeddings,
-       .counts_labelled = true,
-       .compares_all_pairs = true,
-       .lists_neighbours = true,
+       .does = trait::counts_labelled | trait::lists_neighbours,
        .parameters = {{"neighbours", 32, whole_from(1), "rows that a row may be like"}},
        .aliases = {"facility", "submodular"},
        .pick = pick,
+       .reason = "most like rows that nothing labelled or picked is like",
        .worth = total_gain,
        .bytes = neighbour_graph_bytes}};
 }

@@ -1,16 +1,15 @@
 #include "poolwise/diverse/coverage.hpp"
 #include "poolwise/query/detail/graph_rows.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
 namespace {
 
-std::vector<reasoned_pick> pick(const stage_input& x) {
+std::vector<candidate> pick(const stage_input& x, batch_run& run) {
   const graph_rows rows(x);
   const similarity_graph graph = neighbour_graph(x, rows);
-  return with_reason("like many rows, unlike those labelled or picked",
-                     graph_cut(host_of(x.on), graph, x["lambda"], x.limit, rows.labelled(), rows.weights(),
-                               x.run, rows.vertex()));
+  return graph_cut(host_of(x.on), graph, x.what->given["lambda"], x.limit, rows.labelled(), rows.weights(),
+                   &run, rows.vertex());
 }
 
 }  // namespace
@@ -23,12 +22,11 @@ std::vector<strategy_entry> strategies_of_graph_cut() {
            .source = "Iyer & Bilmes 2013",
            .on_devices = "graph",
            .needs = part::embeddings,
-           .counts_labelled = true,
-           .compares_all_pairs = true,
-           .lists_neighbours = true,
+           .does = trait::counts_labelled | trait::lists_neighbours,
            .parameters = {{"lambda", 2.5, at_least(2), "likeness to the pool against likeness to other picks"},
                           {"neighbours", 32, whole_from(1), "rows that a row may be like"}},
            .pick = pick,
+           .reason = "like many rows, unlike those labelled or picked",
            .worth = total_gain,
            .bytes = neighbour_graph_bytes}};
 }

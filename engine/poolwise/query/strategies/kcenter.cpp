@@ -7,8 +7,7 @@
 #include "poolwise/core/detail/philox.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/pool/detail/gather.hpp"
-#include "poolwise/query/detail/worth.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
@@ -22,7 +21,7 @@ std::optional<candidate> begin(const stage_input& x, vector_view<const float> we
   std::optional<candidate> first;
   for (index_t i = 0; i < x.rows() && left.picks() > 0; ++i) {
     if (left.ruled_out(i)) continue;
-    const auto drawn = float(random_unit(x.query_seed(), first_stream, std::uint64_t(x.pool_row(i))));
+    const auto drawn = float(random_unit(query_seed(*x.asked), first_stream, std::uint64_t(x.pool_row(i))));
     const candidate c{i, weights.empty() ? drawn : weights[i]};
     if (!first || before(c, *first)) first = c;
   }
@@ -30,41 +29,28 @@ std::optional<candidate> begin(const stage_input& x, vector_view<const float> we
   return first;
 }
 
-std::vector<candidate> farthest(const stage_input& x, const std::vector<float>& weight = {}) {
+using picks = std::vector<candidate>;
+
+picks farthest(const stage_input& x, batch_run& run, const std::vector<float>& weight) {
   const vector_view<const float> weights{weight.data(), index_t(weight.size())};
-  batch_run alone;
-  batch_run& run = x.run != nullptr ? *x.run : alone;
   if (x.labelled.rows == 0 && run.begin.picks.empty())
     if (const auto first = begin(x, weights)) run.begin.picks = {*first};
-  std::vector<float> covered;
-  if (x.labelled.rows > 0) {
-    covered.resize(std::size_t(x.rows()));
-    nearest(x.on, x.points(), finite_rows::judged(x.labelled), {covered.data(), x.rows()});
-  }
+  const std::vector<float> covered = distances_to(x.on, x.points(), finite_rows::judged(x.labelled));
   return kcenter(x.on, x.points(), x.limit, {covered.data(), index_t(covered.size())}, weights, &run);
-}
-
-std::vector<reasoned_pick> pick(const stage_input& x) {
-  return with_reason("farthest from labelled and picked rows", farthest(x));
-}
-
-std::vector<reasoned_pick> pick_weighted(const stage_input& x) {
-  return with_reason("largest score times distance from labelled and picked rows", farthest(x, row_worths(x)));
 }
 
 /// The largest distance of a row to what is labelled or picked, times its score where that is a factor, less
 /// than 0.
-double radius_below_zero(const stage_input& x, const std::vector<reasoned_pick>& picks,
-                         const std::vector<float>& weights = {}) {
+double radius_below_zero(const stage_input& x, const picks& of, const std::vector<float>& weights) {
   const auto embeddings = x.pool.embeddings.value();
   std::vector<index_t> rows;
-  for (const reasoned_pick& p : picks) rows.push_back(p.picked.row);
+  for (const candidate& c : of) rows.push_back(c.row);
   std::vector<float> centers = gather(host_of(x.on), embeddings, rows);
   for (index_t i = 0; i < x.labelled.rows; ++i)
     centers.insert(centers.end(), x.labelled.row(i), x.labelled.row(i) + embeddings.cols);
   const matrix_view<const float> all{centers.data(), index_t(rows.size()) + x.labelled.rows, embeddings.cols};
-  std::vector<float> covered(std::size_t(x.rows()), std::numeric_limits<float>::infinity());
-  if (all.rows > 0) nearest(x.on, x.points(), finite_rows::judged(all), {covered.data(), x.rows()});
+  std::vector<float> covered = distances_to(x.on, x.points(), finite_rows::judged(all));
+  covered.resize(std::size_t(x.rows()), std::numeric_limits<float>::infinity());
   double largest = 0;
   for (index_t i = 0; i < x.rows(); ++i)
     if (x.limit.barred.empty() || x.limit.barred[i] == 0)
@@ -73,38 +59,31 @@ double radius_below_zero(const stage_input& x, const std::vector<reasoned_pick>&
   return -largest;
 }
 
-double worth(const stage_input& x, const std::vector<reasoned_pick>& picks) {
-  return radius_below_zero(x, picks);
-}
-
-double worth_weighted(const stage_input& x, const std::vector<reasoned_pick>& picks) {
-  return radius_below_zero(x, picks, row_worths(x));
-}
-
-std::uint64_t bytes(const strategy_size& size) { return kcenter_bytes(size.rows); }
-
 }  // namespace
 
 std::vector<strategy_entry> strategies_of_kcenter() {
-  return {{.name = "kcenter",
-           .kind = "diversity",
-           .formula = "farthest from everything labelled or picked",
-           .source = "Gonzalez 1985; Sener & Savarese 2018",
-           .needs = part::embeddings,
-           .counts_labelled = true,
-           .aliases = {"coreset", "kcentergreedy", "coresetgreedy", "farthestfirst"},
-           .pick = pick,
-           .worth = worth,
-           .bytes = bytes},
-          {.name = "weighted_kcenter",
-           .kind = "diversity",
-           .formula = "score * squared distance as of kcenter",
-           .source = "Sener & Savarese 2018",
-           .needs = part::embeddings,
-           .counts_labelled = true,
-           .pick = pick_weighted,
-           .worth = worth_weighted,
-           .bytes = bytes}};
+  return {
+      {.name = "kcenter",
+       .kind = "diversity",
+       .formula = "farthest from everything labelled or picked",
+       .source = "Gonzalez 1985; Sener & Savarese 2018",
+       .needs = part::embeddings,
+       .does = trait::counts_labelled,
+       .aliases = {"coreset", "kcentergreedy", "coresetgreedy", "farthestfirst"},
+       .pick = [](const stage_input& x, batch_run& run) { return farthest(x, run, {}); },
+       .reason = "farthest from labelled and picked rows",
+       .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, {}); },
+       .bytes = [](const strategy_size& size) { return kcenter_bytes(size.rows); }},
+      {.name = "weighted_kcenter",
+       .kind = "diversity",
+       .formula = "score * squared distance as of kcenter",
+       .source = "Sener & Savarese 2018",
+       .needs = part::embeddings,
+       .does = trait::counts_labelled,
+       .pick = [](const stage_input& x, batch_run& run) { return farthest(x, run, row_worths(x)); },
+       .reason = "largest score times distance from labelled and picked rows",
+       .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, row_worths(x)); },
+       .bytes = [](const strategy_size& size) { return kcenter_bytes(size.rows); }}};
 }
 
 }  // namespace poolwise

@@ -1,7 +1,7 @@
 #include "poolwise/diverse/probcover.hpp"
 
 #include "poolwise/query/detail/graph_rows.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
@@ -10,14 +10,12 @@ probcover_options options_of(const arguments& given) {
   return {.purity = given["purity"], .most_clusters = given.count("clusters")};
 }
 
-std::vector<reasoned_pick> pick(const stage_input& x) {
+std::vector<candidate> pick(const stage_input& x, batch_run& run) {
   if (x.limit.picks == 0) return {};
   const graph_rows rows(x);
-  probcover_options options = options_of(*x.given);
-  options.seed = x.query_seed();
-  return with_reason(
-      "near most rows that nothing labelled or picked is near",
-      probcover(x.on, rows.points(), x.limit, rows.labelled(), options, x.run, rows.weights(), rows.vertex()));
+  probcover_options options = options_of(x.what->given);
+  options.seed = query_seed(*x.asked);
+  return probcover(x.on, rows.points(), x.limit, rows.labelled(), options, &run, rows.weights(), rows.vertex());
 }
 
 std::uint64_t bytes(const strategy_size& size) {
@@ -37,12 +35,12 @@ std::vector<strategy_entry> strategies_of_probcover() {
        .source = "Yehuda et al. 2022",
        .on_devices = "clusters",
        .needs = part::embeddings,
-       .counts_labelled = true,
-       .compares_all_pairs = true,
+       .does = trait::counts_labelled,
        .parameters = {{"purity", standard.purity, between(0, 1), "the share of balls that keep to one cluster"},
                       {"clusters", double(standard.most_clusters), whole_from(1),
                        "at most, which stand for classes; else one for each label"}},
        .pick = pick,
+       .reason = "near most rows that nothing labelled or picked is near",
        .worth = total_gain,
        .bytes = bytes}};
 }

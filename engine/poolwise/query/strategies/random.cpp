@@ -1,6 +1,6 @@
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/philox.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
@@ -11,7 +11,8 @@ constexpr stream random_stream{1};
 void score_random(const stage_input& x, vector_view<float> scores) {
   parallel_blocks(host_of(x.on), x.rows(), 4096, [&](index_t, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i)
-      scores[i] = float(random_unit(x.seed, random_stream, std::uint64_t(x.pool_row(i)), x.round));
+      scores[i] =
+          float(random_unit(x.asked->seed, random_stream, std::uint64_t(x.pool_row(i)), x.asked->round));
   });
 }
 
@@ -23,7 +24,7 @@ std::vector<strategy_entry> strategies_of_random() {
            .formula = "uniform by (seed, row)",
            .source = "-",
            .on_devices = "none",
-           .draws = true,
+           .does = trait::draws,
            .aliases = {"uniform"},
            .score = score_random}};
 }

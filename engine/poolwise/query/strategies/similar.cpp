@@ -7,7 +7,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/pool/judge.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
 namespace {
@@ -26,7 +26,7 @@ void check(const stage_input& x) {
   double total = 0;
   for (index_t q = 0; q < queries.rows; ++q) {
     const float weight = weights.empty() ? 1.0f : weights[q];
-    if (!is_finite(queries.row(q), queries.cols) || !(weight >= 0 && std::isfinite(weight)))
+    if (!all_finite(queries.row(q), queries.cols) || !(weight >= 0 && std::isfinite(weight)))
       throw value_error("similar: query " + std::to_string(q) +
                         " holds a value that is not finite, or has no weight of 0 or more; mend it");
     total += weight;
@@ -40,7 +40,7 @@ void score_similar(const stage_input& x, vector_view<float> scores) {
   check(x);
   const matrix_view<const float> queries = *x.pool.queries, rows = *x.pool.embeddings;
   const vector_view<const float> weights = x.pool.query_weights;
-  const bool mean = x["mean"] != 0;
+  const bool mean = x.what->given["mean"] != 0;
   std::vector<double> factor;  // of a query: its weight over its norm
   double total = 0;
   for (index_t q = 0; q < queries.rows; ++q) {
@@ -51,7 +51,7 @@ void score_similar(const stage_input& x, vector_view<float> scores) {
   }
   parallel_blocks(host_of(x.on), rows.rows, 256, [&](index_t, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i) {
-      if (!is_finite(rows.row(i), rows.cols)) {
+      if (!all_finite(rows.row(i), rows.cols)) {
         scores[i] = std::numeric_limits<float>::quiet_NaN();
         continue;
       }

@@ -1,7 +1,7 @@
 #include "poolwise/diverse/typiclust.hpp"
 
 #include "poolwise/query/detail/graph_rows.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
@@ -10,15 +10,15 @@ typiclust_options options_of(const arguments& given) {
   return {.neighbours = given.count("neighbours"), .most_clusters = given.count("clusters")};
 }
 
-std::vector<reasoned_pick> pick(const stage_input& x) {
+std::vector<candidate> pick(const stage_input& x, batch_run&) {
   const graph_rows rows(x);
-  typiclust_options options = options_of(*x.given);
-  options.seed = x.query_seed();
-  options.method = x.neighbours;
+  typiclust_options options = options_of(x.what->given);
+  options.seed = query_seed(*x.asked);
+  options.method = x.asked->neighbours;
   knn_report made;
-  const auto picks = typiclust(x.on, rows.points(), x.limit, rows.labelled(), options, &made, rows.vertex());
-  if (x.lists != nullptr) *x.lists = made;
-  return with_reason("typical of a cluster with few labels", picks);
+  auto picks = typiclust(x.on, rows.points(), x.limit, rows.labelled(), options, &made, rows.vertex());
+  *x.lists = made;
+  return picks;
 }
 
 std::uint64_t bytes(const strategy_size& size) {
@@ -37,14 +37,13 @@ std::vector<strategy_entry> strategies_of_typiclust() {
        .source = "Hacohen et al. 2022",
        .on_devices = "graph, clusters",
        .needs = part::embeddings,
-       .counts_labelled = true,
-       .compares_all_pairs = true,
-       .lists_neighbours = true,
+       .does = trait::counts_labelled | trait::lists_neighbours,
        .parameters = {{"neighbours", double(standard.neighbours), whole_from(1), "that typicality looks at"},
                       {"clusters", double(standard.most_clusters), whole_from(1),
                        "at most; else one for each label"}},
        .aliases = {"typicality"},
        .pick = pick,
+       .reason = "typical of a cluster with few labels",
        .bytes = bytes}};
 }
 

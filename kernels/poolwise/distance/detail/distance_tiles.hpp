@@ -65,16 +65,16 @@ class distance_tiles::block_of_points {
         reach_(std::size_t(end - begin)),
         sweep_(of.pairs_, tile) {}
 
-  /// For references first, ..., last - 1, in this order for each point: settled(i, j, d2) with the canonical
-  /// distance of every pair that may be within reach(i, j); below 0 none is. `settled` may lower the reach, and
+  /// For references first, ..., last - 1, in this order for each point: decided(i, j, d2) with the canonical
+  /// distance of every pair that may be within reach(i, j); below 0 none is. `decided` may lower the reach, and
   /// so may a later j.
-  template <class Reach, class Settled>
-  void settle(index_t first, index_t last, Reach&& reach, Settled&& settled) {
+  template <class Reach, class Decided>
+  void decide(index_t first, index_t last, Reach&& reach, Decided&& decided) {
     bool fresh = true;
     for (; first < last; first += quantised_panel::width) {
       const index_t next = std::min(last, first + quantised_panel::width);
       if (filter_.direct() || end_ - begin_ <= few_points) {
-        settle_all(first, next, settled);
+        decide_all(first, next, decided);
         continue;
       }
       if (fine_ != filter_.fine()) {
@@ -85,7 +85,7 @@ class distance_tiles::block_of_points {
         for (auto& rows : tiles_)
           for (index_t i = 0; i < rows.count(); ++i)
             rows.limit(of_.pairs_, i, reached(rows.id(i), first, reach));
-      meet(first, next, reach, settled);
+      meet(first, next, reach, decided);
     }
   }
 
@@ -110,8 +110,8 @@ class distance_tiles::block_of_points {
     return reach_[std::size_t(i - begin_)] = reach(i, j);
   }
 
-  template <class Reach, class Settled>
-  void meet(index_t first, index_t next, Reach&& reach, Settled&& settled) {
+  template <class Reach, class Decided>
+  void meet(index_t first, index_t next, Reach&& reach, Decided&& decided) {
     some_->load(of_.pairs_, next - first, [first](index_t j) { return first + j; });
     const reference_panel<plain_pairs> panel(*some_);
     index_t idle = 0;
@@ -119,19 +119,19 @@ class distance_tiles::block_of_points {
       idle += sweep_.meet(
           rows, panel, [&](index_t i) { return reached(i, next, reach); },
           [&](index_t i, index_t j, float d2) {
-            settled(i, j, d2);
+            decided(i, j, d2);
             return d2 <= reach_[std::size_t(i - begin_)];
           });
     filter_.count(*fine_, end_ - begin_, next - first, idle);
   }
 
-  template <class Settled>
-  void settle_all(index_t first, index_t next, Settled&& settled) const {
+  template <class Decided>
+  void decide_all(index_t first, index_t next, Decided&& decided) const {
     const auto references = rows_between(of_.references_, first, next);
     float d2[quantised_panel::width];
     for (index_t i = begin_; i < end_; ++i) {
       canonical_squared_distances(references, of_.points_.row(i), d2);
-      for (index_t j = 0; j < references.rows; ++j) settled(i, first + j, d2[j]);
+      for (index_t j = 0; j < references.rows; ++j) decided(i, first + j, d2[j]);
     }
   }
 

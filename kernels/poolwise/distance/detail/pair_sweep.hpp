@@ -117,15 +117,15 @@ class pair_sweep {
     for (auto& table : tables_) table.resize(std::size_t(product_height(height) * quantised_panel::width));
   }
 
-  /// Calls settled(row, reference, d2) with the canonical distance of every pair that may be within the limit
+  /// Calls decided(row, reference, d2) with the canonical distance of every pair that may be within the limit
   /// of its row, references ascending for each row; it says whether the distance was of use. Then limits those
-  /// rows by reach(row), which only `settled` lowers. Returns how many distances were of no use.
-  template <class Reach, class Settled>
-  index_t meet(row_tile<Pairs>& rows, const reference_panel<Pairs>& panel, Reach&& reach, Settled&& settled) {
+  /// rows by reach(row), which only `decided` lowers. Returns how many distances were of no use.
+  template <class Reach, class Decided>
+  index_t meet(row_tile<Pairs>& rows, const reference_panel<Pairs>& panel, Reach&& reach, Decided&& decided) {
     const index_t open = find_open(rows, panel);
     index_t idle = 0;
     for (index_t first = 0; first < open; first += pairs_at_once)
-      idle += settle(rows, panel, {open_.data() + first, std::min(open - first, pairs_at_once)}, settled);
+      idle += decide(rows, panel, {open_.data() + first, std::min(open - first, pairs_at_once)}, decided);
     index_t lowered = -1;
     for (index_t p = 0; p < open; ++p)
       if (const index_t i = open_[std::size_t(p)].row; i != std::exchange(lowered, i))
@@ -147,15 +147,15 @@ class pair_sweep {
                              open_.data());
   }
 
-  template <class Settled>
-  index_t settle(const row_tile<Pairs>& rows, const reference_panel<Pairs>& panel,
-                 vector_view<const open_pair> pairs, Settled&& settled) const {
+  template <class Decided>
+  index_t decide(const row_tile<Pairs>& rows, const reference_panel<Pairs>& panel,
+                 vector_view<const open_pair> pairs, Decided&& decided) const {
     const auto row = [&](index_t p) { return rows.id(pairs[p].row); };
     const auto reference = [&](index_t p) { return panel.ids[pairs[p].place]; };
     float d2[pairs_at_once];
     pairs_->distances(pairs.size, row, reference, d2);
     index_t idle = 0;
-    for (index_t p = 0; p < pairs.size; ++p) idle += !settled(row(p), reference(p), d2[p]);
+    for (index_t p = 0; p < pairs.size; ++p) idle += !decided(row(p), reference(p), d2[p]);
     return idle;
   }
 

@@ -13,7 +13,7 @@
 // (k + 16) 2^-22 |y^||z^|, four times what truncated addends of 24 bits would lose. The nearest centre of a
 // tile, by the same bound from above, lowers m before the tile is filtered.
 //
-// The pairs that are left are settled by the canonical distance: listed one by one, or, where a tile leaves
+// The pairs that are left are decided by the canonical distance: listed one by one, or, where a tile leaves
 // many, all pairs of the tile by the canonical kernel. That kernel is also the path for short rows, for few
 // centres and for devices before sm_80. No choice among these changes a result.
 #pragma once
@@ -85,7 +85,7 @@ class canonical_sweep {
   void sweep(matrix_view<const float> points, const rounded_rows* kept, Sink sink);
   /// rounded: of more rows, of which those of points begin at `first`.
   template <class Sink>
-  void exclude_and_settle(matrix_view<const float> points, const rounded_rows& rounded, index_t first,
+  void exclude_and_decide(matrix_view<const float> points, const rounded_rows& rounded, index_t first,
                           Sink sink);
 
   device_memory& memory_;

@@ -21,10 +21,10 @@ std::unique_ptr<weight_model> kmeans_pp_pool_cuda(const cuda& on, const factored
 
 /// A pool on the host of which each device of `on` is sent its shard once; null where one has no room for that.
 /// throws value_error if `on` names no device or one twice.
-std::unique_ptr<weight_model> kmeans_pp_pool_settled(const offload& on, matrix_view<const float> points,
-                                                     const allowance& limit);
-std::unique_ptr<weight_model> kmeans_pp_pool_settled(const offload& on, const factored_rows& points,
-                                                     const allowance& limit);
+std::unique_ptr<weight_model> kmeans_pp_pool_resident(const offload& on, matrix_view<const float> points,
+                                                      const allowance& limit);
+std::unique_ptr<weight_model> kmeans_pp_pool_resident(const offload& on, const factored_rows& points,
+                                                      const allowance& limit);
 
 /// distance[i] = min(distance[i], squared distance of row i to each of the rows `centers`); negative ones stay.
 /// Everything lies on the host, and the rows are sent once.
