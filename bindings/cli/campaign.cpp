@@ -13,9 +13,9 @@ namespace {
 /// "2026-11-30T19:13:20Z", or without the time of day.
 std::int64_t read_time(const std::string& text) {
   for (const char* form : {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"}) {
-    std::tm parts{};
-    const char* end = ::strptime(text.c_str(), form, &parts);
-    if (end != nullptr && *end == '\0') return std::int64_t(::timegm(&parts)) * 1000;
+    std::tm fields{};
+    const char* end = ::strptime(text.c_str(), form, &fields);
+    if (end != nullptr && *end == '\0') return std::int64_t(::timegm(&fields)) * 1000;
   }
   throw usage_error("\"" + text + "\" is no time; write it as 2026-11-30T19:13:20Z");
 }
@@ -41,10 +41,10 @@ void add_time(CLI::App& verb, campaign_options& options) {
 
 std::string time_text(std::int64_t ms) {
   const std::time_t seconds = std::time_t(ms / 1000);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
+  std::tm fields{};
+  ::gmtime_r(&seconds, &fields);
   char text[24];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &parts);
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &fields);
   return text;
 }
 

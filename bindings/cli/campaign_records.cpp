@@ -32,11 +32,11 @@ struct pool_options : campaign_options {
 };
 
 void run_pool(const pool_options& options) {
-  std::vector<part_file> parts;
-  if (!options.embeddings.empty()) parts.push_back({.part = "embeddings", .file = options.embeddings});
-  if (!options.queries.empty()) parts.push_back({.part = "queries", .file = options.queries});
+  std::vector<part_file> arrays;
+  if (!options.embeddings.empty()) arrays.push_back({.part = "embeddings", .file = options.embeddings});
+  if (!options.queries.empty()) arrays.push_back({.part = "queries", .file = options.queries});
   campaign of = options.open();
-  const auto added = as_input([&] { return of.add_pool(options.items, parts, options.now_ms()); });
+  const auto added = as_input([&] { return of.add_pool(options.items, arrays, options.now_ms()); });
   if (added.gone > 0)
     say("warning: " + std::to_string(added.gone) +
         " items that were picked, labelled or ruled out before are not in this version of the pool");

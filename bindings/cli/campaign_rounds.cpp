@@ -21,16 +21,16 @@ struct query_options : campaign_options {
 };
 
 std::vector<part_file> parts_of(const model_flags& model) {
-  std::vector<part_file> parts;
+  std::vector<part_file> arrays;
   const auto add = [&](const char* part, const std::string& file) {
-    if (!file.empty()) parts.push_back({.part = part, .file = file});
+    if (!file.empty()) arrays.push_back({.part = part, .file = file});
   };
   add("logits", model.logits);
   add("probs", model.probs);
   add("predictions", model.predictions);
   for (const std::string& file : model.committee) add("committee", file);
   for (const std::string& file : model.committee_probs) add("committee-probs", file);
-  return parts;
+  return arrays;
 }
 
 void add_query_options(CLI::App& verb, query_options& options) {

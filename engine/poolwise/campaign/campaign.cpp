@@ -91,11 +91,11 @@ const item_table& campaign::items(const pool_version& pool) {
   return items_->second;
 }
 
-campaign::added_pool campaign::add_pool(const std::string& items, std::vector<part_file> parts,
+campaign::added_pool campaign::add_pool(const std::string& items, std::vector<part_file> arrays,
                                         std::int64_t now_ms) {
-  for (part_file& one : parts) one.file = absolute_spec(one.file);
+  for (part_file& one : arrays) one.file = absolute_spec(one.file);
   opened_parts opened;
-  opened.open(parts);
+  opened.open(arrays);
   pool_version pool;
   pool.parts = opened.described();
   pool.rows = opened.inputs().rows;

@@ -51,14 +51,14 @@ class campaign {
 
   /// A version of the pool, from now on the one that is picked from.
   /// items  a file as read_items reads it; empty: items are called by their numbers
-  /// parts  embeddings and queries, if any strategy is to use them
+  /// arrays  embeddings and queries, if any strategy is to use them
   /// throws shape_error where items and arrays are not as many; usage_error for a pool of neither.
   /// Reads all of the files for their digests.
   struct added_pool {
     pool_version pool;
     index_t gone = 0;  ///< items that were picked, labelled or ruled out before, and are not in it
   };
-  added_pool add_pool(const std::string& items, std::vector<part_file> parts, std::int64_t now_ms);
+  added_pool add_pool(const std::string& items, std::vector<part_file> arrays, std::int64_t now_ms);
 
   /// Items that must never be picked, and why.
   void exclude(const std::vector<std::string>& items, const std::string& why, std::int64_t now_ms);

@@ -384,13 +384,13 @@ void page_maker::add_map(campaign_report& page) const {
   const auto latest = seen_.latest("pool");
   if (!latest) return;
   const pool_version pool = pool_in(latest->body);
-  std::vector<part_file> parts;
+  std::vector<part_file> arrays;
   for (const part_file& one : pool.parts)
-    if (one.part == "embeddings") parts.push_back(one);
-  if (parts.empty() || items_.empty()) return;
+    if (one.part == "embeddings") arrays.push_back(one);
+  if (arrays.empty() || items_.empty()) return;
   opened_parts opened;
   try {
-    opened.open(parts);
+    opened.open(arrays);
   } catch (const error&) {
     return;  // a page of what is left is better than none
   }

@@ -30,13 +30,13 @@ class body_reader {
     if (found == body_.end() || found->is_null()) return;
     take(key, [&] { value = found->get<T>(); });
   }
-  void read(const char* key, std::vector<part_file>& parts) const {
+  void read(const char* key, std::vector<part_file>& arrays) const {
     const auto found = body_.find(key);
     if (found == body_.end()) return;
     take(key, [&] {
       for (const json& one : *found)
-        parts.push_back({one.at("part"), one.at("file"), one.at("sha256"), one.at("shape"), one.at("format"),
-                         one.at("bytes")});
+        arrays.push_back({one.at("part"), one.at("file"), one.at("sha256"), one.at("shape"), one.at("format"),
+                          one.at("bytes")});
     });
   }
   /// The text of an object within.
@@ -60,9 +60,9 @@ class body_reader {
   json body_;
 };
 
-json as_json(const std::vector<part_file>& parts) {
+json as_json(const std::vector<part_file>& arrays) {
   json all = json::array();
-  for (const part_file& one : parts)
+  for (const part_file& one : arrays)
     all.push_back({{"part", one.part},
                    {"file", one.file},
                    {"sha256", one.sha256},

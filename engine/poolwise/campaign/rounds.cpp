@@ -118,10 +118,10 @@ constexpr wording campaign_words{.call = "campaign",
 
 std::string date_text(std::int64_t ms) {
   const std::time_t seconds = std::time_t(ms / 1000);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
+  std::tm fields{};
+  gmtime_r(&seconds, &fields);
   char text[16];
-  std::strftime(text, sizeof text, "%Y-%m-%d", &parts);
+  std::strftime(text, sizeof text, "%Y-%m-%d", &fields);
   return text;
 }
 

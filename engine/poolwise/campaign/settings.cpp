@@ -73,11 +73,11 @@ class section {
     if (node == nullptr) return;
     const auto day = node->value_exact<toml::date>();
     if (!day) refuse(key, *node, "is a day, such as 2026-12-31");
-    std::tm parts{};
-    parts.tm_year = day->year - 1900;
-    parts.tm_mon = day->month - 1;
-    parts.tm_mday = day->day + 1;
-    ms = std::int64_t(timegm(&parts)) * 1000 - 1;
+    std::tm fields{};
+    fields.tm_year = day->year - 1900;
+    fields.tm_mon = day->month - 1;
+    fields.tm_mday = day->day + 1;
+    ms = std::int64_t(timegm(&fields)) * 1000 - 1;
   }
 
   /// What `parse` makes of a text, whose refusal is passed on with the place.
