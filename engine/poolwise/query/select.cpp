@@ -264,19 +264,32 @@ class selection {
 
   void diversify(const stage& now, stage_input& x) {
     renumbered_run run(run_, x.pool_rows);
-    x.run = run.view();
+    batch_run alone, of_other;
+    x.run = run.view() != nullptr ? run.view() : &alone;
+    std::vector<float> gains, gains_of_other;
+    const bool certifies = now.entry->leaves_gains && (x.limit.priced() || !x.limit.floor.empty());
+    if (certifies) x.run->gains_left = &gains;
     std::vector<reasoned_pick> picks = now.entry->pick(x);
     const char* by = "";
     if (x.limit.priced() && now.entry->worth != nullptr) {
       // Rows that cost more than they bring can use a budget up, as can cheap ones that bring little.
       stage_input by_cost = x;
       by_cost.limit.per_cost = true;
-      by_cost.run = nullptr;
+      by_cost.run = &of_other;
+      if (certifies) of_other.gains_left = &gains_of_other;
       std::vector<reasoned_pick> others = now.entry->pick(by_cost);
       if (now.entry->worth(x, others) > now.entry->worth(x, picks)) {
         picks = std::move(others);
+        gains = std::move(gains_of_other);
         by = " for its cost";
       }
+    }
+    x.run = nullptr;
+    if (certifies && !gains.empty()) {
+      // Gains are rounded to fp32.
+      const double worth = now.entry->worth(x, picks);
+      const double most = worth + most_worth(host_of(on_), {gains.data(), x.rows()}, x.limit);
+      if (most > 0) result_.of_optimum = worth / (most * (1 + 1e-6));
     }
     for (const auto& [c, reason] : picks) add({c}, std::string(reason) + by);
   }

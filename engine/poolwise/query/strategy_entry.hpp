@@ -150,6 +150,8 @@ struct strategy_entry {
   /// How good a batch of `pick` is, which can pick by gain per unit of cost, too: larger is better. Null for a
   /// strategy that picks by gain alone.
   double (*worth)(const stage_input& x, const std::vector<reasoned_pick>& picks) = nullptr;
+  /// Whether `pick` fills in batch_run::gains_left, by which `worth` is held against that of the best batch.
+  bool leaves_gains = false;
   /// An upper bound on what it allocates, beside what grows with the picks alone; null for nothing.
   std::uint64_t (*bytes)(const strategy_size& size) = nullptr;
 

@@ -31,6 +31,7 @@ std::vector<strategy_entry> strategies_of_facility_location() {
        .aliases = {"facility", "submodular"},
        .pick = pick,
        .worth = total_gain,
+       .leaves_gains = true,
        .bytes = neighbour_graph_bytes}};
 }
 

@@ -30,6 +30,7 @@ std::vector<strategy_entry> strategies_of_graph_cut() {
                           {"neighbours", 32, whole_from(1), "rows that a row may be like"}},
            .pick = pick,
            .worth = total_gain,
+           .leaves_gains = true,
            .bytes = neighbour_graph_bytes}};
 }
 

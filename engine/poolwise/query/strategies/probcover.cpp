@@ -44,6 +44,7 @@ std::vector<strategy_entry> strategies_of_probcover() {
                        "at most, which stand for classes; else one for each label"}},
        .pick = pick,
        .worth = total_gain,
+       .leaves_gains = true,
        .bytes = bytes}};
 }
 
