@@ -68,10 +68,11 @@ void say_approximation(const knn_report& made) {
       " over " + std::to_string(made.sampled) + " sampled rows (--neighbours exact finds all)");
 }
 
-void say_optimality(double share) {
+void say_optimality(double share, const char* of) {
   char percent[16];
   std::snprintf(percent, sizeof percent, "%.2f", std::floor(share * 1e4) / 100);
-  say("the picks have at least " + std::string(percent) + " % of the highest total score that the budget buys");
+  say("the picks have at least " + std::string(percent) + " % of the highest total " + of +
+      " that the limits allow");
 }
 
 nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
@@ -137,7 +138,8 @@ void run(const select_options& options) {
     say("warning: left out " + std::to_string(chosen.skipped_rows) +
         " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));
   if (chosen.neighbours) say_approximation(*chosen.neighbours);
-  if (chosen.of_optimum) say_optimality(*chosen.of_optimum);
+  if (chosen.of_optimum)
+    say_optimality(*chosen.of_optimum, asked.what().last().entry->scores() ? "score" : "gain");
   for (const std::string& sentence : chosen.remarks) say(sentence);
   if (!options.out.empty()) write_text(options.out, as_csv(chosen));
   if (options.common.json)

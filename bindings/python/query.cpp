@@ -263,7 +263,8 @@ labelled    row numbers that have a label, or their ids: never picked, and k-cen
 exclude     row numbers that must not be picked, or their ids.
 ids         what each row is called, by strings or whole numbers; `Batch.ids` has them.
 cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit. One that
-            cannot bind changes nothing; else `Batch.of_optimum` says how good a batch by a score is.
+            cannot bind changes nothing; else `Batch.of_optimum` says how good a batch by a score, or by
+            "facility_location", "graph_cut" or "probcover", is.
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have, `floor` [groups] how many it
             is to have at least. Demands that no batch meets are refused: the fewest that contradict each other.
 apart       no pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves out

@@ -132,9 +132,11 @@ void define_batch(nb::module_& m) {
       .def_prop_ro("reasons", texts(&pick::reason), "Why each row was picked.")
       .def_prop_ro("cost", &batch::cost, "What all picks cost together.")
       .def_ro("kept_by", &batch::kept_by, "The stages before the last that scored rows, in order.")
-      .def_ro("of_optimum", &batch::of_optimum,
-              "Where a budget decided between scores: at least this share of the highest total score that it "
-              "buys; else None.")
+      .def_ro(
+          "of_optimum", &batch::of_optimum,
+          "Where a budget decided between scores: at least this share of the highest total score that it "
+          "buys. Of facility_location, graph_cut and probcover under a budget or floors: of the highest total "
+          "gain. Else None.")
       .def_ro("remarks", &batch::remarks, "What was not quite as asked: fewer picks, more candidates.")
       .def_ro("skipped_rows", &batch::skipped_rows,
               "Rows that could not be judged and were left out (on_nan=\"skip\").")

@@ -356,6 +356,32 @@ TEST(Command, BudgetsQuotasAndExclusions) {
                  "line 2");
 }
 
+TEST(Command, FloorsStandBesideQuotas) {
+  const pool_folder pool;
+  std::vector<std::int64_t> group(pool_rows, 0);
+  for (std::size_t i = 0; i < group.size(); ++i) group[i] = std::int64_t(i % 20 == 0);
+  save(pool / "group.npy", group);
+  const auto select = [&](const std::string& quota, const char* strategy = "margin") {
+    std::ofstream(pool / "quota.csv") << quota;
+    return run({"select", "--logits", pool.logits, "--strategy", strategy, "--batch", "9", "--json", "--group",
+                pool / "group.npy", "--quota", pool / "quota.csv"});
+  };
+  for (const char* strategy : {"margin", "margin/2x/entropy"}) {
+    const auto chosen = select("group,quota,floor\n0,,2\n1,4,30%\n", strategy).json();
+    int of_group_1 = 0;
+    for (const auto& pick : chosen["picks"]) of_group_1 += pick["row"].get<int>() % 20 == 0;
+    EXPECT_EQ(chosen["picks"].size(), 9u);
+    EXPECT_GE(of_group_1, 3);
+    EXPECT_EQ(chosen["remarks"].size(), 0u);
+  }
+  EXPECT_REFUSED(
+      select("group,quota,floor\n0,9,7\n1,9,3\n"), 3,
+      "select: the floor in --quota of group 0 and group 1 (10 picks together) and --batch (9) contradict "
+      "each other");
+  EXPECT_REFUSED(select("group,quota,floor\n0,9,7\n1,9,x\n"), 6,
+                 "line 3: \"1,9,x\" is not a group and its quota");
+}
+
 TEST(Command, EveryGroupHasOneQuota) {
   const pool_folder pool;
   std::vector<std::int64_t> group(pool_rows, 0);

@@ -308,6 +308,28 @@ TEST(Select, ADiverseBatchIsTheBetterOfGainsAndGainsPerCost) {
   }
 }
 
+TEST(Select, ADiverseBatchUnderABudgetSaysHowGoodItIs) {
+  const pool_fixture pool(1, 200);
+  const auto cost = uneven_costs(200);
+  const std::vector<index_t> labelled = {3, 9};
+  for (const char* strategy : {"facility_location", "graph_cut", "probcover", "margin/3x/facility_location"}) {
+    asked request = ask(strategy, 30);
+    request.labelled = labelled;
+    EXPECT_FALSE(select(cpu{}, pool.inputs, request).of_optimum) << strategy;
+    request.cost = {cost.data(), 200};
+    request.spec.budget = 60;
+    const batch chosen = select(cpu{}, pool.inputs, request);
+    ASSERT_TRUE(chosen.of_optimum) << strategy;
+    EXPECT_GT(*chosen.of_optimum, .3) << strategy;
+    EXPECT_LE(*chosen.of_optimum, 1) << strategy;
+    EXPECT_EQ(select(cpu{3}, pool.inputs, request).of_optimum, chosen.of_optimum) << strategy;
+  }
+  asked request = ask("kcenter", 30);
+  request.cost = {cost.data(), 200};
+  request.spec.budget = 60;
+  EXPECT_FALSE(select(cpu{}, pool.inputs, request).of_optimum);
+}
+
 TEST(Select, PicksHaveTheScoresByWhichTheyWereKept) {
   const pool_fixture pool;
   const batch chosen = select(cpu{}, pool.inputs, ask("margin/50%/random/100/bald/3x/kcenter", 9));

@@ -11,6 +11,9 @@ void require_sound(const grouping& found) {
   for (const index_t group : found.group)
     require(group >= 0 && std::size_t(group) < found.quota.size(), "every row's group has a quota");
   for (const index_t quota : found.quota) require(quota >= 0, "no quota is negative");
+  for (const index_t floor : found.floor) require(floor >= 0, "no floor is negative");
+  require(found.floor.empty() || found.floor.size() == found.quota.size(), "every group has a floor, or none");
+  require(found.names.size() == found.quota.size(), "every group has a name");
 }
 
 }  // namespace

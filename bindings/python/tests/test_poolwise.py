@@ -473,6 +473,13 @@ def test_select_keeps_to_budget_and_quota():
     group = np.arange(257) % 3
     chosen = poolwise.select(strategy="entropy", batch=20, logits=LOGITS, group=group, quota=[4, 0, 2])
     assert np.bincount(group[chosen.rows], minlength=3).tolist() == [4, 0, 2]
+    for more in ({}, {"quota": [20, 5, 20]}, {"cost": cost, "budget": 90}):
+        chosen = poolwise.select(strategy="entropy", batch=20, logits=LOGITS, group=group, floor=[0, 5, 9], **more)
+        count = np.bincount(group[chosen.rows], minlength=3)
+        assert count[1] >= 5 and count[2] >= 9 and not chosen.remarks
+        assert count[1] == 5 or "quota" not in more
+    with pytest.raises(poolwise.BudgetError, match=r"floor of group 0 and group 1 \(22 picks together\) and batch \(20\) contradict"):
+        poolwise.select(strategy="entropy", batch=20, logits=LOGITS, group=group, floor=[11, 11, 0])
     with pytest.raises(poolwise.BudgetError):
         poolwise.select(strategy="entropy", logits=LOGITS, cost=cost + 100, budget=40)
 

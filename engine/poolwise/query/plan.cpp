@@ -116,6 +116,9 @@ plan_step stage_step(const where& on, const query& asked, const stage& s, bool g
   if (s.entry->bytes != nullptr) step.bytes += s.entry->bytes(size);
   // The picks of a sweep are copied for it, as words or bytes; none is longer than a chain of 16384.
   step.bytes += std::min<std::uint64_t>(size.picks, 16384) * size.features * 2;
+  // What each row would add to the picks, by which they are held against the best batch.
+  if (s.entry->does.has(trait::leaves_gains) && (asked.limit().priced() || !asked.spec().floor.empty()))
+    step.bytes += size.rows * (2 * sizeof(float) + 4 * sizeof(candidate));
   if (gathered) {
     const std::uint64_t outputs = size.classes * std::max<std::uint64_t>(1, size.members);
     step.bytes += size.rows * (4 * (size.features + outputs) + 8 + 8 + 8 + 4 + 4 * sizeof(candidate));

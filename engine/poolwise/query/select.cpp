@@ -264,6 +264,9 @@ class selection {
   void diversify(const stage_input& x) {
     const strategy_entry& by = *x.what->entry;
     batch_run run = run_among(x.pool_rows);
+    std::vector<float> gains, gains_of_other;
+    const bool certifies = by.does.has(trait::leaves_gains) && (x.limit.priced() || !x.limit.floor.empty());
+    if (certifies) run.gains_left = &gains;
     std::vector<candidate> picks = by.pick(x, run);
     const char* for_cost = "";
     if (x.limit.priced() && by.worth != nullptr) {
@@ -271,12 +274,20 @@ class selection {
       stage_input by_cost = x;
       by_cost.limit.per_cost = true;
       batch_run other;
+      if (certifies) other.gains_left = &gains_of_other;
       std::vector<candidate> others = by.pick(by_cost, other);
       if (by.worth(x, others) > by.worth(x, picks)) {
         picks = std::move(others);
+        gains = std::move(gains_of_other);
         run.exact = other.exact;
         for_cost = " for its cost";
       }
+    }
+    if (certifies && !gains.empty()) {
+      // Gains are rounded to fp32.
+      const double worth = by.worth(x, picks);
+      const double most = worth + most_worth(host_of(on_), {gains.data(), x.rows()}, x.limit);
+      if (most > 0) result_.of_optimum = worth / (most * (1 + 1e-6));
     }
     for (std::size_t p = 0; p < picks.size(); ++p) {
       const bool estimated = by.estimated != nullptr && index_t(p) >= run.exact;

@@ -115,6 +115,8 @@ enum class trait : unsigned {
   counts_labelled = 2,   ///< labelled rows count as picked
   lists_neighbours = 4,  ///< it makes lists of neighbours, by the method that is asked for
   draws = 8,             ///< its scores are drawn, and say nothing about a row's worth
+  leaves_gains =
+      16,  ///< `pick` fills in batch_run::gains_left, by which `worth` is held against the best batch's
 };
 using traits = bit_set<trait>;
 constexpr traits operator|(trait a, trait b) { return traits(a) | b; }

@@ -22,7 +22,7 @@ std::vector<strategy_entry> strategies_of_facility_location() {
        .source = "Cornuejols et al. 1977; Nemhauser et al. 1978",
        .on_devices = "graph",
        .needs = part::embeddings,
-       .does = trait::counts_labelled | trait::lists_neighbours,
+       .does = trait::counts_labelled | trait::lists_neighbours | trait::leaves_gains,
        .parameters = {{"neighbours", 32, whole_from(1), "rows that a row may be like"}},
        .aliases = {"facility", "submodular"},
        .pick = pick,

@@ -22,7 +22,7 @@ std::vector<strategy_entry> strategies_of_graph_cut() {
            .source = "Iyer & Bilmes 2013",
            .on_devices = "graph",
            .needs = part::embeddings,
-           .does = trait::counts_labelled | trait::lists_neighbours,
+           .does = trait::counts_labelled | trait::lists_neighbours | trait::leaves_gains,
            .parameters = {{"lambda", 2.5, at_least(2), "likeness to the pool against likeness to other picks"},
                           {"neighbours", 32, whole_from(1), "rows that a row may be like"}},
            .pick = pick,

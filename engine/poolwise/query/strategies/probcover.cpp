@@ -35,7 +35,7 @@ std::vector<strategy_entry> strategies_of_probcover() {
        .source = "Yehuda et al. 2022",
        .on_devices = "clusters",
        .needs = part::embeddings,
-       .does = trait::counts_labelled,
+       .does = trait::counts_labelled | trait::leaves_gains,
        .parameters = {{"purity", standard.purity, between(0, 1), "the share of balls that keep to one cluster"},
                       {"clusters", double(standard.most_clusters), whole_from(1),
                        "at most, which stand for classes; else one for each label"}},
