@@ -525,18 +525,387 @@ TEST_F(Report, SizesThatDoNotFitAreRefused) {
 
 // ---- The page of a campaign
 
-using CampaignPage = Report;
+class CampaignPage : public Report {
+ protected:
+  std::string render(const campaign_report& report) const { return render_html(report, script); }
+};
 
-TEST_F(CampaignPage, Looks) {
-  const std::string look = std::getenv("POOLWISE_LOOK");
-  const auto write_page = [&](const std::string& name, const campaign_report& r) {
-    std::ofstream(look + "/" + name + ".html") << render_html(r, look + "/plotly.min.js");
+/// The section of a page.
+std::string section_of(const std::string& page, const std::string& id) {
+  return between(page, "<section id=\"" + id + "\">", "</section>");
+}
+
+std::string heading_of(const std::string& page, const std::string& id) {
+  return between(section_of(page, id), "<h2>", "</h2>");
+}
+
+/// As the page writes it: with entities, and no line broken before a per cent sign.
+std::string shown(const std::string& text) { return html::unbroken(html::escape(text)); }
+
+TEST_F(CampaignPage, EveryPageIsWholeAndRefersToNothingOutside) {
+  const std::pair<const char*, campaign_report> reports[] = {
+      {"full", example::full_report()},
+      {"long", example::full_report(std::getenv("POOLWISE_LOOK") ? 500 : 100)},
+      {"one", example::full_report(1)},
+      {"empty", {}},
+      {"awkward", example::awkward_report()}};
+  for (const auto& [name, report] : reports) {
+    SCOPED_TRACE(name);
+    const auto page = render(report);
+    const auto charts = charts_of(page);
+    for (const auto& [id, chart] : charts.items()) {
+      EXPECT_EQ(count(page, "id=\"" + id + "\""), 1u) << id;
+      EXPECT_GT(chart["data"].size(), 0u) << id;
+      for (const auto& t : chart["data"]) EXPECT_EQ(t["x"].size(), t["y"].size()) << id;
+    }
+    EXPECT_EQ(count(page, "class=\"chart\""), charts.size());
+    EXPECT_EQ(count(page, "<script"), 3u);
+    EXPECT_EQ(count(page, "</script"), 3u);
+    for (const char* never : {"<!--", "http:", "https:", "<link", "@import", "<iframe", "src=", "<base", "url(",
+                              "alert(1)</", ">nan<", ">inf<", ">null<"})
+      EXPECT_EQ(page.find(never), std::string::npos) << never;
+    EXPECT_EQ(count(page, "href="), count(page, "href=\"#"));
+    for (const char* element : {"section", "div", "table", "figure", "details", "ul", "p", "b"})
+      EXPECT_EQ(count(page, std::string("<") + element + ">") + count(page, std::string("<") + element + " "),
+                count(page, std::string("</") + element + ">"))
+          << element;
+    // POOLWISE_LOOK names a folder with plotly.min.js, to look at the pages in a browser.
+    if (const char* look = std::getenv("POOLWISE_LOOK"))
+      std::ofstream(std::string(look) + "/" + name + ".html")
+          << render_html(report, std::string(look) + "/plotly.min.js");
+  }
+}
+
+TEST_F(CampaignPage, EachPartWithoutDataIsLeftOutAlone) {
+  using part = std::pair<std::string, void (*)(campaign_report&)>;
+  const part parts[] = {{"targets", [](auto& r) { r.targets.clear(); }},
+                        {"spent", [](auto& r) { r.budgets.clear(); }},
+                        {"end",
+                         [](auto& r) {
+                           r.verdict.reset();
+                           r.end.reset();
+                           r.next.clear();
+                         }},
+                        {"curves", [](auto& r) { r.curves.clear(); }},
+                        {"against-random", [](auto& r) { r.arms = {}; }},
+                        {"slices", [](auto& r) { r.slices.clear(); }},
+                        {"rules", [](auto& r) { r.stopping.clear(); }},
+                        {"forecasts", [](auto& r) { r.past_forecasts.clear(); }},
+                        {"distributions", [](auto& r) { r.distributions.clear(); }},
+                        {"picks", [](auto& r) { r.map = {}; }},
+                        {"lead-times", [](auto& r) { r.lead_times.clear(); }},
+                        {"drift", [](auto& r) { r.drift.clear(); }},
+                        {"rounds", [](auto& r) { r.rounds.clear(); }},
+                        {"versions", [](auto& r) { r.versions.clear(); }}};
+  const auto full = render(example::full_report());
+  for (const auto& [removed, remove] : parts) {
+    auto report = example::full_report();
+    remove(report);
+    const auto page = render(report);
+    for (const auto& [id, unused] : parts) {
+      EXPECT_EQ(count(full, " id=\"" + id + "\""), 1u) << id;
+      EXPECT_EQ(count(page, " id=\"" + id + "\""), id == removed ? 0u : 1u) << id << " without " << removed;
+    }
+  }
+  const auto empty = render(campaign_report{});
+  EXPECT_EQ(empty.find("<section"), std::string::npos);
+  EXPECT_EQ(empty.find("<nav"), std::string::npos);
+  EXPECT_TRUE(charts_of(empty).empty());
+}
+
+TEST_F(CampaignPage, TheFirstScreenHasEveryFigure) {
+  const auto page = render(example::full_report());
+  for (const char* text :
+       {"2 of 5 targets are met after 820 labels in 12 rounds; 108.40 of 200.00 EUR are spent; the end is "
+        "expected "
+        "about 12 May 2026, when accuracy of night reaches 85 %.",
+        "As of 2 May 2026, 09:00 UTC.",
+        "Hypothesis: Night items buy more accuracy for their price than day items.", "88.3 % (86.3 to 90.3 %)",
+        ", target 85 %", "79.1 % (76.1 to 82.1 %)", "not measured",
+        "Expected on 12 May 2026 (8 to 20 May 2026), at 1,040 (980 to 1,150) labels, for 134.80 EUR (127.60 to "
+        "148.00 EUR)",
+        "108.40 EUR</b> spent, 4.56 EUR committed, 87.04 EUR left of 200.00 EUR",
+        "24.6 hours</b> spent, 1.2 hours committed, 14.2 hours left of 40 hours",
+        "820 labels</b> spent, 38 labels committed, without a limit",
+        "61 days</b> spent, 29 days left of 90 days", "1 of 4 rules says stop, and all of them are asked for.",
+        "Decide on rain:"})
+    EXPECT_NE(page.find(html::unbroken(text)), std::string::npos) << text;
+  EXPECT_NE(page.find("<h1"), std::string::npos);
+  EXPECT_LT(page.find("out of reach"), page.find("on course"));
+  EXPECT_LT(page.find("on course"), page.find("</span> met"));
+  EXPECT_NE(page.find("width:54.20%\"></span><span class=\"committed\" style=\"width:2.28%"),
+            std::string::npos);
+}
+
+TEST_F(CampaignPage, TheSentenceFitsEveryState) {
+  using state = report_target::state;
+  campaign_report r;
+  EXPECT_EQ(status_sentence(r), "Nothing is labelled yet; the end cannot be forecast yet.");
+  r.now = {1, 1, 250, 0};
+  EXPECT_EQ(status_sentence(r), "1 label in 1 round; the cost is 250 cents; the end cannot be forecast yet.");
+  r.targets = {{"accuracy", 0.9, {}, state::on_course, {}, ""}};
+  r.budgets = {{report_budget::kind::hours, 2.5, 0, 8}, {report_budget::kind::money, 250, 0, {}}};
+  r.end = report_end{{report_estimate{2000}, {}, {}}, "the money is spent"};
+  EXPECT_EQ(
+      status_sentence(r),
+      "The target is not met yet after 1 label in 1 round; 250 cents are spent; the end is expected at about "
+      "2,000 labels, when the money is spent.");
+  r.budgets.pop_back();
+  r.targets = {{"a", 0.9, {}, state::met, {}, ""}, {"b", 0.9, {}, state::met, {}, ""}};
+  r.verdict = {true, ""};
+  EXPECT_EQ(
+      status_sentence(r),
+      "All 2 targets are met after 1 label in 1 round; 2.5 of 8 hours are spent; the rules say: stop now.");
+  EXPECT_EQ(render(r).find("The end is expected"), std::string::npos);
+  r.verdict = {false, ""};
+  r.end = report_end{};
+  for (auto& t : r.targets) t.is = state::unknown;
+  r.budgets.clear();
+  r.now.money = 0;
+  EXPECT_EQ(status_sentence(r),
+            "None of the 2 targets is met yet after 1 label in 1 round; the end cannot be forecast yet.");
+}
+
+TEST_F(CampaignPage, BudgetsOfNothingAndOverspentOnes) {
+  campaign_report r;
+  r.budgets = {{report_budget::kind::money, 0, 0, 0}, {report_budget::kind::labels, 30, 20, 40}};
+  const auto page = render(r);
+  EXPECT_NE(page.find(html::unbroken("0 % spent, 0 % committed")), std::string::npos);
+  EXPECT_NE(page.find("<b>10 labels too much</b> of 40 labels"), std::string::npos);
+  EXPECT_NE(page.find("width:75.00%\"></span><span class=\"committed\" style=\"width:25.00%"),
+            std::string::npos);
+}
+
+TEST_F(CampaignPage, CurvesAgainstLabelsMoneyAndHours) {
+  auto report = example::full_report(4);
+  const auto page = render(report);
+  const auto chart = charts_of(page)["accuracy"];
+  const auto& data = chart["data"];
+  ASSERT_EQ(data.size(), 16u);  // a band and a line, measured and forecast, of 4 slices
+  for (std::size_t i = 0; i < data.size(); ++i) EXPECT_EQ(data[i]["visible"], i < 4) << i;
+  EXPECT_EQ(data[1]["x"], json({100.0, 160.0, 220.0, 280.0, 340.0}));
+  EXPECT_EQ(data[1]["customdata"][0], "71.8 % (69.8 to 73.8 %)");
+  EXPECT_EQ(data[3]["line"]["dash"], "dash");
+  const auto& axes = chart["choices"]["axis"];
+  EXPECT_EQ(axes["labels"]["traces"]["x"][1], data[1]["x"]);
+  EXPECT_EQ(axes["money"]["traces"]["x"][1], json({22.0, 29.2, 36.4, 43.6, 50.8}));
+  EXPECT_EQ(axes["money"]["traces"]["x"][0].size(), 10u);
+  EXPECT_EQ(axes["hours"]["traces"]["x"][1][0], 3.0);
+  const auto& slices = chart["choices"]["slice"];
+  EXPECT_EQ(slices.size(), 5u);
+  EXPECT_EQ(slices["2"]["traces"]["visible"][8], true);
+  EXPECT_EQ(slices["2"]["traces"]["visible"][0], false);
+  EXPECT_EQ(slices["1"]["layout"]["shapes"][0]["y0"], 0.9);
+  EXPECT_EQ(slices["every"]["traces"]["visible"][0], false);
+  EXPECT_EQ(slices["every"]["traces"]["visible"][1], true);
+  EXPECT_EQ(heading_of(page, "curves"),
+            html::unbroken("Accuracy of all items went from 71.8 % to 83.4 % with 340 labels"));
+  EXPECT_EQ(count(section_of(page, "curves"), "<tr>"), 1u + 4 * (5 + 7));
+
+  for (auto& curve : report.curves)
+    for (auto& point : curve.points) point.at.hours = point.at.money = 0;
+  const auto labels_alone = render(report);
+  EXPECT_EQ(charts_of(labels_alone)["accuracy"]["choices"]["axis"].size(), 1u);
+  EXPECT_EQ(section_of(labels_alone, "curves").find("type=\"radio\""), std::string::npos);
+
+  report.curves = {report.curves[0]};
+  report.curves[0].points.resize(1);
+  const auto point = charts_of(render(report))["accuracy"]["data"];
+  ASSERT_EQ(point.size(), 1u);
+  EXPECT_NEAR(point[0]["error_y"]["array"][0], 0.02, 1e-12);
+}
+
+TEST_F(CampaignPage, NothingIsClaimedThatTheIntervalDoesNotSay) {
+  const auto heading = [&](std::optional<report_estimate> saved) {
+    auto report = example::full_report(2);
+    report.arms.saved_labels = saved;
+    return heading_of(render(report), "against-random");
   };
-  write_page("full", example::full_report());
-  write_page("long", example::full_report(500));
-  write_page("one", example::full_report(1));
-  write_page("empty", {});
-  write_page("awkward", example::awkward_report());
+  EXPECT_EQ(heading(report_estimate{240, 110, 390}),
+            "Active selection saved 240 (110 to 390) labels against random picks");
+  EXPECT_EQ(heading(report_estimate{-30, -50, -10}),
+            "Active selection cost 30 (10 to 50) labels more than random picks");
+  for (const auto& unsure : {std::optional<report_estimate>{},
+                             {report_estimate{240}},
+                             {report_estimate{240, 0, 390}},
+                             {report_estimate{240, -1, 390}},
+                             {report_estimate{NAN}}})
+    EXPECT_EQ(heading(unsure), "Active selection has not been shown to save labels yet");
+}
+
+TEST_F(CampaignPage, SlicesStandAgainstTheirTargetsFloorsAndQuotas) {
+  const auto page = render(example::full_report());
+  const auto charts = charts_of(page);
+  EXPECT_EQ(heading_of(page, "slices"), "1 of 3 slices with a target meets it");
+  const auto& accuracy = charts["slice-accuracy"];
+  EXPECT_EQ(trace(accuracy, "meets its target")["y"], json({0}));
+  EXPECT_EQ(trace(accuracy, "below its target")["y"], json({1, 2}));
+  EXPECT_NEAR(trace(accuracy, "below its target")["error_x"]["arrayminus"][1], 0.045, 1e-12);
+  EXPECT_EQ(trace(accuracy, "target")["x"], json({0.9, 0.85, 0.9}));
+  EXPECT_EQ(accuracy["layout"]["yaxis"]["ticktext"], json({"day", "night", "rain", "tunnel"}));
+  EXPECT_EQ(trace(charts["slice-labels"], "labels")["x"], json({420, 250, 110, 12}));
+  EXPECT_EQ(trace(charts["slice-labels"], "floor")["x"], json({200, 150}));
+  EXPECT_EQ(trace(charts["slice-labels"], "quota")["y"], json({0, 2}));
+  const auto many = render(example::awkward_report());
+  EXPECT_EQ(trace(charts_of(many)["slice-accuracy"], "below its target")["y"],
+            json({0, 1}));  // the furthest below
+  EXPECT_NE(many.find("Shown are the 24 of 64 slices"), std::string::npos);
+  EXPECT_EQ(count(section_of(many, "slices"), "<tr>"), 65u);
+}
+
+TEST_F(CampaignPage, SharesOfPoolPicksAndLabels) {
+  const auto page = render(example::full_report());
+  const auto charts = charts_of(page);
+  const auto& type = charts["distribution-0"];
+  EXPECT_EQ(trace(type, "pool")["x"], json({0.824, 0.176}));
+  EXPECT_EQ(trace(type, "picked")["x"], json({620 / 820.0, 200 / 820.0}));
+  EXPECT_EQ(trace(type, "labelled")["customdata"][1], "video, labelled: 24.8 % (194)");
+  EXPECT_EQ(charts["distribution-1"]["data"].size(), 1u);  // the classes of the pool are unknown
+  const auto section = section_of(page, "distributions");
+  for (const char* text : {"The picks differ from the pool by data type (p < 0.001)",
+                           "Against the pool p < 0.001 for the picks, p < 0.001 for the labels (chi-squared).",
+                           "By class, 39.6 % of the labels are car"})
+    EXPECT_NE(section.find(shown(text)), std::string::npos) << text;
+  auto alike = example::full_report();
+  alike.distributions[0].picked_p = 0.43;
+  EXPECT_NE(render(alike).find("The picks are not shown to differ from the pool by data type (p = 0.43)"),
+            std::string::npos);
+}
+
+TEST_F(CampaignPage, TheMapHasPicksByRoundAndTheDistanceOfTheOthers) {
+  auto report = example::full_report(2);
+  report.map.background = {{0, 0, "a", 1}, {1, 0, "a", 2}, {2, 0, "b", 9}};
+  const auto page = render(report);
+  const auto map = charts_of(page)["map"];
+  EXPECT_EQ(heading_of(page, "picks"),
+            "Half of the unlabelled items lie within 2 of a labelled one, the farthest at 9");
+  EXPECT_EQ(trace(map, "unlabelled")["customdata"][2], "unlabelled, 9 from b");
+  EXPECT_EQ(trace(map, "not labelled yet")["x"].size(), 38u);
+  EXPECT_EQ(trace(map, "labelled")["x"].size(), 82u);
+  EXPECT_EQ(trace(map, "labelled")["customdata"][0], "img-0, round 1: car");
+  EXPECT_EQ(trace(map, "labelled")["marker"]["color"][81], 2);
+  EXPECT_EQ(map["choices"]["colour"]["coverage"]["traces"]["marker.color"][0], json({1.0, 2.0, 9.0}));
+  EXPECT_EQ(map["choices"]["colour"]["rounds"]["traces"]["marker.color"][2],
+            trace(map, "labelled")["marker"]["color"]);
+
+  campaign_report large;
+  example::add_map(large, 100, 4000);
+  const auto thin = render(large);
+  EXPECT_NE(thin.find("Shown are 3,000 of 6,000 picks and 3,000 of 50,000 rows"), std::string::npos);
+  EXPECT_EQ(trace(charts_of(thin)["map"], "labelled")["customdata"][0], "img-0, round 1: car");
+}
+
+TEST_F(CampaignPage, WhatIsWatchedShowsItsThresholdAndTheAlarmsFirst) {
+  const auto page = render(example::full_report());
+  const auto charts = charts_of(page);
+  EXPECT_EQ(heading_of(page, "drift"), "1 of 3 figures is past its threshold of drift");
+  EXPECT_EQ(charts["drift-0"]["data"][0]["name"], "KS of the features");
+  EXPECT_EQ(charts["drift-0"]["layout"]["shapes"][0]["y0"], 0.1);
+  EXPECT_NE(charts["drift-0"]["data"][0]["customdata"][11].get<std::string>().find(", p < 0.001"),
+            std::string::npos);
+  EXPECT_EQ(heading_of(page, "rules"), "1 of 4 stopping rules says stop");
+  EXPECT_FALSE(charts.contains("rules-3"));  // its sentence is all there is
+  EXPECT_NE(section_of(page, "rules").find("10,840 of 20,000 cents are spent."), std::string::npos);
+  EXPECT_EQ(count(section_of(page, "rules"), "says go on"), 3u);
+  const auto awkward = render(example::awkward_report());
+  EXPECT_NE(awkward.find("Shown are 12 of 24 figures; the table has all of them."), std::string::npos);
+  EXPECT_EQ(count(section_of(awkward, "rules"), "<tr>"), 1u + 3 * 3 + 20);
+}
+
+TEST_F(CampaignPage, PastForecastsAreJudged) {
+  auto report = example::full_report();
+  report.past_forecasts = {{"accuracy", 1, 3, example::within(0.8, 0.02), 0.81},
+                           {"labels to 90 %", 1, 3, example::within(2000, 100), 2300, false},
+                           {"accuracy", 2, 4, example::within(0.85, 0.01), 0.84}};
+  const auto page = render(report);
+  EXPECT_EQ(heading_of(page, "forecasts"),
+            html::unbroken("2 of 3 past forecasts held within their 90 % intervals"));
+  const auto charts = charts_of(page);
+  EXPECT_EQ(trace(charts["forecast-0"], "came")["y"], json({0.81, 0.84}));
+  EXPECT_EQ(trace(charts["forecast-1"], "forecast")["customdata"][0],
+            "2,000 (1,900 to 2,100), made in round 1");
+  EXPECT_NE(page.find(html::unbroken(
+                "<td>1</td><td>3</td><td>80 %</td><td>78 %</td><td>82 %</td><td>81 %</td><td>1 %</td>")),
+            std::string::npos);
+}
+
+TEST_F(CampaignPage, TheLogHasEveryRoundTheNewestFirst) {
+  const auto section = section_of(render(example::full_report(15)), "rounds");
+  EXPECT_NE(section.find("15 rounds picked 900 items for 108.00 EUR"), std::string::npos);
+  std::size_t before = 0;
+  for (int round = 15; round >= 1; --round) {
+    const auto at = section.find("<th scope=\"row\">" + std::to_string(round) + "</th>");
+    ASSERT_NE(at, std::string::npos) << round;
+    EXPECT_GT(at, before);
+    before = at;
+  }
+  EXPECT_LT(section.find("<summary>3 earlier rounds"), section.find(">3</th>"));
+  for (const char* text : {"<td>7.20</td>", "2 rows with a NaN were left out; floor of rain raised",
+                           "<td>Night rose by 1.2 points, as expected.</td>"})
+    EXPECT_NE(section.find(text), std::string::npos) << text;
+  EXPECT_EQ(section_of(render(example::full_report(2)), "rounds").find("Remarks"), std::string::npos);
+}
+
+TEST_F(CampaignPage, LeadTimesOfWhatHasComeBack) {
+  const auto page = render(example::full_report());
+  EXPECT_EQ(
+      heading_of(page, "lead-times"),
+      "From handing out to labelling took 23.7 hours at the median of round 12; 38 items are outstanding");
+  EXPECT_EQ(trace(charts_of(page)["lead"], "median")["x"].size(), 12u);
+  campaign_report waiting;
+  waiting.lead_times = {{1, 0, 20, 0, 0, 0}};
+  EXPECT_EQ(heading_of(render(waiting), "lead-times"), "No label has come back yet; 20 items are outstanding");
+}
+
+TEST_F(CampaignPage, ValuesThatCannotBeAreRefused) {
+  const auto refused = [&](auto&& change) {
+    auto report = example::full_report(2);
+    change(report);
+    return message_of<value_error>([&] { render(report); });
+  };
+  EXPECT_EQ(refused([](auto& r) { r.money.decimals = 7; }), "render_html: money has 7 decimals; pass 0 to 6");
+  EXPECT_EQ(refused([](auto& r) { r.interval_level = 95; }),
+            "render_html: interval_level is 95.0; pass a share between 0 and 1");
+  EXPECT_EQ(refused([](auto& r) { r.budgets[1].spent = -1; }),
+            "render_html: a budget's spent amount is -1.0; pass 0 or more");
+  EXPECT_EQ(refused([](auto& r) { r.distributions[0].groups[1].picked = -2; }),
+            "render_html: a count of group 'video' is -2.0; pass 0 or more");
+  auto ragged = example::full_report(2);
+  ragged.tables[0].rows[1].pop_back();
+  EXPECT_EQ(
+      message_of<shape_error>([&] { render(ragged); }),
+      "render_html: the table 'A video costs three times an image' has a row of 3 cells and a header of 4; "
+      "pass rows as wide as the header");
+}
+
+TEST(PageText, NumbersAndDates) {
+  EXPECT_EQ(html::grouped(1234567.891, 2), "1,234,567.89");
+  EXPECT_EQ(html::grouped(-999), "\u2212999");
+  EXPECT_EQ(html::grouped(-0.001, 2), "0.00");
+  EXPECT_EQ(html::grouped(NAN), "\u2013");
+  EXPECT_EQ(html::three_digits(0.012345), "0.0123");
+  EXPECT_EQ(html::three_digits(-12345.6), "\u221212,346");
+  EXPECT_EQ(html::three_digits(INFINITY), "\u2013");
+  EXPECT_EQ(html::date(0), "1 Jan 1970");
+  EXPECT_EQ(html::date_and_time(951782400000 + 59 * 60000), "29 Feb 2000, 00:59 UTC");
+  for (const double never : {-1.0, 1e300, double(NAN)}) EXPECT_EQ(html::date(never), "\u2013");
+  EXPECT_EQ(html::counted(1, "item"), "1 item");
+  EXPECT_EQ(html::counted(0, "item"), "0 items");
+}
+
+TEST(PageText, CommonLastWordsStandOnce) {
+  EXPECT_EQ(html::joined("8 May 2026", " to ", "20 May 2026"), "8 to 20 May 2026");
+  EXPECT_EQ(html::joined("8 Apr 2026", " to ", "8 May 2026"), "8 Apr to 8 May 2026");
+  EXPECT_EQ(html::joined("8 May 2025", " to ", "8 May 2026"), "8 May 2025 to 8 May 2026");
+  EXPECT_EQ(html::joined("5 %", " to ", "5 %"), "5 to 5 %");
+  EXPECT_EQ(html::joined("", " to ", "9"), " to 9");
+}
+
+TEST(PageText, NamesAreCutBetweenCharacters) {
+  EXPECT_EQ(html::shortened("caf\u00e9", 4), "caf\u00e9");
+  EXPECT_EQ(html::shortened("caf\u00e9s", 4), "caf\u2026");
+  EXPECT_EQ(html::shortened("\u00e9\u00e9\u00e9", 2), "\u00e9\u2026");
+  EXPECT_EQ(html::shortened("", 1), "");
 }
 
 // ---- Plotly's script

@@ -159,16 +159,14 @@ std::string watch_item(const report_watch& watch, const watched& of, const std::
         ".");
   if (watch.threshold)
     say((drawn ? "Dashed: its threshold, " : "Its threshold is ") + three_digits(*watch.threshold) + ".");
-  return element("div", "",
-                 element("h3", "", heading + " " + chip) + (watch.points.empty()
-                                                                ? html::caption(text)
-                                                                : html::figure_of({.chart = id,
-                                                                                   .alt = heading + " by round",
-                                                                                   .controls = "",
-                                                                                   .text = text,
-                                                                                   .table = "",
-                                                                                   .height = 200}))) +
-         "\n";
+  const auto body = drawn ? html::figure_of({.chart = id,
+                                             .alt = heading + " by round",
+                                             .controls = "",
+                                             .text = text,
+                                             .table = "",
+                                             .height = 200})
+                          : html::caption(text);
+  return element("div", "", element("h3", "", heading + " " + chip) + body) + "\n";
 }
 
 report_table watch_table(const std::vector<report_watch>& watches) {

@@ -17,19 +17,20 @@ using points = std::vector<report_curve::point>;
 struct course {
   std::string id, title, hover;
   double report_progress::*at;
-  double scale;
+  double divisor;
 };
 
 std::vector<course> courses(const report_money& money) {
   const std::string unit = plotly::text(money.unit);
-  return {{"labels", "Labels", "%{x:,.0f} labels", &report_progress::labels, 1},
-          {"money", "Money (" + unit + ")", "%{x:,} " + unit, &report_progress::money, whole_units(1, money)},
-          {"hours", "Hours of people", "%{x:,.1f} hours", &report_progress::hours, 1}};
+  return {
+      {"labels", "Labels", "%{x:,.0f} labels", &report_progress::labels, 1},
+      {"money", "Money (" + unit + ")", "%{x:,} " + unit, &report_progress::money, 1 / whole_units(1, money)},
+      {"hours", "Hours of people", "%{x:,.1f} hours", &report_progress::hours, 1}};
 }
 
 std::vector<double> places(const points& of, const course& along) {
   std::vector<double> x;
-  for (const auto& point : of) x.push_back(point.at.*along.at * along.scale);
+  for (const auto& point : of) x.push_back(point.at.*along.at / along.divisor);
   return x;
 }
 

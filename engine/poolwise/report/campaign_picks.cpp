@@ -227,9 +227,11 @@ json map_choice(const json& data, bool few_rounds) {
     rounds["marker.color"].push_back(t["marker"]["color"]);
     rounds["marker.coloraxis"].push_back(background ? json(nullptr) : json("coloraxis"));
     rounds["marker.opacity"].push_back(background ? 0.35 : 1);
+    rounds["marker.size"].push_back(background ? 4 : 8);
     coverage["marker.color"].push_back(background ? t["meta"] : json(plotly::grey));
     coverage["marker.coloraxis"].push_back(background ? json("coloraxis") : json(nullptr));
-    coverage["marker.opacity"].push_back(background ? 0.9 : 1);
+    coverage["marker.opacity"].push_back(background ? 0.9 : 0.6);
+    coverage["marker.size"].push_back(background ? 7 : 5);
   }
   return {{"rounds", {{"traces", rounds}, {"layout", colour_bar("Round", few_rounds)}}},
           {"coverage", {{"traces", coverage}, {"layout", colour_bar("Distance", false)}}}};

@@ -72,14 +72,12 @@ std::string controls_of(const std::string& choices) {
 namespace {
 
 void require_at_least_0(double value, const std::string& name) {
-  if (value < 0)
-    throw value_error("render_html: " + name + " is " + html::three_digits(value) + "; pass 0 or more");
+  if (value < 0) throw value_error("render_html: " + name + " is " + json(value).dump() + "; pass 0 or more");
 }
 
 void require_level(double level, const std::string& name) {
   if (!(level > 0 && level < 1))
-    throw value_error("render_html: " + name + " is " + html::three_digits(level) +
-                      "; pass a share between 0 and 1");
+    throw value_error("render_html: " + name + " is " + json(level).dump() + "; pass a share between 0 and 1");
 }
 
 void require_fitting(const campaign_report& report) {

@@ -27,7 +27,7 @@ std::string where_it_is(const campaign_report& report) {
                           : "Nothing is labelled after " + counted(double(now.round), "round");
   const auto so_far =
       counted(now.labels, "label") + (now.round > 0 ? " in " + counted(double(now.round), "round") : "");
-  if (report.targets.empty()) return "There are " + so_far;
+  if (report.targets.empty()) return so_far;
   return headline_of_targets(report) + " after " + so_far;
 }
 
@@ -65,13 +65,15 @@ std::string of_the_end(const std::string& when, const std::string& reason) {
 
 std::string when_it_stops(const campaign_report& report) {
   if (report.verdict && report.verdict->stop) return "the rules say: stop now";
-  if (!report.end) return "the end cannot be forecast yet";
+  const std::string unknown = "the end cannot be forecast yet";
+  if (!report.end) return unknown;
   const auto& expected = report.end->expected;
   const auto when = expected.at_ms    ? "about " + date(expected.at_ms->value)
                     : expected.labels ? "at about " + counted(std::round(expected.labels->value), "label")
                     : expected.money  ? "at about " + money_text(expected.money->value, report.money)
                                       : "";
-  return "the end is expected" + of_the_end(when, report.end->reason);
+  const auto end = of_the_end(when, report.end->reason);
+  return end.empty() ? unknown : "the end is expected" + end;
 }
 
 // ---- Targets
@@ -99,7 +101,7 @@ std::string chip(const look& l) {
                  std::string("<span aria-hidden=\"true\">") + l.sign + "</span> " + l.name);
 }
 
-/// "at 1,800 labels (1,650 to 2,100), 900.00 EUR, on 12 May 2027 (8 May 2027 to 20 May 2027)"
+/// "on 12 May 2027 (8 to 20 May 2027), at 1,800 labels (1,650 to 2,100), for 900.00 EUR"
 std::string arrival(const report_arrival& a, const report_money& money) {
   std::string out;
   const auto add = [&](const std::string& text) { out += (out.empty() ? "" : ", ") + text; };
@@ -111,8 +113,10 @@ std::string arrival(const report_arrival& a, const report_money& money) {
 }
 
 std::string target_item(const report_target& target, const campaign_report& report) {
-  const auto figures = (target.now ? element("b", "", with_interval(*target.now, percent)) : "not measured") +
-                       ", target " + percent(target.at_least);
+  const auto figures =
+      (target.now && std::isfinite(target.now->value) ? element("b", "", with_interval(*target.now, percent))
+                                                      : "not measured") +
+      ", target " + percent(target.at_least);
   const auto expected = arrival(target.expected, report.money);
   return element("li", "",
                  chip(look_of(target.is)) + " " + html::short_name(target.name) + element("p", "", figures) +
@@ -216,8 +220,8 @@ std::string end_card(const campaign_report& report) {
                                                      : "When it stops");
   if (verdict && !verdict->sentence.empty()) out += element("p", "", escape(verdict->sentence));
   if (report.end && !(verdict && verdict->stop)) {
-    const auto expected = arrival(report.end->expected, report.money);
-    out += element("p", "", "The end is expected" + escape(of_the_end(expected, report.end->reason)) + ".");
+    const auto expected = of_the_end(arrival(report.end->expected, report.money), report.end->reason);
+    if (!expected.empty()) out += element("p", "", "The end is expected" + escape(expected) + ".");
   }
   if (!report.next.empty()) {
     std::string steps;

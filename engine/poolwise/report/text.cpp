@@ -85,7 +85,8 @@ std::string percent(double share) {
 std::string p_value(double p) { return p < 0.001 ? "< 0.001" : fixed(p, p < 0.1 ? 3 : 2); }
 
 std::string three_digits(double value) {
-  return std::abs(value) >= 1000 ? grouped(value) : number(value, std::chars_format::general, 3);
+  if (value < 0) return "\u2212" + three_digits(-value);
+  return value >= 1000 ? grouped(value) : number(value, std::chars_format::general, 3);
 }
 
 std::string date(double ms) {
@@ -105,14 +106,13 @@ std::string date_and_time(double ms) {
 }
 
 std::string joined(const std::string& first, const std::string& by, const std::string& second) {
-  auto end = first.size(), there = second.size();
+  std::string_view rest = first, other = second;
   while (true) {
-    const auto space = first.rfind(' ', end - 1), other = second.rfind(' ', there - 1);
-    if (space == std::string::npos || other == std::string::npos ||
-        first.compare(space, end - space, second, other, there - other) != 0)
-      return first.substr(0, end) + by + second;
-    end = space;
-    there = other;
+    const auto space = rest.rfind(' '), there = other.rfind(' ');
+    if (space == std::string::npos || there == std::string::npos || rest.substr(space) != other.substr(there))
+      return std::string(rest) + by + second;
+    rest = rest.substr(0, space);
+    other = other.substr(0, there);
   }
 }
 

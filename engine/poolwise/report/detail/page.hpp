@@ -103,11 +103,13 @@ nav a { color: var(--open); }
 @media print {
   main { padding: 0; }
   .toggles, .controls, nav, .chart .modebar, details:not([open]) { display: none; }
-  h2, h3, h3 + .caption { break-after: avoid; }
+  h2, h3, h3 + .caption { break-inside: avoid; break-after: avoid; }
   .chart { height: 380px; }
   figure, tr, .card, .multiples > div { break-inside: avoid; }
   .swatch, .bar span, .pictures img { print-color-adjust: exact; }
   .status { font-size: 1.375rem; }
+  .cards { grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .5rem; font-size: .8125rem; }
+  .card { padding: .625rem .75rem; }
   .log, .environment { font-size: .6875rem; }
   .log { min-width: 0; }
   .log th, .log td { padding: .25rem; }
