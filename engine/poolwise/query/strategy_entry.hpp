@@ -115,8 +115,7 @@ enum class trait : unsigned {
   counts_labelled = 2,   ///< labelled rows count as picked
   lists_neighbours = 4,  ///< it makes lists of neighbours, by the method that is asked for
   draws = 8,             ///< its scores are drawn, and say nothing about a row's worth
-  leaves_gains =
-      16,  ///< `pick` fills in batch_run::gains_left, by which `worth` is held against the best batch's
+  leaves_gains = 16,     ///< it says what each row left would add to its batch (batch_run::gains_left)
 };
 using traits = bit_set<trait>;
 constexpr traits operator|(trait a, trait b) { return traits(a) | b; }
