@@ -17,9 +17,11 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace poolwise;
   using namespace poolwise::fuzz;
   std::string_view input = text_of(data, size);
-  const char* const kinds[] = {"label",     "decision", "round",      "pool",    "model", "campaign", "settings",
-                               "guideline", "excluded", "evaluation", "verdict", "note",  "weather"};
-  accepted([&] { require(line_of(event_in(input)) == input, "a line that is read is the line that is written"); });
+  const char* const kinds[] = {"label",    "decision", "round",     "pool",     "model",
+                               "campaign", "settings", "guideline", "excluded", "evaluation",
+                               "verdict",  "note",     "weather"};
+  accepted(
+      [&] { require(line_of(event_in(input)) == input, "a line that is read is the line that is written"); });
   const std::string kind = kinds[take_choice(input, std::size(kinds))];
   accepted([&] {
     const std::string body = canonical_body({kind, std::string(input)});

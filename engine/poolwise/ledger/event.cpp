@@ -16,7 +16,7 @@ using nlohmann::json;
 
 constexpr std::size_t shown = 80;
 constexpr int most_levels = 100;  // a value is written by recursion
-constexpr std::int64_t most_cost = 1'000'000'000'000;
+constexpr std::int64_t most_cost = 1'000'000'000'000, most_seconds = 1'000'000'000;
 
 enum class form {
   text,
@@ -26,6 +26,7 @@ enum class form {
   from_one,
   cost,
   share,
+  seconds,
   integer,
   boolean,
   array,
@@ -74,7 +75,7 @@ const std::map<std::string, std::vector<key_rule>, std::less<>>& rules() {
         {"version", form::integer},
         {"by", form::text, or_null, optional},
         {"why", form::text, or_null, optional},
-        {"seconds", form::number, or_null, optional},
+        {"seconds", form::seconds, or_null, optional},
         {"confidence", form::number, or_null, optional},
         {"cost", form::cost, or_null, optional},
         {"replaces", form::whole, !or_null, optional}}},
@@ -111,6 +112,8 @@ const char* lacking(const json& value, form is) {
       return is_whole(value, 0, most_cost) ? nullptr : "a whole number of the smallest unit, from 0 to 10^12";
     case form::share:
       return value.is_number() && value >= 0 && value <= 1 ? nullptr : "a number from 0 to 1";
+    case form::seconds:
+      return value.is_number() && value >= 0 && value <= most_seconds ? nullptr : "a number from 0 to 10^9";
     case form::integer:
       return is_whole(value, std::numeric_limits<std::int64_t>::min(), most) ? nullptr : "a whole number";
     case form::boolean:

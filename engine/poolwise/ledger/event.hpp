@@ -47,8 +47,8 @@ event event_in(std::string_view line);
 ///                cost?, replaces?
 ///     evaluation round            verdict  round, stop: boolean, rules: array            note  text
 ///
-/// A cost is a whole number of the campaign's smallest unit, from 0 to 10^12. An item is text that is not
-/// empty. throws value_error that names the kind and the key.
+/// A cost is a whole number of the campaign's smallest unit, from 0 to 10^12. Seconds are from 0 to 10^9. An
+/// item is text that is not empty. throws value_error that names the kind and the key.
 std::string canonical_body(const new_event& given);
 
 }  // namespace poolwise

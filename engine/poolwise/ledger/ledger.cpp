@@ -198,7 +198,7 @@ ledger::moment::moment(const ledger& of) : of_(of) {
   if (in.depth == 0)
     translated(in.file.name(), [&] {
       in.file.database().exec("BEGIN");
-      head_in(in.file);  // the moment is that of the first read
+      in.file.ask("SELECT n FROM events LIMIT 1").next();  // the moment is that of the first read
     });
   ++in.depth;
 }

@@ -1,6 +1,6 @@
 #include "poolwise/ledger/detail/projection.hpp"
 
-#include <map>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "poolwise/core/error.hpp"
@@ -34,8 +34,6 @@ struct projection::item_row {
   bool exists = false;
   std::int64_t tally = 0, cost = 0;
   std::optional<index_t> decision, label, excluded;
-
-  bool outstanding() const { return decision && !label && !excluded; }
 };
 
 std::optional<index_t> current_label(ledger_file& in, const std::string& item) {
@@ -57,7 +55,7 @@ void projection::apply(const event& next, const json& body) {
                           ? "ledger: the first event is a `" + next.kind + "`; it must be a `campaign`"
                           : "ledger: a second `campaign` event; a ledger is of one campaign");
   if (next.kind == "decision") return add_decision(next, body);
-  finish();
+  require_whole_round();
   if (next.kind == "label") return add_label(next, body);
   if (next.kind == "excluded") return add_excluded(next, body);
   if (next.kind == "pool") return add_numbered(next, body, "version");
@@ -69,11 +67,24 @@ void projection::apply(const event& next, const json& body) {
   if (next.kind == "round") return add_round(next, body);
 }
 
-void projection::finish() const {
+void projection::require_whole_round() const {
   if (next_rank_ <= picks_)
     throw value_error("ledger: round " + std::to_string(round_) + " says " + std::to_string(picks_) +
                       " picks and has " + std::to_string(next_rank_ - 1) +
                       " decisions; let as many follow it in the same change");
+}
+
+void projection::finish() {
+  require_whole_round();
+  for (const auto& [id, more] : sums_)
+    into_.tell(
+        "UPDATE tallies SET picked = picked + ?, labelled = labelled + ?, excluded = excluded + ?, "
+        "outstanding = outstanding + ?, cost = cost + ?, cost_outstanding = cost_outstanding + ?, "
+        "label_versions = label_versions + ?, label_cost = label_cost + ?, label_ms = label_ms + ? WHERE id = "
+        "?",
+        more.picked, more.labelled, more.excluded, more.outstanding, more.cost, more.cost_outstanding,
+        more.label_versions, more.label_cost, more.label_ms, id);
+  sums_.clear();
 }
 
 void projection::add_numbered(const event& next, const json& body, const char* key) {
@@ -136,10 +147,7 @@ void projection::add_decision(const event& next, const json& body) {
                          " already; query again");
   into_.tell("INSERT INTO items (item, tally, cost, decision) VALUES (?, ?, ?, ?)", item, tally_, cost,
              next.number);
-  into_.tell(
-      "UPDATE tallies SET picked = picked + 1, outstanding = outstanding + 1, cost = cost + ?1, "
-      "cost_outstanding = cost_outstanding + ?1 WHERE id = ?2",
-      cost, tally_);
+  sums_[tally_] += {.picked = 1, .outstanding = 1, .cost = cost, .cost_outstanding = cost};
   ++next_rank_;
 }
 
@@ -162,14 +170,16 @@ void projection::add_label(const event& next, const json& body) {
   }
   into_.tell("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", text_of(body, "source"), text_of(body, "external"),
              version, next.number, item);
-  const std::int64_t leaves = known.outstanding() ? 1 : 0;
-  into_.tell(
-      "UPDATE tallies SET labelled = labelled + ?1, outstanding = outstanding - ?2, "
-      "cost_outstanding = cost_outstanding - ?3, label_versions = label_versions + 1, label_cost = label_cost "
-      "+ ?4, "
-      "label_seconds = label_seconds + ?5 WHERE id = ?6",
-      std::int64_t(first), leaves, leaves * known.cost, number_or_none<std::int64_t>(body, "cost"),
-      number_or_none<double>(body, "seconds"), known.tally);
+  leave_outstanding(known);
+  sums_[known.tally] += {.labelled = first,
+                         .label_versions = 1,
+                         .label_cost = number_or_none<std::int64_t>(body, "cost"),
+                         .label_ms = std::llround(number_or_none<double>(body, "seconds") * 1000)};
+}
+
+void projection::leave_outstanding(const item_row& known) {
+  if (known.decision && !known.label && !known.excluded)
+    sums_[known.tally] += {.outstanding = -1, .cost_outstanding = -known.cost};
 }
 
 void projection::add_excluded(const event& next, const json& body) {
@@ -184,11 +194,8 @@ void projection::add_excluded(const event& next, const json& body) {
     } else {
       into_.tell("UPDATE items SET excluded = ? WHERE item = ?", next.number, item);
     }
-    const std::int64_t leaves = known.outstanding() ? 1 : 0;
-    into_.tell(
-        "UPDATE tallies SET excluded = excluded + 1, outstanding = outstanding - ?1, "
-        "cost_outstanding = cost_outstanding - ?2 WHERE id = ?3",
-        leaves, leaves * known.cost, known.tally);
+    leave_outstanding(known);
+    sums_[known.tally] += {.excluded = 1};
   }
 }
 

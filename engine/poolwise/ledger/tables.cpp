@@ -94,7 +94,7 @@ tally& tally::operator+=(const tally& more) {
   cost_outstanding += more.cost_outstanding;
   label_versions += more.label_versions;
   label_cost += more.label_cost;
-  label_seconds += more.label_seconds;
+  label_ms += more.label_ms;
   return *this;
 }
 
@@ -138,10 +138,10 @@ std::vector<tally> tables::tallies() const {
     std::vector<tally> all;
     auto row = in_->ask(
         "SELECT round, arm, picked, labelled, excluded, outstanding, cost, cost_outstanding, label_versions, "
-        "label_cost, label_seconds FROM tallies ORDER BY round, arm");
+        "label_cost, label_ms FROM tallies ORDER BY round, arm");
     while (row.next())
       all.push_back({row.number(0), row.text(1), row.number(2), row.number(3), row.number(4), row.number(5),
-                     row.number(6), row.number(7), row.number(8), row.number(9), row.real(10)});
+                     row.number(6), row.number(7), row.number(8), row.number(9), row.number(10)});
     return all;
   });
 }

@@ -19,14 +19,14 @@ class ledger_file;
 /// labelled or excluded and never picked. Costs are in the campaign's smallest unit.
 struct tally {
   index_t round = 0;
-  std::string arm;
+  std::string arm = {};
   index_t picked = 0, labelled = 0, excluded = 0;  ///< items
   index_t outstanding = 0;                         ///< picked, neither labelled nor excluded
   std::int64_t cost = 0;                           ///< of all picks, as the round foresaw it
   std::int64_t cost_outstanding = 0;               ///< the part of it that is outstanding
   index_t label_versions = 0;                      ///< labels, those included that were replaced
   std::int64_t label_cost = 0;                     ///< as those say that have a cost
-  double label_seconds = 0;                        ///< as those say that have a time
+  std::int64_t label_ms = 0;                       ///< as those say that have a time
 
   tally& operator+=(const tally& more);
 };

@@ -37,7 +37,6 @@ class running_statement {
   bool next() { return statement_->executeStep(); }
   bool is_null(int column) { return statement_->getColumn(column).isNull(); }
   std::int64_t number(int column) { return statement_->getColumn(column).getInt64(); }
-  double real(int column) { return statement_->getColumn(column).getDouble(); }
   std::string text(int column) { return statement_->getColumn(column).getString(); }
   digest hash(int column);  ///< throws format_error where it has not 32 bytes
   std::optional<index_t> event_number(int column) {
@@ -47,7 +46,6 @@ class running_statement {
 
  private:
   void bind(int place, std::int64_t value) { statement_->bind(place, value); }
-  void bind(int place, double value) { statement_->bind(place, value); }
   void bind(int place, const std::string& value) { statement_->bindNoCopy(place, value); }
   void bind(int place, const digest& value) { statement_->bindNoCopy(place, value.data(), int(value.size())); }
 

@@ -1,11 +1,13 @@
 // How the tables come of the events. Not part of the public interface.
 #pragma once
 
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
 #include "poolwise/ledger/detail/ledger_file.hpp"
+#include "poolwise/ledger/tables.hpp"
 
 namespace poolwise {
 
@@ -17,11 +19,14 @@ class projection {
 
   /// throws value_error, conflict_error where the event cannot come after those before it.
   void apply(const event& next, const nlohmann::json& body);
-  /// A change ends here. throws value_error where decisions of its round are missing.
-  void finish() const;
+  /// A change ends here, and the sums are written. throws value_error where decisions of its round are missing.
+  void finish();
 
  private:
   struct item_row;
+
+  void require_whole_round() const;
+  void leave_outstanding(const item_row& known);
 
   void add_numbered(const event& next, const nlohmann::json& body, const char* key);
   void add_round(const event& next, const nlohmann::json& body);
@@ -35,8 +40,9 @@ class projection {
   ledger_file& into_;
   // Decisions that the last round still waits for.
   index_t round_ = 0, picks_ = 0, next_rank_ = 1;
-  std::string arm_;         // of the last decision
-  std::int64_t tally_ = 0;  // its id
+  std::string arm_;                     // of the last decision
+  std::int64_t tally_ = 0;              // its id
+  std::map<std::int64_t, tally> sums_;  // by the tally's id: what is to be added
 };
 
 /// The event of the current label of `item`, and of a label with this key with its item: nothing where there is
