@@ -40,7 +40,7 @@ matrix squared_distances_of(const matrix& rows, cpu on) {
 }
 
 /// The median distance of two rows that differ; 0 where none do.
-double median_distance(const matrix& d2) {
+double median_of_distances(const matrix& d2) {
   std::vector<double> apart;
   for (index_t i = 0; i < d2.rows(); ++i)
     for (index_t j = 0; j < i; ++j)
@@ -122,7 +122,7 @@ mmd_test maximum_mean_discrepancy(matrix_view<const float> first, matrix_view<co
   require_samples(first, second, options);
   matrix d2 = squared_distances_of(rows_together(first, second), on);
   mmd_test test;
-  test.bandwidth = options.bandwidth > 0 ? options.bandwidth : median_distance(d2);
+  test.bandwidth = options.bandwidth > 0 ? options.bandwidth : median_of_distances(d2);
   if (test.bandwidth == 0) return test;
   const kernel_sums sums(std::move(d2), test.bandwidth, on);
   // MMD^2 is the same of either sample: the smaller one is cheaper.
