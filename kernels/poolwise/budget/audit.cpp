@@ -13,7 +13,7 @@
 namespace poolwise {
 namespace {
 
-constexpr stream audit_stream{30}, rounding_stream{31};
+constexpr stream audit_stream{40}, rounding_stream{41};
 
 struct drawn_row {
   std::uint64_t number = 0;

@@ -11,7 +11,7 @@
 namespace poolwise {
 namespace {
 
-constexpr stream arm_stream{32};
+constexpr stream arm_stream{42};
 
 void check_rounds(index_t arms, std::span<const arm_round> past, double least) {
   if (arms < 1) throw value_error("next_shares: there are no arms; give at least one");
