@@ -123,6 +123,7 @@ ranked pick_badge(const outputs_array& x, const float_array& features, const int
     const auto gradient = std::make_unique_for_overwrite<float[]>(std::size_t(rows * cols));
     const matrix_view<float> a{gradient.get(), rows, cols};
     output_gradient(on, view, holds, a);
+    widen_gradient(on, a);
     limit.barred = {barred.data(), index_t(barred.size())};
     return kmeans_pp(on, {a, feature_view, with_bias}, limit, draws,
                      begins == "random" ? first_center::random : first_center::largest_norm);
@@ -151,7 +152,8 @@ labelled  row numbers, a list, array or set: never picked, and covered from the 
 weights   [rows] float32 >= 0: the gain is weight * squared distance. None for 1.
 exclude   row numbers that are not picked.
 returns   (rows, gains): int64 and float32, in the order of the picks; fewer than k if the rows run out.
-raises    ArrayError, ShapeError, InvalidValueError (NaN, infinity, a negative weight, a row out of range).
+raises    ArrayError, ShapeError, InvalidValueError (NaN, infinity, squared distances that leave float32, a negative
+          weight, a row out of range).
 
 The picks of plain greedy, to the row, for any number of threads. Memory: some bytes a row beside the inputs, and a
 copy of the labelled rows. Gonzalez 1985; Sener & Savarese, ICLR 2018.)");
@@ -166,7 +168,8 @@ outputs   [rows, classes] and kind, as for `score`; features [rows, features] as
 bias      as if every row had one more feature, 1, as a last layer with a bias has.
 first     "largest_norm", as the published code begins, or "random", as k-means++ does.
 exclude   row numbers that are not picked.
-returns   (rows, distances): int64, and float32 squared distances that the rows were drawn with.
+returns   (rows, distances): int64, and float32 squared distances that the rows were drawn with; where the model is
+          so certain of every row that these leave the range of float32, times a power of two.
 raises    ArrayError, ShapeError, InvalidValueError.
 
 The same picks for a seed on any number of threads. The gradients, classes * features a row, are never formed:

@@ -16,6 +16,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/pool/unit_rows.hpp"
 #include "reference/asked.hpp"
+#include "reference/errors.hpp"
 
 namespace poolwise {
 namespace {
@@ -745,28 +746,105 @@ TEST(Select, ProbabilitiesGivenAsLogitsAreRefused) {
   EXPECT_EQ(one_model(p), "");
 }
 
-TEST(Select, DistancesBeyondFp32AreRefusedWithTheRemedy) {
-  std::vector<float> x(16);
-  pool_inputs pool;
-  pool.rows = 8;
-  pool.embeddings = matrix_view<const float>{x.data(), 8, 2};
-  const auto line = [&](float scale) {
+TEST_P(EveryStrategy, EmbeddingsOfAnyScaleArePickedAlike) {
+  pool_fixture pool(1, 200);
+  auto request = ask(GetParam(), 20);
+  const std::vector<index_t> labelled = {3, 50};
+  request.labelled = labelled;
+  if (GetParam().find("badge") != std::string::npos) GTEST_SKIP() << "its features have a bias beside them";
+  const batch expected = select(cpu{}, pool.inputs, request);
+  const std::vector<float> as_given = pool.embeddings;
+  for (const float scale : {0x1p100f, 0x1p-110f}) {
+    for (std::size_t i = 0; i < as_given.size(); ++i) pool.embeddings[i] = as_given[i] * scale;
+    EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, request)), rows_of(expected)) << scale;
+  }
+}
+
+// Eight rows on a line.
+struct line_pool {
+  std::vector<float> x = std::vector<float>(16);
+  pool_inputs inputs;
+
+  explicit line_pool(float scale) {
+    inputs.rows = 8;
     for (std::size_t i = 0; i < 8; ++i) x[2 * i] = scale * float(i);
+    inputs.embeddings = matrix_view<const float>{x.data(), 8, 2};
+  }
+};
+
+TEST(Select, DistancesBeyondFp32AreThoseOfScaledEmbeddings) {
+  const std::vector<index_t> first = {0}, excluded = {5};
+  auto request = ask("kcenter", 3);
+  request.labelled = first;
+  const line_pool plain(1), large(1e25f), small(1e-30f);
+  for (const line_pool* pool : {&plain, &large, &small})
+    EXPECT_EQ(rows_of(select(cpu{}, pool->inputs, request)), (std::vector<index_t>{7, 3, 5}));
+  EXPECT_EQ(
+      select(cpu{}, large.inputs, request).remarks,
+      std::vector<std::string>{"the squared distance of embeddings up to 7e+25 leaves the range of fp32: "
+                               "distances, and scores made of them, are of embeddings times 2^-85, which is "
+                               "exact"});
+  EXPECT_NE(select(cpu{}, small.inputs, request).remarks.at(0).find("7e-30 is too small for fp32"),
+            std::string::npos);
+  for (const float scale : {0.0f, 0x1p-50f, 1.0f, 0x1p59f})
+    EXPECT_TRUE(select(cpu{}, line_pool(scale).inputs, request).remarks.empty()) << scale;
+
+  // What is given in the unit of the embeddings goes with them.
+  request.spec.apart = 2.5e25f;
+  EXPECT_EQ(rows_of(select(cpu{}, large.inputs, request)), (std::vector<index_t>{7, 3}));
+  const auto by = [&](const line_pool& pool, const char* strategy) {
+    return rows_of(select(cpu{}, pool.inputs, ask(strategy, 4)));
   };
-  for (const char* name : {"kcenter", "facility_location", "typiclust", "probcover", "dpp"}) {
-    line(1e25f);
-    EXPECT_NE(refusal(pool, ask(name, 4)).find("7e+25 leaves the range of fp32; scale the rows down"),
-              std::string::npos)
-        << name;
-    line(1e-30f);
-    EXPECT_NE(refusal(pool, ask(name, 4)).find("7e-30 is too small for fp32; scale the rows up"),
-              std::string::npos)
-        << name;
+  EXPECT_EQ(by(line_pool(0x1p80f), "dpp(bandwidth=1208925819614629174706176)"), by(plain, "dpp(bandwidth=1)"));
+  EXPECT_NE(by(plain, "dpp(bandwidth=1)"), by(plain, "dpp(bandwidth=100)"));
+
+  // The copy is within the ceiling, or refused.
+  const query asked = prepare(request.spec, large.inputs);
+  const std::uint64_t needed = plan_memory(cpu{}, asked).bytes - process_bytes;
+  EXPECT_NO_THROW(run(cpu{}, asked, {.ceiling = needed + 8 * 2 * 4}));
+  EXPECT_NE(reference::message_of<value_error>([&] {
+              run(cpu{}, asked, {.ceiling = needed + 8 * 2 * 4 - 1});
+            }).find("a copy of them times 2^-85 takes 64 B"),
+            std::string::npos);
+}
+
+// A row that is not to be picked has no say in how the others are measured.
+TEST(Select, AnExcludedRowOfAnySizeChangesNothing) {
+  for (const char* name : {"kcenter", "badge", "dpp", "typiclust", "margin/10x/kcenter", "margin/4x/badge"}) {
+    SCOPED_TRACE(name);
+    pool_fixture pool(1, 101);
+    const std::vector<index_t> last = {100};
+    auto request = ask(name, 10);
+    request.excluded = last;
+    const batch expected = select(cpu{}, pool.inputs, request);
+    for (const float outlier : {1e25f, 3e38f, std::numeric_limits<float>::infinity()}) {
+      std::fill_n(pool.embeddings.end() - features, features, outlier);
+      const batch got = select(cpu{}, pool.inputs, request);
+      EXPECT_TRUE(got.remarks.empty());
+      EXPECT_EQ(got.skipped_rows, 0);
+      EXPECT_EQ(rows_of(got), rows_of(expected));
+    }
   }
-  for (const float scale : {0.0f, 0x1p-50f, 1.0f, 0x1p59f}) {
-    line(scale);
-    EXPECT_EQ(refusal(pool, ask("kcenter", 4)), "") << scale;
-  }
+}
+
+TEST(Select, SmallFeaturesAreNothingBesideTheBiasOfBadge) {
+  pool_fixture pool;
+  std::fill(pool.embeddings.begin(), pool.embeddings.end(), 0.0f);
+  const auto expected = rows_of(select(cpu{}, pool.inputs, ask("badge", 20)));
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  for (float& value : pool.embeddings) value = 0x1p-100f * normal(random);
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("badge", 20))), expected);
+}
+
+// Logits 60 and more apart: the square of a gradient is below what fp32 holds.
+TEST(Select, BadgeTellsGradientsOfCertainModelsApart) {
+  pool_fixture pool(1, 100);
+  for (std::size_t i = 0; i < pool.logits.size(); ++i)
+    pool.logits[i] = i % classes == 0 ? 60.0f : pool.logits[i];
+  const batch chosen = select(cpu{}, pool.inputs, ask("badge", 10));
+  for (const pick& p : chosen.picks) EXPECT_GT(p.score, 0);
+  EXPECT_NE(chosen.remarks.at(0).find("badge: the model is so certain"), std::string::npos);
 }
 
 // Ten models weighted .1 each in fp32: a probability of 1.0000001.

@@ -78,6 +78,8 @@ struct stage_input {
   std::uint64_t seed = 0;        ///< of the campaign
   std::uint32_t round = 0;
 
+  double unit = 1;  ///< a distance of 1 as it was given, where the embeddings were scaled
+
   // For those that pick:
   matrix_view<const float> labelled = {};  ///< [labelled, features], finite: what has a label already
   vector_view<const float> scores = {};    ///< [rows], by which they were kept; empty: by no score
@@ -85,6 +87,7 @@ struct stage_input {
   batch_run* run = nullptr;                       ///< in the numbers of these rows
   knn_method neighbours = knn_method::automatic;  ///< how lists of neighbours are made, and
   std::optional<knn_report>* lists = nullptr;     ///< where it is said how they were
+  std::vector<std::string>* remarks = nullptr;    ///< what was not quite as asked; null where nobody reads it
 
   /// The same rows, as `s` sees them.
   stage_input for_stage(const stage& s) const;

@@ -52,6 +52,7 @@ void nearest(const where& on, finite_rows points, finite_rows references, vector
 struct nonfinite_rows {
   index_t first = -1;
   index_t count = 0;
+  float largest = 0;  ///< largest_size of the other rows; on a device it is not looked for
 };
 /// The same, of rows that were judged before.
 /// Library-only: the engine asks for finite rows by require_finite.

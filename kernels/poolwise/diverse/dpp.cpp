@@ -338,7 +338,7 @@ void check_bandwidth(const dpp_kernel& kernel) {
 
 double median_distance(const where& on, matrix_view<const float> points) {
   require_cpu(on, "median_distance");
-  return median_distance(on, require_finite(on, "median_distance", "points", points));
+  return median_distance(on, require_distances(on, "median_distance", "points", points));
 }
 
 double median_distance(const where& on, finite_rows points) {
@@ -372,7 +372,7 @@ cpu check_dpp(const where& on, index_t rows, const allowance& limit, vector_view
 std::vector<candidate> dpp(const where& on, matrix_view<const float> points, const allowance& limit,
                            vector_view<const float> quality, dpp_kernel kernel, batch_run* run) {
   const cpu host = check_dpp(on, points.rows, limit, quality, kernel, run);
-  const finite_rows finite = require_finite(on, "dpp", "points", points);
+  const finite_rows finite = require_distances(on, "dpp", "points", points);
   return threshold_batches(*dpp_model(host, finite, quality, kernel), limit, run);
 }
 

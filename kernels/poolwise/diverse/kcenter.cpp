@@ -264,7 +264,7 @@ std::vector<candidate> kcenter(const where& on, matrix_view<const float> points,
                                vector_view<const float> covered, vector_view<const float> weights,
                                batch_run* run) {
   check_kcenter(on, points.rows, limit, covered, weights, run);
-  const finite_rows finite = require_finite(on, "kcenter", "points", points);
+  const finite_rows finite = require_distances(on, "kcenter", "points", points);
   return farthest(on, {finite, covered, weights}, limit, run);
 }
 

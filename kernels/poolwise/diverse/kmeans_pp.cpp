@@ -11,6 +11,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
+#include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/detail/kmeans_pp_cuda.hpp"
 #include "poolwise/diverse/detail/lazy_chain.hpp"
@@ -265,6 +266,17 @@ void check_rows_match(const factored_rows& points) {
 
 }  // namespace
 
+double widen_gradient(const where& on, matrix_view<float> a) {
+  const float largest = find_nonfinite(host_of(on), {a.data, a.rows, a.cols, a.stride}).largest;
+  if (!(largest > 0 && largest < 0x1p-20f)) return 1;
+  const double scale = std::ldexp(1.0, -std::ilogb(largest));
+  parallel_blocks(host_of(on), a.rows, weight_block, [&](index_t, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i)
+      for (index_t c = 0; c < a.cols; ++c) a(i, c) = float(double(a(i, c)) * scale);
+  });
+  return scale;
+}
+
 void refuse_norm(index_t row) {
   throw value_error("kmeans_pp: the squared norm of row " + std::to_string(row) +
                     " leaves the range of fp32; scale the rows down");
@@ -283,7 +295,7 @@ std::unique_ptr<weight_model> kmeans_pp_model(const where& on, const factored_ro
 std::vector<candidate> kmeans_pp(const where& on, matrix_view<const float> points, const allowance& limit,
                                  std::uint64_t seed, first_center first, batch_run* run) {
   require_build_for(on, "kmeans_pp");
-  return kmeans_pp(on, require_finite(on, "kmeans_pp", "points", points), limit, seed, first, run);
+  return kmeans_pp(on, require_distances(on, "kmeans_pp", "points", points), limit, seed, first, run);
 }
 
 std::vector<candidate> kmeans_pp(const where& on, const factored_rows& points, const allowance& limit,

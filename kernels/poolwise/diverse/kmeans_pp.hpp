@@ -64,6 +64,12 @@ std::vector<candidate> kmeans_pp(const where& on, const finite_factored_rows& po
                                  std::uint64_t seed, first_center first = first_center::largest_norm,
                                  batch_run* run = nullptr);
 
+/// Gradients of output_gradient, all of them below 2^-20 since the model is certain of every row, are
+/// multiplied by the power of two that brings the largest to [1, 2), so that their squares are within fp32:
+/// that changes no draw. a  [rows, classes], in host memory, no row across another. returns  that power; 1
+/// where a is left as it is.
+double widen_gradient(const where& on, matrix_view<float> a);
+
 /// What kmeans_pp of factored rows allocates on a CPU at most, the picks of a sweep apart.
 constexpr std::uint64_t kmeans_pp_bytes(std::uint64_t rows) { return rows * (4 + 8 + 1); }
 

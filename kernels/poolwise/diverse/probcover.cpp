@@ -59,7 +59,7 @@ std::vector<candidate> probcover(const where& on, matrix_view<const float> point
                                  std::span<const index_t> labelled, const probcover_options& options,
                                  batch_run* run, vector_view<const float> weights,
                                  std::span<const index_t> vertex) {
-  return probcover(on, require_finite(host_of(on), "probcover", "points", points), limit, labelled, options,
+  return probcover(on, require_distances(host_of(on), "probcover", "points", points), limit, labelled, options,
                    run, weights, vertex);
 }
 

@@ -144,7 +144,7 @@ std::vector<candidate> typiclust(const where& on, matrix_view<const float> point
                                  std::span<const index_t> labelled, const typiclust_options& options,
                                  knn_report* made, std::span<const index_t> vertex) {
   check_typiclust(on, points.rows, limit, labelled, options, vertex);
-  return typiclust(on, require_finite(on, "typiclust", "points", points), limit, labelled, options, made,
+  return typiclust(on, require_distances(on, "typiclust", "points", points), limit, labelled, options, made,
                    vertex);
 }
 

@@ -1,4 +1,8 @@
+#include <cmath>
+#include <string>
+
 #include "poolwise/diverse/kmeans_pp.hpp"
+#include "poolwise/pool/unit_rows.hpp"
 #include "poolwise/query/strategy_entry.hpp"
 
 namespace poolwise {
@@ -7,9 +11,22 @@ namespace {
 std::vector<reasoned_pick> pick(const stage_input& x) {
   const index_t classes = cols_of(*x.pool.model);
   std::vector<float> a(std::size_t(x.rows() * classes));
-  output_gradient(x.on, *x.pool.model, x.pool.model_kind, {a.data(), x.rows(), classes});
-  const matrix_view<const float> rows{a.data(), x.rows(), classes};
-  const finite_factored_rows gradient{finite_rows::judged(rows), x.points(), /*bias=*/true};
+  const matrix_view<float> rows{a.data(), x.rows(), classes};
+  output_gradient(x.on, *x.pool.model, x.pool.model_kind, rows);
+  if (const double scale = widen_gradient(x.on, rows); scale != 1 && x.remarks != nullptr)
+    x.remarks->push_back(
+        "badge: the model is so certain that squared gradients leave the range of fp32: scores "
+        "are of gradients times 2^" +
+        std::to_string(std::ilogb(scale)) + ", which is exact");
+  // Beside the bias small features are nothing, as they were given; large ones leave nothing of it.
+  std::vector<float> as_given;
+  finite_rows features = x.points();
+  if (x.unit > 1) {
+    as_given = scaled_rows(host_of(x.on), features, 1 / x.unit);
+    features = finite_rows::judged(matrix_view<const float>{as_given.data(), features.rows(), features.cols()});
+  }
+  const finite_factored_rows gradient{finite_rows::judged(matrix_view<const float>(rows)), features,
+                                      /*bias=*/x.unit >= 1};
   return with_reason("drawn by squared gradient distance",
                      kmeans_pp(x.on, gradient, x.limit, x.query_seed(), first_center::largest_norm, x.run));
 }

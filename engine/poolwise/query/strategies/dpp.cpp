@@ -10,7 +10,7 @@ std::vector<reasoned_pick> pick(const stage_input& x) {
   const std::vector<float> quality = row_worths(x);
   return with_reason("largest variance left by the picks",
                      dpp(x.on, x.points(), x.limit, {quality.data(), index_t(quality.size())},
-                         {.bandwidth = x["bandwidth"]}, x.run));
+                         {.bandwidth = x["bandwidth"] * x.unit}, x.run));
 }
 
 }  // namespace

@@ -27,7 +27,4 @@ void canonical_dots(const float* x, vector_view<const float* const> y, index_t c
 /// dot[i] = canonical_dot(x[i], y[i], cols).
 void canonical_dots(vector_view<const float* const> x, const float* const* y, index_t cols, float* dot);
 
-/// Whether none of x[0], ..., x[size - 1] is a NaN or an infinity.
-bool all_finite(const float* x, index_t size);
-
 }  // namespace poolwise
