@@ -65,8 +65,11 @@ float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::v
     return std::clamp<index_t>((index_t{1} << 17) / std::max<index_t>(cols, 1), 16, row_block);
   };
   std::atomic<float> largest = 0;
+  const auto reading = [&](index_t cols) {
+    return holding(host, rows_at_once(cols) * cols * index_t(sizeof(float)));
+  };
   if (which.has(part::embeddings))
-    mark(host, pool.rows, rows_at_once(pool.embeddings->cols), marks, [&](index_t i) {
+    mark(reading(pool.embeddings->cols), pool.rows, rows_at_once(pool.embeddings->cols), marks, [&](index_t i) {
       const index_t cols = pool.embeddings->cols;
       const float size = largest_size(pool.embeddings->row(i), cols);
       if (!(size <= std::numeric_limits<float>::max())) return true;
@@ -77,7 +80,7 @@ float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::v
   if (which.has(part::predictions))
     for (index_t m = 0; m < pool.predictions->members; ++m) {
       const auto member = pool.predictions->member(m);
-      mark(host, pool.rows, rows_at_once(member.cols), marks,
+      mark(reading(member.cols), pool.rows, rows_at_once(member.cols), marks,
            [&](index_t i) { return !is_finite(member.row(i), member.cols); });
     }
   return largest;

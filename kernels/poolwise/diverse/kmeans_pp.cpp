@@ -11,7 +11,6 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
-#include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/batch_run.hpp"
 #include "poolwise/diverse/detail/kmeans_pp_cuda.hpp"
 #include "poolwise/diverse/detail/lazy_chain.hpp"
@@ -267,7 +266,13 @@ void check_rows_match(const factored_rows& points) {
 }  // namespace
 
 double widen_gradient(const where& on, matrix_view<float> a) {
-  const float largest = find_nonfinite(host_of(on), {a.data, a.rows, a.cols, a.stride}).largest;
+  std::vector<float> of_block(std::size_t(blocks_of(a.rows, weight_block)));
+  parallel_blocks(host_of(on), a.rows, weight_block, [&](index_t b, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i)
+      if (const float size = largest_size(a.row(i), a.cols); size < infinity)
+        of_block[std::size_t(b)] = std::max(of_block[std::size_t(b)], size);
+  });
+  const float largest = of_block.empty() ? 0 : *std::max_element(of_block.begin(), of_block.end());
   if (!(largest > 0 && largest < 0x1p-20f)) return 1;
   const double scale = std::ldexp(1.0, -std::ilogb(largest));
   parallel_blocks(host_of(on), a.rows, weight_block, [&](index_t, index_t begin, index_t end) {
