@@ -36,6 +36,8 @@ class input_files {
 
   /// Counts what was read otherwise.
   void hold(std::uint64_t bytes) { copied_ += bytes; }
+  /// Counts what is to be made. throws value_error where it is beyond the ceiling.
+  void make(const std::string& what, std::uint64_t bytes);
 
   /// The same as model outputs or features, which `keep` holds. throws value_error where they would have to be
   /// converted and the copy is beyond the ceiling.
@@ -83,19 +85,24 @@ class model_arrays {
   model_arrays(const model_arrays&) = delete;
   model_arrays& operator=(const model_arrays&) = delete;
 
+  /// For scores of model outputs, which a committee alone has by the mean of its members.
+  void give_outputs();
+
   pool_inputs inputs;
 
  private:
   committee_outputs open_committee(const std::vector<std::string>& specs, input_files& files);
 
+  input_files& files_;
   array model_, predictions_;
   std::vector<array> committee_;
+  std::vector<float> consensus_;
 };
 
 /// All of `select` and `plan`.
 struct query_flags {
   model_flags model;
-  std::string embeddings, queries, labelled, exclude, strategy, cost, group, quota, ids;
+  std::string embeddings, queries, labelled, exclude, candidates, strategy, cost, group, quota, ids;
   std::string id_column = "id", on_nan = "refuse", neighbours = "auto", metric_name = "euclidean";
   std::optional<index_t> batch;
   std::optional<std::int64_t> budget;

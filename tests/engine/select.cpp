@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/pool/consensus.hpp"
 #include "poolwise/pool/unit_rows.hpp"
 #include "reference/asked.hpp"
 #include "reference/errors.hpp"
@@ -726,6 +728,74 @@ TEST(Select, OneColumnOfOutputsIsRefusedWithTheTwoToGive) {
   EXPECT_NE(of(outputs::logits).find("give two, 0 and z"), std::string::npos);
   EXPECT_NE(of(outputs::probabilities).find("give two, 1 - p and p"), std::string::npos);
   EXPECT_NE(refusal(pool_of_committee(z, 2, 1), ask("bald", 1)).find("give two, 0 and z"), std::string::npos);
+}
+
+TEST(Select, ACommitteeAloneSpeaksByTheMeanOfItsProbabilities) {
+  pool_fixture pool(1, 50);
+  pool.committee[std::size_t(7 * classes)] = std::numeric_limits<float>::quiet_NaN();  // of member 0, row 7
+  std::vector<long double> expected(std::size_t(50 * classes));
+  for (index_t m = 0; m < members; ++m)
+    for (index_t i = 0; i < 50; ++i) {
+      const float* const z = &pool.committee[std::size_t((m * 50 + i) * classes)];
+      long double sum = 0;
+      for (index_t c = 0; c < classes; ++c) sum += std::exp((long double)z[c]);
+      for (index_t c = 0; c < classes; ++c)
+        expected[std::size_t(i * classes + c)] += std::exp((long double)z[c]) / sum / members;
+    }
+  const auto mean = mean_probabilities(cpu{1}, *pool.inputs.committee, outputs::logits);
+  for (std::size_t i = 0; i < mean.size(); ++i)
+    if (index_t(i) / classes == 7)
+      EXPECT_TRUE(std::isnan(mean[i]));
+    else
+      EXPECT_NEAR(mean[i], double(expected[i]), 1e-6);  // members in fp32, some roundings each
+  EXPECT_EQ(std::memcmp(mean.data(), mean_probabilities(cpu{3}, *pool.inputs.committee, outputs::logits).data(),
+                        mean.size() * sizeof(float)),
+            0);
+  // Rows of one class alone, and of equal ones.
+  const std::vector<float> p{0, 1, .5f, .5f, 1, 0, .5f, .5f};
+  EXPECT_EQ(mean_probabilities(cpu{1}, cube_view<const float>{p.data(), 2, 2, 2}, outputs::probabilities),
+            (std::vector<float>(4, .5f)));
+
+  std::vector<float> keep;
+  pool_inputs alone = pool.inputs;
+  speak_for_model(cpu{}, alone, keep);
+  EXPECT_TRUE(keep.empty());  // there is a model
+  alone.model.reset();
+  EXPECT_EQ(consensus_bytes(alone), mean.size() * sizeof(float));
+  speak_for_model(cpu{}, alone, keep);
+  EXPECT_EQ(alone.model_kind, outputs::probabilities);
+  auto request = ask("entropy", 10), other = ask("consensus_entropy", 10);
+  request.spec.invalid = other.spec.invalid = on_invalid::skip;
+  EXPECT_EQ(rows_of(select(cpu{}, alone, request)), rows_of(select(cpu{}, alone, other)));
+}
+
+TEST(Select, AllButTheCandidatesAreExcluded) {
+  std::vector<index_t> excluded = {2, 0};
+  exclude_others(std::vector<index_t>{4, 2}, 6, excluded);
+  EXPECT_EQ(excluded, (std::vector<index_t>{2, 0, 1, 3, 5}));
+  for (const index_t row : {-1, 6})
+    EXPECT_THROW(exclude_others(std::vector<index_t>{row}, 6, excluded), value_error);
+}
+
+// Baal's order is [rows, classes, members].
+TEST(Select, CommitteesWithTheirAxesSwappedAreRefusedOrDoubted) {
+  const std::vector<float> p{.1f, .2f, .3f, .2f, .9f, .8f, .7f, .8f, .5f, .5f, .5f, .5f, .5f, .5f, .5f, .5f};
+  pool_inputs pool;
+  pool.rows = 2;
+  pool.committee = cube_view<const float>{p.data(), 2, 2, 4};
+  pool.committee_kind = outputs::probabilities;
+  EXPECT_NE(refusal(pool, ask("bald", 1)).find("sum to 1 over the second axis, not over the last"),
+            std::string::npos);
+  const pool_fixture many(1, 30);
+  pool.committee = cube_view<const float>{many.logits.data(), 15, 2, 5};
+  pool.committee_kind = outputs::logits;
+  EXPECT_EQ(
+      select(cpu{}, pool, ask("bald", 1)).remarks,
+      std::vector<std::string>{"the committee is read as 15 members of 2 rows and 5 classes: if its axes are "
+                               "others, give numpy.moveaxis(x, -1, 0) of [rows, classes, members], "
+                               "x.swapaxes(0, 1) of [rows, members, classes]"});
+  pool.committee = cube_view<const float>{many.logits.data(), 2, 2, 5};
+  EXPECT_TRUE(select(cpu{}, pool, ask("bald", 1)).remarks.empty());
 }
 
 TEST(Select, ProbabilitiesGivenAsLogitsAreRefused) {

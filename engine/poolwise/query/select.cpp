@@ -429,6 +429,9 @@ void remark(const query& asked, batch& chosen) {
     if (s.keep.rows > 0 && s.keep.rows < asked.limit().picks)
       chosen.remarks.push_back(s.text + "/" + std::to_string(s.keep.rows) + " keeps fewer rows than the " +
                                std::to_string(asked.limit().picks) + " picks; as many as these were kept");
+  if (asked.needs(part::committee))
+    if (std::string doubt = doubt_axes(*asked.pool().committee); !doubt.empty())
+      chosen.remarks.push_back(std::move(doubt));
   if (picks >= wanted) return;
   const bool all = picks + chosen.skipped_rows >= asked.available();
   chosen.remarks.push_back(std::to_string(picks) + " of " + std::to_string(wanted) + " picks: " +
@@ -460,6 +463,7 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
   const auto embeddings = asked.pool().embeddings.value();
   const std::vector<float> scaled = unit_rows(host_of(on), embeddings);
   for (index_t i = 0; i < embeddings.rows; ++i) {
+    if (is_finite(&scaled[std::size_t(i * embeddings.cols)], embeddings.cols)) continue;
     const auto row = embeddings.row(i);
     const bool zero = std::all_of(row, row + embeddings.cols, [](float v) { return v == 0; });
     if (zero && asked.limit().barred[i] == 0 && asked.spec().invalid == on_invalid::refuse)
@@ -482,7 +486,11 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
 batch run(const where& on, const query& asked, const query_run& how) {
   require_host_arrays(on);
   std::uint64_t spare = std::numeric_limits<std::uint64_t>::max();
-  if (how.ceiling > 0) spare = how.ceiling - (plan_within(on, asked, how).bytes - process_bytes + how.held);
+  if (how.ceiling > 0) {
+    const std::uint64_t planned = plan_within(on, asked, how).bytes - process_bytes + how.held;
+    spare = how.ceiling - planned;
+    if (mapped_pages* const pages = host_of(on).pages) pages->expect(planned);
+  }
   if (asked.by_cosine()) return run_by_cosine(on, asked, how);
   std::optional<checkpoint> saved;
   if (!how.checkpoint.empty()) {
@@ -509,6 +517,7 @@ batch run(const where& on, const query& asked, const query_run& how) {
                        " available rows can be judged; nothing is left to pick");
   }
   remark(asked, chosen);
+  chosen.strategy = spelled_out(asked.what());
   return chosen;
 }
 
