@@ -17,7 +17,6 @@
 #include "poolwise/core/text.hpp"
 #include "poolwise/core/threads.hpp"
 #include "poolwise/files/output.hpp"
-#include "start.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -50,14 +49,10 @@ void spell_infinities(nlohmann::ordered_json& value) {
 }  // namespace
 
 where common_options::on(mapped_pages* pages) const {
-  const std::optional<int> before = threads_before_restart();
-  const int wanted = threads > 0 ? threads : before.value_or(omp_get_max_threads()),
-            had = threads_to_be_had(wanted);
+  const int wanted = threads > 0 ? threads : omp_get_max_threads(), had = threads_to_be_had(wanted);
   if (had < wanted)
     say("warning: of " + std::to_string(wanted) + " threads the system gives " + std::to_string(had) +
         "; computing on these (ulimit -u and -v, or the container's limits, allow no more)");
-  // OpenBLAS takes memory for as many threads as OpenMP has by default.
-  if (before) return parse_where(device, cpu{had, pages}, std::size_t(memory), "--device");
   if (threads > 0 || had < wanted) omp_set_num_threads(had);
   return parse_where(device, cpu{had < wanted ? had : threads, pages}, std::size_t(memory), "--device");
 }
@@ -96,11 +91,19 @@ void add_common(CLI::App& command, common_options& common) {
   add_output(command, common);
 }
 
+namespace {
+
+std::string dumped(nlohmann::ordered_json value) {
+  spell_infinities(value);
+  return value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
 std::string json_text(const std::string& command, nlohmann::ordered_json body) {
   nlohmann::ordered_json object = {{"schema", "poolwise." + command + "/1"}};
   object.update(std::move(body));
-  spell_infinities(object);
-  return object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return dumped(std::move(object)) + "\n";
 }
 
 void print_json(const std::string& command, nlohmann::ordered_json body) {
@@ -115,6 +118,23 @@ std::vector<std::pair<std::string, std::string>> environment(const std::string& 
           {"Threads", std::to_string(omp_get_max_threads())},
           {"Seeds", seeds},
           {"Time in all", human_seconds(seconds)}};
+}
+
+void print_json(const std::string& command, nlohmann::ordered_json body, const std::string& list,
+                std::size_t size, const std::function<nlohmann::ordered_json(std::size_t)>& element) {
+  body[list] = nlohmann::ordered_json::array();
+  const std::string text = json_text(command, std::move(body));
+  const std::size_t place = text.rfind("[]") + 1;
+  output_file out("-");
+  out.write(std::string_view(text).substr(0, place));
+  for (std::size_t i = 0; i < size; ++i) {
+    std::istringstream lines(dumped(element(i)));
+    const char* before = i == 0 ? "\n" : ",\n";
+    for (std::string line; std::getline(lines, line); before = "\n") out.write(before + ("    " + line));
+  }
+  if (size > 0) out.write("\n  ");
+  out.write(std::string_view(text).substr(place));
+  out.commit();
 }
 
 void print_dry_run(const common_options& common, const std::string& command, const std::string& what,

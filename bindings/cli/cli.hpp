@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -114,6 +115,10 @@ std::string json_text(const std::string& command, nlohmann::ordered_json body);
 
 /// The same on standard output.
 void print_json(const std::string& command, nlohmann::ordered_json body);
+
+/// The same with one more member, a list that may be long: its elements are made and written one by one.
+void print_json(const std::string& command, nlohmann::ordered_json body, const std::string& list,
+                std::size_t size, const std::function<nlohmann::ordered_json(std::size_t)>& element);
 
 /// Rows of a report's environment: this build, this machine, the seeds in words, the time that all took.
 std::vector<std::pair<std::string, std::string>> environment(const std::string& seeds, double seconds);

@@ -7,6 +7,7 @@
 #include "cli.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/pool/consensus.hpp"
 #include "poolwise/query/plan.hpp"
 
 namespace poolwise::cli {
@@ -40,6 +41,13 @@ void input_files::count(const array& opened, std::uint64_t bytes, const std::str
     throw value_error(opened.name + " is " + why + ", which takes " + human_bytes(double(bytes)) +
                       ", but --memory allows " + human_bytes(double(ceiling_)) + "; " + remedy +
                       ", or raise it");
+}
+
+void input_files::make(const std::string& what, std::uint64_t bytes) {
+  copied_ += bytes;
+  if (ceiling_ > 0 && copied_ > ceiling_)
+    throw value_error(what + " takes " + human_bytes(double(bytes)) + ", but --memory allows " +
+                      human_bytes(double(ceiling_)) + "; raise it");
 }
 
 template <class View>
@@ -88,7 +96,8 @@ void model_flags::add_to(CLI::App& command) {
   auto* probs_flag = command.add_option("--probs", probs, "Class probabilities, [rows, classes]");
   auto* committee_flag = command.add_option(
       "--committee", committee,
-      "A committee's logits: one array [members, rows, classes], or one [rows, classes] a member: a.npy,b.npy");
+      "A committee's logits: one array [members, rows, classes], or one [rows, classes] a member: a.npy,b.npy. "
+      "Without --logits and --probs the mean of its probabilities stands for the model's");
   auto* committee_probs_flag =
       command.add_option("--committee-probs", committee_probs, "Its probabilities, in the same shapes");
   auto* predictions_flag =
@@ -100,7 +109,7 @@ void model_flags::add_to(CLI::App& command) {
   committee_probs_flag->excludes(committee_flag);
 }
 
-model_arrays::model_arrays(const model_flags& flags, input_files& files) {
+model_arrays::model_arrays(const model_flags& flags, input_files& files) : files_(files) {
   const std::string& model = flags.logits.empty() ? flags.probs : flags.logits;
   const std::vector<std::string>& committee = flags.committee.empty() ? flags.committee_probs : flags.committee;
   if (!flags.predictions.empty()) {
@@ -124,6 +133,14 @@ model_arrays::model_arrays(const model_flags& flags, input_files& files) {
   }
 }
 
+void model_arrays::give_outputs() {
+  const std::uint64_t bytes = consensus_bytes(inputs);
+  if (bytes == 0) return;
+  files_.make("the mean of the committee's probabilities", bytes);
+  check_axes("committee outputs", *inputs.committee, inputs.committee_kind);
+  speak_for_model(cpu{0, files_.pages()}, inputs, consensus_);
+}
+
 committee_outputs model_arrays::open_committee(const std::vector<std::string>& specs, input_files& files) {
   committee_.resize(specs.size());
   if (specs.size() == 1) return files.open_as(&as_cube, specs[0], committee_[0]);
@@ -145,6 +162,10 @@ void query_flags::add_to(CLI::App& command) {
           "ids: CSV or JSONL, such as what --out wrote")
       ->type_name("ARRAY");
   command.add_option("--exclude", exclude, "Rows that must not be picked, in the same forms")
+      ->type_name("ARRAY");
+  command
+      .add_option("--candidates", candidates,
+                  "The only rows that may be picked, in the same forms: all others count as excluded")
       ->type_name("ARRAY");
   command
       .add_option("--strategy", spec.strategy,
@@ -240,6 +261,7 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
     : files_(files), spec_(flags.spec), model_(flags.model, files) {
   spec_.seed = seed;
   pool_inputs& pool = model_.inputs;
+  if (parse_strategy(flags.spec.strategy).needs(part::outputs)) model_.give_outputs();
   if (!flags.embeddings.empty()) {
     pool.embeddings = files.open_as(&as_float_matrix, flags.embeddings, embeddings_);
     if (pool.rows == 0) pool.rows = pool.embeddings->rows;
@@ -258,6 +280,10 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
   if (!flags.group.empty()) read_groups(flags.group, flags.quota);
   labelled_ = rows(flags.labelled);
   excluded_ = rows(flags.exclude);
+  if (!flags.candidates.empty()) {
+    files.make("the list of rows that are no candidates", std::uint64_t(pool.rows) * sizeof(index_t));
+    exclude_others(rows(flags.candidates), pool.rows, excluded_);
+  }
   pool.labelled = labelled_;
   pool.excluded = excluded_;
   pool.cost = {cost_.data(), index_t(cost_.size())};

@@ -35,6 +35,8 @@ class input_files {
 
   /// Counts what was read otherwise.
   void hold(std::uint64_t bytes) { copied_ += bytes; }
+  /// Counts what is to be made. throws value_error where it is beyond the ceiling.
+  void make(const std::string& what, std::uint64_t bytes);
 
   /// The same as model outputs or features, which `keep` holds: `as` is as_matrix, as_cube or as_float_matrix.
   /// throws value_error where they would have to be converted and the copy is beyond the ceiling.
@@ -78,20 +80,25 @@ class model_arrays {
   model_arrays(const model_arrays&) = delete;
   model_arrays& operator=(const model_arrays&) = delete;
 
+  /// For scores of model outputs, which a committee alone has by the mean of its members.
+  void give_outputs();
+
   pool_inputs inputs;
 
  private:
   committee_outputs open_committee(const std::vector<std::string>& specs, input_files& files);
 
+  input_files& files_;
   array model_, predictions_;
   std::vector<array> committee_;
+  std::vector<float> consensus_;
 };
 
 /// All of `select` and `plan`.
 struct query_flags {
   model_flags model;
   query_spec spec;  ///< but for the seed, and the quotas that are in a file
-  std::string embeddings, queries, labelled, exclude, cost, group, quota, ids, id_column = "id";
+  std::string embeddings, queries, labelled, exclude, candidates, cost, group, quota, ids, id_column = "id";
 
   void add_to(CLI::App& command);
 };

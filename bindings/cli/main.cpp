@@ -8,7 +8,6 @@
 #include "poolwise/files/output.hpp"
 #include "poolwise/files/signals.hpp"
 #include "settings.hpp"
-#include "start.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -83,7 +82,6 @@ int run(int argc, char** argv) {
 }  // namespace poolwise::cli
 
 int main(int argc, char** argv) {
-  poolwise::cli::threads_before_restart();
   poolwise::cli::fill_standard_descriptors();
   poolwise::clean_up_on_signals(poolwise::cli::bad_input);
   poolwise::on_output_note(poolwise::cli::say);

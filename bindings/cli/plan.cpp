@@ -23,8 +23,11 @@ struct residence {
   bool fits;
 };
 
-residence residence_of(const query_plan& p, std::uint64_t copied, std::uint64_t mapped, std::uint64_t ceiling) {
-  const std::uint64_t all = p.bytes + copied + mapped;
+residence residence_of(const query_plan& p, const query& asked, std::uint64_t copied, std::uint64_t mapped,
+                       std::uint64_t ceiling) {
+  std::uint64_t all = p.bytes + copied + mapped;
+  // A strategy of diversity sees a copy of the rows that can be judged, where some cannot.
+  if (asked.spec().invalid == on_invalid::skip && !asked.what().first().entry->scores()) all += p.input_bytes;
   if (ceiling == 0) return {all, true};
   return {std::min(all, ceiling + process_bytes), p.bytes - process_bytes + copied <= ceiling};
 }
@@ -80,9 +83,10 @@ void add_plan(CLI::App& app) {
     input_files files(options->common.memory);
     const where on = options->common.on(files.pages());
     const query_inputs inputs(options->flags, options->common.seed, files);
-    const query_plan result = plan(on, prepare(inputs.spec(), inputs.pool(), words_of("plan")));
+    const query asked = prepare(inputs.spec(), inputs.pool(), words_of("plan"));
+    const query_plan result = plan(on, asked);
     const residence resident =
-        residence_of(result, inputs.copied_bytes(), files.mapped(), options->common.memory);
+        residence_of(result, asked, inputs.copied_bytes(), files.mapped(), options->common.memory);
     if (options->common.json)
       print_json("plan", as_json(result, resident));
     else

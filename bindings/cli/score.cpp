@@ -40,7 +40,7 @@ std::vector<strategy> parse_columns(const std::vector<std::string>& names) {
 
 void require_parts(const pool_inputs& pool, const std::vector<strategy>& columns) {
   for (const strategy& what : columns) {
-    if (what.needs(part::outputs) && !pool.model) throw CLI::RequiredError("--logits or --probs");
+    if (what.needs(part::outputs) && !pool.model) throw CLI::RequiredError("--logits, --probs or a committee");
     if (what.needs(part::committee) && !pool.committee)
       throw CLI::RequiredError("--committee or --committee-probs");
     if (what.needs(part::predictions) && !pool.predictions) throw CLI::RequiredError("--predictions");
@@ -78,7 +78,8 @@ void run(const score_options& options) {
   input_files files(options.common.memory);
   const where on = options.common.on(files.pages());
   const auto columns = parse_columns(options.acquisitions);
-  const model_arrays arrays(options.model, files);
+  model_arrays arrays(options.model, files);
+  if (parts_of(columns).has(part::outputs)) arrays.give_outputs();
   const pool_inputs& pool = arrays.inputs;
   require_parts(pool, columns);
   pool.check("score");
@@ -104,6 +105,8 @@ void run(const score_options& options) {
     score_columns(on, pool, columns, scores, options.common.seed, [&](index_t rows) { line.at(double(rows)); });
   }
   require_unchanged_files("score");
+  if (parts_of(columns).has(part::committee))
+    if (const std::string doubt = doubt_axes(*pool.committee); !doubt.empty()) say("warning: " + doubt);
   const nan_rows invalid = rows_with_nan(on, scores);
   if (invalid.count > 0) {
     const std::string what = describe_invalid(pool, parts_of(columns), invalid, "cannot be scored");

@@ -28,18 +28,19 @@ std::string exact(float value) {
   return text;
 }
 
-std::string as_csv(const batch& chosen) {
-  std::string csv = "rank,row,id,score,cost,reason";
-  for (const std::string& stage : chosen.kept_by) (csv += ',') += csv_field(stage);
-  csv += "\n";
+void write_csv(const std::string& target, const batch& chosen) {
+  output_file out(target);
+  std::string line = "rank,row,id,score,cost,reason";
+  for (const std::string& stage : chosen.kept_by) (line += ',') += csv_field(stage);
+  out.write(line + "\n");
   for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
     const pick& p = chosen.picks[i];
-    csv += std::to_string(i + 1) + "," + std::to_string(p.row) + "," + csv_field(p.id) + "," + exact(p.score) +
+    line = std::to_string(i + 1) + "," + std::to_string(p.row) + "," + csv_field(p.id) + "," + exact(p.score) +
            "," + std::to_string(p.cost) + "," + csv_field(p.reason);
-    for (const float score : p.kept_by) (csv += ',') += exact(score);
-    csv += "\n";
+    for (const float score : p.kept_by) (line += ',') += exact(score);
+    out.write(line + "\n");
   }
-  return csv;
+  out.commit();
 }
 
 nlohmann::ordered_json as_json(const std::optional<knn_report>& made) {
@@ -75,22 +76,20 @@ void say_optimality(double share, const char* of) {
       " that the limits allow");
 }
 
+/// Pick `i`.
+nlohmann::ordered_json as_json(const batch& chosen, std::size_t i) {
+  const pick& p = chosen.picks[i];
+  nlohmann::ordered_json object = {{"rank", i + 1},    {"row", p.row},   {"id", p.id},
+                                   {"score", p.score}, {"cost", p.cost}, {"reason", p.reason}};
+  for (std::size_t k = 0; k < p.kept_by.size(); ++k) object["kept_by"][chosen.kept_by[k]] = p.kept_by[k];
+  return object;
+}
+
+/// All but the picks.
 nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
-  nlohmann::ordered_json picks = nlohmann::ordered_json::array();
-  for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
-    const pick& p = chosen.picks[i];
-    picks.push_back({{"rank", i + 1},
-                     {"row", p.row},
-                     {"id", p.id},
-                     {"score", p.score},
-                     {"cost", p.cost},
-                     {"reason", p.reason}});
-    for (std::size_t k = 0; k < p.kept_by.size(); ++k)
-      picks.back()["kept_by"][chosen.kept_by[k]] = p.kept_by[k];
-  }
   const query_spec& spec = asked.spec();
   return {
-      {"strategy", spec.strategy},
+      {"strategy", chosen.strategy},
       {"seed", spec.seed},
       {"round", spec.round},
       {"metric", name_of(spec.distance)},
@@ -102,8 +101,7 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
       {"remarks", chosen.remarks},
       {"skipped_rows", chosen.skipped_rows},
       {"rank_seconds", chosen.rank_seconds},
-      {"diversify_seconds", chosen.diversify_seconds},
-      {"picks", std::move(picks)}};
+      {"diversify_seconds", chosen.diversify_seconds}};
 }
 
 void run(const select_options& options) {
@@ -141,11 +139,12 @@ void run(const select_options& options) {
   if (chosen.of_optimum)
     say_optimality(*chosen.of_optimum, asked.what().last().entry->scores() ? "score" : "gain");
   for (const std::string& sentence : chosen.remarks) say(sentence);
-  if (!options.out.empty()) write_text(options.out, as_csv(chosen));
+  if (!options.out.empty()) write_csv(options.out, chosen);
   if (options.common.json)
-    print_json("select", as_json(chosen, asked));
+    print_json("select", as_json(chosen, asked), "picks", chosen.picks.size(),
+               [&](std::size_t i) { return as_json(chosen, i); });
   else if (options.out.empty())
-    write_text("-", as_csv(chosen));
+    write_csv("-", chosen);
   if (!options.checkpoint.empty()) remove_checkpoint(options.checkpoint);
 }
 

@@ -138,7 +138,8 @@ labelled  row numbers, a list, array or set: never picked, and covered from the 
 weights   [rows] float32 >= 0: the gain is weight * squared distance. None for 1.
 exclude   row numbers that are not picked.
 returns   (rows, gains): int64 and float32, in the order of the picks; fewer than k if the rows run out.
-raises    ArrayError, ShapeError, InvalidValueError (NaN, infinity, a negative weight, a row out of range).
+raises    ArrayError, ShapeError, InvalidValueError (NaN, infinity, squared distances that leave float32, a negative
+          weight, a row out of range).
 
 The picks of plain greedy, to the row, for any number of threads. Memory: some bytes a row beside the inputs, and a
 copy of the labelled rows. Gonzalez 1985; Sener & Savarese, ICLR 2018.)");
@@ -153,7 +154,8 @@ outputs   [rows, classes] and kind, as for `score`; features [rows, features] as
 bias      as if every row had one more feature, 1, as a last layer with a bias has.
 first     "largest_norm", as the published code begins, or "random", as k-means++ does.
 exclude   row numbers that are not picked.
-returns   (rows, distances): int64, and float32 squared distances that the rows were drawn with.
+returns   (rows, distances): int64, and float32 squared distances that the rows were drawn with; where the model is
+          so certain of every row that these leave the range of float32, times a power of two.
 raises    ArrayError, ShapeError, InvalidValueError.
 
 The same picks for a seed on any number of threads. The gradients, classes * features a row, are never formed:

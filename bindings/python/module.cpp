@@ -1,9 +1,13 @@
 // poolwise._core: the library's calls for Python.
 #include "module.hpp"
 
+#include <omp.h>
 #include <unistd.h>
 
+#include <atomic>
+
 #include "poolwise/core/text.hpp"
+#include "poolwise/core/threads.hpp"
 #include "poolwise/pool/pool.hpp"
 
 namespace poolwise::python {
@@ -26,7 +30,16 @@ void heed_signals() {
   if (PyErr_CheckSignals() != 0) throw nb::python_error();
 }
 
-cpu on_cpu(const char* call, const integer& threads) { return {number_in(call, "threads", threads, 0, 4096)}; }
+cpu on_cpu(const char* call, const integer& threads) {
+  const int asked = number_in(call, "threads", threads, 0, 4096),
+            wanted = asked > 0 ? asked : omp_get_max_threads();
+  static std::atomic<int> had_before = 1;
+  if (wanted <= had_before) return {asked};
+  const int had = threads_to_be_had(wanted);
+  if (had < wanted) return {had};  // OpenMP would end the process
+  had_before = wanted;
+  return {asked};
+}
 
 outputs kind_of(const char* call, const word& kind) {
   const std::string text = text_in(call, "kind", kind);

@@ -8,11 +8,13 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "module.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/pool/consensus.hpp"
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
 #include "poolwise/query/select.hpp"
@@ -39,6 +41,35 @@ class pool_arrays {
     return {values.data(), index_t(values.size())};
   }
 
+  /// Groups by name, whose quotas are a dict; "*" in it stands for all groups that are not.
+  vector_view<const index_t> named_groups(const integer_array& group, const nb::dict& quotas,
+                                          std::vector<index_t>& quota) {
+    std::unordered_map<std::string, index_t> number_of;
+    std::optional<index_t> others;
+    for (const auto& [name, picks] : quotas) {
+      const std::string text =
+          PyLong_Check(name.ptr()) ? nb::cast<std::string>(nb::str(name)) : text_in(call_, "quota", name);
+      const auto most = number_in<index_t>(call_, "quota", picks);
+      if (text == "*") {
+        others = most;
+      } else if (number_of.emplace(text, index_t(quota.size())).second) {
+        quota.push_back(most);
+      } else {
+        throw value_error(std::string(call_) + ": quota has group " + printable(text) + " twice; give it one");
+      }
+    }
+    for (const std::string& name : texts_in(call_, "group", group)) {
+      const auto [at, is_new] = number_of.try_emplace(name, index_t(quota.size()));
+      if (is_new && !others)
+        throw value_error(std::string(call_) + ": row " + std::to_string(groups_.size()) + " is in group " +
+                          printable(name) +
+                          ", which has no quota; give every group one, or all others one by \"*\"");
+      if (is_new) quota.push_back(*others);
+      groups_.push_back(at->second);
+    }
+    return {groups_.data(), index_t(groups_.size())};
+  }
+
   /// [rows, classes] of logits or of probabilities.
   real_matrix model(const char* name, nb::handle given, outputs kind) {
     const real_matrix view = array(name, given).outputs();
@@ -54,6 +85,20 @@ class pool_arrays {
     return all;
   }
 
+  void speak_for_model(pool_inputs& pool, cpu on) {
+    if (pool.committee)
+      check_axes(std::string(call_) + ": committee outputs", *pool.committee, pool.committee_kind);
+    without_gil([&] { poolwise::speak_for_model(on, pool, consensus_); });
+  }
+
+  /// `excluded` and all that are no candidates.
+  std::span<const index_t> others(std::span<const index_t> candidates, std::span<const index_t> excluded,
+                                  index_t rows) {
+    excluded_.assign(excluded.begin(), excluded.end());
+    exclude_others(candidates, rows, excluded_);
+    return excluded_;
+  }
+
   const row_ids* ids(const std::optional<names>& given) {
     if (!given) return nullptr;
     ids_ = row_ids(texts_in(call_, "ids", *given));
@@ -62,7 +107,8 @@ class pool_arrays {
 
   /// Bytes of what had to be copied.
   std::uint64_t copied() const {
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes =
+        consensus_.size() * sizeof(float) + (excluded_.size() + groups_.size()) * sizeof(index_t);
     for (const borrowed& array : arrays_) bytes += array.copied();
     for (const integers& column : numbers_) bytes += column.span().size_bytes();
     return bytes;
@@ -78,6 +124,8 @@ class pool_arrays {
   const char* call_;
   std::deque<borrowed> arrays_;
   std::deque<integers> numbers_;
+  std::vector<float> consensus_;
+  std::vector<index_t> excluded_, groups_;
   row_ids ids_;
 };
 
@@ -96,6 +144,9 @@ struct plan_call {
     if (how.ceiling > 0) plan_within(on, asked, how);
     query_plan needed = plan(on, asked);
     needed.bytes += how.held;
+    // A strategy of diversity sees a copy of the rows that can be judged, where some cannot.
+    if (asked.spec().invalid == on_invalid::skip && !asked.what().first().entry->scores())
+      needed.bytes += needed.input_bytes;
     return needed;
   }
 };
@@ -139,10 +190,11 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
          const std::optional<float_array>& embeddings, const std::optional<float_array>& predictions,
          const std::optional<float_array>& queries, const std::optional<float_array>& query_weights,
          const std::optional<integer>& rows, const std::optional<integer_array>& labelled,
-         const std::optional<integer_array>& exclude, const std::optional<names>& ids,
-         const std::optional<integer_array>& cost, const std::optional<integer>& budget,
-         const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-         const std::optional<integer_array>& floor, const std::optional<real>& apart, const word& neighbours,
+         const std::optional<integer_array>& exclude, const std::optional<integer_array>& candidates,
+         const std::optional<names>& ids, const std::optional<integer_array>& cost,
+         const std::optional<integer>& budget, const std::optional<integer_array>& group,
+         const std::optional<integer_array>& quota, const std::optional<integer_array>& floor,
+         const std::optional<real>& apart, const word& neighbours,
          const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
          const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
          const word& device, const integer& threads) {
@@ -165,7 +217,14 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
   pool.labelled = arrays.rows("labelled", labelled, pool.ids);
   pool.excluded = arrays.rows("exclude", exclude, pool.ids);
   pool.cost = arrays.column("cost", cost);
-  pool.group = arrays.column("group", group);
+  query_spec spec;
+  if (group && quota && nb::isinstance<nb::dict>(*quota)) {
+    pool.group = arrays.named_groups(*group, nb::borrow<nb::dict>(*quota), spec.quota);
+  } else {
+    pool.group = arrays.column("group", group);
+    const auto quotas = arrays.column("quota", quota);
+    spec.quota.assign(quotas.begin(), quotas.end());
+  }
   pool.rows = rows               ? number_in<index_t>(call, "rows", *rows)
               : pool.model       ? rows_of(*pool.model)
               : pool.committee   ? pool.committee->rows()
@@ -177,17 +236,16 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
   if (pool.rows < 0)
     throw value_error(std::string(call) +
                       ": nothing says of what to pick; pass logits, embeddings or another array, or rows");
+  if (candidates)
+    pool.excluded = arrays.others(arrays.rows("candidates", candidates, pool.ids), pool.excluded, pool.rows);
   const std::string on_invalid_rows = text_in(call, "on_nan", on_nan);
   if (on_invalid_rows != "refuse" && on_invalid_rows != "skip")
     throw value_error(std::string(call) + ": on_nan is \"" + printable(on_invalid_rows) +
                       "\"; pass \"refuse\" or \"skip\"");
 
-  query_spec spec;
   spec.strategy = text_in(call, "strategy", strategy);
   if (batch_size) spec.batch = number_in<index_t>(call, "batch", *batch_size);
   if (budget) spec.budget = number_in<std::int64_t>(call, "budget", *budget);
-  const auto quotas = arrays.column("quota", quota);
-  spec.quota.assign(quotas.begin(), quotas.end());
   const auto floors = arrays.column("floor", floor);
   spec.floor.assign(floors.begin(), floors.end());
   if (apart) spec.apart = real_in(call, "apart", *apart);
@@ -196,6 +254,8 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
   spec.seed = number_in<std::uint64_t>(call, "seed", seed);
   spec.round = number_in<std::uint32_t>(call, "round", round);
   spec.invalid = on_invalid_rows == "skip" ? on_invalid::skip : on_invalid::refuse;
+
+  if (parse_strategy(spec.strategy).needs(part::outputs)) arrays.speak_for_model(pool, on_cpu(call, threads));
 
   // Devices go from pass to pass without the blocks between which the CPU looks for signals.
   query_run how{.held = arrays.copied(), .advanced = [](const batch_state&) { heed_interruption(); }};
@@ -212,8 +272,9 @@ void define_query(nb::module_& m, const std::string& text) {
         "probs"_a = nb::none(), "committee"_a = nb::none(), "committee_probs"_a = nb::none(),
         "embeddings"_a = nb::none(), "predictions"_a = nb::none(), "queries"_a = nb::none(),
         "query_weights"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
-        "exclude"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(),
-        "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(), "apart"_a = nb::none(),
+        "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(),
+        "budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
+        "apart"_a = nb::none(),
         "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
         "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
         text.c_str());
@@ -257,16 +318,19 @@ batch       picks at most; None: what the budget buys.
 logits      or probs [rows, classes], committee or committee_probs [members, rows, classes] or a list of [rows,
             classes], as for `score` and `committee`. embeddings [rows, features]. predictions [members, rows,
             outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
-            [queries]. Only what the strategy needs has to be there.
+            [queries]. Only what the strategy needs has to be there; of a committee alone the mean of its probabilities
+            stands for the model's.
 rows        how many rows the pool has, where no array says it.
 labelled    row numbers that have a label, or their ids: never picked, and k-center's first centres.
 exclude     row numbers that must not be picked, or their ids.
+candidates  the only rows that may be picked, or their ids: all others count as excluded.
 ids         what each row is called, by strings or whole numbers; `Batch.ids` has them.
 cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit. One that
             cannot bind changes nothing; else `Batch.of_optimum` says how good a batch by a score, or by
             "facility_location", "graph_cut" or "probcover", is.
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have, `floor` [groups] how many it
-            is to have at least. Demands that no batch meets are refused: the fewest that contradict each other.
+            is to have at least. Demands that no batch meets are refused: the fewest that contradict each other. Or
+            names or integers, and a dict of quotas by these, in which "*" stands for all others.
 apart       no pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves out
             duplicates alone.
 neighbours  how )doc" +

@@ -131,6 +131,7 @@ void define_batch(nb::module_& m) {
       .def_prop_ro("costs", column(&pick::cost), nb::rv_policy::automatic, "What each pick costs, int64.")
       .def_prop_ro("reasons", texts(&pick::reason), "Why each row was picked.")
       .def_prop_ro("cost", &batch::cost, "What all picks cost together.")
+      .def_ro("strategy", &batch::strategy, "By which they were picked, with every parameter, given or not.")
       .def_ro("kept_by", &batch::kept_by, "The stages before the last that scored rows, in order.")
       .def_ro(
           "of_optimum", &batch::of_optimum,
@@ -152,8 +153,9 @@ void define_batch(nb::module_& m) {
           "__iter__", [](const batch& b) { return nb::iter(nb::cast(b.picks)); },
           nb::sig("def __iter__(self) -> collections.abc.Iterator[Pick]"))
       .def("__repr__", [](const batch& b) { return text_of(b); });
-  pickled_by(picks, &batch::picks, &batch::kept_by, &batch::of_optimum, &batch::remarks, &batch::skipped_rows,
-             &batch::first_skipped, &batch::rank_seconds, &batch::diversify_seconds, &batch::neighbours);
+  pickled_by(picks, &batch::picks, &batch::strategy, &batch::kept_by, &batch::of_optimum, &batch::remarks,
+             &batch::skipped_rows, &batch::first_skipped, &batch::rank_seconds, &batch::diversify_seconds,
+             &batch::neighbours);
 }
 
 void define_plan(nb::module_& m) {

@@ -63,7 +63,12 @@ result_array score_members(const outputs_array& x, const one_or_more& disagreeme
   borrowed array(call, "outputs", x);
   const real_cube view = array.committee();
   const outputs holds = kind_of(call, kind);
-  if (holds == outputs::logits) check_logits(call, "outputs", view, as_probabilities);
+  const committee_outputs members(view);
+  if (holds == outputs::logits) check_logits(call, "outputs", members, as_probabilities);
+  check_axes(std::string(call) + ": outputs", members, holds);
+  if (const std::string doubt = doubt_axes(members);
+      !doubt.empty() && PyErr_WarnEx(PyExc_UserWarning, doubt.c_str(), 1) != 0)
+    throw nb::python_error();
   const where on = on_cpu(call, threads);
   return scored(call, &strategy_entry::disagrees, "disagreement", disagreements, rows_of(view), out, array,
                 [&](const auto& which, auto place) { score_committee(on, view, holds, which, place); });
@@ -96,7 +101,7 @@ disagreement  a name ("bald", "consensus_entropy", "vote_entropy", "variation_ra
               list of names.
 kind, out     as for `score`.
 returns       float32 [rows] or [rows, names]; NaN where a member has no distribution.
-raises        ArrayError, ShapeError, InvalidValueError.
+raises        ArrayError, ShapeError, InvalidValueError. Warns of more members than rows, as of axes that are swapped.
 
 Reads `outputs` once, twice for max_kl; allocates the result and a few KiB a thread.)");
 }

@@ -55,7 +55,12 @@ TEST(Reproduce, SonarSeedBySeedToTheDigit) {
   const auto& seeds = result["seeds"];
   ASSERT_EQ(seeds.size(), 3u);
   const double published[] = {.78400, .81399, .71326};
-  for (int k = 0; k < 3; ++k) EXPECT_NEAR(seeds[k]["aubc_lu2023"].get<double>(), published[k], 2e-5) << k;
+  for (std::size_t k = 0; k < 3; ++k) {
+    EXPECT_NEAR(seeds[k]["aubc_lu2023"].get<double>(), published[k], 2e-5) << k;
+    // One figure has one name.
+    EXPECT_EQ(result["figures"][k]["name"], "sonar: AUBC_lu2023 of margin, seed " + std::to_string(k));
+    EXPECT_EQ(result["figures"][k]["value"], seeds[k]["aubc_lu2023"]);
+  }
   for (const auto& figure : result["figures"]) EXPECT_TRUE(figure["holds"].get<bool>()) << figure;
   EXPECT_TRUE(std::filesystem::exists(folder / "out/lu2023-sonar/report.html"));
   // A finished seed is read back: planted accuracies show, and miss their figures.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -14,8 +15,10 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/pool/consensus.hpp"
 #include "poolwise/pool/unit_rows.hpp"
 #include "reference/asked.hpp"
+#include "reference/errors.hpp"
 
 namespace poolwise {
 namespace {
@@ -857,6 +860,74 @@ TEST(Select, OneColumnOfOutputsIsRefusedWithTheTwoToGive) {
   EXPECT_NE(refusal(pool_of_committee(z, 2, 1), ask("bald", 1)).find("give two, 0 and z"), std::string::npos);
 }
 
+TEST(Select, ACommitteeAloneSpeaksByTheMeanOfItsProbabilities) {
+  pool_fixture pool(1, 50);
+  pool.committee[std::size_t(7 * classes)] = std::numeric_limits<float>::quiet_NaN();  // of member 0, row 7
+  std::vector<long double> expected(std::size_t(50 * classes));
+  for (index_t m = 0; m < members; ++m)
+    for (index_t i = 0; i < 50; ++i) {
+      const float* const z = &pool.committee[std::size_t((m * 50 + i) * classes)];
+      long double sum = 0;
+      for (index_t c = 0; c < classes; ++c) sum += std::exp((long double)z[c]);
+      for (index_t c = 0; c < classes; ++c)
+        expected[std::size_t(i * classes + c)] += std::exp((long double)z[c]) / sum / members;
+    }
+  const auto mean = mean_probabilities(cpu{1}, *pool.inputs.committee, outputs::logits);
+  for (std::size_t i = 0; i < mean.size(); ++i)
+    if (index_t(i) / classes == 7)
+      EXPECT_TRUE(std::isnan(mean[i]));
+    else
+      EXPECT_NEAR(mean[i], double(expected[i]), 1e-6);  // members in fp32, some roundings each
+  EXPECT_EQ(std::memcmp(mean.data(), mean_probabilities(cpu{3}, *pool.inputs.committee, outputs::logits).data(),
+                        mean.size() * sizeof(float)),
+            0);
+  // Rows of one class alone, and of equal ones.
+  const std::vector<float> p{0, 1, .5f, .5f, 1, 0, .5f, .5f};
+  EXPECT_EQ(mean_probabilities(cpu{1}, cube_view<const float>{p.data(), 2, 2, 2}, outputs::probabilities),
+            (std::vector<float>(4, .5f)));
+
+  std::vector<float> keep;
+  pool_inputs alone = pool.inputs;
+  speak_for_model(cpu{}, alone, keep);
+  EXPECT_TRUE(keep.empty());  // there is a model
+  alone.model.reset();
+  EXPECT_EQ(consensus_bytes(alone), mean.size() * sizeof(float));
+  speak_for_model(cpu{}, alone, keep);
+  EXPECT_EQ(alone.model_kind, outputs::probabilities);
+  auto request = ask("entropy", 10), other = ask("consensus_entropy", 10);
+  request.spec.invalid = other.spec.invalid = on_invalid::skip;
+  EXPECT_EQ(rows_of(select(cpu{}, alone, request)), rows_of(select(cpu{}, alone, other)));
+}
+
+TEST(Select, AllButTheCandidatesAreExcluded) {
+  std::vector<index_t> excluded = {2, 0};
+  exclude_others(std::vector<index_t>{4, 2}, 6, excluded);
+  EXPECT_EQ(excluded, (std::vector<index_t>{2, 0, 1, 3, 5}));
+  for (const index_t row : {-1, 6})
+    EXPECT_THROW(exclude_others(std::vector<index_t>{row}, 6, excluded), value_error);
+}
+
+// Baal's order is [rows, classes, members].
+TEST(Select, CommitteesWithTheirAxesSwappedAreRefusedOrDoubted) {
+  const std::vector<float> p{.1f, .2f, .3f, .2f, .9f, .8f, .7f, .8f, .5f, .5f, .5f, .5f, .5f, .5f, .5f, .5f};
+  pool_inputs pool;
+  pool.rows = 2;
+  pool.committee = cube_view<const float>{p.data(), 2, 2, 4};
+  pool.committee_kind = outputs::probabilities;
+  EXPECT_NE(refusal(pool, ask("bald", 1)).find("sum to 1 over the second axis, not over the last"),
+            std::string::npos);
+  const pool_fixture many(1, 30);
+  pool.committee = cube_view<const float>{many.logits.data(), 15, 2, 5};
+  pool.committee_kind = outputs::logits;
+  EXPECT_EQ(
+      select(cpu{}, pool, ask("bald", 1)).remarks,
+      std::vector<std::string>{"the committee is read as 15 members of 2 rows and 5 classes: if its axes are "
+                               "others, give numpy.moveaxis(x, -1, 0) of [rows, classes, members], "
+                               "x.swapaxes(0, 1) of [rows, members, classes]"});
+  pool.committee = cube_view<const float>{many.logits.data(), 2, 2, 5};
+  EXPECT_TRUE(select(cpu{}, pool, ask("bald", 1)).remarks.empty());
+}
+
 TEST(Select, ProbabilitiesGivenAsLogitsAreRefused) {
   const auto one_model = [](const std::vector<float>& x) {
     return refusal(pool_of_outputs(x, 2, outputs::logits), ask("margin", 1));
@@ -875,28 +946,105 @@ TEST(Select, ProbabilitiesGivenAsLogitsAreRefused) {
   EXPECT_EQ(one_model(p), "");
 }
 
-TEST(Select, DistancesBeyondFp32AreRefusedWithTheRemedy) {
-  std::vector<float> x(16);
-  pool_inputs pool;
-  pool.rows = 8;
-  pool.embeddings = matrix_view<const float>{x.data(), 8, 2};
-  const auto line = [&](float scale) {
+TEST_P(EveryStrategy, EmbeddingsOfAnyScaleArePickedAlike) {
+  pool_fixture pool(1, 200);
+  auto request = ask(GetParam(), 20);
+  const std::vector<index_t> labelled = {3, 50};
+  request.labelled = labelled;
+  if (GetParam().find("badge") != std::string::npos) GTEST_SKIP() << "its features have a bias beside them";
+  const batch expected = select(cpu{}, pool.inputs, request);
+  const std::vector<float> as_given = pool.embeddings;
+  for (const float scale : {0x1p100f, 0x1p-110f}) {
+    for (std::size_t i = 0; i < as_given.size(); ++i) pool.embeddings[i] = as_given[i] * scale;
+    EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, request)), rows_of(expected)) << scale;
+  }
+}
+
+// Eight rows on a line.
+struct line_pool {
+  std::vector<float> x = std::vector<float>(16);
+  pool_inputs inputs;
+
+  explicit line_pool(float scale) {
+    inputs.rows = 8;
     for (std::size_t i = 0; i < 8; ++i) x[2 * i] = scale * float(i);
+    inputs.embeddings = matrix_view<const float>{x.data(), 8, 2};
+  }
+};
+
+TEST(Select, DistancesBeyondFp32AreThoseOfScaledEmbeddings) {
+  const std::vector<index_t> first = {0}, excluded = {5};
+  auto request = ask("kcenter", 3);
+  request.labelled = first;
+  const line_pool plain(1), large(1e25f), small(1e-30f);
+  for (const line_pool* pool : {&plain, &large, &small})
+    EXPECT_EQ(rows_of(select(cpu{}, pool->inputs, request)), (std::vector<index_t>{7, 3, 5}));
+  EXPECT_EQ(
+      select(cpu{}, large.inputs, request).remarks,
+      std::vector<std::string>{"the squared distance of embeddings up to 7e+25 leaves the range of fp32: "
+                               "distances, and scores made of them, are of embeddings times 2^-85, which is "
+                               "exact"});
+  EXPECT_NE(select(cpu{}, small.inputs, request).remarks.at(0).find("7e-30 is too small for fp32"),
+            std::string::npos);
+  for (const float scale : {0.0f, 0x1p-50f, 1.0f, 0x1p59f})
+    EXPECT_TRUE(select(cpu{}, line_pool(scale).inputs, request).remarks.empty()) << scale;
+
+  // What is given in the unit of the embeddings goes with them.
+  request.spec.apart = 2.5e25f;
+  EXPECT_EQ(rows_of(select(cpu{}, large.inputs, request)), (std::vector<index_t>{7, 3}));
+  const auto by = [&](const line_pool& pool, const char* strategy) {
+    return rows_of(select(cpu{}, pool.inputs, ask(strategy, 4)));
   };
-  for (const char* name : {"kcenter", "facility_location", "typiclust", "probcover", "dpp"}) {
-    line(1e25f);
-    EXPECT_NE(refusal(pool, ask(name, 4)).find("7e+25 leaves the range of fp32; scale the rows down"),
-              std::string::npos)
-        << name;
-    line(1e-30f);
-    EXPECT_NE(refusal(pool, ask(name, 4)).find("7e-30 is too small for fp32; scale the rows up"),
-              std::string::npos)
-        << name;
+  EXPECT_EQ(by(line_pool(0x1p80f), "dpp(bandwidth=1208925819614629174706176)"), by(plain, "dpp(bandwidth=1)"));
+  EXPECT_NE(by(plain, "dpp(bandwidth=1)"), by(plain, "dpp(bandwidth=100)"));
+
+  // The copy is within the ceiling, or refused.
+  const query asked = prepare(request.spec, large.inputs);
+  const std::uint64_t needed = plan_memory(cpu{}, asked).bytes - process_bytes;
+  EXPECT_NO_THROW(run(cpu{}, asked, {.ceiling = needed + 8 * 2 * 4}));
+  EXPECT_NE(reference::message_of<value_error>([&] {
+              run(cpu{}, asked, {.ceiling = needed + 8 * 2 * 4 - 1});
+            }).find("a copy of them times 2^-85 takes 64 B"),
+            std::string::npos);
+}
+
+// A row that is not to be picked has no say in how the others are measured.
+TEST(Select, AnExcludedRowOfAnySizeChangesNothing) {
+  for (const char* name : {"kcenter", "badge", "dpp", "typiclust", "margin/10x/kcenter", "margin/4x/badge"}) {
+    SCOPED_TRACE(name);
+    pool_fixture pool(1, 101);
+    const std::vector<index_t> last = {100};
+    auto request = ask(name, 10);
+    request.excluded = last;
+    const batch expected = select(cpu{}, pool.inputs, request);
+    for (const float outlier : {1e25f, 3e38f, std::numeric_limits<float>::infinity()}) {
+      std::fill_n(pool.embeddings.end() - features, features, outlier);
+      const batch got = select(cpu{}, pool.inputs, request);
+      EXPECT_TRUE(got.remarks.empty());
+      EXPECT_EQ(got.skipped_rows, 0);
+      EXPECT_EQ(rows_of(got), rows_of(expected));
+    }
   }
-  for (const float scale : {0.0f, 0x1p-50f, 1.0f, 0x1p59f}) {
-    line(scale);
-    EXPECT_EQ(refusal(pool, ask("kcenter", 4)), "") << scale;
-  }
+}
+
+TEST(Select, SmallFeaturesAreNothingBesideTheBiasOfBadge) {
+  pool_fixture pool;
+  std::fill(pool.embeddings.begin(), pool.embeddings.end(), 0.0f);
+  const auto expected = rows_of(select(cpu{}, pool.inputs, ask("badge", 20)));
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  for (float& value : pool.embeddings) value = 0x1p-100f * normal(random);
+  EXPECT_EQ(rows_of(select(cpu{}, pool.inputs, ask("badge", 20))), expected);
+}
+
+// Logits 60 and more apart: the square of a gradient is below what fp32 holds.
+TEST(Select, BadgeTellsGradientsOfCertainModelsApart) {
+  pool_fixture pool(1, 100);
+  for (std::size_t i = 0; i < pool.logits.size(); ++i)
+    pool.logits[i] = i % classes == 0 ? 60.0f : pool.logits[i];
+  const batch chosen = select(cpu{}, pool.inputs, ask("badge", 10));
+  for (const pick& p : chosen.picks) EXPECT_GT(p.score, 0);
+  EXPECT_NE(chosen.remarks.at(0).find("badge: the model is so certain"), std::string::npos);
 }
 
 // Ten models weighted .1 each in fp32: a probability of 1.0000001.

@@ -39,6 +39,23 @@ long double cosine(const float* x, const float* y) {
   return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
 }
 
+// The length of a row, and of a query, is no part of it: neither one whose square leaves fp32.
+TEST(Similar, RowsAndQueriesOfAnySizeHaveTheirDirection) {
+  looked_for of;
+  const query_spec spec{.strategy = "similar", .batch = rows};
+  const batch expected = select(cpu{}, of.view(), spec);
+  for (index_t i = 0; i < rows; ++i)
+    for (index_t f = 0; f < features; ++f)
+      of.embeddings[std::size_t(i * features + f)] *= i % 3 == 0 ? 0x1p90f : i % 3 == 1 ? 0x1p-90f : 1;
+  for (std::size_t f = 0; f < of.wanted.size(); ++f) of.wanted[f] *= f < features ? 0x1p80f : 0x1p-80f;
+  const batch got = select(cpu{}, of.view(), spec);
+  ASSERT_EQ(got.picks.size(), expected.picks.size());
+  for (std::size_t i = 0; i < got.picks.size(); ++i) {
+    EXPECT_EQ(got.picks[i].row, expected.picks[i].row);
+    EXPECT_EQ(got.picks[i].score, expected.picks[i].score);
+  }
+}
+
 TEST(Similar, IsTheCosineToTheNearestQueryOrTheMean) {
   looked_for of;
   std::fill_n(of.embeddings.begin() + 7 * features, features, 0.0f);  // like nothing

@@ -13,6 +13,19 @@
 namespace poolwise {
 namespace {
 
+TEST(Strategy, IsSpelledOutWithEveryParameter) {
+  EXPECT_EQ(spelled_out(parse_strategy("power(margin)/10x/graph_cut(lambda=4)")),
+            "power(margin, beta=1)/10x/graph_cut(lambda=4, neighbours=32)");
+  EXPECT_EQ(spelled_out(parse_strategy("lc/12.5%/bald/100/kcenter")),
+            "least_confidence/12.5%/bald/100/kcenter");
+  for (const strategy_entry& entry : strategies()) {
+    const std::string text = spelled_out(parse_strategy(entry.example()));
+    EXPECT_EQ(spelled_out(parse_strategy(text)), text);
+    for (const parameter& p : entry.parameters)
+      EXPECT_NE(text.find(std::string(p.name) + "="), std::string::npos);
+  }
+}
+
 TEST(Strategy, EveryListedNameParsesToItself) {
   for (const strategy_entry& entry : strategies()) {
     const strategy s = parse_strategy(entry.example());

@@ -1,7 +1,10 @@
 // k-center against a naive loop, pick for pick; k-means++ against its distribution, by chi-square.
 #include "poolwise/diverse/batch_run.hpp"
+#include "poolwise/diverse/dpp.hpp"
 #include "poolwise/diverse/kcenter.hpp"
 #include "poolwise/diverse/kmeans_pp.hpp"
+#include "poolwise/diverse/probcover.hpp"
+#include "poolwise/diverse/typiclust.hpp"
 
 #include <gtest/gtest.h>
 
@@ -137,9 +140,42 @@ TEST(KCenter, EmptyPoolsAndNoPicks) {
 }
 
 // Squared distances beyond fp32 are infinite, and infinities tie.
-TEST(KCenter, OverflowingDistancesTie) {
-  const matrix pool{3, 1, {0.0f, 2e38f, -2e38f}};
-  EXPECT_EQ(kcenter(cpu{1}, pool, {.picks = 3}), (picks{{0, infinity}, {1, infinity}, {2, infinity}}));
+// Else they would be picked in the order in which they lie.
+TEST(Diverse, RowsWhoseSquaredDistancesLeaveFp32AreRefused) {
+  const auto refusals = [](const matrix& x) {
+    std::vector<std::string> all;
+    const allowance two{.picks = 2};
+    all.push_back(message_of<value_error>([&] { kcenter(cpu{1}, x, two); }));
+    all.push_back(message_of<value_error>([&] { kmeans_pp(cpu{1}, x, two, 1); }));
+    all.push_back(message_of<value_error>([&] { dpp(cpu{1}, x, two); }));
+    all.push_back(message_of<value_error>([&] { typiclust(cpu{1}, x, two, {}); }));
+    all.push_back(message_of<value_error>([&] { probcover(cpu{1}, x, two, {}); }));
+    for (std::string& one : all) one = one.substr(one.find(": ") + 2);
+    return all;
+  };
+  const auto five = [](const char* text) { return std::vector<std::string>(5, text); };
+  EXPECT_EQ(refusals({3, 1, {0, 7e25f, 1e25f}}),
+            five("the squared distance of points up to 7e+25 leaves the range of fp32; multiply them by 2^-85, "
+                 "which is exact"));
+  EXPECT_EQ(
+      refusals({3, 1, {0, -7e-30f, 1e-30f}}),
+      five("the squared distance of points up to 7e-30 is too small for fp32; multiply them by 2^97, which "
+           "is exact"));
+  for (const float scale : {0.0f, 0x1p-50f, 1.0f, 0x1p59f})
+    EXPECT_NO_THROW(kcenter(cpu{1}, matrix{3, 2, {0, 0, scale, 0, scale, scale}}, {.picks = 2})) << scale;
+}
+
+// A model that is certain of every row: gradients below the root of what fp32 holds.
+TEST(KMeansPP, SmallGradientsAreWidened) {
+  std::vector<float> a{1e-3f, -1e-3f, 2e-3f, -2e-3f, 0, 0}, small = a;
+  for (float& value : small) value *= 0x1p-90f;
+  const auto widen = [](std::vector<float>& x) { return widen_gradient(cpu{1}, {x.data(), 3, 2}); };
+  EXPECT_EQ(widen(a), 1);
+  EXPECT_EQ(a[2], 2e-3f);
+  EXPECT_EQ(widen(small), 0x1p99);
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_EQ(small[i], a[i] * 0x1p9f);
+  std::vector<float> none(6);
+  EXPECT_EQ(widen(none), 1);
 }
 
 TEST(Allowance, ARowDearerThanWhatIsLeftIsPassedOverForGood) {
@@ -534,8 +570,6 @@ TEST(Diverse, WrongUsesAreRefused) {
             }),
             "kmeans_pp: a has 2 rows but h has 3; pass both factors of the same rows");
   const matrix huge{2, 1, {2e19f, -2e19f}}, one{2, 1, {1, 1}};
-  EXPECT_EQ(message_of<value_error>([&] { kmeans_pp(cpu{}, huge, {.picks = 2}, 1); }),
-            "kmeans_pp: squared distances leave the range of fp32; scale the rows down");
   EXPECT_EQ(message_of<value_error>([&] {
               kmeans_pp(cpu{}, factored_rows{huge, one}, {.picks = 2}, 1);
             }),

@@ -74,6 +74,22 @@ TEST(MappedPages, APassKeepsUnderTheCeiling) {
   }
 }
 
+TEST(MappedPages, RoomIsLeftForWhatIsExpected) {
+  const numbers file(96 * mebibyte);
+  const std::size_t before = resident_of_files();
+  mapped_pages pages(before + 512 * mebibyte);  // all of the file could stay
+  pages.add(file.data(), 96 * mebibyte);
+  pages.expect(504 * mebibyte);
+  std::size_t most = 0;
+  std::uint64_t sum = 0;
+  parallel_blocks(cpu{1, &pages}, file.count(), 1 << 16, [&](index_t, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i) sum += file.data()[i];
+    most = std::max(most, resident_of_files());
+  });
+  EXPECT_GT(sum, 0u);
+  EXPECT_LT(most - before, 48 * mebibyte);
+}
+
 TEST(MappedPages, NothingIsGivenBackUnderTheCeiling) {
   const numbers file(16 * mebibyte);
   mapped_pages pages(std::size_t{1} << 40);

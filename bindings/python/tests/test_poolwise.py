@@ -909,3 +909,59 @@ def test_the_example_of_the_package_runs():
     known = {"logits": LOGITS, "embeddings": RNG.standard_normal((257, 4)).astype(np.float32)}
     exec("if True:\n" + example, known)
     assert len(known["chosen"]) == 100 and len(known["rows"]) == 100
+
+
+def test_a_committee_with_its_axes_swapped_is_refused_or_doubted():
+    p = np.random.default_rng(0).dirichlet(np.ones(4), (30, 7)).astype("f4")  # [rows, members, classes]
+    baal = np.ascontiguousarray(p.transpose(0, 2, 1))
+    with pytest.raises(poolwise.InvalidValueError, match="sum to 1 over the second axis"):
+        poolwise.committee(baal, "bald", kind="probabilities")
+    with pytest.warns(UserWarning, match="30 members of 7 rows"):
+        poolwise.committee(p, "bald", kind="probabilities")
+
+
+def test_a_committee_alone_speaks_by_the_mean_of_its_probabilities():
+    z = np.random.default_rng(0).normal(size=(3, 200, 4)).astype("f4")
+    p = np.exp(z.astype("f8"))
+    p = (p / p.sum(-1, keepdims=True)).mean(0).astype("f4")
+    got = poolwise.select(strategy="margin", batch=20, committee=list(z))
+    assert got.rows.tolist() == poolwise.select(strategy="margin", batch=20, probs=p).rows.tolist()
+    with pytest.raises(poolwise.InvalidValueError, match="energy"):
+        poolwise.select(strategy="energy", batch=20, committee=z)
+
+
+def test_only_candidates_are_picked():
+    z = np.random.default_rng(0).normal(size=(50, 4)).astype("f4")
+    names = [f"item{i}" for i in range(50)]
+    by_row = poolwise.select(strategy="margin", batch=5, logits=z, candidates=[7, 3, 40], exclude=[3, 9])
+    by_id = poolwise.select(strategy="margin", batch=5, logits=z, ids=names, candidates=["item7", "item3", "item40"], exclude=["item3"])
+    assert sorted(by_row.rows.tolist()) == sorted(by_id.rows.tolist()) == [7, 40]
+    with pytest.raises(poolwise.InvalidValueError, match="candidates: row 50 is not in the pool"):
+        poolwise.select(strategy="margin", batch=5, logits=z, candidates=[50])
+
+
+def test_where_no_more_threads_are_to_be_had_there_are_fewer():
+    program = """
+import os, resource, numpy, poolwise
+z = numpy.random.default_rng(0).normal(size=(5000, 4)).astype("f4")
+if os.getuid() == 0:
+    os.setuid(65534)
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+print(poolwise.score(z, "entropy", threads=16).sum())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("names", [np.array(["cat", "dog", "owl"]), np.array([-1, 7, 3])])
+def test_groups_have_quotas_by_name(names):
+    z = np.random.default_rng(0).normal(size=(60, 4)).astype("f4")
+    group = names[np.arange(60) % 3]
+    quota = {names[0].item(): 2, names[1].item(): 1, "*": 3}
+    by_name = poolwise.select(strategy="margin", batch=6, logits=z, group=group, quota=quota)
+    by_number = poolwise.select(strategy="margin", batch=6, logits=z, group=np.arange(60) % 3, quota=[2, 1, 3])
+    assert by_name.rows.tolist() == by_number.rows.tolist()
+    assert poolwise.plan(strategy="margin", batch=6, logits=z, group=list(group), quota=quota).bytes > 0
+    del quota["*"]
+    with pytest.raises(poolwise.InvalidValueError, match="row 2 is in group (owl|3), which has no quota"):
+        poolwise.select(strategy="margin", batch=6, logits=z, group=group, quota=quota)

@@ -66,6 +66,20 @@ gathered_pool::gathered_pool(cpu on, const pool_inputs& pool, std::vector<index_
   view_.group = {group_.data(), index_t(group_.size())};
 }
 
+std::uint64_t row_bytes(const pool_inputs& pool, parts needed) {
+  const auto of = [](const real_matrix& x) {
+    return std::visit([](auto m) { return std::uint64_t(m.cols) * sizeof(*m.data); }, x);
+  };
+  std::uint64_t bytes = sizeof(index_t) * 3;  // its number, cost and group
+  if (needed.has(part::outputs)) bytes += of(*pool.model);
+  if (needed.has(part::committee))
+    bytes += std::uint64_t(pool.committee->members()) * of(pool.committee->member(0));
+  if (needed.has(part::embeddings)) bytes += std::uint64_t(pool.embeddings->cols) * sizeof(float);
+  if (needed.has(part::predictions))
+    bytes += std::uint64_t(pool.predictions->members * pool.predictions->cols) * sizeof(float);
+  return bytes;
+}
+
 pool_inputs rows_between(const pool_inputs& pool, index_t begin, index_t end, parts needed) {
   const bool all = begin == 0 && end == pool.rows;
   pool_inputs some = pool;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <cstdio>
 #include <limits>
 
 #include "poolwise/committee/committee.hpp"
@@ -44,37 +42,16 @@ void mark_committee(const where& on, const committee_outputs& x, outputs kind,
   }
 }
 
-/// The bits of the largest size of a value; those of NaN are above those of infinity.
-std::uint32_t largest_bits(const float* row, index_t cols) {
-  std::uint32_t largest = 0;
-  for (index_t c = 0; c < cols; ++c)
-    largest = std::max(largest, std::bit_cast<std::uint32_t>(row[c]) & 0x7fffffffu);
-  return largest;
-}
-
-constexpr auto infinite_bits = std::bit_cast<std::uint32_t>(std::numeric_limits<float>::infinity());
-
-void keep_larger(std::atomic<std::uint32_t>& largest, std::uint32_t value) {
-  std::uint32_t before = largest.load(std::memory_order_relaxed);
+void keep_larger(std::atomic<float>& largest, float value) {
+  float before = largest.load(std::memory_order_relaxed);
   while (before < value && !largest.compare_exchange_weak(before, value, std::memory_order_relaxed)) {
   }
 }
 
 }  // namespace
 
-std::string why_out_of_range(float largest, index_t cols) {
-  char text_of_largest[32];
-  std::snprintf(text_of_largest, sizeof text_of_largest, "%g", double(largest));
-  const std::string text = "the squared distance of embeddings up to " + std::string(text_of_largest) + " ";
-  // |x - y|^2 is at most 4 cols largest^2. Differences that are 2^12 times smaller than the largest value still
-  // count.
-  if (4 * double(cols) * largest * largest > std::numeric_limits<float>::max())
-    return text + "leaves the range of fp32; scale the rows down";
-  if (largest > 0 && largest < 0x1p-50f) return text + "is too small for fp32; scale the rows up";
-  return {};
-}
-
-float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::vector<std::uint8_t>& marks) {
+float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::vector<std::uint8_t>& marks,
+                   const std::function<bool(index_t)>& aside) {
   marks.resize(std::size_t(pool.rows));
   const cpu host = host_of(on);
   if (which.has(part::outputs)) {
@@ -87,20 +64,26 @@ float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::v
   const auto rows_at_once = [](index_t cols) {
     return std::clamp<index_t>((index_t{1} << 17) / std::max<index_t>(cols, 1), 16, row_block);
   };
-  std::atomic<std::uint32_t> largest = 0;
+  std::atomic<float> largest = 0;
+  const auto reading = [&](index_t cols) {
+    return holding(host, rows_at_once(cols) * cols * index_t(sizeof(float)));
+  };
   if (which.has(part::embeddings))
-    mark(host, pool.rows, rows_at_once(pool.embeddings->cols), marks, [&](index_t i) {
-      const std::uint32_t bits = largest_bits(pool.embeddings->row(i), pool.embeddings->cols);
-      if (bits < infinite_bits) keep_larger(largest, bits);
-      return bits >= infinite_bits;
+    mark(reading(pool.embeddings->cols), pool.rows, rows_at_once(pool.embeddings->cols), marks, [&](index_t i) {
+      const index_t cols = pool.embeddings->cols;
+      const float size = largest_size(pool.embeddings->row(i), cols);
+      if (!(size <= std::numeric_limits<float>::max())) return true;
+      if (aside && aside(i)) return size > 1 && distance_scale(size, cols) != 1;
+      keep_larger(largest, size);
+      return false;
     });
   if (which.has(part::predictions))
     for (index_t m = 0; m < pool.predictions->members; ++m) {
       const auto member = pool.predictions->member(m);
-      mark(host, pool.rows, rows_at_once(member.cols), marks,
-           [&](index_t i) { return !all_finite(member.row(i), member.cols); });
+      mark(reading(member.cols), pool.rows, rows_at_once(member.cols), marks,
+           [&](index_t i) { return !is_finite(member.row(i), member.cols); });
     }
-  return std::bit_cast<float>(largest.load());
+  return largest;
 }
 
 std::string why_invalid(const pool_inputs& pool, parts which, index_t row) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,10 @@ namespace poolwise {
 
 /// Marks, [rows] of 0 or 1, the rows of which one of the parts says nothing: no distribution among the outputs
 /// or those of some member, a prediction or an embedding that is not finite. Reads each of the parts once.
-/// Gives the largest size of a value in the finite embeddings; 0 where these are not among the parts.
-float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::vector<std::uint8_t>& marks);
-
-/// Why fp32 cannot hold squared distances between embeddings of `cols` values up to `largest`, and the remedy,
-/// as the end of an error message; empty where it can.
-std::string why_out_of_range(float largest, index_t cols);
+/// Gives the largest size of a value in the finite embeddings; 0 where these are not among the parts. Rows that
+/// are `aside` do not count there, and those of them whose distances leave the range of fp32 are marked, too.
+float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::vector<std::uint8_t>& marks,
+                   const std::function<bool(index_t)>& aside = {});
 
 /// Why a row that is marked for these parts is invalid, as the end of an error message: "holds NaN in column
 /// 3".

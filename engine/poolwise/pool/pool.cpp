@@ -37,7 +37,38 @@ void check_outputs(const std::string& what, std::span<const real_matrix> members
                       "give them as probabilities, or their logarithms as logits");
 }
 
+/// The axes of a committee as they may lie in the array of who made them, and how they come to lie as here.
+const char* const other_axes =
+    "numpy.moveaxis(x, -1, 0) of [rows, classes, members], x.swapaxes(0, 1) of [rows, members, classes]";
+
 }  // namespace
+
+void check_axes(const std::string& what, const committee_outputs& x, outputs kind) {
+  if (!x.cube() || kind != outputs::probabilities || x.rows() == 0) return;
+  std::visit(
+      [&](auto m) {
+        const auto is_one = [](double sum) { return std::abs(sum - 1) < 1e-2; };
+        double row = 0;
+        for (index_t c = 0; c < m.cols; ++c) row += double(to_float(m(0, c)));
+        if (is_one(row)) return;
+        for (index_t c = 0; c < m.cols; ++c) {
+          double column = 0;
+          for (index_t i = 0; i < m.rows; ++i) column += double(to_float(m(i, c)));
+          if (!is_one(column)) return;
+        }
+        throw value_error(what +
+                          " sum to 1 over the second axis, not over the last, which are rows and classes of "
+                          "[members, rows, classes]; give " +
+                          other_axes);
+      },
+      x.member(0));
+}
+
+std::string doubt_axes(const committee_outputs& x) {
+  if (!x.cube() || x.members() <= x.rows()) return {};
+  return "the committee is read as " + std::to_string(x.members()) + " members of " + std::to_string(x.rows()) +
+         " rows and " + std::to_string(x.cols()) + " classes: if its axes are others, give " + other_axes;
+}
 
 bool are_probabilities(const real_matrix& x) {
   return std::visit(
@@ -132,7 +163,22 @@ void pool_inputs::check(const char* call) const {
   if (predictions) some("predictions", predictions->cols);
   const std::string name(call);
   if (model) check_outputs(name + ": model outputs", {&*model, 1}, model_kind);
+  if (committee) check_axes(name + ": committee outputs", *committee, committee_kind);
   if (committee) check_outputs(name + ": committee outputs", committee->each(), committee_kind);
+}
+
+void exclude_others(std::span<const index_t> candidates, index_t rows, std::vector<index_t>& excluded) {
+  std::vector<bool> spoken_for(std::size_t(std::max<index_t>(0, rows)));
+  for (const index_t row : candidates) {
+    if (row < 0 || row >= rows)
+      throw value_error("candidates: row " + std::to_string(row) + " is not in the pool, which has rows 0 to " +
+                        std::to_string(rows - 1));
+    spoken_for[std::size_t(row)] = true;
+  }
+  for (const index_t row : excluded)
+    if (row >= 0 && row < rows) spoken_for[std::size_t(row)] = true;
+  for (index_t row = 0; row < rows; ++row)
+    if (!spoken_for[std::size_t(row)]) excluded.push_back(row);
 }
 
 }  // namespace poolwise

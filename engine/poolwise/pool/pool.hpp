@@ -63,6 +63,13 @@ struct cost_column {
   vector_view<const std::int64_t> cost;  ///< [rows] in the smallest unit, >= 0
 };
 
+/// Refuses probabilities of a committee that are those of [rows, classes, members]: they sum to 1 over the
+/// second axis, not over the last. throws value_error that begins with `what`. Reads one member.
+void check_axes(const std::string& what, const committee_outputs& x, outputs kind);
+
+/// A sentence where one array has more members than rows, which its axes swapped would explain; else empty.
+std::string doubt_axes(const committee_outputs& x);
+
 /// What is known of a pool: views in host memory, which the caller keeps. All parts that are there have `rows`
 /// rows.
 struct pool_inputs {
@@ -89,9 +96,13 @@ struct pool_inputs {
   std::string id(index_t row) const { return ids != nullptr ? (*ids)[row] : std::to_string(row); }
 
   /// throws, in the name of `call`, shape_error naming the part whose rows differ, or for outputs of one
-  /// column; value_error for an empty pool, or for logits that are probabilities. Reads logits until a row is
-  /// none.
+  /// column; value_error for an empty pool, for logits that are probabilities, or as check_axes. Reads logits
+  /// until a row is none.
   void check(const char* call) const;
 };
+
+/// Appends to `excluded` the rows of a pool that are not among `candidates`, and not there already.
+/// throws value_error for a candidate that is no row.
+void exclude_others(std::span<const index_t> candidates, index_t rows, std::vector<index_t>& excluded);
 
 }  // namespace poolwise

@@ -20,4 +20,13 @@ std::vector<float> unit_rows(cpu on, matrix_view<const float> x) {
   return scaled;
 }
 
+std::vector<float> scaled_rows(cpu on, matrix_view<const float> x, double scale) {
+  std::vector<float> scaled(std::size_t(x.rows * x.cols));
+  parallel_blocks(on, x.rows, 256, [&](index_t, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i)
+      for (index_t c = 0; c < x.cols; ++c) scaled[std::size_t(i * x.cols + c)] = float(double(x(i, c)) * scale);
+  });
+  return scaled;
+}
+
 }  // namespace poolwise

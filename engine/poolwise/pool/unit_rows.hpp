@@ -1,4 +1,4 @@
-// Rows scaled to length 1, whose squared distances are 2 - 2 cos.
+// Copies of rows in another scale.
 #pragma once
 
 #include <vector>
@@ -9,8 +9,11 @@
 namespace poolwise {
 
 /// The rows of x, each divided by its length, which is summed in double in the order of the columns: the same
-/// bits for any number of threads and on any CPU. A row of zeros has no direction, and becomes one of NaN; so
-/// does one that is not finite.
+/// bits for any number of threads and on any CPU. Their squared distances are 2 - 2 cos. A row of zeros has no
+/// direction, and becomes one of NaN; so does one that is not finite.
 std::vector<float> unit_rows(cpu on, matrix_view<const float> x);
+
+/// The rows of x times `scale`. A power of two leaves all digits.
+std::vector<float> scaled_rows(cpu on, matrix_view<const float> x, double scale);
 
 }  // namespace poolwise

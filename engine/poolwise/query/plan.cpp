@@ -30,7 +30,8 @@ std::uint64_t bytes_of(const pool_inputs& pool) {
   return total;
 }
 
-std::uint64_t batch_bytes(index_t picks) { return std::uint64_t(picks) * 2 * sizeof(pick); }
+// Picks, twice while they grow, with their reasons and scores.
+std::uint64_t batch_bytes(index_t picks) { return std::uint64_t(picks) * 3 * sizeof(pick); }
 
 index_t expected_picks(const query& asked) {
   return std::clamp<index_t>(asked.limit().picks, 0, std::max<index_t>(0, asked.available()));

@@ -1,6 +1,7 @@
 #include "poolwise/query/select.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -44,14 +45,23 @@ std::string reason_of_rank(const stage& s, bool by_cost = false) {
 class selection {
  public:
   /// `run` of the pool's rows: what picks of a last stage go on from, and who is told of more.
-  selection(const where& on, const query& asked, const batch_run& run)
+  /// spare: bytes left for copies that only the values of the pool show to be needed
+  selection(const where& on, const query& asked, const batch_run& run, std::uint64_t spare)
       : on_(on),
         asked_(asked),
         run_(run),
+        spare_(spare),
+        pool_(asked.pool()),
         barred_(asked.limit().barred.begin(), asked.limit().barred.end()),
         left_(asked.available()),
         limit_(asked.limit()) {
     limit_.barred = {barred_.data(), pool().rows};
+  }
+
+  /// Measures as an earlier selection of the same pool did, which is kept.
+  void measure_as(const selection& before) {
+    unit_ = before.unit_;
+    if (unit_ != 1) pool_.embeddings = before.pool_.embeddings;
   }
 
   /// Empty where the limits allow no row.
@@ -83,7 +93,7 @@ class selection {
   }
 
  private:
-  const pool_inputs& pool() const { return asked_.pool(); }
+  const pool_inputs& pool() const { return pool_; }
   const std::vector<stage>& stages() const { return asked_.what().stages; }
   bool is_last(std::size_t s) const { return s + 1 == stages().size(); }
   bool ranks_first() const { return stages().front().entry->scores(); }
@@ -96,17 +106,27 @@ class selection {
     return needed;
   }
 
+  /// Whether labelled rows are looked at.
+  bool places_labelled() const { return asked_.spec().apart || asked_.what().does(trait::counts_labelled); }
+
   // ---- Which rows there are
 
-  /// Bars the rows of which a part says nothing. A first stage that ranks judges what it reads.
+  /// Bars the rows of which a part says nothing. A first stage that ranks judges what it reads, but not whether
+  /// distances between embeddings are within the range of fp32.
   void judge() {
-    const parts unjudged = needs_from(0).without(ranks_first() ? stages().front().needs() : parts());
+    parts unjudged = needs_from(0);
+    if (ranks_first()) {
+      unjudged = unjudged.without(stages().front().needs());
+      if (needs_from(1).has(part::embeddings)) unjudged = unjudged | part::embeddings;
+    }
     if (unjudged == parts()) return;
+    const auto aside = [&](index_t i) {
+      const std::uint8_t why = barred_[std::size_t(i)];
+      return why != 0 && !((why & 1) != 0 && places_labelled());
+    };
     std::vector<std::uint8_t> marks;
-    const float largest = mark_invalid(on_, pool(), unjudged, marks);
-    if (pool().embeddings)
-      if (const std::string why = why_out_of_range(largest, pool().embeddings->cols); !why.empty())
-        throw value_error(asked_.opening() + why);
+    const float largest = mark_invalid(on_, pool(), unjudged, marks, aside);
+    if (unjudged.has(part::embeddings)) bring_into_range(largest, aside);
     nan_rows found;
     for (index_t i = 0; i < pool().rows; ++i) {
       if (marks[std::size_t(i)] == 0) continue;
@@ -114,6 +134,35 @@ class selection {
       if (std::exchange(barred_[std::size_t(i)], std::uint8_t(1)) == 0) found += {i, 1};
     }
     leave_out(found, ranks_first());
+  }
+
+  /// Makes a copy of embeddings whose squared distances fp32 does not hold. Their power of two is exact: rows
+  /// are picked as if there were no such range.
+  template <class Aside>
+  void bring_into_range(float largest, const Aside& aside) {
+    const matrix_view<const float> as_given = *pool().embeddings;
+    const double scale = distance_scale(largest, as_given.cols);
+    if (scale == 1 || unit_ != 1) return;
+    const std::string by = "2^" + std::to_string(std::ilogb(scale));
+    spend(std::uint64_t(as_given.rows * as_given.cols) * sizeof(float),
+          why_scaled("embeddings", largest) + ", and a copy of them times " + by);
+    unit_ = scale;
+    scaled_ = scaled_rows(host_of(on_), as_given, scale);
+    for (index_t i = 0; i < as_given.rows; ++i)
+      if (aside(i)) std::fill_n(scaled_.data() + i * as_given.cols, as_given.cols, 0.0f);
+    pool_.embeddings = matrix_view<const float>{scaled_.data(), as_given.rows, as_given.cols};
+    result_.remarks.push_back(why_scaled("embeddings", largest) +
+                              ": distances, and scores made of them, are of embeddings times " + by +
+                              ", which is exact");
+  }
+
+  /// For a copy that was not foreseen.
+  void spend(std::uint64_t bytes, const std::string& why) {
+    if (bytes > spare_)
+      throw value_error(asked_.opening() + why + " takes " + human_bytes(double(bytes)) + ", of which " +
+                        asked_.words().memory + " leaves " + human_bytes(double(spare_)) +
+                        "; raise it, or mend the rows");
+    spare_ -= bytes;
   }
 
   /// Refuses invalid rows, unless more may be found, or goes on without them.
@@ -146,7 +195,7 @@ class selection {
 
   /// Where the labelled rows lie, if the strategy is to know.
   void place_labelled() {
-    if (!asked_.spec().apart && !asked_.what().does(trait::counts_labelled)) return;
+    if (!places_labelled()) return;
     const matrix_view<const float> embeddings = *pool().embeddings;
     places_ = gather(host_of(on_), embeddings, pool().labelled);
     if (!places_.empty()) labelled_ = {places_.data(), index_t(pool().labelled.size()), embeddings.cols};
@@ -156,7 +205,12 @@ class selection {
                           " has an embedding that is not finite, so no distance to it exists; mend it, or "
                           "exclude it instead (" +
                           asked_.words().excluded + ")");
-    if (asked_.spec().apart) limit_.apart = spacing{embeddings, *asked_.spec().apart, labelled_};
+    if (asked_.spec().apart) limit_.apart = spacing{embeddings, radius(), labelled_};
+  }
+
+  /// At which picks lie apart, in the unit of the embeddings.
+  float radius() const {
+    return float(std::min(double(*asked_.spec().apart) * unit_, double(std::numeric_limits<float>::max())));
   }
 
   // ---- A first stage that ranks the pool where it lies
@@ -234,8 +288,10 @@ class selection {
                   .asked = &asked_.spec(),
                   .what = &s,
                   .pool = pool(),
+                  .unit = unit_,
                   .limit = limit_,
-                  .lists = &result_.neighbours};
+                  .lists = &result_.neighbours,
+                  .remarks = &result_.remarks};
     if (s.entry->does.has(trait::counts_labelled)) x.labelled = labelled_;
     if (!candidates_) return x;
     x.pool = candidates_->view();
@@ -363,6 +419,8 @@ class selection {
     std::vector<index_t> rows;
     for (index_t i = 0; i < pool().rows; ++i)
       if (barred_[std::size_t(i)] == 0) rows.push_back(i);
+    spend(rows.size() * row_bytes(pool(), needs_from(s)),
+          "some rows cannot be judged, and a copy of the others");
     candidates_.emplace(host_of(on_), pool(), std::move(rows), needs_from(s));
   }
 
@@ -379,6 +437,10 @@ class selection {
   const where& on_;
   const query& asked_;
   const batch_run& run_;
+  std::uint64_t spare_;
+  pool_inputs pool_;
+  std::vector<float> scaled_;         // the embeddings, where they are not as they were given
+  double unit_ = 1;                   // a distance of 1 as it was given
   std::vector<std::uint8_t> barred_;  // [rows] labelled, excluded, invalid
   index_t left_;                      // rows that are not
   bool all_valid_ = true;
@@ -435,7 +497,8 @@ query_spec rest_of(const query& asked, const batch& chosen) {
 
 /// Candidates that are left over are allowed no more, as limits only shrink; other rows may be. Places and
 /// money that a floor keeps are for others where its rows all lie too near.
-void go_on(const where& on, const query& asked, batch& chosen, std::vector<index_t> left_over) {
+void go_on(const where& on, const query& asked, const selection& first, std::uint64_t spare, batch& chosen) {
+  std::vector<index_t> left_over = first.left_over(chosen);
   pool_inputs pool = asked.pool();
   std::vector<index_t> labelled(pool.labelled.begin(), pool.labelled.end()), excluded;
   std::vector<std::uint8_t> gone(std::size_t(pool.rows));
@@ -461,7 +524,8 @@ void go_on(const where& on, const query& asked, batch& chosen, std::vector<index
     try {
       const query others = prepare(spec, pool, asked.words());
       const batch_run anew;
-      selection rest(on, others, anew);
+      selection rest(on, others, anew, spare);
+      rest.measure_as(first);
       const batch more = rest.pick();
       chosen.picks.insert(chosen.picks.end(), more.picks.begin(), more.picks.end());
       left_over = rest.left_over(more);
@@ -478,6 +542,9 @@ void remark(const query& asked, batch& chosen) {
     if (s.keep.rows > 0 && s.keep.rows < asked.limit().picks)
       chosen.remarks.push_back(s.text + "/" + std::to_string(s.keep.rows) + " keeps fewer rows than the " +
                                std::to_string(asked.limit().picks) + " picks; as many as these were kept");
+  if (asked.needs(part::committee))
+    if (std::string doubt = doubt_axes(*asked.pool().committee); !doubt.empty())
+      chosen.remarks.push_back(std::move(doubt));
   const bool all = picks + chosen.skipped_rows >= asked.available();
   if (picks < wanted)
     chosen.remarks.push_back(
@@ -517,6 +584,7 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
   const auto embeddings = asked.pool().embeddings.value();
   const std::vector<float> scaled = unit_rows(host_of(on), embeddings);
   for (index_t i = 0; i < embeddings.rows; ++i) {
+    if (is_finite(&scaled[std::size_t(i * embeddings.cols)], embeddings.cols)) continue;
     const auto row = embeddings.row(i);
     const bool zero = std::all_of(row, row + embeddings.cols, [](float v) { return v == 0; });
     if (zero && asked.limit().barred[i] == 0 && asked.spec().invalid == on_invalid::refuse)
@@ -530,7 +598,7 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
   pool.embeddings = matrix_view<const float>{scaled.data(), embeddings.rows, embeddings.cols};
   query_spec spec = asked.spec();
   spec.distance = metric::euclidean;
-  how.ceiling = 0;  // it has been looked at
+  how.held += std::uint64_t(scaled.size()) * sizeof(float);
   return run(on, prepare(spec, pool, asked.words()), how);
 }
 
@@ -538,7 +606,12 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
 
 batch run(const where& on, const query& asked, const query_run& how) {
   require_host_arrays(on);
-  if (how.ceiling > 0) plan_within(on, asked, how);
+  std::uint64_t spare = std::numeric_limits<std::uint64_t>::max();
+  if (how.ceiling > 0) {
+    const std::uint64_t planned = plan_within(on, asked, how).bytes - process_bytes + how.held;
+    spare = how.ceiling - planned;
+    if (mapped_pages* const pages = host_of(on).pages) pages->expect(planned);
+  }
   if (asked.by_cosine()) return run_by_cosine(on, asked, how);
   std::optional<checkpoint> saved;
   if (!how.checkpoint.empty()) {
@@ -556,15 +629,16 @@ batch run(const where& on, const query& asked, const query_run& how) {
     if (saved) saved->write(now);
     if (how.advanced) how.advanced(now);
   };
-  selection first(on, asked, state);
+  selection first(on, asked, state, spare);
   batch chosen = first.pick();
-  go_on(on, asked, chosen, first.left_over(chosen));
+  go_on(on, asked, first, spare, chosen);
   if (chosen.picks.empty() && asked.limit().picks > 0) {
     if (chosen.skipped_rows < asked.available()) asked.refuse_empty();
     throw budget_error(asked.opening() + "none of the " + std::to_string(asked.available()) +
                        " available rows can be judged; nothing is left to pick");
   }
   remark(asked, chosen);
+  chosen.strategy = spelled_out(asked.what());
   return chosen;
 }
 

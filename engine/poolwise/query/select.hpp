@@ -29,6 +29,7 @@ struct pick {
 
 struct batch {
   std::vector<pick> picks;
+  std::string strategy = {};              ///< by which they were picked, spelled_out
   std::vector<std::string> kept_by = {};  ///< the stages before the last that scored rows, in order
   index_t skipped_rows = 0;  ///< invalid rows left out under on_invalid::skip, and the first of them
   index_t first_skipped = -1;

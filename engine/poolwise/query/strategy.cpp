@@ -1,6 +1,7 @@
 #include "poolwise/query/strategy.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <utility>
 
@@ -153,5 +154,40 @@ bool strategy::does(trait one) const {
 }
 
 strategy parse_strategy(const std::string& text) { return reader(text).read(); }
+
+namespace {
+
+std::string shortest(double value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
+}
+
+std::string spelled_out(const stage& s) {
+  std::string arguments = s.inner ? spelled_out(*s.inner) : "";
+  for (const parameter& p : s.entry->parameters)
+    arguments.append(arguments.empty() ? "" : ", ")
+        .append(p.name)
+        .append("=")
+        .append(shortest(s.given[p.name]));
+  std::string text = s.entry->name;
+  if (!arguments.empty()) text.append("(").append(arguments).append(")");
+  return text;
+}
+
+std::string spelled_out(const keep_rule& keep) {
+  if (keep.rows > 0) return std::to_string(keep.rows);
+  return keep.per_pick > 0 ? std::to_string(keep.per_pick) + "x" : shortest(keep.percent) + "%";
+}
+
+}  // namespace
+
+std::string spelled_out(const strategy& what) {
+  std::string text;
+  for (const stage& s : what.stages) {
+    text += spelled_out(s);
+    if (&s != &what.last()) text.append("/").append(spelled_out(s.keep)).append("/");
+  }
+  return text;
+}
 
 }  // namespace poolwise

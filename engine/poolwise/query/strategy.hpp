@@ -49,6 +49,10 @@ struct strategy {
 /// beta=2)/10x/kcenter". throws usage_error that names the nearest known word for an unknown one.
 strategy parse_strategy(const std::string& text);
 
+/// The strategy with every parameter that it takes, given or not, as parse_strategy reads it:
+/// "power(margin, beta=1)/10x/graph_cut(lambda=2.5, neighbours=32)".
+std::string spelled_out(const strategy& what);
+
 /// Refuses a score that the pool's outputs do not have, as energy is of logits alone. The pool has the outputs
 /// that the strategy needs. throws usage_error.
 void check_scores(const strategy& what, const pool_inputs& pool);

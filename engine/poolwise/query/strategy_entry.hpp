@@ -80,11 +80,14 @@ struct stage_input {
   std::span<const index_t> pool_rows = {};
   index_t first_row = 0;
 
+  double unit = 1;  ///< a distance of 1 as it was given, where the embeddings were scaled
+
   // For those that pick:
   matrix_view<const float> labelled = {};  ///< [labelled, features], finite: what has a label already
   vector_view<const float> scores = {};    ///< [rows], by which they were kept; empty: by no score
   allowance limit = {};
-  std::optional<knn_report>* lists = nullptr;  ///< where a stage says how it made lists of neighbours
+  std::optional<knn_report>* lists = nullptr;   ///< where a stage says how it made lists of neighbours
+  std::vector<std::string>* remarks = nullptr;  ///< what was not quite as asked; null where nobody reads it
 
   index_t rows() const { return pool.rows; }
   /// The embeddings of these rows, which have been judged.

@@ -16,6 +16,7 @@
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/score/detail/blocking.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -577,9 +578,11 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
   }
   const cpu host = require_cpu(on, "score_committee");
   if (which.empty()) return;
-  parallel_blocks(host, rows, rows_per_block(cols), [&](index_t, index_t begin, index_t end) {
-    HWY_DYNAMIC_DISPATCH(score_rows)(x, kind, begin, end, which, scores);
-  });
+  const index_t block = rows_per_block(cols);
+  parallel_blocks(holding(host, block * cols * 4 * members_of(x)), rows, block,
+                  [&](index_t, index_t begin, index_t end) {
+                    HWY_DYNAMIC_DISPATCH(score_rows)(x, kind, begin, end, which, scores);
+                  });
 }
 
 struct committee_accumulator::state {
@@ -663,9 +666,11 @@ void committee_accumulator::add(const where& on, const real_matrix& member, outp
   const cpu host = require_cpu(on, "committee_accumulator::add");
   const index_t seen = s.members % members_in_block;
   if (seen == 0 && s.members > 0) s.begin_block(host);
-  parallel_blocks(host, s.rows, rows_per_block(s.cols), [&](index_t, index_t begin, index_t end) {
-    HWY_DYNAMIC_DISPATCH(add_rows)(member, kind, begin, end, seen, s.gathered);
-  });
+  const index_t block = rows_per_block(s.cols);
+  parallel_blocks(holding(host, block * row_bytes(member)), s.rows, block,
+                  [&](index_t, index_t begin, index_t end) {
+                    HWY_DYNAMIC_DISPATCH(add_rows)(member, kind, begin, end, seen, s.gathered);
+                  });
   ++s.members;
 }
 

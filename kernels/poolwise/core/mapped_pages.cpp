@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
@@ -74,7 +75,8 @@ void mapped_pages::settle_far(unsigned reads) noexcept {
 
 void mapped_pages::look(std::size_t room) noexcept {
   const usage taken = measure();
-  if (taken.resident + room <= ceiling_ || taken.of_files < kept_ + least_gain) return;
+  const std::size_t own = std::max<std::size_t>(taken.resident - taken.of_files, expected_);
+  if (own + taken.of_files + room <= ceiling_ || taken.of_files < kept_ + least_gain) return;
   for (const range& r : ranges_) ::madvise(r.begin, r.bytes, MADV_DONTNEED);
   kept_ = measure().of_files;
 }

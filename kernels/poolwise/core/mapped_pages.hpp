@@ -29,6 +29,10 @@ class mapped_pages {
   /// Part of a file that is mapped for reading alone. (Other memory would lose what it holds.)
   void add(const void* begin, std::size_t bytes);
 
+  /// The process will take so many bytes beside these files, and all at once perhaps: they are counted from now
+  /// on.
+  void expect(std::size_t bytes) { expected_ = bytes; }
+
   /// Gives the pages back if it is time. For any thread, between reads of rows that follow each other.
   void settle() noexcept;
 
@@ -51,6 +55,7 @@ class mapped_pages {
   std::size_t ceiling_, page_;
   int status_;  // the descriptor of /proc/self/statm
   std::vector<range> ranges_;
+  std::atomic<std::size_t> expected_{0};
   std::atomic<std::int64_t> next_look_{0};
   std::atomic<unsigned> far_reads_{0};
   std::atomic<std::size_t> kept_{0};  // of files, when pages were last given back: code for the most part

@@ -1,6 +1,9 @@
 #include "poolwise/distance/detail/canonical.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/distance/distance.hpp"
@@ -54,10 +57,10 @@ void canonical_rows(index_t rows, index_t cols, One&& x, Other&& y, float* resul
   for (index_t i = 0; i < rows; ++i) result[i] = canonical_pair<Step>(x(i), y(i), cols);
 }
 
-bool finite(const float* x, index_t size) {
-  for (index_t i = 0; i < size; ++i)
-    if (!std::isfinite(x[i])) return false;
-  return true;
+float largest(const float* x, index_t size) {
+  std::uint32_t most = 0;
+  for (index_t i = 0; i < size; ++i) most = std::max(most, std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu);
+  return std::bit_cast<float>(most);
 }
 
 #else
@@ -148,19 +151,21 @@ void canonical_rows(index_t rows, index_t cols, One&& x, Other&& y, float* resul
   for (; i < rows; ++i) result[i] = canonical_pair<Step>(x(i), y(i), cols);
 }
 
-/// 0 * x is zero for every finite x and NaN for all others.
-bool finite(const float* x, index_t size) {
+/// The bits of sizes are ordered as the sizes are, those of NaN above all.
+float largest(const float* x, index_t size) {
   const floats_tag d;
+  const hn::RebindToSigned<floats_tag> bits;
   constexpr int unroll = 4;
-  floats poison[unroll] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  auto most = hn::Zero(bits);
+  decltype(most) part[unroll] = {most, most, most, most};
+  const auto size_bits = [&](floats v) HWY_ATTR { return hn::BitCast(bits, hn::Abs(v)); };
   index_t i = 0;
   for (; i + unroll * lanes <= size; i += unroll * lanes)
-    for (int j = 0; j < unroll; ++j)
-      poison[j] = hn::MulAdd(hn::LoadU(d, x + i + j * lanes), hn::Zero(d), poison[j]);
+    for (int j = 0; j < unroll; ++j) part[j] = hn::Max(part[j], size_bits(hn::LoadU(d, x + i + j * lanes)));
   for (; i < size; i += lanes)
-    poison[0] = hn::MulAdd(load_first(x + i, HWY_MIN(size - i, lanes)), hn::Zero(d), poison[0]);
-  const floats sum = hn::Add(hn::Add(poison[0], poison[1]), hn::Add(poison[2], poison[3]));
-  return hn::AllTrue(d, hn::Eq(sum, hn::Zero(d)));
+    part[0] = hn::Max(part[0], size_bits(load_first(x + i, HWY_MIN(size - i, lanes))));
+  most = hn::Max(hn::Max(part[0], part[1]), hn::Max(part[2], part[3]));
+  return std::bit_cast<float>(hn::GetLane(hn::MaxOfLanes(bits, most)));
 }
 
 #endif
@@ -233,7 +238,7 @@ HWY_EXPORT(squared_distance_pairs);
 HWY_EXPORT(dot_pairs);
 HWY_EXPORT(squared_distance_several);
 HWY_EXPORT(dot_several);
-HWY_EXPORT(finite);
+HWY_EXPORT(largest);
 
 float canonical_squared_distance(const float* x, const float* y, index_t cols) {
   return HWY_DYNAMIC_DISPATCH(squared_distance_pair)(x, y, cols);
@@ -272,7 +277,7 @@ void canonical_dots(vector_view<const float* const> x, const float* const* y, in
   HWY_DYNAMIC_DISPATCH(dot_pairs)(x, y, cols, dot);
 }
 
-bool all_finite(const float* x, index_t size) { return HWY_DYNAMIC_DISPATCH(finite)(x, size); }
+float largest_size(const float* x, index_t size) { return HWY_DYNAMIC_DISPATCH(largest)(x, size); }
 
 }  // namespace poolwise
 #endif

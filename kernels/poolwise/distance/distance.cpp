@@ -1,6 +1,9 @@
 #include "poolwise/distance/distance.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -25,12 +28,16 @@ void require_places(const char* call, const char* output, index_t places, index_
 
 /// Adds the rows of x that hold a NaN or an infinity; they begin at row `first_row` of the whole.
 void count_nonfinite(matrix_view<const float> x, index_t first_row, nonfinite_rows& found) {
+  const auto add = [&](const float* values, index_t size) {
+    const float largest = largest_size(values, size);
+    const bool finite = largest <= std::numeric_limits<float>::max();
+    if (finite) found.largest = std::max(found.largest, largest);
+    return finite;
+  };
   // Most pools hold none, and where the rows touch each other one look over all of them says so.
-  if (x.stride == x.cols && all_finite(x.data, x.rows * x.cols)) return;
-  for (index_t i = 0; i < x.rows; ++i) {
-    if (all_finite(x.row(i), x.cols)) continue;
-    if (found.count++ == 0) found.first = first_row + i;
-  }
+  if (x.stride == x.cols && add(x.data, x.rows * x.cols)) return;
+  for (index_t i = 0; i < x.rows; ++i)
+    if (!add(x.row(i), x.cols) && found.count++ == 0) found.first = first_row + i;
 }
 
 }  // namespace
@@ -92,17 +99,53 @@ nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points) 
   for (const nonfinite_rows& block : found) {
     if (all.count == 0) all.first = block.first;
     all.count += block.count;
+    all.largest = std::max(all.largest, block.largest);
   }
   return all;
 }
 
-finite_rows require_finite(const where& on, const char* call, const char* argument,
-                           matrix_view<const float> points) {
+double distance_scale(float largest, index_t cols) {
+  // |x - y|^2 is at most 4 cols largest^2. Differences that are 2^12 times smaller than the largest value still
+  // count.
+  const bool above = 4 * double(cols) * largest * largest > std::numeric_limits<float>::max();
+  const bool below = largest > 0 && largest < 0x1p-50f;
+  return above || below ? std::ldexp(1.0, -std::ilogb(largest)) : 1;
+}
+
+std::string why_scaled(const char* points, float largest) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", double(largest));
+  return "the squared distance of " + std::string(points) + " up to " + text +
+         (largest > 1 ? " leaves the range of fp32" : " is too small for fp32");
+}
+
+namespace {
+
+/// Refuses rows that are not finite. Gives the largest size of a value.
+float largest_if_finite(const where& on, const char* call, const char* argument,
+                        matrix_view<const float> points) {
   const nonfinite_rows found = find_nonfinite(on, points);
   if (found.count > 0)
     throw value_error(std::string(call) + ": " + argument + " holds a NaN or an infinity in row " +
                       std::to_string(found.first) + " (" + std::to_string(found.count) +
                       " such rows); leave these rows out");
+  return found.largest;
+}
+
+}  // namespace
+
+finite_rows require_finite(const where& on, const char* call, const char* argument,
+                           matrix_view<const float> points) {
+  largest_if_finite(on, call, argument, points);
+  return finite_rows::judged(points);
+}
+
+finite_rows require_distances(const where& on, const char* call, const char* argument,
+                              matrix_view<const float> points) {
+  const float largest = largest_if_finite(on, call, argument, points);
+  if (const double scale = distance_scale(largest, points.cols); scale != 1)
+    throw value_error(std::string(call) + ": " + why_scaled(argument, largest) + "; multiply them by 2^" +
+                      std::to_string(std::ilogb(scale)) + ", which is exact");
   return finite_rows::judged(points);
 }
 

@@ -53,6 +53,7 @@ std::vector<float> distances_to(const where& on, point_rows points, point_rows r
 struct nonfinite_rows {
   index_t first = -1;
   index_t count = 0;
+  float largest = 0;  ///< largest_size of the other rows; on a device it is not looked for
 };
 /// Library-only: the engine asks for finite rows by require_finite.
 nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points);

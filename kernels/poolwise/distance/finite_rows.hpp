@@ -2,6 +2,8 @@
 #pragma once
 
 #include <concepts>
+#include <limits>
+#include <string>
 
 #include "poolwise/core/rows.hpp"
 #include "poolwise/core/types.hpp"
@@ -35,11 +37,31 @@ inline finite_rows rows_between(finite_rows x, index_t begin, index_t end) {
   return finite_rows::judged(rows_between(x.view(), begin, end));
 }
 
+/// The largest of the sizes of x[0], ..., x[size - 1]; 0 for none; a NaN, or infinite, where a value is.
+float largest_size(const float* x, index_t size);
+
+inline bool is_finite(const float* x, index_t size) {
+  return largest_size(x, size) <= std::numeric_limits<float>::max();
+}
+
+/// What scales rows of `cols` values up to `largest` so that fp32 holds their squared distances: the power of
+/// two that brings `largest` to [1, 2), or 1 where it holds them as they are. Rows so scaled are exact, but for
+/// what is smaller than `largest` by 2^126.
+double distance_scale(float largest, index_t cols);
+
+/// "the squared distance of points up to 7e+25 leaves the range of fp32": for a scale that is not 1.
+std::string why_scaled(const char* points, float largest);
+
 /// Reads every row of `points`, the argument of `call` of that name, where `on` computes.
 /// throws value_error if one holds a NaN or an infinity; it names the first and counts them. no_cuda_error.
 /// On a device it waits for the answer; offloaded, the host looks, where the rows are.
 finite_rows require_finite(const where& on, const char* call, const char* argument,
                            matrix_view<const float> points);
+
+/// The same for rows whose distances from each other are to be told apart: throws value_error, too, where fp32
+/// does not hold these squared. Of rows in the memory of a device that is not found out.
+finite_rows require_distances(const where& on, const char* call, const char* argument,
+                              matrix_view<const float> points);
 
 /// Rows as a call takes them: a view, which the call looks through once it has refused what else is wrong, or
 /// rows that were judged before.
@@ -58,6 +80,10 @@ class point_rows {
 
   finite_rows require_finite(const where& on, const char* call, const char* argument) const {
     return judged_ ? finite_rows::judged(view_) : poolwise::require_finite(on, call, argument, view_);
+  }
+  /// The same where distances are to be told apart.
+  finite_rows require_distances(const where& on, const char* call, const char* argument) const {
+    return judged_ ? finite_rows::judged(view_) : poolwise::require_distances(on, call, argument, view_);
   }
 
  private:

@@ -338,7 +338,7 @@ void check_bandwidth(const dpp_kernel& kernel) {
 
 double median_distance(const where& on, point_rows points) {
   require_cpu(on, "median_distance");
-  return sampled_median_distance(points.require_finite(on, "median_distance", "points"));
+  return sampled_median_distance(points.require_distances(on, "median_distance", "points"));
 }
 
 std::unique_ptr<gain_model> dpp_model(cpu on, matrix_view<const float> points, vector_view<const float> quality,
@@ -357,7 +357,7 @@ std::vector<candidate> dpp(const where& on, point_rows points, const allowance& 
   refuse_per_cost("dpp", limit);
   check_begin("dpp", run, limit, points.rows());
   // The rows come last: to look through them costs a read of them all.
-  const finite_rows finite = points.require_finite(on, "dpp", "points");
+  const finite_rows finite = points.require_distances(on, "dpp", "points");
   return threshold_batches(*dpp_model(host, finite, quality, kernel), limit, run);
 }
 

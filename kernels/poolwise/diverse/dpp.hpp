@@ -26,7 +26,7 @@ struct dpp_kernel {
 
 /// The median distance between rows, the usual bandwidth of rbf: over all pairs of up to 512 rows, taken at
 /// even steps, that are not at distance 0; 1 if all are.
-/// throws value_error for a NaN or an infinity; no_cuda_error.
+/// throws value_error for a NaN, an infinity or squared distances beyond fp32; no_cuda_error.
 /// Gretton et al., "A kernel two-sample test", JMLR 2012, sec. 8.
 /// Library-only: dpp takes it where no bandwidth is given.
 double median_distance(const where& on, point_rows points);
@@ -40,7 +40,7 @@ double median_distance(const where& on, point_rows points);
 /// returns  picks in order; score = the gain at the time of the pick, by which det L grew; it never rises.
 ///          Fewer than asked when rows or budget run out. Never a row twice.
 /// throws   shape_error; value_error (NaN, infinity, a negative quality, a bandwidth that is no positive
-///          number, gains beyond fp32; see check_allowance); no_cuda_error.
+///          number, gains or squared distances beyond fp32; see check_allowance); no_cuda_error.
 /// A variance below 2^-16 of K(x, x) is rounding: it counts as 0. Once all gains are 0 - the rank of L is used
 /// up, or quality is 0 - the lowest rows follow, which lower no gain.
 /// Pivoted Cholesky in fp32, its products canonical and variances in double: the same picks and scores for any

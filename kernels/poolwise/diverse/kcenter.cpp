@@ -240,7 +240,7 @@ std::vector<candidate> kcenter(const where& on, point_rows points, const allowan
   check_allowance("kcenter", limit, points.rows());
   check_begin("kcenter", run, limit, points.rows());
   // The rows come last: to look through them costs a read of them all.
-  kcenter_problem problem{points.require_finite(on, "kcenter", "points"), covered, weights};
+  kcenter_problem problem{points.require_distances(on, "kcenter", "points"), covered, weights};
   if (std::holds_alternative<cuda>(on)) refuse_per_cost("kcenter", limit);  // the weights lie on the device
   std::vector<float> by_cost = gain_factors(limit);
   for (index_t i = 0; i < weights.size && !by_cost.empty(); ++i) by_cost[std::size_t(i)] *= weights[i];

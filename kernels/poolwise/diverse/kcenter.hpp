@@ -22,7 +22,8 @@ namespace poolwise {
 /// weights  [rows] >= 0, finite, or empty for 1: the gain is weight * squared distance, and 0 for weight 0.
 /// returns  picks in order; score = the gain at the time of the pick, never rising. Fewer than asked when
 ///          rows or budget run out. Never a row twice, even when all gains are 0.
-/// throws   shape_error; value_error (NaN, infinity, a negative weight; see check_allowance); no_cuda_error.
+/// throws   shape_error; value_error (NaN, infinity, a negative weight, squared distances beyond fp32; see
+///          check_allowance); no_cuda_error.
 /// The same picks and scores for any thread count, CPU target, device, number of devices and memory ceiling.
 /// A 2-approximation of the k-center optimum. Gonzalez 1985; Sener & Savarese, ICLR 2018.
 /// The exact threshold batch: a sweep reads the rows, but for runs of them that cannot matter any more, and a

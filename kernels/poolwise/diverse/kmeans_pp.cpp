@@ -260,6 +260,23 @@ std::vector<candidate> draw_batch(const where& on, const Points& points, index_t
 
 }  // namespace
 
+double widen_gradient(const where& on, matrix_view<float> a) {
+  std::vector<float> of_block(std::size_t(blocks_of(a.rows, weight_block)));
+  parallel_blocks(host_of(on), a.rows, weight_block, [&](index_t b, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i)
+      if (const float size = largest_size(a.row(i), a.cols); size < infinity)
+        of_block[std::size_t(b)] = std::max(of_block[std::size_t(b)], size);
+  });
+  const float largest = of_block.empty() ? 0 : *std::max_element(of_block.begin(), of_block.end());
+  if (!(largest > 0 && largest < 0x1p-20f)) return 1;
+  const double scale = std::ldexp(1.0, -std::ilogb(largest));
+  parallel_blocks(host_of(on), a.rows, weight_block, [&](index_t, index_t begin, index_t end) {
+    for (index_t i = begin; i < end; ++i)
+      for (index_t c = 0; c < a.cols; ++c) a(i, c) = float(double(a(i, c)) * scale);
+  });
+  return scale;
+}
+
 void refuse_norm(index_t row) {
   throw value_error("kmeans_pp: the squared norm of row " + std::to_string(row) +
                     " leaves the range of fp32; scale the rows down");
@@ -278,7 +295,7 @@ std::unique_ptr<weight_model> kmeans_pp_model(const where& on, const factored_ro
 std::vector<candidate> kmeans_pp(const where& on, point_rows points, const allowance& limit, std::uint64_t seed,
                                  first_center first, batch_run* run) {
   require_build_for(on, "kmeans_pp");
-  const matrix_view<const float> finite = points.require_finite(on, "kmeans_pp", "points");
+  const matrix_view<const float> finite = points.require_distances(on, "kmeans_pp", "points");
   return draw_batch<plain_rows>(on, finite, finite.rows, limit, seed, first, run);
 }
 
@@ -295,10 +312,12 @@ std::vector<candidate> kmeans_pp(const where& on, const factored_points& points,
 
 std::vector<candidate> badge(const where& on, const real_matrix& x, outputs kind, point_rows features,
                              const allowance& limit, std::uint64_t seed, bool bias, first_center first,
-                             batch_run* run) {
+                             batch_run* run, double* widened) {
   const auto values = std::make_unique_for_overwrite<float[]>(std::size_t(rows_of(x) * cols_of(x)));
   const matrix_view<float> gradient{values.get(), rows_of(x), cols_of(x)};
   output_gradient(on, x, kind, gradient);
+  const double scale = widen_gradient(on, gradient);
+  if (widened != nullptr) *widened = scale;
   const point_rows a = features.judged() ? point_rows(finite_rows::judged(gradient)) : point_rows(gradient);
   return kmeans_pp(on, factored_points(a, features, bias), limit, seed, first, run);
 }

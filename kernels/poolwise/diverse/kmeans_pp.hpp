@@ -56,16 +56,23 @@ std::vector<candidate> kmeans_pp(const where& on, const factored_points& points,
                                  std::uint64_t seed, first_center first = first_center::largest_norm,
                                  batch_run* run = nullptr);
 
+/// Gradients of output_gradient, all of them below 2^-20 since the model is certain of every row, are
+/// multiplied by the power of two that brings the largest to [1, 2), so that their squares are within fp32:
+/// that changes no draw. a  [rows, classes], in host memory, no row across another. returns  that power; 1
+/// where a is left as it is.
+double widen_gradient(const where& on, matrix_view<float> a);
+
 /// BADGE: k-means++ on the gradients that each row's predicted label would send to the last layer.
 ///
 /// x         [rows, classes]   model outputs, which hold what `kind` says
 /// features  [rows, features]  what the last layer is fed; where they were judged before, so was x
 /// bias      whether that layer has one
+/// widened   if not null, is given the power of two that widen_gradient multiplies the gradients by
 /// returns, throws  as kmeans_pp of a = output_gradient and h = features. Memory beside its own: 4 B a value of
 /// x. Ash et al., ICLR 2020.
 std::vector<candidate> badge(const where& on, const real_matrix& x, outputs kind, point_rows features,
                              const allowance& limit, std::uint64_t seed, bool bias = true,
-                             first_center first = first_center::largest_norm, batch_run* run = nullptr);
+                             first_center first = first_center::largest_norm, batch_run* run = nullptr, double* widened = nullptr);
 
 /// What kmeans_pp of factored rows allocates on a CPU at most, the picks of a sweep apart.
 constexpr std::uint64_t kmeans_pp_bytes(std::uint64_t rows) { return rows * (4 + 8 + 1); }

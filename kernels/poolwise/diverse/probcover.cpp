@@ -50,7 +50,7 @@ std::vector<candidate> probcover(const where& on, point_rows points, const allow
                                  batch_run* run, vector_view<const float> weights,
                                  std::span<const index_t> vertex) {
   const cpu host = host_of(on);
-  const finite_rows finite = points.require_finite(host, "probcover", "points");
+  const finite_rows finite = points.require_distances(host, "probcover", "points");
   if (limit.picks == 0 || finite.rows() == 0) return {};
   const auto cluster = clusters_of(on, finite, index_t(labelled.size()) + limit.picks, options);
   return facility_location(host, balls(host, finite, cluster, options), limit, labelled, weights, run, vertex);

@@ -31,7 +31,8 @@ struct probcover_options {
 /// weights   [rows] how many rows each stands for, or empty for 1. The radius does not look at it.
 /// vertex    as for facility_location
 /// returns   picks in order; score = rows that the pick's ball was the first to cover, never rising
-/// throws    value_error (a NaN or an infinity, a labelled row out of range, another purity, more pairs of
+/// throws    value_error (a NaN, an infinity, squared distances beyond fp32, a labelled row out of range,
+/// another purity, more pairs of
 ///           rows at distance 0 than `most_pairs_a_row` allows; see facility_location); what kmeans throws for
 ///           `on`
 /// Clusters are made where `on` computes, balls on its host. The time is that of kmeans and of rows^2 * cols.

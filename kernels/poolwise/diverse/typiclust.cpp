@@ -144,7 +144,7 @@ std::vector<candidate> typiclust(const where& on, point_rows given, const allowa
                                  std::span<const index_t> labelled, const typiclust_options& options,
                                  knn_report* made, std::span<const index_t> vertex) {
   const std::vector<bool> has_label = check_typiclust(on, given.rows(), limit, labelled, options, vertex);
-  const finite_rows points = given.require_finite(on, "typiclust", "points");
+  const finite_rows points = given.require_distances(on, "typiclust", "points");
   if (points.rows() == 0 || limit.picks == 0) return {};
   const index_t labels = std::count(has_label.begin(), has_label.end(), true);
   const index_t count =

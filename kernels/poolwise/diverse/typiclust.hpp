@@ -35,7 +35,8 @@ struct typiclust_options {
 ///           points are the candidates.
 /// returns   picks in order; score = typicality, infinite where all neighbours are at distance 0. Fewer than
 ///           asked when rows or budget run out: a cluster without a row that may be picked is passed over.
-/// throws    value_error (a NaN or an infinity, a labelled row or a vertex out of range, fewer than one
+/// throws    value_error (a NaN, an infinity, squared distances beyond fp32, a labelled row or a vertex out of
+/// range, fewer than one
 ///           neighbour or cluster, cuda{}; see check_allowance); what knn_graph_by and kmeans throw for `on`.
 /// Neighbours are among all rows, labelled ones too; where an approximation finds too few, the others count as
 /// infinitely far. Distances are roots of canonical ones, their mean is in

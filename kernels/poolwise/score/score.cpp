@@ -14,6 +14,7 @@
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/rows.hpp"
 #include "poolwise/score/detail/blocking.hpp"
 #include "poolwise/score/detail/score_cuda.hpp"
 
@@ -237,9 +238,11 @@ void score(const where& on, const real_matrix& x, outputs kind, std::span<const 
   }
   const cpu host = require_cpu(on, "score");
   if (which.empty()) return;
-  parallel_blocks(host, rows_of(x), rows_per_block(cols_of(x)), [&](index_t, index_t begin, index_t end) {
-    HWY_DYNAMIC_DISPATCH(score_rows)(x, kind, begin, end, which, scores);
-  });
+  const index_t block = rows_per_block(cols_of(x));
+  parallel_blocks(holding(host, block * row_bytes(x)), rows_of(x), block,
+                  [&](index_t, index_t begin, index_t end) {
+                    HWY_DYNAMIC_DISPATCH(score_rows)(x, kind, begin, end, which, scores);
+                  });
 }
 
 void score(const where& on, const real_matrix& x, outputs kind, acquisition which, vector_view<float> scores) {
@@ -269,9 +272,11 @@ void output_gradient(const where& on, const real_matrix& x, outputs kind, matrix
           x, a);
   }
   const cpu host = require_cpu(on, "output_gradient");
-  parallel_blocks(host, rows_of(x), rows_per_block(cols_of(x)), [&](index_t, index_t begin, index_t end) {
-    HWY_DYNAMIC_DISPATCH(gradient_rows)(x, kind, begin, end, a);
-  });
+  const index_t block = rows_per_block(cols_of(x));
+  parallel_blocks(holding(host, block * row_bytes(x)), rows_of(x), block,
+                  [&](index_t, index_t begin, index_t end) {
+                    HWY_DYNAMIC_DISPATCH(gradient_rows)(x, kind, begin, end, a);
+                  });
 }
 
 std::string why_invalid(const real_matrix& x, outputs kind, index_t row) {

@@ -79,6 +79,9 @@ class gathered_pool {
   pool_inputs view_;
 };
 
+/// What a row of those parts takes in a gathered_pool.
+std::uint64_t row_bytes(const pool_inputs& pool, parts needed);
+
 /// Neighbouring rows where they lie, with the parts `needed`. Members of a committee then lie apart from each
 /// other. throws nothing; predictions cannot be cut and are left out, unless all rows are asked for.
 pool_inputs rows_between(const pool_inputs& pool, index_t begin, index_t end, parts needed);

@@ -1,12 +1,31 @@
+#include <cmath>
+#include <string>
+
 #include "poolwise/diverse/kmeans_pp.hpp"
+#include "poolwise/pool/unit_rows.hpp"
 #include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
 
 std::vector<candidate> pick(const stage_input& x, batch_run& run) {
-  return badge(x.on, *x.pool.model, x.pool.model_kind, x.points(), x.limit, query_seed(*x.asked), /*bias=*/true,
-               first_center::largest_norm, &run);
+  // Beside the bias small features are nothing, as they were given; large ones leave nothing of it.
+  std::vector<float> as_given;
+  finite_rows features = x.points();
+  if (x.unit > 1) {
+    as_given = scaled_rows(host_of(x.on), features, 1 / x.unit);
+    features = finite_rows::judged(matrix_view<const float>{as_given.data(), features.rows(), features.cols()});
+  }
+  double scale = 1;
+  std::vector<candidate> picks =
+      badge(x.on, *x.pool.model, x.pool.model_kind, features, x.limit, query_seed(*x.asked),
+            /*bias=*/x.unit >= 1, first_center::largest_norm, &run, &scale);
+  if (scale != 1 && x.remarks != nullptr)
+    x.remarks->push_back(
+        "badge: the model is so certain that squared gradients leave the range of fp32: scores "
+        "are of gradients times 2^" +
+        std::to_string(std::ilogb(scale)) + ", which is exact");
+  return picks;
 }
 
 // Beside what k-means++ takes, the half of the gradients that is not the embeddings.

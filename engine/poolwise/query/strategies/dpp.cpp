@@ -8,7 +8,7 @@ namespace {
 std::vector<candidate> pick(const stage_input& x, batch_run& run) {
   const std::vector<float> quality = row_worths(x);
   return dpp(x.on, x.points(), x.limit, {quality.data(), index_t(quality.size())},
-             {.bandwidth = x.what->given["bandwidth"]}, &run);
+             {.bandwidth = x.what->given["bandwidth"] * x.unit}, &run);
 }
 
 }  // namespace

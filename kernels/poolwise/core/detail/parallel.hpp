@@ -31,6 +31,15 @@ inline void settle_far_pages(cpu on, unsigned reads = 1) {
   if (on.pages != nullptr) on.pages->settle_far(reads);
 }
 
+/// As many threads as may hold a block each whose rows take so many bytes: between two looks at the pages of
+/// mapped files no more than 32 MiB are read, or one block.
+inline cpu holding(cpu on, index_t block_bytes) {
+  constexpr index_t most = index_t{32} << 20;
+  if (on.pages != nullptr)
+    on.threads = int(std::clamp<index_t>(most / std::max<index_t>(1, block_bytes), 1, threads_of(on)));
+  return on;
+}
+
 /// Calls `body(b, begin, end)` for every block b of `block` items in [0, items), on the threads of `on`.
 /// An exception from `body` is rethrown here, from the lowest block that threw; so is one that interrupts.
 template <class Body>
