@@ -194,10 +194,9 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
          const std::optional<names>& ids, const std::optional<integer_array>& cost,
          const std::optional<integer>& budget, const std::optional<integer_array>& group,
          const std::optional<integer_array>& quota, const std::optional<integer_array>& floor,
-         const std::optional<real>& apart, const word& neighbours,
-         const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
-         const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
-         const word& device, const integer& threads) {
+         const std::optional<real>& apart, const word& neighbours, const word& by_metric, const integer& seed,
+         const integer& round, const word& on_nan, const std::optional<file_name>& checkpoint_file,
+         const std::optional<integer>& memory, const word& device, const integer& threads) {
   const char* const call = Call::name;
   pool_arrays arrays(call);
   pool_inputs pool;
@@ -274,10 +273,9 @@ void define_query(nb::module_& m, const std::string& text) {
         "query_weights"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
         "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(),
         "budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
-        "apart"_a = nb::none(),
-        "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
-        "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
-        text.c_str());
+        "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0,
+        "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu",
+        "threads"_a = 0, text.c_str());
 }
 
 /// The names of strategies that pass, in quotes, in lines that fit behind `indent` spaces.

@@ -81,7 +81,7 @@ float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::v
     for (index_t m = 0; m < pool.predictions->members; ++m) {
       const auto member = pool.predictions->member(m);
       mark(reading(member.cols), pool.rows, rows_at_once(member.cols), marks,
-           [&](index_t i) { return !is_finite(member.row(i), member.cols); });
+           [&](index_t i) { return !all_finite(member.row(i), member.cols); });
     }
   return largest;
 }

@@ -584,7 +584,7 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
   const auto embeddings = asked.pool().embeddings.value();
   const std::vector<float> scaled = unit_rows(host_of(on), embeddings);
   for (index_t i = 0; i < embeddings.rows; ++i) {
-    if (is_finite(&scaled[std::size_t(i * embeddings.cols)], embeddings.cols)) continue;
+    if (all_finite(&scaled[std::size_t(i * embeddings.cols)], embeddings.cols)) continue;
     const auto row = embeddings.row(i);
     const bool zero = std::all_of(row, row + embeddings.cols, [](float v) { return v == 0; });
     if (zero && asked.limit().barred[i] == 0 && asked.spec().invalid == on_invalid::refuse)

@@ -36,8 +36,8 @@ struct batch {
   double rank_seconds = 0, diversify_seconds = 0;
   std::optional<knn_report> neighbours = {};  ///< how the strategy found them, if it looks for any
   /// Where a budget decided between scores: at least this share of the highest total score that it buys. Of
-  /// facility_location, graph_cut and probcover under a budget or floors: of what the best batch of the rows that
-  /// they chose among is worth beside the labelled ones.
+  /// facility_location, graph_cut and probcover under a budget or floors: of what the best batch of the rows
+  /// that they chose among is worth beside the labelled ones.
   std::optional<double> of_optimum = {};
   /// Sentences on what was not quite as asked: fewer picks, more candidates.
   std::vector<std::string> remarks = {};

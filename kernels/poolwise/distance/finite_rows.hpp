@@ -40,10 +40,6 @@ inline finite_rows rows_between(finite_rows x, index_t begin, index_t end) {
 /// The largest of the sizes of x[0], ..., x[size - 1]; 0 for none; a NaN, or infinite, where a value is.
 float largest_size(const float* x, index_t size);
 
-inline bool is_finite(const float* x, index_t size) {
-  return largest_size(x, size) <= std::numeric_limits<float>::max();
-}
-
 /// What scales rows of `cols` values up to `largest` so that fp32 holds their squared distances: the power of
 /// two that brings `largest` to [1, 2), or 1 where it holds them as they are. Rows so scaled are exact, but for
 /// what is smaller than `largest` by 2^126.

@@ -72,7 +72,8 @@ double widen_gradient(const where& on, matrix_view<float> a);
 /// x. Ash et al., ICLR 2020.
 std::vector<candidate> badge(const where& on, const real_matrix& x, outputs kind, point_rows features,
                              const allowance& limit, std::uint64_t seed, bool bias = true,
-                             first_center first = first_center::largest_norm, batch_run* run = nullptr, double* widened = nullptr);
+                             first_center first = first_center::largest_norm, batch_run* run = nullptr,
+                             double* widened = nullptr);
 
 /// What kmeans_pp of factored rows allocates on a CPU at most, the picks of a sweep apart.
 constexpr std::uint64_t kmeans_pp_bytes(std::uint64_t rows) { return rows * (4 + 8 + 1); }

@@ -38,20 +38,20 @@ nan_rows keep_best_rows(cpu on, const real_matrix& x, outputs kind, acquisition 
     std::vector<float> scores;
   };
   per_thread parts(on, rows_of(x), block, part{top_k_state(state.k()), {}, {}});
-  parallel_blocks(holding(on, block * row_bytes(x)), rows_of(x), block,
-                  [&](index_t, index_t begin, index_t end) {
-                    part& mine = parts.mine();
-                    if (mine.scores.empty()) {
-                      mine.scores.resize(std::size_t(block));
-                      if (const auto limit = state.threshold()) mine.state.keep_only_before(*limit);
-                    }
-                    const vector_view<float> scores{mine.scores.data(), end - begin};
-                    const auto bars = rows_between(barred, begin, end);
-                    score(cpu{1}, rows_between(x, begin, end), kind, {&which, 1}, {scores.data, scores.size, 1});
-                    nan_rows invalid = mine.state.add(cpu{1}, scores, begin, bars);
-                    if (invalid.count > 0) invalid.first += begin;
-                    mine.invalid += invalid;
-                  });
+  parallel_blocks(
+      holding(on, block * row_bytes(x)), rows_of(x), block, [&](index_t, index_t begin, index_t end) {
+        part& mine = parts.mine();
+        if (mine.scores.empty()) {
+          mine.scores.resize(std::size_t(block));
+          if (const auto limit = state.threshold()) mine.state.keep_only_before(*limit);
+        }
+        const vector_view<float> scores{mine.scores.data(), end - begin};
+        const auto bars = rows_between(barred, begin, end);
+        score(cpu{1}, rows_between(x, begin, end), kind, {&which, 1}, {scores.data, scores.size, 1});
+        nan_rows invalid = mine.state.add(cpu{1}, scores, begin, bars);
+        if (invalid.count > 0) invalid.first += begin;
+        mine.invalid += invalid;
+      });
   nan_rows invalid;
   for (const part& p : parts.all()) {
     state.merge(p.state);
