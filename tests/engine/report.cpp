@@ -725,12 +725,28 @@ TEST_F(CampaignPage, NothingIsClaimedThatTheIntervalDoesNotSay) {
             "Active selection saved 240 (110 to 390) labels against random picks");
   EXPECT_EQ(heading(report_estimate{-30, -50, -10}),
             "Active selection cost 30 (10 to 50) labels more than random picks");
-  for (const auto& unsure : {std::optional<report_estimate>{},
+  for (const auto& unsure : {std::optional<report_estimate>{report_estimate{0, -5, 5}},
                              {report_estimate{240}},
                              {report_estimate{240, 0, 390}},
                              {report_estimate{240, -1, 390}},
                              {report_estimate{NAN}}})
     EXPECT_EQ(heading(unsure), "Active selection has not been shown to save labels yet");
+  EXPECT_EQ(heading({}), "Active selection against random picks");
+  campaign_report words;
+  words.arms.sentence = "Too few audit picks to compare.";
+  EXPECT_NE(section_of(render(words), "against-random").find(words.arms.sentence), std::string::npos);
+  EXPECT_TRUE(charts_of(render(words)).empty());
+}
+
+TEST_F(CampaignPage, AnArrivalWithoutAnEnd) {
+  campaign_report r;
+  r.now.labels = 10;
+  r.end = report_end{{report_estimate{2000, 1500, INFINITY}, {}, report_estimate{NAN}}, ""};
+  EXPECT_EQ(status_sentence(r), "10 labels; the end is expected at about 2,000 labels.");
+  EXPECT_NE(render(r).find("at 2,000 (from 1,500) labels"), std::string::npos);
+  r.end->expected.labels = report_estimate{INFINITY, 1500, INFINITY};
+  EXPECT_EQ(status_sentence(r), "10 labels; the end cannot be forecast yet.");
+  EXPECT_NE(render(r).find("expected from 1,500 labels."), std::string::npos);
 }
 
 TEST_F(CampaignPage, SlicesStandAgainstTheirTargetsFloorsAndQuotas) {

@@ -247,7 +247,7 @@ json forecast_chart(std::vector<report_past_forecast> forecasts) {
     up.push_back(f.expected.high - f.expected.value);
     down.push_back(f.expected.value - f.expected.low);
     expected["customdata"].push_back(with_interval(f.expected, [&](double x) { return figure_text(f, x); }) +
-                                     ", made in round " + std::to_string(f.made_in));
+                                     (f.made_in > 0 ? ", made in round " + std::to_string(f.made_in) : ""));
     came["customdata"].push_back(figure_text(f, f.came));
   }
   expected["error_y"] = plotly::error_bars(up, down, plotly::colours[0]);
@@ -261,11 +261,11 @@ report_table forecast_table(const std::vector<report_past_forecast>& forecasts) 
       "", "", {"Of", "Made in round", "About round", "Forecast", "Low", "High", "Came", "Error"}, {}};
   for (const auto& f : forecasts) {
     const auto text = [&](double x) { return figure_text(f, x); };
-    table.rows.push_back({f.of, std::to_string(f.made_in), std::to_string(f.about), text(f.expected.value),
-                          text(f.expected.low), text(f.expected.high), text(f.came),
+    table.rows.push_back({f.of, f.made_in > 0 ? std::to_string(f.made_in) : html::dash, std::to_string(f.about),
+                          text(f.expected.value), text(f.expected.low), text(f.expected.high), text(f.came),
                           text(f.came - f.expected.value)});
   }
-  return table;
+  return html::without_empty_columns(std::move(table));
 }
 
 }  // namespace

@@ -272,7 +272,8 @@ void add_curves(const campaign_report& report, page& page) {
 namespace {
 
 std::string arms_heading(const std::optional<report_estimate>& saved) {
-  if (!saved || !(saved->low < saved->high) || (saved->low <= 0 && saved->high >= 0))
+  if (!saved) return "Active selection against random picks";
+  if (!(saved->low < saved->high) || (saved->low <= 0 && saved->high >= 0))
     return "Active selection has not been shown to save labels yet";
   const auto text =
       with_interval({std::abs(saved->value), std::min(std::abs(saved->low), std::abs(saved->high)),
@@ -286,7 +287,12 @@ std::string arms_heading(const std::optional<report_estimate>& saved) {
 
 void add_arms(const campaign_report& report, page& page) {
   const auto& arms = report.arms;
-  if (arms.active.empty() && arms.random.empty()) return;
+  const auto heading = arms_heading(arms.saved_labels);
+  if (arms.active.empty() && arms.random.empty()) {
+    if (!arms.sentence.empty() || arms.saved_labels)
+      page.add("against-random", "Against random", heading, html::element("p", "", escape(arms.sentence)));
+    return;
+  }
   accuracy_chart chart("arms", {&arms.active, &arms.random}, report.money);
   auto table = table_of_points(report.money);
   const auto add = [&](const points& of, const accuracy_line& line) {
@@ -298,7 +304,6 @@ void add_arms(const campaign_report& report, page& page) {
   add(arms.random, {"random audit picks", plotly::grey, plotly::symbols[1], "dot", &arms.random});
   page.charts[chart.id] = {
       {"data", chart.data}, {"layout", chart.layout()}, {"choices", {{"axis", chart.axis_choice()}}}};
-  const auto heading = arms_heading(arms.saved_labels);
   page.add("against-random", "Against random", heading,
            html::figure_of({.chart = chart.id,
                             .alt = heading,

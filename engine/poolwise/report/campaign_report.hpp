@@ -44,7 +44,7 @@ struct report_budget {
 
 /// Where something is expected to happen.
 struct report_arrival {
-  std::optional<report_estimate> labels, money, at_ms;  ///< in total, not from now on
+  std::optional<report_estimate> labels, money, at_ms;  ///< in total, not from now on; high may be infinite
 };
 
 struct report_target {
@@ -84,7 +84,7 @@ struct report_curve {
 /// The part of the labels that was chosen actively, against the part drawn at random.
 struct report_arms {
   std::vector<report_curve::point> active, random;
-  std::optional<report_estimate> saved_labels;  ///< none: nothing can be claimed yet
+  std::optional<report_estimate> saved_labels;  ///< claimed where the interval leaves out 0
   std::string sentence;                         ///< the claim or why there is none
 };
 
@@ -151,7 +151,7 @@ struct report_watch {
 /// A forecast that time has judged.
 struct report_past_forecast {
   std::string of;                  ///< "accuracy of night"
-  index_t made_in = 0, about = 0;  ///< rounds
+  index_t made_in = 0, about = 0;  ///< rounds; made in 0: unknown
   report_estimate expected;
   double came = 0;
   bool is_share = true;  ///< else plain numbers, such as labels

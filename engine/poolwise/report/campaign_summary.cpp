@@ -68,10 +68,12 @@ std::string when_it_stops(const campaign_report& report) {
   const std::string unknown = "the end cannot be forecast yet";
   if (!report.end) return unknown;
   const auto& expected = report.end->expected;
-  const auto when = expected.at_ms    ? "about " + date(expected.at_ms->value)
-                    : expected.labels ? "at about " + counted(std::round(expected.labels->value), "label")
-                    : expected.money  ? "at about " + money_text(expected.money->value, report.money)
-                                      : "";
+  const auto known = [](const auto& e) { return e && std::isfinite(e->value); };
+  const auto when = known(expected.at_ms) ? "about " + date(expected.at_ms->value)
+                    : known(expected.labels)
+                        ? "at about " + counted(std::round(expected.labels->value), "label")
+                    : known(expected.money) ? "at about " + money_text(expected.money->value, report.money)
+                                            : "";
   const auto end = of_the_end(when, report.end->reason);
   return end.empty() ? unknown : "the end is expected" + end;
 }
@@ -104,11 +106,17 @@ std::string chip(const look& l) {
 /// "on 12 May 2027 (8 to 20 May 2027), at 1,800 labels (1,650 to 2,100), for 900.00 EUR"
 std::string arrival(const report_arrival& a, const report_money& money) {
   std::string out;
-  const auto add = [&](const std::string& text) { out += (out.empty() ? "" : ", ") + text; };
-  const auto whole = [](double n) { return grouped(std::round(n)); };
-  if (a.at_ms) add("on " + with_interval(*a.at_ms, date));
-  if (a.labels) add("at " + with_interval(*a.labels, whole) + " labels");
-  if (a.money) add("for " + with_interval(*a.money, [&](double m) { return money_text(m, money); }));
+  const auto add = [&](const char* before, const std::optional<report_estimate>& e, auto text,
+                       const char* after) {
+    if (!e || (!std::isfinite(e->value) && !std::isfinite(e->low))) return;
+    out.append(out.empty() ? "" : ", ").append(std::isfinite(e->value) ? before : "");
+    out.append(with_interval(*e, text)).append(after);
+  };
+  add("on ", a.at_ms, date, "");
+  add(
+      "at ", a.labels, [](double n) { return grouped(std::round(n)); }, " labels");
+  add(
+      "for ", a.money, [&](double m) { return money_text(m, money); }, "");
   return out;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -46,10 +47,12 @@ void add_rounds(const campaign_report& report, page& page);
 std::string money_text(double amount, const report_money& money);
 double whole_units(double amount, const report_money& money);
 
-/// "84.3 % (82 to 86 %)"; without the interval where it is not known.
+/// "84.3 % (82 to 86 %)"; without the interval where it is not known; "1,040 (from 980)" where it has no end.
 template <class Text>
 std::string with_interval(const report_estimate& e, Text text) {
   const std::string value = text(e.value), low = text(e.low), high = text(e.high);
+  if (!std::isfinite(e.high) && std::isfinite(e.low))
+    return std::isfinite(e.value) ? value + " (from " + low + ")" : "from " + low;
   return low == high ? value : value + " (" + html::joined(low, " to ", high) + ")";
 }
 
