@@ -82,7 +82,9 @@ plan_step top_step(const query& asked, index_t picks) {
   // In the worst case rows are passed over up to the last.
   const auto walked = asked.limit().chooses() || asked.spec().apart ? rows : 2 * std::uint64_t(picks) + 64;
   step.bytes += 4 * std::min(rows, walked) * sizeof(candidate);
-  if (asked.limit().priced()) step.bytes += rows / 2 + 256 * std::uint64_t(picks);
+  // Which rows may be bought, and in each of some batches that are compared.
+  if (asked.limit().priced() || !asked.limit().group.empty())
+    step.bytes += rows * 2 + 256 * std::uint64_t(picks);
   if (!asked.spec().floor.empty()) step.bytes += rows * 2;
   return step;
 }

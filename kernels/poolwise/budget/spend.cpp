@@ -36,9 +36,18 @@ using first_of_groups = std::vector<first_few<valued>>;
 class market {
  public:
   market(cpu on, vector_view<const float> scores, const allowance& limit)
-      : on_(on), scores_(scores), limit_(limit), budgets_(limit.budgets()), at_first_(all_of(limit)) {
+      : on_(on),
+        scores_(scores),
+        limit_(limit),
+        budgets_(limit.budgets()),
+        at_first_(all_of(limit)),
+        sold_(std::size_t(scores.size)) {
     for (const float score : scores)
       if (score < least_) least_ = std::max(score, std::numeric_limits<float>::lowest());
+    parallel_blocks(on, scores.size, block, [&](index_t, index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i)
+        sold_[std::size_t(i)] = scores[i] == scores[i] && !at_first_.ruled_out(i);
+    });
   }
 
   cpu on() const { return on_; }
@@ -47,8 +56,6 @@ class market {
   /// All of the allowance. Where several budgets have a say, what meets the floors is not foreseen: a batch
   /// that is allowed may not hold the rows that would be kept for them.
   const remaining& at_first() const { return at_first_; }
-  bool sells(index_t row) const { return scores_[row] == scores_[row] && !at_first_.ruled_out(row); }
-
   float score(index_t row) const { return scores_[row]; }
   /// At least 0, and finite.
   double worth(index_t row) const {
@@ -73,7 +80,6 @@ class market {
   /// these.
   template <class T, class Body>
   std::vector<T> shown(const T& first, Body body) const {
-    constexpr index_t block = index_t{1} << 16;
     struct one {
       std::optional<T> own;
     };
@@ -82,7 +88,7 @@ class market {
       std::optional<T>& mine = states.mine().own;
       if (!mine) mine = first;
       for (index_t i = begin; i < end; ++i)
-        if (sells(i)) body(*mine, i);
+        if (sold_[std::size_t(i)] != 0) body(*mine, i);
     });
     std::vector<T> all;
     for (auto state : states.all())
@@ -91,6 +97,8 @@ class market {
   }
 
  private:
+  static constexpr index_t block = index_t{1} << 16;
+
   static remaining all_of(const allowance& limit) {
     return limit.budgets().size() > 1 ? remaining(limit, std::nullopt) : remaining(limit);
   }
@@ -100,6 +108,7 @@ class market {
   const allowance& limit_;
   std::vector<budget_line> budgets_;
   remaining at_first_;
+  std::vector<std::uint8_t> sold_;  // [rows] whether a row is a candidate that is allowed by itself
   float least_ = 0;
 };
 

@@ -46,7 +46,8 @@ std::vector<candidate> take_in_order(const where& on, vector_view<const float> s
 /// is left would still be allowed, unless the picks are used up.
 ///
 /// throws  shape_error, value_error, budget_error.
-/// Reads scores and costs once for each of some ten prices; 64 B for each of the picks and each thread.
+/// Reads scores and costs once for each of some ten prices; 64 B for each of the picks and
+/// each thread, and 2 or 3 B a row.
 purchase best_affordable(const where& on, vector_view<const float> scores, const allowance& limit);
 
 /// What the scores of no batch that `limit` allows exceed together: the least that the prices of
