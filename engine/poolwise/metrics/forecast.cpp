@@ -74,7 +74,7 @@ double median_of(std::vector<double> x) {
 }
 
 /// From 0, or from a centre.
-double median_distance(std::span<const double> x, double centre) {
+double median_off(std::span<const double> x, double centre) {
   std::vector<double> distance;
   for (const double value : x) distance.push_back(std::abs(value - centre));
   return median_of(std::move(distance));
@@ -121,7 +121,7 @@ fitted_cost fit_one(const std::string& type, std::span<const double> length, std
     fit.base = next.base;
     fit.per_length = next.slope;
     for (std::size_t i = 0; i < cost.size(); ++i) residual[i] = cost[i] - (next.base + next.slope * length[i]);
-    fit.spread = mad_to_deviation * median_distance(residual, 0);
+    fit.spread = mad_to_deviation * median_off(residual, 0);
     if (step > 0 && moved <= 1e-12 * (std::abs(next.base) + std::abs(next.slope))) break;
     // Where most lie on the line exactly, the others weigh next to nothing.
     const double bend = std::max(1.345 * fit.spread, 1e-9 * (1 + std::abs(next.base)));
@@ -220,7 +220,7 @@ label_time time_of_label(std::span<const double> seconds, std::optional<double> 
   label_time time;
   time.labels = index_t(seconds.size());
   const double centre = median_of(logs), n = double(logs.size());
-  time.spread = mad_to_deviation * median_distance(logs, centre);
+  time.spread = mad_to_deviation * median_off(logs, centre);
   if (time.spread == 0) time.spread = standard_deviation(logs);  // more than half are one number
   time.median = std::exp(centre);
   time.cap = std::min(std::exp(centre + 3 * time.spread), longest.value_or(infinite));
