@@ -5,7 +5,6 @@
 #include <boost/math/distributions/normal.hpp>
 #include <cmath>
 #include <cstdio>
-#include <map>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/metrics/detail/stop_words.hpp"
@@ -117,20 +116,6 @@ void judge_budget(std::span<const double>, history rounds, const stop_settings& 
       verdict.holds ? "the budget is spent: " + spent.substr(2) : "the budget is not spent: " + left.substr(2);
 }
 
-/// Cohen's kappa (1960); 1 where both name one class alone.
-double kappa_of(std::span<const std::int32_t> a, std::span<const std::int32_t> b) {
-  std::map<std::int32_t, std::pair<double, double>> counts;
-  double same = 0, chance = 0;
-  const double n = double(a.size());
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    ++counts[a[i]].first;
-    ++counts[b[i]].second;
-    same += a[i] == b[i];
-  }
-  for (const auto& [label, count] : counts) chance += count.first / n * (count.second / n);
-  return chance < 1 ? (same / n - chance) / (1 - chance) : 1;
-}
-
 void judge_kappa(std::span<const double> arguments, history rounds, const stop_settings&,
                  stop_verdict& verdict) {
   const double at_least = arguments[0];
@@ -145,7 +130,8 @@ void judge_kappa(std::span<const double> arguments, history rounds, const stop_s
     if (before.empty() || now.empty())
       return missing(verdict, "one of the last " + counted(index_t(window) + 1, "round") +
                                   " has no predictions on a stop set");
-    sum += kappa_of(before, now);
+    const auto agreement = cohen_kappa(before, now);
+    sum += agreement ? agreement->value : 1;  // where both name one class alone
   }
   const double kappa = sum / double(window), items = double(rounds.back().predicted.size());
   verdict.holds = kappa >= at_least;
