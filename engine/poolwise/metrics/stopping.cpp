@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/metrics/agreement.hpp"
 #include "poolwise/metrics/detail/stop_words.hpp"
 #include "poolwise/metrics/forecast.hpp"
 #include "poolwise/metrics/learning_curve_fit.hpp"
