@@ -11,9 +11,6 @@
 
 namespace poolwise {
 
-/// Whether none of x[0], ..., x[size - 1] is a NaN or an infinity.
-bool all_finite(const float* x, index_t size);
-
 /// A view of finite rows. The type is the proof: a call that takes it does not read the rows to find out. It
 /// proves nothing of what is written into the rows later.
 class finite_rows {
@@ -39,6 +36,11 @@ inline finite_rows rows_between(finite_rows x, index_t begin, index_t end) {
 
 /// The largest of the sizes of x[0], ..., x[size - 1]; 0 for none; a NaN, or infinite, where a value is.
 float largest_size(const float* x, index_t size);
+
+/// Whether none of them is a NaN or an infinity.
+inline bool all_finite(const float* x, index_t size) {
+  return largest_size(x, size) <= std::numeric_limits<float>::max();
+}
 
 /// What scales rows of `cols` values up to `largest` so that fp32 holds their squared distances: the power of
 /// two that brings `largest` to [1, 2), or 1 where it holds them as they are. Rows so scaled are exact, but for
