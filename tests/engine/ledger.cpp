@@ -144,6 +144,7 @@ std::string everything_in(const std::filesystem::path& file) {
 
 void alter(const std::filesystem::path& file, const std::string& sql) {
   SQLite::Database database(file, SQLite::OPEN_READWRITE);
+  database.exec("PRAGMA synchronous = OFF");  // no wait for the disk
   std::vector<std::string> triggers;
   {
     SQLite::Statement row(database, "SELECT sql FROM sqlite_schema WHERE type = 'trigger'");
