@@ -1,0 +1,179 @@
+// Strategies that are a page of their own, against slow references in double.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/query/select.hpp"
+#include "reference/batches.hpp"
+#include "reference/errors.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr index_t rows = 300, features = 13, queries = 4;
+
+struct looked_for {
+  std::vector<float> embeddings = reference::normals(rows * features, 1);
+  std::vector<float> wanted = reference::normals(queries * features, 2);
+  std::vector<float> weights;
+  pool_inputs pool;
+
+  const pool_inputs& view() {
+    pool.rows = rows;
+    pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+    pool.queries = matrix_view<const float>{wanted.data(), queries, features};
+    pool.query_weights = {weights.data(), index_t(weights.size())};
+    return pool;
+  }
+};
+
+long double cosine(const float* x, const float* y) {
+  long double xy = 0, xx = 0, yy = 0;
+  for (index_t f = 0; f < features; ++f) {
+    xy += (long double)x[f] * y[f];
+    xx += (long double)x[f] * x[f];
+    yy += (long double)y[f] * y[f];
+  }
+  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
+}
+
+TEST(Similar, IsTheCosineToTheNearestQueryOrTheMean) {
+  looked_for of;
+  std::fill_n(of.embeddings.begin() + 7 * features, features, 0.0f);  // like nothing
+  for (const bool weighted : {false, true})
+    for (const bool mean : {false, true}) {
+      of.weights = weighted ? std::vector<float>{1, 0, 2.5f, 0.5f} : std::vector<float>{};
+      const batch all =
+          select(cpu{}, of.view(), {.strategy = mean ? "similar(mean=1)" : "similar", .batch = rows});
+      ASSERT_EQ(all.picks.size(), std::size_t(rows));
+      for (const pick& p : all.picks) {
+        long double largest = -2, sum = 0, total = 0;
+        for (index_t q = 0; q < queries; ++q) {
+          const long double weight = weighted ? (long double)of.weights[std::size_t(q)] : 1;
+          const long double to = weight * cosine(&of.embeddings[std::size_t(p.row * features)],
+                                                 &of.wanted[std::size_t(q * features)]);
+          largest = std::max(largest, to);
+          sum += to;
+          total += weight;
+        }
+        // Three canonical dots of 13 terms, each within 13 * 2^-24 of |x| |y|, times weights up to 2.5.
+        EXPECT_NEAR(p.score, double(mean ? sum / total : largest), 1e-5) << p.row;
+      }
+      const batch again =
+          select(cpu{1}, of.pool, {.strategy = mean ? "similar(mean=1)" : "similar", .batch = 9});
+      for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(again.picks[i].row, all.picks[i].row);
+    }
+}
+
+TEST(Similar, RefusesQueriesThatDoNotFit) {
+  looked_for of;
+  const auto refused = [&](const char* text) {
+    reference::expect_refused<value_error>([&] { select(cpu{}, of.pool, {.strategy = "similar", .batch = 3}); },
+                                           text);
+  };
+  of.view();
+  of.pool.queries.reset();
+  refused("needs embeddings to be like");
+  of.weights = {1, 1, 1, -1};
+  of.view();
+  refused("query 3");
+  of.weights = {0, 0, 0, 0};
+  of.view();
+  refused("all queries have weight 0");
+  of.weights.clear();
+  of.wanted[5] = INFINITY;
+  of.view();
+  refused("query 0");
+  of.wanted[5] = 1;
+  of.embeddings[9 * features] = NAN;
+  of.view();
+  refused("row 9 has an embedding that is not finite");
+}
+
+// ---- Drawn rows
+
+/// Chi-square of the ordered pairs that are drawn of rows of these weights against draws without replacement.
+double chi_square_of_pairs(pool_inputs pool, const std::string& strategy, const std::vector<double>& weights) {
+  constexpr int draws = 20'000;
+  std::map<std::pair<index_t, index_t>, int> seen;
+  for (std::uint64_t seed = 0; seed < draws; ++seed) {
+    const batch two = select(cpu{1}, pool, {.strategy = strategy, .batch = 2, .seed = seed});
+    ++seen[{two.picks[0].row, two.picks[1].row}];
+  }
+  double total = 0, chi2 = 0;
+  for (const double w : weights) total += w;
+  for (index_t i = 0; i < index_t(weights.size()); ++i)
+    for (index_t j = 0; j < index_t(weights.size()); ++j) {
+      const double first = weights[std::size_t(i)], second = weights[std::size_t(j)];
+      if (i == j || first * second == 0) continue;
+      const double expected = draws * first / total * second / (total - first), off = seen[{i, j}] - expected;
+      chi2 += off * off / expected;
+    }
+  return chi2;
+}
+
+TEST(Stochastic, PairsAreDrawnWithoutReplacement) {
+  std::vector<float> probabilities;
+  const std::vector<double> scores = {0.3, 0.1, 0.5, 0.1, 0.4};
+  for (const double p : scores) probabilities.insert(probabilities.end(), {float(1 - p), float(p)});
+  probabilities.insert(probabilities.end(), {0.5f, 0.5f});  // has a label: no rank, and no draw
+  pool_inputs pool;
+  pool.rows = 6;
+  pool.model = matrix_view<const float>{probabilities.data(), 6, 2};
+  pool.model_kind = outputs::probabilities;
+  const std::vector<index_t> labelled = {5};
+  pool.labelled = labelled;
+  const double rank[] = {3, 4, 1, 5, 2};  // of equal scores the lower row is before
+  for (const double beta : {0.5, 2.0}) {
+    std::vector<double> by_power, by_softmax, by_softrank;
+    for (std::size_t i = 0; i < 5; ++i) {
+      by_power.push_back(std::pow(scores[i], beta));
+      by_softmax.push_back(std::exp(beta * scores[i]));
+      by_softrank.push_back(std::pow(rank[i], -beta));
+    }
+    const std::string of = "(least_confidence, beta=" + std::to_string(beta) + ")";
+    // Of 19 degrees of freedom: P(> 50.8) = 1e-4.
+    EXPECT_LT(chi_square_of_pairs(pool, "power" + of, by_power), 50.8);
+    EXPECT_LT(chi_square_of_pairs(pool, "softmax" + of, by_softmax), 50.8);
+    EXPECT_LT(chi_square_of_pairs(pool, "softrank" + of, by_softrank), 50.8);
+  }
+}
+
+TEST(Stochastic, RanksAreOfAllRowsHoweverManyThereAre) {
+  constexpr index_t many = 300'000;  // more than are scored at a time
+  std::vector<float> logits;
+  for (index_t i = 0; i < many; ++i) logits.insert(logits.end(), {0, float(many - i) / 1e4f});
+  pool_inputs pool;
+  pool.rows = many;
+  pool.model = matrix_view<const float>{logits.data(), many, 2};
+  // Only the first can be first: the second is 2^-100 as likely.
+  const batch last = select(cpu{}, pool, {.strategy = "softrank(margin, beta=100)", .batch = 3});
+  for (index_t i = 0; i < 3; ++i) EXPECT_EQ(last.picks[std::size_t(i)].row, many - 1 - i);
+  // Where the score that is drawn by sees all rows, so does the strategy that is made of it.
+  EXPECT_EQ(select(cpu{}, pool, {.strategy = "softmax(softrank(margin, beta=100), beta=100)", .batch = 1})
+                .picks[0]
+                .row,
+            many - 1);
+}
+
+TEST(Stochastic, SoftmaxTakesNegativeScoresAndIgnoresWhatIsAddedToAll) {
+  std::vector<float> logits = reference::normals(rows * 4, 3), shifted;
+  for (const float z : logits) shifted.push_back(z + 8);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.model = matrix_view<const float>{logits.data(), rows, 4};
+  const query_spec spec{.strategy = "softmax(energy, beta=3)", .batch = 20, .seed = 5};
+  const batch drawn = select(cpu{}, pool, spec);
+  pool.model = matrix_view<const float>{shifted.data(), rows, 4};
+  const batch again = select(cpu{3}, pool, spec);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(again.picks[i].row, drawn.picks[i].row);
+}
+
+}  // namespace
+}  // namespace poolwise
