@@ -175,5 +175,95 @@ TEST(Stochastic, SoftmaxTakesNegativeScoresAndIgnoresWhatIsAddedToAll) {
   for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(again.picks[i].row, drawn.picks[i].row);
 }
 
+// ---- Scores of outputs and embeddings
+
+constexpr index_t classes = 5;
+
+struct scored_rows {
+  std::vector<float> logits = reference::normals(rows * classes, 4);
+  std::vector<float> embeddings = reference::normals(rows * features, 5);
+  pool_inputs pool;
+
+  scored_rows() {
+    for (index_t i = 0; i < rows; i += 3)  // confident ones
+      logits[std::size_t(i * classes + i % classes)] += float(i % 24);
+  }
+  const pool_inputs& view() {
+    pool.rows = rows;
+    pool.model = matrix_view<const float>{logits.data(), rows, classes};
+    pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+    return pool;
+  }
+};
+
+std::vector<long double> softmax(const float* z) {
+  long double total = 0;
+  std::vector<long double> p;
+  for (index_t c = 0; c < classes; ++c) total += std::exp((long double)z[c]);
+  for (index_t c = 0; c < classes; ++c) p.push_back(std::exp((long double)z[c]) / total);
+  return p;
+}
+
+std::vector<float> scores_by(const pool_inputs& pool, const char* name) {
+  std::vector<float> scores(std::size_t(pool.rows));
+  for (const pick& p : select(cpu{}, pool, {.strategy = name, .batch = pool.rows}).picks)
+    scores[std::size_t(p.row)] = p.score;
+  return scores;
+}
+
+TEST(Gradients, EglIsTheMeanLengthOfTheGradientOfTheLastLayer) {
+  scored_rows of;
+  const std::vector<float> got = scores_by(of.view(), "egl");
+  for (index_t i = 0; i < rows; ++i) {
+    const std::vector<long double> p = softmax(&of.logits[std::size_t(i * classes)]);
+    long double expected = 0;
+    for (index_t label = 0; label < classes; ++label) {
+      long double squares = 0;  // of the gradient of every weight and of every bias
+      for (index_t c = 0; c < classes; ++c)
+        for (index_t f = 0; f <= features; ++f) {
+          const long double h = f < features ? (long double)of.embeddings[std::size_t(i * features + f)] : 1;
+          squares += (p[std::size_t(c)] - (c == label)) * (p[std::size_t(c)] - (c == label)) * h * h;
+        }
+      expected += p[std::size_t(label)] * std::sqrt(squares);
+    }
+    // Entries of the gradient are within 5e-6 of theirs relatively, and no term takes one from another.
+    EXPECT_NEAR(got[std::size_t(i)], double(expected), 2e-5 * double(expected)) << i;
+  }
+}
+
+TEST(Gradients, GiniIsOneLessTheSquares) {
+  scored_rows of;
+  const std::vector<float> got = scores_by(of.view(), "gini");
+  for (index_t i = 0; i < rows; ++i) {
+    const std::vector<long double> p = softmax(&of.logits[std::size_t(i * classes)]);
+    long double expected = 0;
+    for (const long double one : p) expected += one * (1 - one);
+    EXPECT_NEAR(got[std::size_t(i)], double(expected), 2e-5 * double(expected)) << i;
+  }
+}
+
+TEST(Gradients, RowsThatAreNoneAreNamed) {
+  scored_rows of;
+  of.logits[11 * classes] = NAN;
+  const auto refused = [&](const char* strategy, const char* text) {
+    reference::expect_refused<value_error>(
+        [&] { select(cpu{}, of.view(), {.strategy = strategy, .batch = 3}); }, text);
+  };
+  refused("gini", "row 11 holds NaN");
+  refused("egl", "row 11 holds NaN");
+  of.logits[11 * classes] = 0;
+  of.embeddings[7 * features + 2] = INFINITY;
+  refused("egl", "row 7 has an embedding that is not finite");
+  const float sure[] = {0, 1, 0, 0, 0};  // one that nothing can be learned of
+  std::copy_n(sure, classes, of.logits.begin());
+  of.view();
+  of.pool.rows = 1;
+  of.pool.model = matrix_view<const float>{of.logits.data(), 1, classes};
+  of.pool.embeddings->rows = 1;
+  of.pool.model_kind = outputs::probabilities;
+  EXPECT_EQ(scores_by(of.pool, "gini")[0], 0);
+  EXPECT_EQ(scores_by(of.pool, "egl")[0], 0);
+}
+
 }  // namespace
 }  // namespace poolwise
