@@ -265,5 +265,64 @@ TEST(Gradients, RowsThatAreNoneAreNamed) {
   EXPECT_EQ(scores_by(of.pool, "egl")[0], 0);
 }
 
+// ---- Density
+
+TEST(Density, IsTheScoreTimesThePowerOfTheMeanCosine) {
+  scored_rows of;
+  for (index_t i = 0; i < rows; ++i)
+    if (i % 5 != 0) of.embeddings[std::size_t(i * features)] += 1;  // most lie in one direction
+  std::fill_n(of.embeddings.begin() + 9 * features, features, 0.0f);
+  of.view();
+  const std::vector<index_t> labelled = {4, 20}, excluded = {31};
+  of.pool.labelled = labelled;
+  of.pool.excluded = excluded;
+  std::vector<float> entropy(rows);
+  score(cpu{}, *of.pool.model, outputs::logits, acquisition::entropy, vector_view<float>{entropy.data(), rows});
+  const auto row = [&](index_t i) { return &of.embeddings[std::size_t(i * features)]; };
+  const auto barred = [](index_t i) { return i == 4 || i == 20 || i == 31; };
+  for (const double beta : {1.0, 2.5}) {
+    const batch all = select(
+        cpu{}, of.pool, {.strategy = "density(entropy, beta=" + std::to_string(beta) + ")", .batch = rows - 3});
+    ASSERT_EQ(all.picks.size(), std::size_t(rows - 3));
+    int positive = 0;
+    for (const pick& p : all.picks) {
+      long double mean = 0;
+      for (index_t u = 0; u < rows; ++u)
+        if (!barred(u)) mean += cosine(row(p.row), row(u)) / (rows - 3);
+      const double density = std::pow(std::max(0.0, double(mean)), beta);
+      positive += density > 0;
+      EXPECT_NEAR(p.score, double(entropy[std::size_t(p.row)]) * density, 1e-6) << p.row;
+    }
+    EXPECT_GT(positive, 150);
+    const batch again = select(
+        cpu{3}, of.pool, {.strategy = "density(entropy, beta=" + std::to_string(beta) + ")", .batch = 50});
+    for (std::size_t i = 0; i < 50; ++i) EXPECT_EQ(again.picks[i].row, all.picks[i].row);
+  }
+}
+
+TEST(Density, RefusesNegativeScoresAndLeavesRowsOutThatCannotBeJudged) {
+  scored_rows of;
+  reference::expect_refused<value_error>(
+      [&] { select(cpu{}, of.view(), {.strategy = "density(energy)", .batch = 3}); }, "never negative");
+  // Rows that are left out are like nothing: the others score as they do without them.
+  scored_rows few;
+  const auto without = [&](index_t from) {
+    few.view();
+    few.pool.rows = rows - from;
+    few.pool.model = matrix_view<const float>{few.logits.data() + from * classes, rows - from, classes};
+    few.pool.embeddings =
+        matrix_view<const float>{few.embeddings.data() + from * features, rows - from, features};
+    return select(cpu{}, few.pool, {.strategy = "density(margin)", .batch = 30, .invalid = on_invalid::skip});
+  };
+  few.logits[0] = NAN;
+  few.embeddings[features] = NAN;
+  const batch skipped = without(0), absent = without(2);
+  EXPECT_EQ(skipped.skipped_rows, 2);
+  for (std::size_t i = 0; i < 30; ++i) {
+    EXPECT_EQ(skipped.picks[i].row, absent.picks[i].row + 2);
+    EXPECT_NEAR(skipped.picks[i].score, absent.picks[i].score, 1e-6);
+  }
+}
+
 }  // namespace
 }  // namespace poolwise
