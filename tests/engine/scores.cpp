@@ -324,5 +324,78 @@ TEST(Density, RefusesNegativeScoresAndLeavesRowsOutThatCannotBeJudged) {
   }
 }
 
+// ---- Greedy batches, one row after the other
+
+std::vector<index_t> rows_of(const batch& chosen) {
+  std::vector<index_t> list;
+  for (const pick& p : chosen.picks) list.push_back(p.row);
+  return list;
+}
+
+double squared_distance(const float* x, const float* y) {
+  double sum = 0;
+  for (index_t f = 0; f < features; ++f) sum += (double(x[f]) - double(y[f])) * (double(x[f]) - double(y[f]));
+  return sum;
+}
+
+/// By all distances, anew for each pick.
+std::vector<index_t> lcmd_reference(const std::vector<float>& x, std::vector<index_t> centers,
+                                    const std::vector<index_t>& excluded, std::size_t picks) {
+  const auto row = [&](index_t i) { return &x[std::size_t(i * features)]; };
+  const auto in = [](const std::vector<index_t>& list, index_t i) {
+    return std::find(list.begin(), list.end(), i) != list.end();
+  };
+  std::vector<index_t> picked;
+  while (picked.size() < picks) {
+    std::vector<double> away, sum(centers.size());
+    std::vector<std::size_t> of;
+    const float zero[features] = {};
+    for (index_t i = 0; i < rows; ++i) {
+      away.push_back(centers.empty() ? squared_distance(row(i), zero) : INFINITY), of.push_back(0);
+      for (std::size_t c = 0; c < centers.size(); ++c)
+        if (const double d = squared_distance(row(i), row(centers[c])); d < away.back())
+          away.back() = d, of.back() = c;
+      if (!centers.empty() && !in(centers, i) && !in(excluded, i)) sum[of.back()] += away.back();
+    }
+    const std::size_t largest = std::size_t(std::max_element(sum.begin(), sum.end()) - sum.begin());
+    index_t farthest = -1;
+    for (index_t i = 0; i < rows; ++i)
+      if (!in(centers, i) && !in(excluded, i) && of[std::size_t(i)] == largest &&
+          (farthest < 0 || away[std::size_t(i)] > away[std::size_t(farthest)]))
+        farthest = i;
+    centers.push_back(farthest);
+    picked.push_back(farthest);
+  }
+  return picked;
+}
+
+TEST(Lcmd, TakesTheFarthestOfTheLargestCluster) {
+  scored_rows of;
+  of.view();
+  const std::vector<index_t> excluded = {3, 40};
+  of.pool.excluded = excluded;
+  for (const std::vector<index_t>& labelled : {std::vector<index_t>{}, std::vector<index_t>{7, 100, 250}}) {
+    of.pool.labelled = labelled;
+    const query_spec spec{.strategy = "lcmd", .batch = 60};
+    const std::vector<index_t> picked = rows_of(select(cpu{1}, of.pool, spec));
+    EXPECT_EQ(picked, lcmd_reference(of.embeddings, labelled, excluded, 60));
+    EXPECT_EQ(rows_of(select(cpu{3}, of.pool, spec)), picked);
+  }
+}
+
+TEST(Lcmd, IsNotKCenter) {
+  // 40 rows about 0 at distances of 1, and one at 9 about a center at 6: it is the farthest, of a small
+  // cluster.
+  std::vector<float> x = {0, 6, 9};
+  for (int i = 0; i < 40; ++i) x.push_back(i % 2 == 0 ? 1.0f : -1.0f);
+  pool_inputs pool;
+  pool.rows = index_t(x.size());
+  pool.embeddings = matrix_view<const float>{x.data(), pool.rows, 1};
+  const std::vector<index_t> labelled = {0, 1};
+  pool.labelled = labelled;
+  EXPECT_EQ(rows_of(select(cpu{}, pool, {.strategy = "kcenter", .batch = 1})), (std::vector<index_t>{2}));
+  EXPECT_EQ(rows_of(select(cpu{}, pool, {.strategy = "lcmd", .batch = 1})), (std::vector<index_t>{3}));
+}
+
 }  // namespace
 }  // namespace poolwise
