@@ -397,5 +397,46 @@ TEST(Lcmd, IsNotKCenter) {
   EXPECT_EQ(rows_of(select(cpu{}, pool, {.strategy = "lcmd", .batch = 1})), (std::vector<index_t>{3}));
 }
 
+/// By all cosines, anew for each pick.
+std::vector<index_t> ranked_batch_reference(const std::vector<float>& x, const std::vector<float>& score,
+                                            std::vector<index_t> taken, std::size_t picks) {
+  const auto row = [&](index_t i) { return &x[std::size_t(i * features)]; };
+  std::vector<index_t> picked;
+  while (picked.size() < picks) {
+    const double alpha = double(rows - index_t(taken.size())) / double(rows);
+    index_t best = -1;
+    double highest = 0;
+    for (index_t i = 0; i < rows; ++i) {
+      if (std::find(taken.begin(), taken.end(), i) != taken.end()) continue;
+      long double like = -2, mean = 0;
+      for (const index_t j : taken) like = std::max(like, cosine(row(i), row(j)));
+      for (index_t j = 0; j < rows && taken.empty(); ++j) mean += cosine(row(i), row(j));
+      const double value =
+          taken.empty() ? double(mean) : alpha * double(1 - like) + (1 - alpha) * double(score[std::size_t(i)]);
+      if (best < 0 || value > highest) best = i, highest = value;
+    }
+    taken.push_back(best);
+    picked.push_back(best);
+  }
+  return picked;
+}
+
+TEST(RankedBatch, WeighsUncertaintyTheMoreTheMoreIsLabelled) {
+  scored_rows of;
+  std::fill_n(of.embeddings.begin() + 9 * features, features, 0.0f);  // like nothing
+  of.view();
+  std::vector<float> margin(rows);
+  score(cpu{}, *of.pool.model, outputs::logits, acquisition::margin, vector_view<float>{margin.data(), rows});
+  std::vector<index_t> most;
+  for (index_t i = 0; i < 200; ++i) most.push_back(i);
+  for (const std::vector<index_t>& labelled : {std::vector<index_t>{}, std::vector<index_t>{9, 100}, most}) {
+    of.pool.labelled = labelled;
+    const query_spec spec{.strategy = "ranked_batch(margin)", .batch = 40};
+    const std::vector<index_t> picked = rows_of(select(cpu{1}, of.pool, spec));
+    EXPECT_EQ(picked, ranked_batch_reference(of.embeddings, margin, labelled, 40));
+    EXPECT_EQ(rows_of(select(cpu{3}, of.pool, spec)), picked);
+  }
+}
+
 }  // namespace
 }  // namespace poolwise
