@@ -438,5 +438,35 @@ TEST(RankedBatch, WeighsUncertaintyTheMoreTheMoreIsLabelled) {
   }
 }
 
+// ---- Predictions
+
+TEST(Ucb, IsTheMeanAndSoManyDeviations) {
+  constexpr index_t of_members = 4, outputs_of_row = 2;
+  std::vector<float> predictions = reference::normals(of_members * rows * outputs_of_row, 6);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.predictions = cube_view<const float>{predictions.data(), of_members, rows, outputs_of_row};
+  for (const double beta : {0.0, 2.0}) {
+    const std::vector<float> got = scores_by(pool, ("ucb(beta=" + std::to_string(beta) + ")").c_str());
+    for (index_t i = 0; i < rows; ++i) {
+      double expected = 0;
+      for (index_t c = 0; c < outputs_of_row; ++c) {
+        double sum = 0, squares = 0;
+        for (index_t m = 0; m < of_members; ++m) {
+          const double value = predictions[std::size_t((m * rows + i) * outputs_of_row + c)];
+          sum += value;
+          squares += value * value;
+        }
+        const double mean = sum / of_members;
+        expected += (mean + beta * std::sqrt(squares / of_members - mean * mean)) / outputs_of_row;
+      }
+      EXPECT_NEAR(got[std::size_t(i)], expected, 1e-6 * (1 + std::abs(expected))) << i;
+    }
+  }
+  predictions[5] = INFINITY;
+  reference::expect_refused<value_error>([&] { select(cpu{}, pool, {.strategy = "ucb", .batch = 3}); },
+                                         "row 2");
+}
+
 }  // namespace
 }  // namespace poolwise
