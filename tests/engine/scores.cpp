@@ -100,7 +100,7 @@ TEST(Similar, RefusesQueriesThatDoNotFit) {
 
 /// Chi-square of the ordered pairs that are drawn of rows of these weights against draws without replacement.
 double chi_square_of_pairs(pool_inputs pool, const std::string& strategy, const std::vector<double>& weights) {
-  constexpr int draws = 20'000;
+  constexpr int draws = 6'000;
   std::map<std::pair<index_t, index_t>, int> seen;
   for (std::uint64_t seed = 0; seed < draws; ++seed) {
     const batch two = select(cpu{1}, pool, {.strategy = strategy, .batch = 2, .seed = seed});
