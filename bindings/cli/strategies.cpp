@@ -10,10 +10,10 @@ namespace poolwise::cli {
 namespace {
 
 void print_table() {
-  std::printf("%-18s %-13s %-20s %-16s %-42s %s\n", "name", "kind", "needs", "on GPUs", "source",
+  std::printf("%-18s %-13s %-33s %-16s %-46s %s\n", "name", "kind", "needs", "on GPUs", "source",
               "formula, larger = sooner");
   for (const strategy_entry& entry : strategies())
-    std::printf("%-18s %-13s %-20s %-16s %-42s %s\n", entry.name, entry.kind, entry.needs_text().c_str(),
+    std::printf("%-18s %-13s %-33s %-16s %-46s %s\n", entry.name, entry.kind, entry.needs_text().c_str(),
                 entry.on_devices, entry.source, entry.formula);
   std::printf("\nParameters, as in graph_cut(lambda=4):\n");
   for (const strategy_entry& entry : strategies())

@@ -185,9 +185,9 @@ TEST(Checkpoint, OneSelectionAtATimeHoldsIt) {
 
 // Every state that a selection passes through is one that it goes on from to the same batch.
 TEST(Checkpoint, SelectGoesOnFromAnyState) {
-  for (const char* name :
-       {"kcenter", "badge", "dpp", "facility_location", "probcover", "graph_cut", "margin/200/kcenter",
-        "entropy/5x/badge", "margin/200/weighted_kcenter", "margin/200/dpp"}) {
+  for (const char* name : {"kcenter", "badge", "dpp", "facility_location", "probcover", "graph_cut",
+                           "margin/200/kcenter", "entropy/5x/badge", "margin/200/weighted_kcenter",
+                           "margin/200/dpp", "margin/200/lcmd", "ranked_batch(margin)"}) {
     SCOPED_TRACE(name);
     case_of q;
     q.fingerprint();

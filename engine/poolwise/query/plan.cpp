@@ -48,8 +48,35 @@ std::vector<index_t> rows_of_stages(const query& asked, index_t picks) {
   return rows;
 }
 
+strategy_size size_of(const where& on, const query& asked, const stage& s, index_t rows, index_t picks) {
+  strategy_size size;
+  const pool_inputs& pool = asked.pool();
+  const parts needed = s.needs();
+  size.given = &s.given;
+  size.rows = std::uint64_t(rows);
+  size.picks = std::uint64_t(picks);
+  if (s.entry->does.has(trait::counts_labelled)) size.labelled = std::uint64_t(pool.labelled.size());
+  if (needed.has(part::embeddings)) size.features = std::uint64_t(pool.embeddings->cols);
+  if (needed.has(part::outputs)) size.classes = std::uint64_t(cols_of(*pool.model));
+  if (needed.has(part::committee)) {
+    size.members = std::uint64_t(pool.committee->members());
+    size.classes = std::uint64_t(pool.committee->cols());
+  }
+  size.neighbours =
+      resolved(asked.spec().neighbours, on, index_t(size.rows + size.labelled), index_t(size.features));
+  return size;
+}
+
+/// What the stage allocates, and the scores that it is made of.
+std::uint64_t strategy_bytes(const where& on, const query& asked, const stage& s, index_t rows, index_t picks) {
+  std::uint64_t bytes = 0;
+  for (const stage* at = &s; at != nullptr; at = at->inner.get())
+    if (at->entry->bytes != nullptr) bytes += at->entry->bytes(size_of(on, asked, *at, rows, picks));
+  return bytes;
+}
+
 // The masks of rows that are invalid or barred, and the scores that judge or rank them.
-plan_step rank_step(const query& asked, index_t picks) {
+plan_step rank_step(const where& on, const query& asked, index_t picks) {
   const auto rows = std::uint64_t(asked.pool().rows);
   const stage& first = asked.what().first();
   plan_step step{"rank", rows * (1 + 1 + 4 + 4), 0, 0};
@@ -70,6 +97,7 @@ plan_step rank_step(const query& asked, index_t picks) {
       step.bytes += (members + accumulators) * 4 * std::max(std::uint64_t{1} << 22, 1024 * cols);
   }
   if (first.entry->scores()) {
+    step.bytes += strategy_bytes(on, asked, first, asked.pool().rows, picks);
     const auto kept = std::uint64_t(first.keep.count(picks, asked.pool().rows));
     step.bytes += 4 * std::min(rows, 2 * kept + 64) * sizeof(candidate);
   }
@@ -92,31 +120,12 @@ plan_step top_step(const query& asked, index_t picks) {
 // Passes over the rows that the picks of a batch share: at most so many, on bench/kernels/diverse.cpp's data.
 index_t expected_sweeps(index_t picks) { return std::min(picks, 4 + picks / 500); }
 
-strategy_size size_of(const where& on, const query& asked, const stage& s, index_t rows, index_t picks) {
-  strategy_size size;
-  const pool_inputs& pool = asked.pool();
-  const parts needed = s.needs();
-  size.given = &s.given;
-  size.rows = std::uint64_t(rows);
-  size.picks = std::uint64_t(picks);
-  if (s.entry->does.has(trait::counts_labelled)) size.labelled = std::uint64_t(pool.labelled.size());
-  if (needed.has(part::embeddings)) size.features = std::uint64_t(pool.embeddings->cols);
-  if (needed.has(part::outputs)) size.classes = std::uint64_t(cols_of(*pool.model));
-  if (needed.has(part::committee)) {
-    size.members = std::uint64_t(pool.committee->members());
-    size.classes = std::uint64_t(pool.committee->cols());
-  }
-  size.neighbours =
-      resolved(asked.spec().neighbours, on, index_t(size.rows + size.labelled), index_t(size.features));
-  return size;
-}
-
 /// A stage behind the first, or a first one that picks. `gathered`: whether its rows are copies.
 plan_step stage_step(const where& on, const query& asked, const stage& s, bool gathered, index_t rows,
                      index_t picks) {
   const strategy_size size = size_of(on, asked, s, rows, picks);
-  plan_step step{s.text, batch_bytes(picks), s.entry->scores() ? 1 : expected_sweeps(picks), 0};
-  if (s.entry->bytes != nullptr) step.bytes += s.entry->bytes(size);
+  plan_step step{s.text, batch_bytes(picks) + strategy_bytes(on, asked, s, rows, picks),
+                 s.entry->scores() ? 1 : expected_sweeps(picks), 0};
   // The picks of a sweep are copied for it, as words or bytes; none is longer than a chain of 16384.
   step.bytes += std::min<std::uint64_t>(size.picks, 16384) * size.features * 2;
   // What each row would add to the picks, by which they are held against the best batch.
@@ -149,7 +158,7 @@ query_plan plan_memory(const where& on, const query& asked) {
   const std::vector<index_t> rows = rows_of_stages(asked, picks);
   query_plan result;
   result.input_bytes = bytes_of(asked.pool());
-  result.steps.push_back(rank_step(asked, picks));
+  result.steps.push_back(rank_step(on, asked, picks));
   if (asked.what().score() != nullptr) result.steps.push_back(top_step(asked, picks));
   const bool ranked = stages.front().entry->scores();
   for (std::size_t s = ranked ? 1 : 0; s < stages.size(); ++s) {

@@ -9,12 +9,17 @@
 namespace poolwise {
 namespace {
 
+bool compares_rows(const stage& s) {
+  return s.entry->does.has(trait::compares_rows) || (s.inner && compares_rows(*s.inner));
+}
+
 /// How many rows are scored at a time: so few that their scores stay in a cache, and members that are added up,
 /// too.
 index_t rows_at_once(const stage_input& x) {
   const parts needed = x.what->needs();
   const bool in_one_array = needed.has(part::committee) && x.pool.committee->cube();
-  if (in_one_array || needed.has(part::predictions)) return std::max<index_t>(1, x.rows());
+  if (in_one_array || needed.has(part::predictions) || compares_rows(*x.what))
+    return std::max<index_t>(1, x.rows());
   if (!std::holds_alternative<cpu>(x.on)) return index_t{1} << 24;  // a device has tiles of its own
   if (!needed.has(part::committee)) return index_t{1} << 18;
   return std::clamp<index_t>((index_t{1} << 22) / std::max<index_t>(1, x.pool.committee->cols()), 1024,
@@ -42,6 +47,12 @@ void score_rows(const stage_input& x, vector_view<float> scores) {
   for_some_rows(x, [&](const stage_input& some, index_t begin, index_t end) {
     x.what->entry->score(some, rows_between(scores, begin, end));
   });
+}
+
+void score_inner(const stage_input& x, vector_view<float> scores) {
+  stage_input of_inner = x;
+  of_inner.what = x.what->inner.get();
+  score_rows(of_inner, scores);
 }
 
 best_of_rows best_ranked(const stage_input& x, index_t k) {

@@ -74,7 +74,8 @@ double total_gain(const stage_input&, const std::vector<candidate>& picks) {
 
 std::string strategy_entry::needs_text() const {
   if (needs_instead != nullptr) return needs_instead;
-  return does.has(trait::takes_score) ? "what its score needs" : names_of(needs);
+  if (!does.has(trait::takes_score)) return names_of(needs);
+  return (needs == parts() ? "" : names_of(needs) + ", ") + "what its score needs";
 }
 
 std::string strategy_entry::example() const {

@@ -119,6 +119,7 @@ enum class trait : unsigned {
   lists_neighbours = 4,  ///< it makes lists of neighbours, by the method that is asked for
   draws = 8,             ///< its scores are drawn, and say nothing about a row's worth
   leaves_gains = 16,     ///< it says what each row left would add to its batch (batch_run::gains_left)
+  compares_rows = 32,    ///< a row's score depends on the others: it is asked for all rows of the stage at once
 };
 using traits = bit_set<trait>;
 constexpr traits operator|(trait a, trait b) { return traits(a) | b; }

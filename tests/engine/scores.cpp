@@ -1,0 +1,489 @@
+// Strategies that are a page of their own, against slow references in double.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "poolwise/core/error.hpp"
+#include "poolwise/query/select.hpp"
+#include "reference/batches.hpp"
+#include "reference/errors.hpp"
+
+namespace poolwise {
+namespace {
+
+constexpr index_t rows = 300, features = 13, queries = 4;
+
+struct looked_for {
+  std::vector<float> embeddings = reference::normals(rows * features, 1);
+  std::vector<float> wanted = reference::normals(queries * features, 2);
+  std::vector<float> weights;
+  pool_inputs pool;
+
+  const pool_inputs& view() {
+    pool.rows = rows;
+    pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+    pool.queries = matrix_view<const float>{wanted.data(), queries, features};
+    pool.query_weights = {weights.data(), index_t(weights.size())};
+    return pool;
+  }
+};
+
+long double cosine(const float* x, const float* y) {
+  long double xy = 0, xx = 0, yy = 0;
+  for (index_t f = 0; f < features; ++f) {
+    xy += (long double)x[f] * y[f];
+    xx += (long double)x[f] * x[f];
+    yy += (long double)y[f] * y[f];
+  }
+  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
+}
+
+// The length of a row, and of a query, is no part of it: neither one whose square leaves fp32.
+TEST(Similar, RowsAndQueriesOfAnySizeHaveTheirDirection) {
+  looked_for of;
+  const query_spec spec{.strategy = "similar", .batch = rows};
+  const batch expected = select(cpu{}, of.view(), spec);
+  for (index_t i = 0; i < rows; ++i)
+    for (index_t f = 0; f < features; ++f)
+      of.embeddings[std::size_t(i * features + f)] *= i % 3 == 0 ? 0x1p90f : i % 3 == 1 ? 0x1p-90f : 1;
+  for (std::size_t f = 0; f < of.wanted.size(); ++f) of.wanted[f] *= f < features ? 0x1p80f : 0x1p-80f;
+  const batch got = select(cpu{}, of.view(), spec);
+  ASSERT_EQ(got.picks.size(), expected.picks.size());
+  for (std::size_t i = 0; i < got.picks.size(); ++i) {
+    EXPECT_EQ(got.picks[i].row, expected.picks[i].row);
+    EXPECT_EQ(got.picks[i].score, expected.picks[i].score);
+  }
+}
+
+TEST(Similar, IsTheCosineToTheNearestQueryOrTheMean) {
+  looked_for of;
+  std::fill_n(of.embeddings.begin() + 7 * features, features, 0.0f);  // like nothing
+  for (const bool weighted : {false, true})
+    for (const bool mean : {false, true}) {
+      of.weights = weighted ? std::vector<float>{1, 0, 2.5f, 0.5f} : std::vector<float>{};
+      const batch all =
+          select(cpu{}, of.view(), {.strategy = mean ? "similar(mean=1)" : "similar", .batch = rows});
+      ASSERT_EQ(all.picks.size(), std::size_t(rows));
+      for (const pick& p : all.picks) {
+        long double largest = -2, sum = 0, total = 0;
+        for (index_t q = 0; q < queries; ++q) {
+          const long double weight = weighted ? (long double)of.weights[std::size_t(q)] : 1;
+          const long double to = weight * cosine(&of.embeddings[std::size_t(p.row * features)],
+                                                 &of.wanted[std::size_t(q * features)]);
+          largest = std::max(largest, to);
+          sum += to;
+          total += weight;
+        }
+        // Three canonical dots of 13 terms, each within 13 * 2^-24 of |x| |y|, times weights up to 2.5.
+        EXPECT_NEAR(p.score, double(mean ? sum / total : largest), 1e-5) << p.row;
+      }
+      const batch again =
+          select(cpu{1}, of.pool, {.strategy = mean ? "similar(mean=1)" : "similar", .batch = 9});
+      for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(again.picks[i].row, all.picks[i].row);
+    }
+}
+
+TEST(Similar, RefusesQueriesThatDoNotFit) {
+  looked_for of;
+  const auto refused = [&](const char* text) {
+    reference::expect_refused<value_error>([&] { select(cpu{}, of.pool, {.strategy = "similar", .batch = 3}); },
+                                           text);
+  };
+  of.view();
+  of.pool.queries.reset();
+  refused("needs embeddings to be like");
+  of.weights = {1, 1, 1, -1};
+  of.view();
+  refused("query 3");
+  of.weights = {0, 0, 0, 0};
+  of.view();
+  refused("all queries have weight 0");
+  of.weights.clear();
+  of.wanted[5] = INFINITY;
+  of.view();
+  refused("query 0");
+  of.wanted[5] = 1;
+  of.embeddings[9 * features] = NAN;
+  of.view();
+  refused("row 9 has an embedding that is not finite");
+}
+
+// ---- Drawn rows
+
+/// Chi-square of the ordered pairs that are drawn of rows of these weights against draws without replacement.
+double chi_square_of_pairs(pool_inputs pool, const std::string& strategy, const std::vector<double>& weights) {
+  constexpr int draws = 6'000;
+  std::map<std::pair<index_t, index_t>, int> seen;
+  for (std::uint64_t seed = 0; seed < draws; ++seed) {
+    const batch two = select(cpu{1}, pool, {.strategy = strategy, .batch = 2, .seed = seed});
+    ++seen[{two.picks[0].row, two.picks[1].row}];
+  }
+  double total = 0, chi2 = 0;
+  for (const double w : weights) total += w;
+  for (index_t i = 0; i < index_t(weights.size()); ++i)
+    for (index_t j = 0; j < index_t(weights.size()); ++j) {
+      const double first = weights[std::size_t(i)], second = weights[std::size_t(j)];
+      if (i == j || first * second == 0) continue;
+      const double expected = draws * first / total * second / (total - first), off = seen[{i, j}] - expected;
+      chi2 += off * off / expected;
+    }
+  return chi2;
+}
+
+TEST(Stochastic, PairsAreDrawnWithoutReplacement) {
+  std::vector<float> probabilities;
+  const std::vector<double> scores = {0.3, 0.1, 0.5, 0.1, 0.4};
+  for (const double p : scores) probabilities.insert(probabilities.end(), {float(1 - p), float(p)});
+  probabilities.insert(probabilities.end(), {0.5f, 0.5f});  // has a label: no rank, and no draw
+  pool_inputs pool;
+  pool.rows = 6;
+  pool.model = matrix_view<const float>{probabilities.data(), 6, 2};
+  pool.model_kind = outputs::probabilities;
+  const std::vector<index_t> labelled = {5};
+  pool.labelled = labelled;
+  const double rank[] = {3, 4, 1, 5, 2};  // of equal scores the lower row is before
+  for (const double beta : {0.5, 2.0}) {
+    std::vector<double> by_power, by_softmax, by_softrank;
+    for (std::size_t i = 0; i < 5; ++i) {
+      by_power.push_back(std::pow(scores[i], beta));
+      by_softmax.push_back(std::exp(beta * scores[i]));
+      by_softrank.push_back(std::pow(rank[i], -beta));
+    }
+    const std::string of = "(least_confidence, beta=" + std::to_string(beta) + ")";
+    // Of 19 degrees of freedom: P(> 50.8) = 1e-4.
+    EXPECT_LT(chi_square_of_pairs(pool, "power" + of, by_power), 50.8);
+    EXPECT_LT(chi_square_of_pairs(pool, "softmax" + of, by_softmax), 50.8);
+    EXPECT_LT(chi_square_of_pairs(pool, "softrank" + of, by_softrank), 50.8);
+  }
+}
+
+TEST(Stochastic, RanksAreOfAllRowsHoweverManyThereAre) {
+  constexpr index_t many = 300'000;  // more than are scored at a time
+  std::vector<float> logits;
+  for (index_t i = 0; i < many; ++i) logits.insert(logits.end(), {0, float(many - i) / 1e4f});
+  pool_inputs pool;
+  pool.rows = many;
+  pool.model = matrix_view<const float>{logits.data(), many, 2};
+  // Only the first can be first: the second is 2^-100 as likely.
+  const batch last = select(cpu{}, pool, {.strategy = "softrank(margin, beta=100)", .batch = 3});
+  for (index_t i = 0; i < 3; ++i) EXPECT_EQ(last.picks[std::size_t(i)].row, many - 1 - i);
+  // Where the score that is drawn by sees all rows, so does the strategy that is made of it.
+  EXPECT_EQ(select(cpu{}, pool, {.strategy = "softmax(softrank(margin, beta=100), beta=100)", .batch = 1})
+                .picks[0]
+                .row,
+            many - 1);
+}
+
+TEST(Stochastic, SoftmaxTakesNegativeScoresAndIgnoresWhatIsAddedToAll) {
+  std::vector<float> logits = reference::normals(rows * 4, 3), shifted;
+  for (const float z : logits) shifted.push_back(z + 8);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.model = matrix_view<const float>{logits.data(), rows, 4};
+  const query_spec spec{.strategy = "softmax(energy, beta=3)", .batch = 20, .seed = 5};
+  const batch drawn = select(cpu{}, pool, spec);
+  pool.model = matrix_view<const float>{shifted.data(), rows, 4};
+  const batch again = select(cpu{3}, pool, spec);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(again.picks[i].row, drawn.picks[i].row);
+}
+
+// ---- Scores of outputs and embeddings
+
+constexpr index_t classes = 5;
+
+struct scored_rows {
+  std::vector<float> logits = reference::normals(rows * classes, 4);
+  std::vector<float> embeddings = reference::normals(rows * features, 5);
+  pool_inputs pool;
+
+  scored_rows() {
+    for (index_t i = 0; i < rows; i += 3)  // confident ones
+      logits[std::size_t(i * classes + i % classes)] += float(i % 24);
+  }
+  const pool_inputs& view() {
+    pool.rows = rows;
+    pool.model = matrix_view<const float>{logits.data(), rows, classes};
+    pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
+    return pool;
+  }
+};
+
+std::vector<long double> softmax(const float* z) {
+  long double total = 0;
+  std::vector<long double> p;
+  for (index_t c = 0; c < classes; ++c) total += std::exp((long double)z[c]);
+  for (index_t c = 0; c < classes; ++c) p.push_back(std::exp((long double)z[c]) / total);
+  return p;
+}
+
+std::vector<float> scores_by(const pool_inputs& pool, const char* name) {
+  std::vector<float> scores(std::size_t(pool.rows));
+  for (const pick& p : select(cpu{}, pool, {.strategy = name, .batch = pool.rows}).picks)
+    scores[std::size_t(p.row)] = p.score;
+  return scores;
+}
+
+TEST(Gradients, EglIsTheMeanLengthOfTheGradientOfTheLastLayer) {
+  scored_rows of;
+  const std::vector<float> got = scores_by(of.view(), "egl");
+  for (index_t i = 0; i < rows; ++i) {
+    const std::vector<long double> p = softmax(&of.logits[std::size_t(i * classes)]);
+    long double expected = 0;
+    for (index_t label = 0; label < classes; ++label) {
+      long double squares = 0;  // of the gradient of every weight and of every bias
+      for (index_t c = 0; c < classes; ++c)
+        for (index_t f = 0; f <= features; ++f) {
+          const long double h = f < features ? (long double)of.embeddings[std::size_t(i * features + f)] : 1;
+          squares += (p[std::size_t(c)] - (c == label)) * (p[std::size_t(c)] - (c == label)) * h * h;
+        }
+      expected += p[std::size_t(label)] * std::sqrt(squares);
+    }
+    // Entries of the gradient are within 5e-6 of theirs relatively, and no term takes one from another.
+    EXPECT_NEAR(got[std::size_t(i)], double(expected), 2e-5 * double(expected)) << i;
+  }
+}
+
+TEST(Gradients, GiniIsOneLessTheSquares) {
+  scored_rows of;
+  const std::vector<float> got = scores_by(of.view(), "gini");
+  for (index_t i = 0; i < rows; ++i) {
+    const std::vector<long double> p = softmax(&of.logits[std::size_t(i * classes)]);
+    long double expected = 0;
+    for (const long double one : p) expected += one * (1 - one);
+    EXPECT_NEAR(got[std::size_t(i)], double(expected), 2e-5 * double(expected)) << i;
+  }
+}
+
+TEST(Gradients, RowsThatAreNoneAreNamed) {
+  scored_rows of;
+  of.logits[11 * classes] = NAN;
+  const auto refused = [&](const char* strategy, const char* text) {
+    reference::expect_refused<value_error>(
+        [&] { select(cpu{}, of.view(), {.strategy = strategy, .batch = 3}); }, text);
+  };
+  refused("gini", "row 11 holds NaN");
+  refused("egl", "row 11 holds NaN");
+  of.logits[11 * classes] = 0;
+  of.embeddings[7 * features + 2] = INFINITY;
+  refused("egl", "row 7 has an embedding that is not finite");
+  const float sure[] = {0, 1, 0, 0, 0};  // one that nothing can be learned of
+  std::copy_n(sure, classes, of.logits.begin());
+  of.view();
+  of.pool.rows = 1;
+  of.pool.model = matrix_view<const float>{of.logits.data(), 1, classes};
+  of.pool.embeddings->rows = 1;
+  of.pool.model_kind = outputs::probabilities;
+  EXPECT_EQ(scores_by(of.pool, "gini")[0], 0);
+  EXPECT_EQ(scores_by(of.pool, "egl")[0], 0);
+}
+
+// ---- Density
+
+TEST(Density, IsTheScoreTimesThePowerOfTheMeanCosine) {
+  scored_rows of;
+  for (index_t i = 0; i < rows; ++i)
+    if (i % 5 != 0) of.embeddings[std::size_t(i * features)] += 1;  // most lie in one direction
+  std::fill_n(of.embeddings.begin() + 9 * features, features, 0.0f);
+  of.view();
+  const std::vector<index_t> labelled = {4, 20}, excluded = {31};
+  of.pool.labelled = labelled;
+  of.pool.excluded = excluded;
+  std::vector<float> entropy(rows);
+  score(cpu{}, *of.pool.model, outputs::logits, acquisition::entropy, vector_view<float>{entropy.data(), rows});
+  const auto row = [&](index_t i) { return &of.embeddings[std::size_t(i * features)]; };
+  const auto barred = [](index_t i) { return i == 4 || i == 20 || i == 31; };
+  for (const double beta : {1.0, 2.5}) {
+    const batch all = select(
+        cpu{}, of.pool, {.strategy = "density(entropy, beta=" + std::to_string(beta) + ")", .batch = rows - 3});
+    ASSERT_EQ(all.picks.size(), std::size_t(rows - 3));
+    int positive = 0;
+    for (const pick& p : all.picks) {
+      long double mean = 0;
+      for (index_t u = 0; u < rows; ++u)
+        if (!barred(u)) mean += cosine(row(p.row), row(u)) / (rows - 3);
+      const double density = std::pow(std::max(0.0, double(mean)), beta);
+      positive += density > 0;
+      EXPECT_NEAR(p.score, double(entropy[std::size_t(p.row)]) * density, 1e-6) << p.row;
+    }
+    EXPECT_GT(positive, 150);
+    const batch again = select(
+        cpu{3}, of.pool, {.strategy = "density(entropy, beta=" + std::to_string(beta) + ")", .batch = 50});
+    for (std::size_t i = 0; i < 50; ++i) EXPECT_EQ(again.picks[i].row, all.picks[i].row);
+  }
+}
+
+TEST(Density, RefusesNegativeScoresAndLeavesRowsOutThatCannotBeJudged) {
+  scored_rows of;
+  reference::expect_refused<value_error>(
+      [&] { select(cpu{}, of.view(), {.strategy = "density(energy)", .batch = 3}); }, "never negative");
+  // Rows that are left out are like nothing: the others score as they do without them.
+  scored_rows few;
+  const auto without = [&](index_t from) {
+    few.view();
+    few.pool.rows = rows - from;
+    few.pool.model = matrix_view<const float>{few.logits.data() + from * classes, rows - from, classes};
+    few.pool.embeddings =
+        matrix_view<const float>{few.embeddings.data() + from * features, rows - from, features};
+    return select(cpu{}, few.pool, {.strategy = "density(margin)", .batch = 30, .invalid = on_invalid::skip});
+  };
+  few.logits[0] = NAN;
+  few.embeddings[features] = NAN;
+  const batch skipped = without(0), absent = without(2);
+  EXPECT_EQ(skipped.skipped_rows, 2);
+  for (std::size_t i = 0; i < 30; ++i) {
+    EXPECT_EQ(skipped.picks[i].row, absent.picks[i].row + 2);
+    EXPECT_NEAR(skipped.picks[i].score, absent.picks[i].score, 1e-6);
+  }
+}
+
+// ---- Greedy batches, one row after the other
+
+std::vector<index_t> rows_of(const batch& chosen) {
+  std::vector<index_t> list;
+  for (const pick& p : chosen.picks) list.push_back(p.row);
+  return list;
+}
+
+double squared_distance(const float* x, const float* y) {
+  double sum = 0;
+  for (index_t f = 0; f < features; ++f) sum += (double(x[f]) - double(y[f])) * (double(x[f]) - double(y[f]));
+  return sum;
+}
+
+/// By all distances, anew for each pick.
+std::vector<index_t> lcmd_reference(const std::vector<float>& x, std::vector<index_t> centers,
+                                    const std::vector<index_t>& excluded, std::size_t picks) {
+  const auto row = [&](index_t i) { return &x[std::size_t(i * features)]; };
+  const auto in = [](const std::vector<index_t>& list, index_t i) {
+    return std::find(list.begin(), list.end(), i) != list.end();
+  };
+  std::vector<index_t> picked;
+  while (picked.size() < picks) {
+    std::vector<double> away, sum(centers.size());
+    std::vector<std::size_t> of;
+    const float zero[features] = {};
+    for (index_t i = 0; i < rows; ++i) {
+      away.push_back(centers.empty() ? squared_distance(row(i), zero) : INFINITY), of.push_back(0);
+      for (std::size_t c = 0; c < centers.size(); ++c)
+        if (const double d = squared_distance(row(i), row(centers[c])); d < away.back())
+          away.back() = d, of.back() = c;
+      if (!centers.empty() && !in(centers, i) && !in(excluded, i)) sum[of.back()] += away.back();
+    }
+    const std::size_t largest = std::size_t(std::max_element(sum.begin(), sum.end()) - sum.begin());
+    index_t farthest = -1;
+    for (index_t i = 0; i < rows; ++i)
+      if (!in(centers, i) && !in(excluded, i) && of[std::size_t(i)] == largest &&
+          (farthest < 0 || away[std::size_t(i)] > away[std::size_t(farthest)]))
+        farthest = i;
+    centers.push_back(farthest);
+    picked.push_back(farthest);
+  }
+  return picked;
+}
+
+TEST(Lcmd, TakesTheFarthestOfTheLargestCluster) {
+  scored_rows of;
+  of.view();
+  const std::vector<index_t> excluded = {3, 40};
+  of.pool.excluded = excluded;
+  for (const std::vector<index_t>& labelled : {std::vector<index_t>{}, std::vector<index_t>{7, 100, 250}}) {
+    of.pool.labelled = labelled;
+    const query_spec spec{.strategy = "lcmd", .batch = 60};
+    const std::vector<index_t> picked = rows_of(select(cpu{1}, of.pool, spec));
+    EXPECT_EQ(picked, lcmd_reference(of.embeddings, labelled, excluded, 60));
+    EXPECT_EQ(rows_of(select(cpu{3}, of.pool, spec)), picked);
+  }
+}
+
+TEST(Lcmd, IsNotKCenter) {
+  // 40 rows about 0 at distances of 1, and one at 9 about a center at 6: it is the farthest, of a small
+  // cluster.
+  std::vector<float> x = {0, 6, 9};
+  for (int i = 0; i < 40; ++i) x.push_back(i % 2 == 0 ? 1.0f : -1.0f);
+  pool_inputs pool;
+  pool.rows = index_t(x.size());
+  pool.embeddings = matrix_view<const float>{x.data(), pool.rows, 1};
+  const std::vector<index_t> labelled = {0, 1};
+  pool.labelled = labelled;
+  EXPECT_EQ(rows_of(select(cpu{}, pool, {.strategy = "kcenter", .batch = 1})), (std::vector<index_t>{2}));
+  EXPECT_EQ(rows_of(select(cpu{}, pool, {.strategy = "lcmd", .batch = 1})), (std::vector<index_t>{3}));
+}
+
+/// By all cosines, anew for each pick.
+std::vector<index_t> ranked_batch_reference(const std::vector<float>& x, const std::vector<float>& score,
+                                            std::vector<index_t> taken, std::size_t picks) {
+  const auto row = [&](index_t i) { return &x[std::size_t(i * features)]; };
+  std::vector<index_t> picked;
+  while (picked.size() < picks) {
+    const double alpha = double(rows - index_t(taken.size())) / double(rows);
+    index_t best = -1;
+    double highest = 0;
+    for (index_t i = 0; i < rows; ++i) {
+      if (std::find(taken.begin(), taken.end(), i) != taken.end()) continue;
+      long double like = -2, mean = 0;
+      for (const index_t j : taken) like = std::max(like, cosine(row(i), row(j)));
+      for (index_t j = 0; j < rows && taken.empty(); ++j) mean += cosine(row(i), row(j));
+      const double value =
+          taken.empty() ? double(mean) : alpha * double(1 - like) + (1 - alpha) * double(score[std::size_t(i)]);
+      if (best < 0 || value > highest) best = i, highest = value;
+    }
+    taken.push_back(best);
+    picked.push_back(best);
+  }
+  return picked;
+}
+
+TEST(RankedBatch, WeighsUncertaintyTheMoreTheMoreIsLabelled) {
+  scored_rows of;
+  std::fill_n(of.embeddings.begin() + 9 * features, features, 0.0f);  // like nothing
+  of.view();
+  std::vector<float> margin(rows);
+  score(cpu{}, *of.pool.model, outputs::logits, acquisition::margin, vector_view<float>{margin.data(), rows});
+  std::vector<index_t> most;
+  for (index_t i = 0; i < 200; ++i) most.push_back(i);
+  for (const std::vector<index_t>& labelled : {std::vector<index_t>{}, std::vector<index_t>{9, 100}, most}) {
+    of.pool.labelled = labelled;
+    const query_spec spec{.strategy = "ranked_batch(margin)", .batch = 40};
+    const std::vector<index_t> picked = rows_of(select(cpu{1}, of.pool, spec));
+    EXPECT_EQ(picked, ranked_batch_reference(of.embeddings, margin, labelled, 40));
+    EXPECT_EQ(rows_of(select(cpu{3}, of.pool, spec)), picked);
+  }
+}
+
+// ---- Predictions
+
+TEST(Ucb, IsTheMeanAndSoManyDeviations) {
+  constexpr index_t of_members = 4, outputs_of_row = 2;
+  std::vector<float> predictions = reference::normals(of_members * rows * outputs_of_row, 6);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.predictions = cube_view<const float>{predictions.data(), of_members, rows, outputs_of_row};
+  for (const double beta : {0.0, 2.0}) {
+    const std::vector<float> got = scores_by(pool, ("ucb(beta=" + std::to_string(beta) + ")").c_str());
+    for (index_t i = 0; i < rows; ++i) {
+      double expected = 0;
+      for (index_t c = 0; c < outputs_of_row; ++c) {
+        double sum = 0, squares = 0;
+        for (index_t m = 0; m < of_members; ++m) {
+          const double value = predictions[std::size_t((m * rows + i) * outputs_of_row + c)];
+          sum += value;
+          squares += value * value;
+        }
+        const double mean = sum / of_members;
+        expected += (mean + beta * std::sqrt(squares / of_members - mean * mean)) / outputs_of_row;
+      }
+      EXPECT_NEAR(got[std::size_t(i)], expected, 1e-6 * (1 + std::abs(expected))) << i;
+    }
+  }
+  predictions[5] = INFINITY;
+  reference::expect_refused<value_error>([&] { select(cpu{}, pool, {.strategy = "ucb", .batch = 3}); },
+                                         "row 2");
+}
+
+}  // namespace
+}  // namespace poolwise
