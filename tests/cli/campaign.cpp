@@ -44,6 +44,7 @@ money = 900
 labels = 100
 [round]
 money = 300
+hours = 0.1
 [slices.dark]
 floor = 6
 target = 0.9
@@ -169,6 +170,8 @@ TEST(Campaign, GoesOnUntilItsRuleStopsItAndEveryRoundIsTheSameAgain) {
     }
     EXPECT_EQ(batch["cost"], cost);
     EXPECT_LE(cost, 300);
+    EXPECT_LE(batch["seconds"], 360);
+    EXPECT_GE(batch["seconds"], 200);
     EXPECT_EQ(audit, batch["audit"]);
     EXPECT_LE(by_light["bright"], 12 + audit);
     spent += cost;
