@@ -68,9 +68,10 @@ void score_egl(const stage_input& x, vector_view<float> scores) {
   const matrix_view<const float> embeddings = *x.pool.embeddings;
   const index_t classes = cols_of(*x.pool.model);
   for_each_gradient(x, [&](index_t i, const float* a) {
-    double squares = 1;
+    double squares = 0;
     for (index_t f = 0; f < embeddings.cols; ++f)
       squares += double(embeddings(i, f)) * double(embeddings(i, f));
+    squares = 1 + squares / (x.unit * x.unit);  // beside the bias the features count as they were given
     scores[i] = std::isfinite(squares) ? float(expected_length(a, classes) * std::sqrt(squares))
                                        : std::numeric_limits<float>::quiet_NaN();
   });
