@@ -212,6 +212,8 @@ TEST(Campaign, AReplaySaysWhichInputHasChanged) {
   const outcome changed = c.call({"replay", c.folder, "1"});
   EXPECT_EQ(changed.code, 6);
   EXPECT_NE(changed.err.find("embeddings.npy) has changed"), std::string::npos) << changed.err;
+  EXPECT_EQ(c.call(c.query("03")).code, 6);  // nor is a round made of them that could not be made again
+  EXPECT_EQ(c.json({"status", c.folder})["rounds"], 1);
 }
 
 TEST(Campaign, PricesOfThenCountInAReplay) {

@@ -34,10 +34,10 @@ class opened_parts {
   /// Views of the arrays. Rows are those of the first part that has rows.
   const pool_inputs& inputs() const { return inputs_; }
 
-  /// The files with what tells their content. Reads all of them.
-  std::vector<part_file> described() const;
+  /// The files from number `first` on, with what tells their content. Reads all of them.
+  std::vector<part_file> described(std::size_t first = 0) const;
 
-  /// throws value_error naming the first part whose content is not as recorded: "which input changed".
+  /// Reads the files that were recorded. throws value_error naming the first whose content is another now.
   void require_recorded() const;
 
  private:

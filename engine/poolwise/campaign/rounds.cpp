@@ -20,7 +20,7 @@ namespace {
 
 /// What a round begins with.
 struct round_start {
-  index_t round = 1, events = 0;
+  index_t round = 1;
   index_t unavailable = 0;        // items
   std::vector<index_t> labelled;  // rows that were picked or labelled, ascending
   std::vector<index_t> excluded;
@@ -398,6 +398,7 @@ made_round make_round(campaign& of, const where& on, const round_request& reques
   std::vector<part_file> model = request.model;
   for (part_file& one : model) one.file = absolute_spec(one.file);
   const round_maker maker(settings, pool, of.items(pool), model);
+  maker.parts().require_recorded();  // a round of files that have changed could not be made again
   round_start start;
   of.log().read([&](const tables& seen) {
     take_rows(seen, maker.rows(), std::nullopt, start);
@@ -410,8 +411,7 @@ made_round make_round(campaign& of, const where& on, const round_request& reques
   made.unavailable = start.unavailable;
   made.batch = maker.make(on, start, of.spent(), request);
   if (!model.empty()) {
-    std::vector<part_file> described = maker.parts().described();
-    described.erase(described.begin(), described.begin() + std::ptrdiff_t(pool.parts.size()));
+    const std::vector<part_file> described = maker.parts().described(pool.parts.size());
     const model_version its = model_of(maker, start, request, pool.version, described);
     made.batch.round.model = its.model;
     if (!start.model || start.model->model != its.model) made.model = its;
