@@ -62,8 +62,8 @@ void run_status(const campaign_options& options) {
     return print_json("campaign.status", body);
   }
   std::string text = (settings.name.empty() ? options.folder : settings.name) + ": " +
-                     std::to_string(counts.rounds) + " rounds, " + std::to_string(all.labelled) +
-                     " items labelled, " + std::to_string(all.outstanding) +
+                     std::to_string(counts.rounds) + (counts.rounds == 1 ? " round, " : " rounds, ") +
+                     std::to_string(all.labelled) + " items labelled, " + std::to_string(all.outstanding) +
                      " handed out and not yet labelled\n";
   text += "spent   " + of_limit(all.cost, settings.total.money, settings.unit) + ", " +
           of_limit(all.picked, settings.total.labels, "labels") + "\n";
@@ -188,7 +188,7 @@ void run_forecast(const campaign_options& options) {
     text += "a label" + (one.type.empty() ? "" : " of " + printable(one.type)) + ": " +
             std::to_string(one.labels) + " so far";
     char figures[96];
-    if (one.cost) {
+    if (one.cost && of.settings().price.given()) {
       std::snprintf(figures, sizeof figures, ", %.2f %s", one.cost->value, of.settings().unit.c_str());
       text += figures;
     }

@@ -17,17 +17,25 @@
 namespace poolwise::cli {
 namespace {
 
-// The first word names the sub-command. CLI11 alone would only say that one is needed.
-void check_first_word(const CLI::App& app, const std::vector<std::string>& arguments) {
-  const auto word = std::find_if(arguments.begin(), arguments.end(),
-                                 [](const std::string& argument) { return argument.rfind('-', 0) != 0; });
-  if (word == arguments.end()) return;
-  std::vector<std::string> known;
-  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
-  if (std::find(known.begin(), known.end(), *word) == known.end())
-    throw CLI::ExtrasError(
-        "there is no command \"" + *word + "\"; the nearest is \"" + nearest_word(*word, known) + "\"",
-        CLI::ExitCodes::ExtrasError);
+// The first words name the command, and the verb within it. CLI11 alone would only say that one is needed.
+void check_first_words(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const CLI::App* in = &app;
+  for (const std::string& word : arguments) {
+    const auto commands = in->get_subcommands({});
+    if (commands.empty()) return;
+    if (word.rfind('-', 0) == 0) continue;
+    const auto named = std::find_if(commands.begin(), commands.end(),
+                                    [&](const CLI::App* one) { return one->check_name(word); });
+    if (named == commands.end()) {
+      std::vector<std::string> known;
+      for (const CLI::App* command : commands) known.push_back(command->get_name());
+      throw CLI::ExtrasError("there is no command \"" + word + "\"" +
+                                 (in == &app ? "" : " of `poolwise " + in->get_name() + "`") +
+                                 "; the nearest is \"" + nearest_word(word, known) + "\"",
+                             CLI::ExitCodes::ExtrasError);
+    }
+    in = *named;
+  }
 }
 
 // A shell variable that is not set gives an empty argument: its option would be left out in silence.
@@ -44,7 +52,7 @@ std::vector<const CLI::App*> commands_called(const CLI::App& app, const std::vec
   const CLI::App* in = &app;
   for (const auto& argument : arguments)
     for (const CLI::App* command : in->get_subcommands({}))
-      if (command->get_name() == argument) {
+      if (command->check_name(argument)) {
         called.push_back(in = command);
         break;
       }
@@ -226,7 +234,7 @@ class toml_settings {
 std::vector<std::string> with_settings(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   refuse_empty(arguments);
-  check_first_word(app, arguments);
+  check_first_words(app, arguments);
   if (const auto called = commands_called(app, arguments); !called.empty()) {
     const CLI::App* command = called.back();
     const auto commands = app.get_subcommands({});

@@ -399,6 +399,9 @@ TEST(Campaign, WhatCannotBeIsRefusedAndNothingIsRecorded) {
   refused({"query", c.folder, "--logits", c / "none.npy", "--at", "2026-01-02"}, 6, "none.npy");
   refused({"query", c.folder, "--logits", c.logits, "--at", "yesterday"}, 2, "is no time");
   refused({"replay", c.folder, "1"}, 2, "there is no round 1");
+  refused({"qeury", c.folder}, 2,
+          "there is no command \"qeury\" of `poolwise campaign`; the nearest is \"query\"");
+  refused({"pool", "ad", c.folder}, 2, "there is no command \"ad\" of `poolwise pool`; the nearest is \"add\"");
   refused({"evaluate", c.folder, "--logits", c.logits, "--holdout", c.holdout, "--at", "2026-01-02"}, 6,
           "120 items");
   refused({"proof", c.folder, "img-1"}, 6, "knows nothing of the item img-1");
