@@ -754,7 +754,7 @@ TEST_F(CampaignPage, SlicesStandAgainstTheirTargetsFloorsAndQuotas) {
   const auto charts = charts_of(page);
   EXPECT_EQ(heading_of(page, "slices"), "1 of 3 slices with a target meets it");
   const auto& accuracy = charts["slice-accuracy"];
-  EXPECT_EQ(trace(accuracy, "meets its target")["y"], json({0}));
+  EXPECT_EQ(trace(accuracy, "meets its target")["y"], json::array({0}));
   EXPECT_EQ(trace(accuracy, "below its target")["y"], json({1, 2}));
   EXPECT_NEAR(trace(accuracy, "below its target")["error_x"]["arrayminus"][1], 0.045, 1e-12);
   EXPECT_EQ(trace(accuracy, "target")["x"], json({0.9, 0.85, 0.9}));
