@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "poolwise/distance/distance.hpp"
+#include "poolwise/query/detail/one_by_one.hpp"
 #include "poolwise/query/spec.hpp"
 
 namespace poolwise {
@@ -92,19 +93,7 @@ class clusters {
 };
 
 std::vector<candidate> pick(const stage_input& x, batch_run& run) {
-  check_begin("lcmd", &run, x.limit, x.rows());
-  clusters of(x);
-  batch_state state = run.begin;
-  for (const candidate& c : state.picks) of.take(c.row);
-  while (of.picks_left() > 0) {
-    const candidate next = of.next();
-    if (next.row < 0) break;
-    of.take(next.row);
-    state.picks.push_back(next);
-    ++run.sweeps;
-    if (run.advanced) run.advanced(state);
-  }
-  return state.picks;
+  return pick_one_by_one<clusters>("lcmd", x, run);
 }
 
 std::uint64_t bytes(const strategy_size& size) {

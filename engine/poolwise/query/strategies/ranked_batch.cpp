@@ -8,6 +8,7 @@
 #include "poolwise/pool/detail/gather.hpp"
 #include "poolwise/pool/unit_rows.hpp"
 #include "poolwise/query/detail/mean_cosine.hpp"
+#include "poolwise/query/detail/one_by_one.hpp"
 #include "poolwise/query/detail/ranked_rows.hpp"
 #include "poolwise/query/spec.hpp"
 
@@ -115,19 +116,7 @@ class ranking {
 };
 
 std::vector<candidate> pick(const stage_input& x, batch_run& run) {
-  check_begin("ranked_batch", &run, x.limit, x.rows());
-  ranking of(x);
-  batch_state state = run.begin;
-  for (const candidate& c : state.picks) of.take(c.row);
-  while (of.picks_left() > 0) {
-    const candidate next = of.next();
-    if (next.row < 0) break;
-    of.take(next.row);
-    state.picks.push_back(next);
-    ++run.sweeps;
-    if (run.advanced) run.advanced(state);
-  }
-  return state.picks;
+  return pick_one_by_one<ranking>("ranked_batch", x, run);
 }
 
 std::uint64_t bytes(const strategy_size& size) {
