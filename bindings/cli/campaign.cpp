@@ -39,15 +39,6 @@ void add_time(CLI::App& verb, campaign_options& options) {
       ->type_name("2026-11-30T19:13:20Z");
 }
 
-std::string time_text(std::int64_t ms) {
-  const std::time_t seconds = std::time_t(ms / 1000);
-  std::tm fields{};
-  ::gmtime_r(&seconds, &fields);
-  char text[24];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &fields);
-  return text;
-}
-
 std::string percent(double share) {
   char text[24];
   std::snprintf(text, sizeof text, "%.1f %%", 100 * share);

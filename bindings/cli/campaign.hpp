@@ -41,9 +41,6 @@ CLI::App* add_verb(CLI::App& campaign, const std::string& name, const std::strin
 /// --at, for verbs that record something.
 void add_time(CLI::App& verb, campaign_options& options);
 
-/// "2026-11-30 19:13" of milliseconds since 1970, UTC.
-std::string time_text(std::int64_t ms);
-
 /// "85.3 %"
 std::string percent(double share);
 
