@@ -37,9 +37,7 @@ void run_status(const campaign_options& options) {
   const campaign of = options.open(access::read);
   const campaign_settings& settings = of.settings();
   const auto [counts, last, head, verdict] = of.log().read([&](const tables& seen) {
-    const std::vector<holdout_result> results = holdout_results(seen);
-    return std::tuple(seen.counts(), results.empty() ? std::optional<holdout_result>() : results.back(),
-                      seen.head(), judge(seen, settings));
+    return std::tuple(seen.counts(), latest_holdout(seen), seen.head(), judge(seen, settings));
   });
   const tally& all = counts.total;
   if (options.common.json) {
@@ -212,14 +210,8 @@ struct stop_options : campaign_options {
 void run_stop(const stop_options& options) {
   campaign of = options.open(options.record ? access::read_write : access::read);
   const stop_verdict verdict = judge(of, options.record, options.now_ms());
-  const auto in_json = [](const stop_verdict& one, const auto& self) -> ordered {
-    ordered body{{"rule", one.rule}, {"holds", one.holds}, {"known", one.known}, {"sentence", one.sentence}};
-    for (const stop_figure& figure : one.figures) body["figures"][figure.name] = figure.value;
-    for (const stop_verdict& part : one.parts) body["parts"].push_back(self(part, self));
-    return body;
-  };
   if (options.common.json) {
-    print_json("campaign.stop", {{"stop", verdict.holds}, {"verdict", in_json(verdict, in_json)}});
+    print_json("campaign.stop", {{"stop", verdict.holds}, {"verdict", ordered::parse(to_json(verdict))}});
   } else {
     std::string text = (verdict.holds ? "stop: " : "go on: ") + verdict.sentence + "\n";
     for (const stop_verdict& part : verdict.parts) text += "  " + part.rule + ": " + part.sentence + "\n";

@@ -153,6 +153,11 @@ holdout_result evaluate(campaign& of, const holdout_request& request, std::int64
   return result;
 }
 
+std::optional<holdout_result> latest_holdout(const tables& seen) {
+  const auto latest = seen.latest("evaluation");
+  return latest ? std::optional(result_in(*latest)) : std::nullopt;
+}
+
 std::vector<holdout_result> holdout_results(const tables& seen) {
   std::vector<holdout_result> all;
   seen.each_of("evaluation", [&](const event& one) { all.push_back(result_in(one)); });

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,9 @@ struct holdout_request {
 /// labels are the classes' numbers. throws shape_error unless there are as many items as rows, and as many
 /// classes as labels; value_error for a label there is not, naming the line.
 holdout_result evaluate(campaign& of, const holdout_request& request, std::int64_t now_ms);
+
+/// The last result, of any held-out set.
+std::optional<holdout_result> latest_holdout(const tables& seen);
 
 /// All results on the held-out set that was used last, in order: those whose figures can be compared.
 std::vector<holdout_result> holdout_results(const tables& seen);

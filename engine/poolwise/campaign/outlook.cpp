@@ -45,21 +45,12 @@ std::vector<model_version> models_of(const tables& seen, std::vector<index_t>& e
   return all;
 }
 
-/// What was handed out before event `until`.
-struct spent_until {
-  double money = 0, seconds = 0;
-  std::optional<double> selected_entropy;
-};
-spent_until spent_before(std::span<const round_entry> rounds, index_t until) {
-  spent_until spent;
-  for (const round_entry& one : rounds) {
-    if (one.event >= until) break;
-    const batch_record round = round_in(one.body);
-    spent.money += double(round.cost);
-    spent.seconds += double(round.seconds);
-    spent.selected_entropy = round.selected_entropy;
-  }
-  return spent;
+nlohmann::ordered_json as_json(const stop_verdict& one) {
+  nlohmann::ordered_json body{
+      {"rule", one.rule}, {"holds", one.holds}, {"known", one.known}, {"sentence", one.sentence}};
+  for (const stop_figure& figure : one.figures) body["figures"][figure.name] = figure.value;
+  for (const stop_verdict& part : one.parts) body["parts"].push_back(as_json(part));
+  return body;
 }
 
 /// One point for each number of labels, the newest; a curve has no two.
@@ -85,6 +76,8 @@ std::vector<double> newest_costs(const tables& seen, std::span<const round_entry
 
 }  // namespace
 
+std::string to_json(const stop_verdict& verdict) { return as_json(verdict).dump(); }
+
 std::vector<stop_round> stopping_history(const tables& seen, const campaign_settings& settings) {
   std::vector<index_t> model_events;
   const std::vector<model_version> models = models_of(seen, model_events);
@@ -92,6 +85,9 @@ std::vector<stop_round> stopping_history(const tables& seen, const campaign_sett
   const std::int64_t begun = seen.at(0).at_ms;
   std::vector<stop_round> history;
   const model_version* before = nullptr;
+  std::int64_t money = 0, seconds = 0;
+  std::optional<double> selected_entropy;
+  auto round = rounds.begin();
   for (const holdout_result& result : holdout_results(seen)) {
     stop_round& one = history.emplace_back();
     one.labels = result.labels;
@@ -117,10 +113,15 @@ std::vector<stop_round> stopping_history(const tables& seen, const campaign_sett
       }
       before = &model;
     }
-    const spent_until spent = spent_before(rounds, result.event);
-    one.money = spent.money;
-    one.hours = spent.seconds / 3600;
-    one.selected_entropy = spent.selected_entropy;
+    for (; round != rounds.end() && round->event < result.event; ++round) {
+      const batch_record handed_out = round_in(round->body);
+      money += handed_out.cost;
+      seconds += handed_out.seconds;
+      selected_entropy = handed_out.selected_entropy;
+    }
+    one.money = double(money);
+    one.hours = double(seconds) / 3600;
+    one.selected_entropy = selected_entropy;
     one.days = double(seen.at(result.event).at_ms - begun) / ms_a_day;
   }
   return history;
@@ -152,16 +153,10 @@ stop_verdict judge(const tables& seen, const campaign_settings& settings) {
 stop_verdict judge(campaign& of, bool record, std::int64_t now_ms) {
   const stop_verdict verdict = of.log().read([&](const tables& seen) { return judge(seen, of.settings()); });
   if (record) {
-    const auto as_json = [](const stop_verdict& one, const auto& self) -> json {
-      json body{{"rule", one.rule}, {"holds", one.holds}, {"known", one.known}, {"sentence", one.sentence}};
-      for (const stop_figure& figure : one.figures) body["figures"][figure.name] = figure.value;
-      for (const stop_verdict& part : one.parts) body["parts"].push_back(self(part, self));
-      return body;
-    };
     of.record(now_ms, [&](const tables& seen) {
       return std::vector<new_event>{{"verdict", json{{"round", seen.counts().rounds},
                                                      {"stop", verdict.holds},
-                                                     {"rules", json::array({as_json(verdict, as_json)})}}
+                                                     {"rules", json::array({json::parse(to_json(verdict))})}}
                                                     .dump()}};
     });
   }
@@ -228,6 +223,7 @@ outlook look_ahead(const tables& seen, const campaign_settings& settings) {
   const std::vector<holdout_result> results = holdout_results(seen);
   const std::vector<round_entry> rounds = seen.rounds();
   const std::vector<double> costs = newest_costs(seen, rounds);
+  const forecast_value cost = costs.empty() ? forecast_value{} : cost_of_label(costs);
   const double days = rounds.empty() ? 0 : double(seen.at(seen.size() - 1).at_ms - rounds[0].at_ms) / ms_a_day;
   const std::vector<curve_point> points = points_of(results, "");
   if (index_t(points.size()) < least_curve_points) {
@@ -253,8 +249,8 @@ outlook look_ahead(const tables& seen, const campaign_settings& settings) {
       if (const share_estimate* share = share_of_slice(results.back(), wanted.slice)) one.now = *share;
     const std::vector<curve_point> its = points_of(results, wanted.slice);
     if (index_t(its.size()) >= least_curve_points) {
-      one.labels = forecast_labels(fit_learning_curve(its), wanted.at_least, most);
-      const forecast_value cost = costs.empty() ? forecast_value{} : cost_of_label(costs);
+      const curve_fit fit = wanted.slice.empty() ? *ahead.curve : fit_learning_curve(its);
+      one.labels = forecast_labels(fit, wanted.at_least, most);
       const double a_day = days > 0.01 ? double(ahead.labels) / days : 0;
       one.effort = forecast_effort(*one.labels, ahead.labels, cost, {a_day, a_day, a_day});
       if (!(a_day > 0)) one.effort.days.reset();

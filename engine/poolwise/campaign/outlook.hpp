@@ -18,6 +18,9 @@ namespace poolwise {
 std::vector<stop_round> stopping_history(const tables& seen, const campaign_settings& settings);
 stop_settings stopping_settings(const campaign_settings& settings, const ledger_counts& counts);
 
+/// A verdict as one JSON object: rule, holds, known, sentence, figures by name, and its parts alike.
+std::string to_json(const stop_verdict& verdict);
+
 /// What the settings' rule says now.
 stop_verdict judge(const tables& seen, const campaign_settings& settings);
 /// The same of a campaign; recorded where `record` is set.

@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "poolwise/campaign/detail/prediction.hpp"
+#include "poolwise/campaign/holdout.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
@@ -54,14 +55,13 @@ void take_rows(const tables& seen, const item_index& rows, std::optional<index_t
 
 std::vector<double> gaps_of(const tables& seen, const campaign_settings& settings) {
   std::vector<double> gaps(settings.slices.size());
-  const auto latest = seen.latest("evaluation");
+  const auto latest = latest_holdout(seen);
   if (!latest) return gaps;
-  const auto body = nlohmann::json::parse(latest->body);
   for (std::size_t k = 0; k < gaps.size(); ++k) {
     const slice_settings& slice = settings.slices[k];
-    const nlohmann::json slices = body.value("slices", nlohmann::json::object());
-    if (slice.target && slices.contains(slice.name))
-      gaps[k] = std::max(0.0, *slice.target - slices.at(slice.name).at("accuracy").get<double>());
+    const auto measured = latest->slices.find(slice.name);
+    if (slice.target && measured != latest->slices.end() && measured->second.value)
+      gaps[k] = std::max(0.0, *slice.target - *measured->second.value);
   }
   return gaps;
 }
