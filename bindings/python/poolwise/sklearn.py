@@ -90,8 +90,9 @@ class ActiveLearner(BaseEstimator):
         self.history_ = {name: [] for name in columns}
         return self.teach(rows, labels) if len(rows) else self
 
-    def query(self):
-        """A Batch of rows to label next."""
+    def query(self, **parts):
+        """A Batch of rows to label next. parts: cost, budget, group, quota, exclude, queries and the other keywords of
+        poolwise.select that neither the pool nor the PoolQuery says."""
         check_is_fitted(self, "labelled_rows_")
         asked = self.strategy if isinstance(self.strategy, PoolQuery) else PoolQuery(self.strategy)
         started = time.perf_counter()
@@ -101,7 +102,8 @@ class ActiveLearner(BaseEstimator):
                     f"query: {asked.strategy} needs a model that tells two classes apart, and labels are of "
                     f"{len(self.classes_)}; teach more, or pass first=\"random\" or first=\"kcenter\"")
             asked = clone(asked).set_params(strategy=self.first, random_state=asked.random_state)
-        batch = asked.query(round=len(self.history_["round"]), labelled=self.labelled_rows_, **self._parts(asked.needs()))
+        batch = asked.query(round=len(self.history_["round"]), labelled=self.labelled_rows_,
+                            **self._parts(asked.needs()), **parts)
         finite = batch.scores[np.isfinite(batch.scores)]
         entry = (len(self.history_["round"]), len(self.labelled_rows_), batch.strategy, batch.rows.tolist(),
                  float(finite.mean()) if len(finite) else float("nan"), time.perf_counter() - started, float("nan"), 0)

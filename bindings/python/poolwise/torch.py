@@ -71,8 +71,8 @@ def collect_committee(models, loader, *, samples=1, out=None, rows=None, seed=0)
     """Logits [members, rows, classes]: of each model, or of `samples` passes of one with dropout on. out: None, an
     array, or a path of an .npy, as in `collect`.
 
-    Each batch of rows draws masks of its own, so that passes are no functions of the row alone: "batchbald" and "epig",
-    which ask how labels of rows go together, want an ensemble."""
+    Each batch of rows draws masks of its own, so that a pass is no function of the row alone: "batchbald", which asks how
+    labels of several rows go together, wants an ensemble."""
     members = _members(models, samples)
     sink = _Sink(True if out is None else out, rows, loader, "committee", members=len(members))
     with sink, _dropping(members, samples, seed):

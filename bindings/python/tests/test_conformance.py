@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import poolwise
+from poolwise._asking import needs
 
 VECTORS = pathlib.Path(__file__).parents[3] / "tests" / "conformance"
 NAMES = [strategy.name for strategy in poolwise.strategies()]
@@ -46,6 +47,16 @@ def test_every_strategy_gives_its_vectors(name):
     vectors = json.loads(file.read_text())
     assert (vectors["schema"], vectors["name"]) == ("poolwise.conformance/1", name) and vectors["cases"]
     assert not [(case["case"], difference) for case in vectors["cases"] for difference in differences(case)]
+
+
+def test_what_a_strategy_looks_at_is_what_its_vectors_hold():
+    parts = {"logits": {"outputs", "logits"}, "probs": {"outputs"}, "committee": {"committee"}, "committee_probs": {"committee"},
+             "embeddings": {"embeddings"}, "predictions": {"predictions"}, "queries": {"queries"}}
+    for file in VECTORS.glob("*.json"):
+        for case in json.loads(file.read_text())["cases"]:
+            held = [parts[name] for name in case["inputs"] if name in parts]
+            needed = needs(case["strategy"])
+            assert needed <= set().union(*held) and all(needed & part for part in held), case["strategy"]
 
 
 def test_every_vector_is_of_a_strategy_of_the_table():

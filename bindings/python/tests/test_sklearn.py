@@ -107,6 +107,11 @@ def test_a_query_is_that_of_poolwise(data):
     assert learner.query().rows.tolist() == wanted.rows.tolist()
 
 
+def test_a_query_takes_what_poolwise_takes(data):
+    batch = started(data, LogisticRegression(), PoolQuery("entropy", 5)).query(cost=np.full(120, 3), budget=10, exclude=[40])
+    assert (len(batch), batch.cost) == (3, 9) and 40 not in batch.rows
+
+
 def test_embeddings_are_the_pool_or_what_is_said(data):
     def pick(embed):
         return started(data, LogisticRegression(), PoolQuery("kcenter", 5), embed=embed).query().rows.tolist()
