@@ -289,6 +289,7 @@ class selection {
                   .what = &s,
                   .pool = pool(),
                   .unit = unit_,
+                  .whole = &pool(),
                   .limit = limit_,
                   .lists = &result_.neighbours,
                   .remarks = &result_.remarks};
@@ -339,6 +340,7 @@ class selection {
         for_cost = " for its cost";
       }
     }
+    result_.of_optimum = run.of_optimum;
     if (certifies && !gains.empty()) {
       // Gains are rounded to fp32.
       const double worth = by.worth(x, picks);
@@ -579,6 +581,18 @@ query_plan plan_within(const where& on, const query& asked, const query_run& how
 
 namespace {
 
+/// Rows beside the pool, scaled to length 1 into `kept`. One of zeros stays so.
+std::optional<matrix_view<const float>> unit_rows_beside(cpu on,
+                                                         const std::optional<matrix_view<const float>>& rows,
+                                                         std::vector<float>& kept) {
+  if (!rows) return rows;
+  kept = unit_rows(on, *rows);
+  for (index_t i = 0; i < rows->rows; ++i)
+    if (std::all_of(rows->row(i), rows->row(i) + rows->cols, [](float v) { return v == 0; }))
+      std::fill_n(kept.begin() + i * rows->cols, rows->cols, 0.0f);
+  return matrix_view<const float>{kept.data(), rows->rows, rows->cols};
+}
+
 /// The same query of rows scaled to length 1. throws value_error for a row that has no direction.
 batch run_by_cosine(const where& on, const query& asked, query_run how) {
   const auto embeddings = asked.pool().embeddings.value();
@@ -596,6 +610,9 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
   }
   pool_inputs pool = asked.pool();
   pool.embeddings = matrix_view<const float>{scaled.data(), embeddings.rows, embeddings.cols};
+  std::vector<float> queries, private_rows;
+  pool.queries = unit_rows_beside(host_of(on), pool.queries, queries);
+  pool.private_rows = unit_rows_beside(host_of(on), pool.private_rows, private_rows);
   query_spec spec = asked.spec();
   spec.distance = metric::euclidean;
   how.held += std::uint64_t(scaled.size()) * sizeof(float);
