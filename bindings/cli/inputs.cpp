@@ -179,6 +179,22 @@ void query_flags::add_to(CLI::App& command) {
       ->type_name("ARRAY");
   add_number(command, "--budget", spec.budget, std::int64_t{0}, most,
              "What the picks may cost together, in that unit");
+  for (const auto& [name, values, what, type] :
+       {std::tuple{"--also-cost", &also_cost,
+                   "A further cost of each row, by a name: hours=hours.npy; repeatable", "NAME=ARRAY"},
+        {"--also-budget", &also_budget, "What the picks may cost together of that: hours=40; repeatable",
+         "NAME=NUMBER"}})
+    command.add_option(name, *values, what)
+        ->allow_extra_args(false)
+        ->check(CLI::Validator(
+            [](std::string& text) {
+              const auto at = text.find('=');
+              return at == 0 || at == std::string::npos || at + 1 == text.size()
+                         ? '"' + text + "\" is no name and value; write it as hours=..."
+                         : std::string();
+            },
+            ""))
+        ->type_name(type);
   auto* groups =
       command
           .add_option("--group", group,
@@ -251,6 +267,7 @@ wording words_of(const char* command) {
           .floor = "the floor in --quota",
           .batch = "--batch",
           .budget = "--budget",
+          .budgets = "--also-budget",
           .apart = "--apart",
           .skip = "--on-nan skip",
           .neighbours = "--neighbours",
@@ -287,8 +304,28 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
   pool.labelled = labelled_;
   pool.excluded = excluded_;
   pool.cost = {cost_.data(), index_t(cost_.size())};
+  read_further_costs(flags);
   pool.group = {group_.data(), index_t(group_.size())};
   pool.group_names = group_names_;
+}
+
+void query_inputs::read_further_costs(const query_flags& flags) {
+  const auto parted = [](const std::string& text) {
+    const auto at = text.find('=');
+    return std::pair(text.substr(0, at), text.substr(at + 1));
+  };
+  for (const std::string& text : flags.also_cost) {
+    const auto [name, spec] = parted(text);
+    also_cost_.push_back(files_.open_integers(spec, model_.inputs.rows));
+    model_.inputs.also_cost.push_back({name, {also_cost_.back().data(), index_t(also_cost_.back().size())}});
+  }
+  for (const std::string& text : flags.also_budget) {
+    const auto [name, number] = parted(text);
+    const auto limit = number_in<std::int64_t>(number);
+    if (!limit || *limit < 0)
+      throw usage_error("--also-budget: \"" + printable(text) + "\" ends in no whole number from 0 on");
+    spec_.budgets.push_back({name, *limit});
+  }
 }
 
 void query_inputs::read_groups(const std::string& groups, const std::string& quotas) {
