@@ -172,7 +172,7 @@ void add_campaign_records(CLI::App& campaign) {
         verb.add_option(
                 "--labels", options.labels,
                 "CSV or JSONL: item, label, and as there are external, version, by, seconds, confidence, "
-                "cost, why")
+                "cost, why, guideline")
             ->required()
             ->type_name("FILE");
         verb.add_option("--source", options.request.source,
