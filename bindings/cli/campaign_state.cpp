@@ -1,5 +1,4 @@
-// poolwise campaign status, evaluate, forecast, drift, stop, verify, proof: where it stands, and whether that
-// is true.
+// poolwise campaign status, evaluate, forecast, stop, verify, proof: where it stands, and whether that is true.
 #include <cmath>
 
 #include "campaign.hpp"
@@ -198,50 +197,62 @@ void run_evaluate(const evaluate_options& options) {
   write_text("-", text);
 }
 
-void run_forecast(const campaign_options& options) {
-  const campaign of = options.open(access::read);
-  const auto [ahead, saved, efforts, fitted] = of.log().read([&](const tables& seen) {
-    return std::tuple(look_ahead(seen, of.settings()), saving_text(saving_so_far(seen, of.settings())),
-                      efforts_by_type(label_records(seen)), fit_tariffs(seen, of.settings()));
-  });
+/// What `forecast` says.
+struct prospect {
+  outlook ahead;
+  std::string saved;
+  std::vector<type_effort> efforts;
+  fitted_tariffs fitted;
+};
+
+ordered as_json(const prospect& found) {
+  const auto& [ahead, saved, efforts, fitted] = found;
   const auto range = [](const forecast_value& one) {
     return ordered{{"value", one.value}, {"low", one.low}, {"high", one.high}};
   };
-  if (options.common.json) {
-    ordered body{
-        {"labels", ahead.labels}, {"missing", ahead.missing}, {"saved", saved}, {"targets", ordered::array()}};
-    for (const target_outlook& one : ahead.targets) {
-      ordered target{{"name", one.name}, {"at_least", one.at_least}, {"met", one.met()}};
-      if (one.labels) {
-        target["within_reach"] = one.labels->within_reach();
-        target["chance"] = one.labels->chance;
-        if (one.labels->labels) target["labels"] = *one.labels->labels;
-        if (one.labels->low) target["low"] = *one.labels->low;
-        if (one.labels->high) target["high"] = *one.labels->high;
-      }
-      if (one.effort.money) target["money"] = range(*one.effort.money);
-      if (one.effort.days) target["days"] = range(*one.effort.days);
-      body["targets"].push_back(std::move(target));
+  ordered body{
+      {"labels", ahead.labels}, {"missing", ahead.missing}, {"saved", saved}, {"targets", ordered::array()}};
+  for (const target_outlook& one : ahead.targets) {
+    ordered target{{"name", one.name}, {"at_least", one.at_least}, {"met", one.met()}};
+    if (one.labels) {
+      target["within_reach"] = one.labels->within_reach();
+      target["chance"] = one.labels->chance;
+      if (one.labels->labels) target["labels"] = *one.labels->labels;
+      if (one.labels->low) target["low"] = *one.labels->low;
+      if (one.labels->high) target["high"] = *one.labels->high;
     }
-    for (const type_effort& one : efforts) {
-      ordered effort{{"type", one.type}, {"labels", one.labels}};
-      if (one.cost) effort["cost"] = range(*one.cost);
-      if (one.time) effort["seconds"] = range(one.time->mean);
-      body["efforts"].push_back(std::move(effort));
-    }
-    for (const auto& [key, types] : {std::pair{"price", &fitted.price}, {"took", &fitted.seconds}})
-      for (const fitted_cost& one : *types)
-        body["fitted"][key].push_back({{"type", one.type},
-                                       {"labels", one.labels},
-                                       {"base", one.base},
-                                       {"per_length", one.per_length},
-                                       {"spread", one.spread}});
-    body["fitted"]["sentences"] = fitted.sentences;
-    body["falls"] = ahead.falls;
-    for (const outlook::past_forecast& one : ahead.past)
-      body["past"].push_back({{"labels", one.labels}, {"said", range(one.said)}, {"came", one.came}});
-    return print_json("campaign.forecast", body);
+    if (one.effort.money) target["money"] = range(*one.effort.money);
+    if (one.effort.days) target["days"] = range(*one.effort.days);
+    body["targets"].push_back(std::move(target));
   }
+  for (const type_effort& one : efforts) {
+    ordered effort{{"type", one.type}, {"labels", one.labels}};
+    if (one.cost) effort["cost"] = range(*one.cost);
+    if (one.time) effort["seconds"] = range(one.time->mean);
+    body["efforts"].push_back(std::move(effort));
+  }
+  for (const auto& [key, types] : {std::pair{"price", &fitted.price}, {"took", &fitted.seconds}})
+    for (const fitted_cost& one : *types)
+      body["fitted"][key].push_back({{"type", one.type},
+                                     {"labels", one.labels},
+                                     {"base", one.base},
+                                     {"per_length", one.per_length},
+                                     {"spread", one.spread}});
+  body["fitted"]["sentences"] = fitted.sentences;
+  body["falls"] = ahead.falls;
+  for (const outlook::past_forecast& one : ahead.past)
+    body["past"].push_back({{"labels", one.labels}, {"said", range(one.said)}, {"came", one.came}});
+  return body;
+}
+
+void run_forecast(const campaign_options& options) {
+  const campaign of = options.open(access::read);
+  const auto found = of.log().read([&](const tables& seen) {
+    return prospect{look_ahead(seen, of.settings()), saving_text(saving_so_far(seen, of.settings())),
+                    efforts_by_type(label_records(seen)), fit_tariffs(seen, of.settings())};
+  });
+  if (options.common.json) return print_json("campaign.forecast", as_json(found));
+  const auto& [ahead, saved, efforts, fitted] = found;
   std::string text;
   const auto whole = [](double x) {
     return std::isfinite(x) ? std::to_string(index_t(std::llround(x))) : std::string("no end");
@@ -288,96 +299,6 @@ void run_forecast(const campaign_options& options) {
   for (const outlook::past_forecast& one : ahead.past)
     text += "  for " + std::to_string(one.labels) + " labels " + percent(one.said.low) + " to " +
             percent(one.said.high) + " was to be forecast, " + percent(one.came) + " came\n";
-  write_text("-", text);
-}
-
-struct drift_options : campaign_options {
-  double alpha = 0.05;
-};
-
-ordered as_json(const drift_line& line) {
-  return {{"name", line.name},
-          {"test", line.test},
-          {"statistic", line.statistic},
-          {"p", line.p},
-          {"stability", line.stability ? ordered(*line.stability) : ordered()},
-          {"adjusted", line.adjusted},
-          {"drifted", line.drifted}};
-}
-
-ordered as_json(const report_distribution& one) {
-  ordered groups = ordered::array();
-  for (const auto& group : one.groups)
-    groups.push_back({{"name", group.name},
-                      {"pool", group.pool ? ordered(*group.pool) : ordered()},
-                      {"picked", group.picked},
-                      {"labelled", group.labelled}});
-  return {{"name", one.name},
-          {"test", one.test},
-          {"picked_p", one.picked_p ? ordered(*one.picked_p) : ordered()},
-          {"labelled_p", one.labelled_p ? ordered(*one.labelled_p) : ordered()},
-          {"groups", groups}};
-}
-
-std::string number_text(double x) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", x);
-  return text;
-}
-
-std::string drift_text(const round_drift& round) {
-  std::string text = "round " + std::to_string(round.round) + ": ";
-  if (!round.missing.empty()) return text + round.missing + "\n";
-  text += round.report.drifted() ? "is not like the rounds before" : "is like the rounds before";
-  text += " (drift is a p of at most " + number_text(round.report.alpha) + ")\n";
-  for (const drift_line& line : round.report.lines)
-    text += "  " + line.name + " (" + line.test + "): " + number_text(line.statistic) + ", p " +
-            number_text(line.adjusted) + (line.stability ? ", PSI " + number_text(*line.stability) : "") +
-            (line.drifted ? ", drift\n" : "\n");
-  if (!round.remark.empty()) text += "  features were left out: " + round.remark + "\n";
-  if (round.scores)
-    text += "  confidence of the model (ks): " + number_text(round.scores->statistic) + ", PSI " +
-            number_text(round.scores->stability.value_or(0)) + ", p " + number_text(round.scores->p) +
-            "; it moves with the model\n";
-  return text;
-}
-
-void run_drift(const drift_options& options) {
-  campaign of = options.open(access::read);
-  const auto [rounds, distributions] = as_input([&] {
-    return of.log().read([&](const tables& seen) {
-      return std::pair(drift_by_round(of, seen, options.alpha), distributions_of(of, seen));
-    });
-  });
-  if (options.common.json) {
-    ordered body{{"alpha", options.alpha}, {"rounds", ordered::array()}, {"distributions", ordered::array()}};
-    for (const round_drift& one : rounds) {
-      ordered round{{"round", one.round},
-                    {"draws", one.draws},
-                    {"before", one.before},
-                    {"missing", one.missing},
-                    {"remark", one.remark},
-                    {"alpha", one.report.alpha},
-                    {"drifted", one.report.drifted()},
-                    {"lines", ordered::array()}};
-      for (const drift_line& line : one.report.lines) round["lines"].push_back(as_json(line));
-      if (one.scores) round["scores"] = as_json(*one.scores);
-      body["rounds"].push_back(std::move(round));
-    }
-    for (const report_distribution& one : distributions) body["distributions"].push_back(as_json(one));
-    return print_json("campaign.drift", body);
-  }
-  std::string text;
-  for (const round_drift& one : rounds) text += drift_text(one);
-  if (rounds.empty()) text += "drift is looked for from the second round on\n";
-  for (const report_distribution& one : distributions) {
-    if (!one.picked_p && !one.labelled_p) continue;
-    text += "by " + one.name + ": ";
-    if (one.picked_p) text += "picked like the pool, p " + number_text(*one.picked_p) + "; ";
-    text += one.picked_p ? "labelled like the pool, p "
-                         : "labels of the strategy's picks like those drawn at random, p ";
-    text += (one.labelled_p ? number_text(*one.labelled_p) : "unknown") + "\n";
-  }
   write_text("-", text);
 }
 
@@ -489,13 +410,7 @@ void add_campaign_state(CLI::App& campaign) {
   add_verb<campaign_options>(
       campaign, "forecast", "Labels, money and days to each target, from the learning curve",
       [](CLI::App&, campaign_options&) {}, run_forecast, "poolwise campaign forecast boots");
-  add_verb<drift_options>(
-      campaign, "drift",
-      "Whether rounds are like those before, by the items drawn at random; how picks and labels divide",
-      [](CLI::App& verb, drift_options& options) {
-        add_number(verb, "--alpha", options.alpha, 1e-6, 0.5, "Chance of a false alarm in any round");
-      },
-      run_drift, "poolwise campaign drift boots");
+  add_campaign_drift(campaign);
   add_verb<stop_options>(
       campaign, "stop", "Whether campaign.toml's rule says to stop, and why; exit code 4 if it does",
       [](CLI::App& verb, stop_options& options) {

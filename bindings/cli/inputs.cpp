@@ -150,29 +150,7 @@ committee_outputs model_arrays::open_committee(const std::vector<std::string>& s
   return committee_outputs(std::move(members));
 }
 
-void query_flags::add_to(CLI::App& command) {
-  model.add_to(command);
-  command.add_option("--embeddings", embeddings, "Features, [rows, features]")->type_name("ARRAY");
-  command.add_option("--queries", queries, "Features that picks are to be like, [queries, features]")
-      ->type_name("ARRAY");
-  command
-      .add_option(
-          "--labelled", labelled,
-          "Rows that have a label, as numbers or as a mask; never picked, k-center's first centres. Or their "
-          "ids: CSV or JSONL, such as what --out wrote")
-      ->type_name("ARRAY");
-  command.add_option("--exclude", exclude, "Rows that must not be picked, in the same forms")
-      ->type_name("ARRAY");
-  command
-      .add_option("--candidates", candidates,
-                  "The only rows that may be picked, in the same forms: all others count as excluded")
-      ->type_name("ARRAY");
-  command
-      .add_option("--strategy", spec.strategy,
-                  "Such as margin, badge or margin/10x/kcenter; see `poolwise strategies`")
-      ->required()
-      ->check(strategy_name())
-      ->type_name("STRATEGY");
+void query_flags::add_limits(CLI::App& command) {
   constexpr auto most = std::numeric_limits<std::int64_t>::max();
   add_number(command, "--batch", spec.batch, index_t{1}, most, "Picks at most (default: what the budget buys)");
   command.add_option("--cost", cost, "Integer cost of each row in the smallest unit, [rows]")
@@ -215,6 +193,32 @@ void query_flags::add_to(CLI::App& command) {
              "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
              "out duplicates alone")
       ->type_name("DISTANCE");
+}
+
+void query_flags::add_to(CLI::App& command) {
+  model.add_to(command);
+  command.add_option("--embeddings", embeddings, "Features, [rows, features]")->type_name("ARRAY");
+  command.add_option("--queries", queries, "Features that picks are to be like, [queries, features]")
+      ->type_name("ARRAY");
+  command
+      .add_option(
+          "--labelled", labelled,
+          "Rows that have a label, as numbers or as a mask; never picked, k-center's first centres. Or their "
+          "ids: CSV or JSONL, such as what --out wrote")
+      ->type_name("ARRAY");
+  command.add_option("--exclude", exclude, "Rows that must not be picked, in the same forms")
+      ->type_name("ARRAY");
+  command
+      .add_option("--candidates", candidates,
+                  "The only rows that may be picked, in the same forms: all others count as excluded")
+      ->type_name("ARRAY");
+  command
+      .add_option("--strategy", spec.strategy,
+                  "Such as margin, badge or margin/10x/kcenter; see `poolwise strategies`")
+      ->required()
+      ->check(strategy_name())
+      ->type_name("STRATEGY");
+  add_limits(command);
   add_number(command, "--round", spec.round, std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max(),
              "Numbers the queries of a campaign: each round draws afresh from one seed")
       ->capture_default_str();

@@ -102,6 +102,9 @@ struct query_flags {
   std::vector<std::string> also_cost, also_budget;  ///< NAME=ARRAY, NAME=NUMBER
 
   void add_to(CLI::App& command);
+
+ private:
+  void add_limits(CLI::App& command);
 };
 
 /// What messages call the parts of a query: by their options.
