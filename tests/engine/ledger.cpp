@@ -597,14 +597,14 @@ TEST(Export, RowsAreWhatTheEventsSay) {
     export_labels(now, versions::current, row_format::jsonl, into(current));
   });
   EXPECT_EQ(csv,
-            "event,at_ms,round,rank,item,row,score,cost,group,arm,reason,probability\n"
-            "3,1000,1,1,\"a,b\",3,1.0,5,,strategy,\"margin .98, rank 1\",\n"
-            "4,1000,1,2,c,6,0.5,5,,strategy,\"margin .98, rank 2\",\n");
+            "event,at_ms,round,rank,item,row,score,cost,seconds,group,arm,reason,probability\n"
+            "3,1000,1,1,\"a,b\",3,1.0,5,,,strategy,\"margin .98, rank 1\",\n"
+            "4,1000,1,2,c,6,0.5,5,,,strategy,\"margin .98, rank 2\",\n");
   EXPECT_EQ(json::parse(jsonl.substr(0, jsonl.find('\n')))["item"], "a,b");
   EXPECT_EQ(labels,
-            "event,at_ms,item,label,source,external,version,replaces,by,seconds,confidence,cost,why,current\n"
-            "5,1000,c,\"say \"\"hi\"\"\",studio,t1,1,,,,,,,false\n"
-            "6,1000,c,owl,studio,t2,1,5,,,,,,true\n");
+            "event,at_ms,item,label,source,external,version,replaces,by,seconds,confidence,cost,why,guideline,current\n"
+            "5,1000,c,\"say \"\"hi\"\"\",studio,t1,1,,,,,,,,false\n"
+            "6,1000,c,owl,studio,t2,1,5,,,,,,,true\n");
   EXPECT_EQ(json::parse(current)["event"], 6);
 }
 

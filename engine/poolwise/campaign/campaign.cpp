@@ -139,8 +139,7 @@ void campaign::note(const std::string& text, const std::string& by, std::int64_t
 
 void campaign::set_guideline(const std::string& text, std::int64_t now_ms) {
   record(now_ms, [&](const tables& seen) {
-    const auto before = seen.latest("guideline");
-    const index_t number = before ? json::parse(before->body).at("guideline").get<index_t>() + 1 : 1;
+    const index_t number = latest_guideline(seen) + 1;
     return std::vector<new_event>{{"guideline", json{{"guideline", number}, {"text", text}}.dump()}};
   });
 }
@@ -156,6 +155,11 @@ spending campaign::spent() const {
     }
     return all;
   });
+}
+
+index_t latest_guideline(const tables& seen) {
+  const auto latest = seen.latest("guideline");
+  return latest ? json::parse(latest->body).at("guideline").get<index_t>() : 0;
 }
 
 item_table items_of(const pool_version& pool, const campaign_settings& settings) {

@@ -35,7 +35,7 @@ class answer_reader {
     wanted_.what = "a label";
     wanted_.names = {"item", "label"};
     wanted_.otherwise = settings.id_column.c_str();
-    wanted_.optional = {"external", "version", "by", "why", "seconds", "confidence", "cost"};
+    wanted_.optional = {"external", "version", "by", "why", "seconds", "confidence", "cost", "guideline"};
     wanted_.remedy = "begin with a line such as item,label";
     wanted_.blank_lines = true;
     wanted_.refused = [&](index_t line, const std::string& why) { refuse(line, why); };
@@ -94,6 +94,12 @@ class answer_reader {
       if (!cost || *cost < 0)
         return no("cost \"" + printable(values[8], shown) + "\" is no whole number from 0 on");
       one.body["cost"] = *cost;
+    }
+    if (!values[9].empty()) {
+      const auto guideline = number_in<index_t>(trimmed(values[9]));
+      if (!guideline || *guideline < 1)
+        return no("guideline \"" + printable(values[9], shown) + "\" is no whole number from 1 on");
+      one.body["guideline"] = *guideline;
     }
     return one;
   }
@@ -187,6 +193,7 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
     ingested part;
     const auto decide = [&](const tables& seen) {
       standing_labels standing(seen);
+      const index_t guideline = latest_guideline(seen);
       std::vector<new_event> events;
       const auto refuse = [&](const answer& one, const std::string& why) {
         part.refused.push_back({one.line, why});
@@ -214,10 +221,18 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
                           "; overrule it (--overrule), or correct it there by a higher version");
           continue;
         }
+        const index_t by = one.body.value("guideline", guideline);
+        if (by > guideline) {
+          refuse(one,
+                 "there is no guideline " + std::to_string(by) + "; record it (`poolwise campaign guideline`)");
+          continue;
+        }
         part.replaced += has_label ? 1 : 0;
         ++part.added;
         standing.add(one, request.source);
-        events.push_back({"label", one.body.dump()});
+        nlohmann::json body = one.body;
+        if (by > 0) body["guideline"] = by;
+        events.push_back({"label", body.dump()});
       }
       if (request.strict && !part.refused.empty()) throw nothing_recorded{};
       return events;

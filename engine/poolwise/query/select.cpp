@@ -56,6 +56,7 @@ class selection {
         left_(asked.available()),
         limit_(asked.limit()) {
     limit_.barred = {barred_.data(), pool().rows};
+    for (const cost_column& one : pool().also_cost) result_.also_cost.push_back(one.name);
   }
 
   /// Measures as an earlier selection of the same pool did, which is kept.
@@ -433,6 +434,7 @@ class selection {
           {row, pool().id(row), c.score, pool().cost.empty() ? 0 : pool().cost[row], reason + among_, {}});
       for (const std::vector<float>& column : columns_)
         result_.picks.back().kept_by.push_back(column[std::size_t(c.row)]);
+      for (const cost_column& one : pool().also_cost) result_.picks.back().also_cost.push_back(one.cost[row]);
     }
   }
 
@@ -566,6 +568,11 @@ void remark(const query& asked, batch& chosen) {
 std::int64_t batch::cost() const {
   return std::accumulate(picks.begin(), picks.end(), std::int64_t{0},
                          [](std::int64_t sum, const pick& p) { return sum + p.cost; });
+}
+
+std::int64_t batch::cost(std::size_t which) const {
+  return std::accumulate(picks.begin(), picks.end(), std::int64_t{0},
+                         [which](std::int64_t sum, const pick& p) { return sum + p.also_cost[which]; });
 }
 
 query_plan plan_within(const where& on, const query& asked, const query_run& how) {
