@@ -12,6 +12,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/philox.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/distance.hpp"
@@ -99,6 +100,7 @@ void check_kmeans(const where& on, matrix_view<const float> points, matrix_view<
            " rows to train on; ask for 1 to " + std::to_string(train));
   if (options.iterations < 1)
     throw value_error("kmeans: " + std::to_string(options.iterations) + " iterations; pass at least 1");
+  require_reachable(on, "kmeans", {{"points", points}, {"centroids", centroids}});
 }
 
 /// Where rows are assigned that lie in host memory now.
