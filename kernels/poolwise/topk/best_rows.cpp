@@ -8,6 +8,7 @@
 
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/topk/detail/guess.hpp"
@@ -73,6 +74,7 @@ best_of_rows best_rows(const where& on, const real_matrix& x, outputs kind, acqu
   if (!barred.empty() && barred.size != rows)
     throw shape_error("best_rows: barred has " + std::to_string(barred.size) + " entries but x has " +
                       std::to_string(rows) + " rows; pass one entry per row, or none");
+  require_reachable(on, "best_rows", {{"x", x}, {"barred", barred}});
   // A pool without rows has its shape and its acquisition checked too.
   score(cpu{1}, rows_between(x, 0, 0), kind, which, {});
   top_k_state best(k);
