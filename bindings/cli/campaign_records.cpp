@@ -132,6 +132,24 @@ void run_export(const export_options& options) {
   out.commit();
 }
 
+void add_export(CLI::App& campaign) {
+  add_verb<export_options>(
+      campaign, "export", "Write what the ledger holds",
+      [](CLI::App& verb, export_options& options) {
+        verb.add_option("WHAT", options.what,
+                        "events (JSONL, as the hash tree has them), labels or decisions (CSV, or JSONL with "
+                        "--json), or the batch of a round (CSV)")
+            ->required()
+            ->check(CLI::IsMember({"events", "labels", "decisions", "batch"}))
+            ->type_name("WHAT");
+        add_number(verb, "--round", options.round, index_t{1}, std::numeric_limits<index_t>::max(),
+                   "Of which round the batch");
+        verb.add_flag("--all", options.all, "Labels that were replaced, too");
+        verb.add_option("--out", options.out, "The file (default: standard output)")->type_name("FILE");
+      },
+      run_export, "poolwise campaign export boots labels --out labels.csv");
+}
+
 }  // namespace
 
 void add_campaign_records(CLI::App& campaign) {
@@ -176,7 +194,7 @@ void add_campaign_records(CLI::App& campaign) {
         verb.add_option(
                 "--labels", options.labels,
                 "CSV or JSONL: item, label, and as there are external, version, by, seconds, confidence, "
-                "cost, why")
+                "cost, why, guideline")
             ->required()
             ->type_name("FILE");
         verb.add_option("--source", options.request.source,
@@ -205,21 +223,7 @@ void add_campaign_records(CLI::App& campaign) {
         add_time(verb, options);
       },
       run_guideline, "poolwise campaign guideline boots --file guideline.md");
-  add_verb<export_options>(
-      campaign, "export", "Write what the ledger holds",
-      [](CLI::App& verb, export_options& options) {
-        verb.add_option("WHAT", options.what,
-                        "events (JSONL, as the hash tree has them), labels or decisions (CSV, or JSONL with "
-                        "--json), or the batch of a round (CSV)")
-            ->required()
-            ->check(CLI::IsMember({"events", "labels", "decisions", "batch"}))
-            ->type_name("WHAT");
-        add_number(verb, "--round", options.round, index_t{1}, std::numeric_limits<index_t>::max(),
-                   "Of which round the batch");
-        verb.add_flag("--all", options.all, "Labels that were replaced, too");
-        verb.add_option("--out", options.out, "The file (default: standard output)")->type_name("FILE");
-      },
-      run_export, "poolwise campaign export boots labels --out labels.csv");
+  add_export(campaign);
 }
 
 }  // namespace poolwise::cli

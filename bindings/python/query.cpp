@@ -41,6 +41,19 @@ class pool_arrays {
     return {values.data(), index_t(values.size())};
   }
 
+  /// Further costs by name, and what the picks may cost of them.
+  void further_costs(const std::optional<nb::dict>& costs, const std::optional<nb::dict>& budgets,
+                     pool_inputs& pool, query_spec& spec) {
+    if (costs)
+      for (const auto& [name, given] : *costs)
+        pool.also_cost.push_back(
+            {text_in(call_, "also_cost", name), column("also_cost", nb::borrow<integer_array>(given))});
+    if (budgets)
+      for (const auto& [name, limit] : *budgets)
+        spec.budgets.push_back(
+            {text_in(call_, "also_budget", name), number_in<std::int64_t>(call_, "also_budget", limit)});
+  }
+
   /// Groups by name, whose quotas are a dict; "*" in it stands for all groups that are not.
   vector_view<const index_t> named_groups(const integer_array& group, const nb::dict& quotas,
                                           std::vector<index_t>& quota) {
@@ -167,6 +180,7 @@ wording words_of(const char* call) {
           .floor = "floor",
           .batch = "batch",
           .budget = "budget",
+          .budgets = "also_budget",
           .apart = "apart",
           .skip = "on_nan=\"skip\"",
           .neighbours = "neighbours",
@@ -194,6 +208,7 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
          const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
          const std::optional<integer_array>& candidates, const std::optional<names>& ids,
          const std::optional<integer_array>& cost, const std::optional<integer>& budget,
+         const std::optional<nb::dict>& also_cost, const std::optional<nb::dict>& also_budget,
          const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
          const std::optional<integer_array>& floor, const std::optional<real>& apart, const word& neighbours,
          const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
@@ -220,6 +235,7 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
   pool.excluded = arrays.rows("exclude", exclude, pool.ids);
   pool.cost = arrays.column("cost", cost);
   query_spec spec;
+  arrays.further_costs(also_cost, also_budget, pool, spec);
   if (group && quota && nb::isinstance<nb::dict>(*quota)) {
     pool.group = arrays.named_groups(*group, nb::borrow<nb::dict>(*quota), spec.quota);
   } else {
@@ -275,10 +291,11 @@ void define_query(nb::module_& m, const std::string& text) {
         "embeddings"_a = nb::none(), "predictions"_a = nb::none(), "queries"_a = nb::none(),
         "query_weights"_a = nb::none(), "private"_a = nb::none(), "rows"_a = nb::none(),
         "labelled"_a = nb::none(), "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(),
-        "cost"_a = nb::none(), "budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(),
-        "floor"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean",
-        "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse", "checkpoint"_a = nb::none(),
-        "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0, text.c_str());
+        "cost"_a = nb::none(), "budget"_a = nb::none(), "also_cost"_a = nb::none(),
+        "also_budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
+        "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0,
+        "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu",
+        "threads"_a = 0, text.c_str());
 }
 
 /// The names of strategies that pass, in quotes, in lines that fit behind `indent` spaces.
@@ -330,6 +347,8 @@ ids         what each row is called, by strings or whole numbers; `Batch.ids` ha
 cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit. One that
             cannot bind changes nothing; else `Batch.of_optimum` says how good a batch by a score, or by
             "facility_location", "graph_cut" or "probcover", is.
+also_cost   further costs by name, {"hours": [rows] integers}, and also_budget, what the picks may cost of each
+            together, {"hours": 40}. `Pick.also_cost` has them in the order of `Batch.also_cost`.
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have, `floor` [groups] how many it
             is to have at least. Demands that no batch meets are refused: the fewest that contradict each other. Or
             names or integers, and a dict of quotas by these, in which "*" stands for all others.

@@ -470,6 +470,13 @@ def test_select_keeps_to_budget_and_quota():
     cost = RNG.integers(1, 10, 257)
     chosen = poolwise.select(strategy="entropy", logits=LOGITS, cost=cost, budget=40)
     assert chosen.cost == chosen.costs.sum() == cost[chosen.rows].sum() <= 40
+    hours = RNG.integers(1, 6, 257)
+    chosen = poolwise.select(strategy="entropy", logits=LOGITS, cost=cost, budget=40, also_cost={"hours": hours, "days": cost},
+                             also_budget={"hours": 11})
+    assert chosen.cost <= 40 and hours[chosen.rows].sum() <= 11 and chosen.also_cost == ["hours", "days"]
+    assert [pick.also_cost for pick in chosen] == [[hours[row], cost[row]] for row in chosen.rows]
+    with pytest.raises(poolwise.InvalidValueError, match='also_budget has one of "days", of which there is not one cost of rows'):
+        poolwise.select(strategy="entropy", logits=LOGITS, cost=cost, also_budget={"days": 3})
     group = np.arange(257) % 3
     chosen = poolwise.select(strategy="entropy", batch=20, logits=LOGITS, group=group, quota=[4, 0, 2])
     assert np.bincount(group[chosen.rows], minlength=3).tolist() == [4, 0, 2]

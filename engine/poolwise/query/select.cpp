@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "poolwise/budget/spend.hpp"
+#include "poolwise/core/device_memory.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/stopwatch.hpp"
 #include "poolwise/core/text.hpp"
@@ -56,6 +57,7 @@ class selection {
         left_(asked.available()),
         limit_(asked.limit()) {
     limit_.barred = {barred_.data(), pool().rows};
+    for (const cost_column& one : pool().also_cost) result_.also_cost.push_back(one.name);
   }
 
   /// Measures as an earlier selection of the same pool did, which is kept.
@@ -433,6 +435,7 @@ class selection {
           {row, pool().id(row), c.score, pool().cost.empty() ? 0 : pool().cost[row], reason + among_, {}});
       for (const std::vector<float>& column : columns_)
         result_.picks.back().kept_by.push_back(column[std::size_t(c.row)]);
+      for (const cost_column& one : pool().also_cost) result_.picks.back().also_cost.push_back(one.cost[row]);
     }
   }
 
@@ -568,6 +571,11 @@ std::int64_t batch::cost() const {
                          [](std::int64_t sum, const pick& p) { return sum + p.cost; });
 }
 
+std::int64_t batch::cost(std::size_t which) const {
+  return std::accumulate(picks.begin(), picks.end(), std::int64_t{0},
+                         [which](std::int64_t sum, const pick& p) { return sum + p.also_cost[which]; });
+}
+
 query_plan plan_within(const where& on, const query& asked, const query_run& how) {
   query_plan needed = plan_memory(on, asked);
   const std::uint64_t bytes = needed.bytes - process_bytes + how.held;
@@ -594,6 +602,18 @@ std::optional<matrix_view<const float>> unit_rows_beside(cpu on,
 }
 
 /// The same query of rows scaled to length 1. throws value_error for a row that has no direction.
+/// A query ends with the devices' memory given back: what comes next, such as training, may need all of it.
+struct device_memory_loan {
+  explicit device_memory_loan(const where& on) : of_devices(!std::holds_alternative<cpu>(on)) {}
+  ~device_memory_loan() {
+    if (of_devices) release_device_memory();
+  }
+  device_memory_loan(const device_memory_loan&) = delete;
+  device_memory_loan& operator=(const device_memory_loan&) = delete;
+
+  bool of_devices;
+};
+
 batch run_by_cosine(const where& on, const query& asked, query_run how) {
   const auto embeddings = asked.pool().embeddings.value();
   const std::vector<float> scaled = unit_rows(host_of(on), embeddings);
@@ -623,6 +643,7 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
 
 batch run(const where& on, const query& asked, const query_run& how) {
   require_host_arrays(on);
+  const device_memory_loan loan(on);
   std::uint64_t spare = std::numeric_limits<std::uint64_t>::max();
   if (how.ceiling > 0) {
     const std::uint64_t planned = plan_within(on, asked, how).bytes - process_bytes + how.held;

@@ -25,12 +25,14 @@ struct pick {
   std::int64_t cost = 0;
   std::string reason;
   std::vector<float> kept_by;  ///< the scores by which it was kept, one for each of batch::kept_by
+  std::vector<std::int64_t> also_cost = {};  ///< one for each of batch::also_cost
 };
 
 struct batch {
   std::vector<pick> picks;
-  std::string strategy = {};              ///< by which they were picked, spelled_out
-  std::vector<std::string> kept_by = {};  ///< the stages before the last that scored rows, in order
+  std::string strategy = {};                ///< by which they were picked, spelled_out
+  std::vector<std::string> kept_by = {};    ///< the stages before the last that scored rows, in order
+  std::vector<std::string> also_cost = {};  ///< the names of pool_inputs::also_cost, in order
   index_t skipped_rows = 0;  ///< invalid rows left out under on_invalid::skip, and the first of them
   index_t first_skipped = -1;
   double rank_seconds = 0, diversify_seconds = 0;
@@ -43,6 +45,8 @@ struct batch {
   std::vector<std::string> remarks = {};
 
   std::int64_t cost() const;
+  /// All picks together, of also_cost[which].
+  std::int64_t cost(std::size_t which) const;
 };
 
 /// How a query is run, which the picks do not depend on.

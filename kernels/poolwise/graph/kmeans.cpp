@@ -12,6 +12,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/philox.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/distance.hpp"
@@ -111,6 +112,7 @@ void check_kmeans(const where& on, matrix_view<const float> points, matrix_view<
       throw value_error("kmeans: a weight is " + std::to_string(weight) + "; pass finite numbers above 0");
   if (options.iterations < 1)
     throw value_error("kmeans: " + std::to_string(options.iterations) + " iterations; pass at least 1");
+  require_reachable(on, "kmeans", {{"points", points}, {"centroids", centroids}});
 }
 
 /// Where rows are assigned that lie in host memory now.
