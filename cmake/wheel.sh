@@ -16,7 +16,8 @@ fi
 export PATH=$wheel/venv/bin:$PATH
 
 definitions=(POOLWISE_CUDA=OFF POOLWISE_WERROR=ON CMAKE_BUILD_TYPE=Release "$@")
-# The tree lies beside build/release, so that ccache knows what was compiled there.
+# The tree lies beside build/release, and the compiler goes by the same name: so ccache knows what was compiled there.
+export CXX=${CXX:-/usr/bin/c++}
 rm -rf "$wheel/linked" "$wheel"/*.whl
 pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$wheel/linked" \
   --config-settings=build-dir="$PWD/build/wheel_tree" --config-settings=install.strip=true \
