@@ -266,11 +266,14 @@ def test_baal_says_what_predictions_hold():
 
 def test_bmdal_batches():
     data = {"train": X[:4], "pool": types.SimpleNamespace(get_tensor=lambda: X[4:])}
-    for method, strategy in ("lcmd", "lcmd"), ("maxdist", "kcenter"):
+    for method, strategy in ("lcmd", "lcmd"), ("maxdist", "maxdist"):
         rows, results = bmdal.select_batch(5, [], data, None, "linear", [], method)
         assert (rows + 4).tolist() == picked(strategy, 5, embeddings=X, labelled=range(4)) and "kernel_time" in results
     alone, _ = bmdal.select_batch(5, [], data, None, "linear", [], "maxdet")  # without training rows, as bmdal's default
-    assert alone.tolist() == picked("dpp", 5, embeddings=X[4:])
+    assert alone.tolist() == picked("maxdet", 5, embeddings=X[4:])
+    noisy, _ = bmdal.select_batch(5, [], data, None, "linear", [], "maxdet", maxdet_sigma=0.1, sel_with_train=True)
+    assert (noisy + 4).tolist() == picked("maxdet(noise=0.1)", 5, embeddings=X, labelled=range(4))
+    assert bmdal.select_batch(5, [], data, None, "linear", [], "fw")[0].tolist() == picked("frank_wolfe", 5, embeddings=X[4:])
     assert bmdal.select_batch(5, [], data, None, "linear", [], "lcmd", sel_with_train=False)[0].tolist() == picked("lcmd", 5, embeddings=X[4:])
     assert len(bmdal.select_batch(5, [], data, None, "linear", [], "random", random_state=1)[0]) == 5
     for kernel, transforms, method in ("grad", [], "lcmd"), ("linear", [("train", [0.1])], "lcmd"), ("linear", [], "bait"):
