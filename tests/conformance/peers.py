@@ -489,6 +489,50 @@ add("facility_location", "submodlib", "FacilityLocationFunction", "other picks",
 add("graph_cut(lambda=2.5)", "submodlib", "GraphCutFunction(lambdaVal=0.4)", "other picks", "Similarity is the cosine; "
     "lambdaVal is 1 / lambda.", lambda: cut(COSINE, 2.5), ALONE, batch=True,
     real=lambda: submodlib("GraphCutFunction", lambdaVal=0.4))
+add("feature_coverage", "apricot", "FeatureBasedSelection", "same picks", "Of concave_func=\"sqrt\"; gains are the same, too.",
+    lambda: greedy(lambda picks: np.sqrt(POINTS[picks].sum(axis=0) + POINTS).sum(axis=1), allowed=np.arange(ROWS)), ALONE,
+    batch=True, real=lambda: apricot("FeatureBasedSelection"),
+    shim=lambda: compat("apricot").FeatureBasedSelection(BATCH).fit(POINTS).ranking)
+UNIT = POINTS / np.sqrt((POINTS**2).sum(axis=1, keepdims=True))
+
+
+def herding():
+    s = np.exp(-squared_distances(UNIT, UNIT) / 6)
+    return greedy(lambda picks: np.maximum(0, s[:, 5:] - s[[*LABELLED, *picks]].max(axis=0)[5:]).sum(axis=1))
+
+
+add(f"maxherding(bandwidth={6**0.5!r}, neighbours=59)", "scikit-activeml", "MaxHerding", "same picks", "Rows are normalised, and "
+    "gamma is 1 / features; here the kernel is of the 32 nearest unless neighbours= says more.", herding,
+    {"embeddings": UNIT, "labelled": LABELLED}, batch=True,
+    real=lambda: __import__("skactiveml.pool", fromlist=["_"]).MaxHerding(random_state=0).query(POINTS, Y, batch_size=BATCH),
+    shim=lambda: compat("skactiveml").MaxHerding(neighbours=59).query(POINTS, Y, batch_size=BATCH))
+
+
+def contrastive():
+    near = np.argsort(squared_distances(POINTS, POINTS[:5]), axis=1)[:, :3]
+    values = np.mean([kl(SOFT[0][near[:, n]], SOFT[0]) for n in range(3)], axis=0)
+    return [int(row) for row in np.argsort(-values, kind="stable") if row >= 5][:BATCH]
+
+
+def contrastive_real():
+    from skactiveml.base import SkactivemlClassifier
+    from skactiveml.pool import ContrastiveAL
+
+    class Given(SkactivemlClassifier):
+        def fit(self, X, y, sample_weight=None):
+            return self
+
+        def predict_proba(self, X):
+            return np.array([SOFT[0][int(np.argmin(squared_distances(x[None], POINTS)))] for x in X])
+
+    query = ContrastiveAL(nearest_neighbors_dict={"n_neighbors": 3}, random_state=0)
+    return query.query(POINTS, Y, Given(classes=np.arange(5)), fit_clf=False, batch_size=BATCH)
+
+
+add("cal(neighbours=3)", "scikit-activeml", "ContrastiveAL", "same picks", "Clips p at 1e-7; five neighbours by default, here ten.",
+    contrastive, {"logits": np.log(SOFT[0]), **EMBEDDED}, batch=True, real=contrastive_real,
+    shim=lambda: compat("skactiveml").ContrastiveAL({"n_neighbors": 3}).query(POINTS, Y, Says(SOFT[0]), fit_clf=False,
+                                                                              batch_size=BATCH))
 
 
 # ---- The page and the checks
