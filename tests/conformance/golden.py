@@ -111,7 +111,7 @@ def philox(counter, key):
 
 
 def bits(seed, purpose, place, round_=0):
-    """64 of them; `bits(seed, 5, round)` seeds those draws that take no round."""
+    """64 of them."""
     words = philox((place, 0, purpose, round_), (seed & 0xFFFFFFFF, seed >> 32))
     return words[1] << 32 | words[0]
 
@@ -119,3 +119,8 @@ def bits(seed, purpose, place, round_=0):
 def uniforms(rows, purpose, seed, round_=0):
     """One for each row, in [0, 1), in steps of 2^-53."""
     return np.array([(bits(seed, purpose, row, round_) >> 11) * 2.0**-53 for row in range(rows)])
+
+
+def round_seed(seed, round_=0):
+    """Of those draws that take no round."""
+    return bits(seed, 5, round_)

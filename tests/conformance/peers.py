@@ -328,8 +328,8 @@ def bmdal_real(method, **config):
     return rows.numpy() + 5
 
 
-def bmdal_shim(method):
-    rows, _ = compat("bmdal").select_batch(BATCH, [], {"pool": POINTS[5:], "train": POINTS[:5]}, None, "linear", [], method)
+def bmdal_shim(method, **config):
+    rows, _ = compat("bmdal").select_batch(BATCH, [], {"pool": POINTS[5:], "train": POINTS[:5]}, None, "linear", [], method, **config)
     return rows + 5
 
 
@@ -343,25 +343,43 @@ def largest_cluster():
     return picks
 
 
-add("kcenter", "bmdal", "maxdist", "same picks", "With no training row it begins at the largest norm, here at a drawn row.",
-    lambda: farthest(POINTS), EMBEDDED, batch=True, real=lambda: bmdal_real("maxdist", sel_with_train=True),
+add("maxdist", "bmdal", "maxdist", "same picks", "Of the linear kernel; the shim refuses others.", lambda: farthest(POINTS),
+    EMBEDDED, batch=True, real=lambda: bmdal_real("maxdist", sel_with_train=True),
     shim=lambda: bmdal_shim("maxdist"))
 add("lcmd", "bmdal", "lcmd", "same picks", "Of the linear kernel; the shim refuses others.", largest_cluster, EMBEDDED, batch=True,
     real=lambda: bmdal_real("lcmd", sel_with_train=True), shim=lambda: bmdal_shim("lcmd"))
 
 
-def linear_determinant():
+def linear_determinant(noise, known=LABELLED, batch=BATCH):
+    K = POINTS @ POINTS.T + noise**2 * np.eye(ROWS)
+
     def gain(picks):
-        K = POINTS @ POINTS.T
-        if not picks:
-            return np.diag(K)
-        return np.diag(K) - np.einsum("ij,ij->j", K[picks], np.linalg.solve(K[np.ix_(picks, picks)] + 1e-12 * np.eye(len(picks)), K[picks]))
+        given = [*known, *picks]
+        return np.diag(K) - np.einsum("ij,ij->j", K[given], np.linalg.solve(K[np.ix_(given, given)], K[given])) if given else np.diag(K)
 
-    return greedy(gain, 5)
+    return greedy(gain, batch)
 
 
-add("dpp", "bmdal", "maxdet", "other picks", "The kernel is linear, h . h; here RBF of the median distance.",
-    linear_determinant, EMBEDDED, batch=True)
+def herded():
+    unit, place, picks = POINTS / np.sqrt((POINTS**2).sum(axis=1, keepdims=True)), np.zeros(6), []
+    lengths, total = np.sqrt((POINTS[5:] ** 2).sum(axis=1)).sum(), POINTS[5:].sum(axis=0)
+    while len(picks) < BATCH:
+        along = unit @ (total - place)
+        along[[*LABELLED, *picks]] = -np.inf
+        picks.append(int(np.argmax(along)))
+        off = lengths * unit[picks[-1]] - place
+        place = place + (off @ (total - place)) / (off @ off) * off
+    return picks
+
+
+add("maxdet(noise=0.5)", "bmdal", "maxdet(maxdet_sigma=0.5)", "same picks", "Of the linear kernel; bmdal's noise is 0 by default, "
+    "here 1.", lambda: linear_determinant(0.5), EMBEDDED, batch=True,
+    real=lambda: bmdal_real("maxdet", sel_with_train=True, maxdet_sigma=0.5),
+    shim=lambda: bmdal_shim("maxdet", sel_with_train=True, maxdet_sigma=0.5))
+add("dpp", "bmdal", "maxdet", "other picks", "The kernel is linear, h . h: maxdet here. dpp's is RBF of the median distance.",
+    lambda: linear_determinant(1, known=[], batch=5), EMBEDDED, batch=True)
+add("frank_wolfe", "bmdal", "fw", "same picks", "Of the linear kernel, over the pool alone.", herded,
+    {"embeddings": POINTS, "exclude": LABELLED}, batch=True, real=lambda: bmdal_real("fw"), shim=lambda: bmdal_shim("fw"))
 add("kcenter", "submodlib", "DisparityMinFunction", "other picks", "Begins at row 0 where nothing is labelled; here at a "
     "drawn row.", lambda: farthest(POINTS, known=[], first=0), {"embeddings": POINTS}, batch=True)
 add("kcenter", "google/active-learning", "kcenter_greedy", "same picks", "With no label the first row is drawn from numpy's "
@@ -471,6 +489,50 @@ add("facility_location", "submodlib", "FacilityLocationFunction", "other picks",
 add("graph_cut(lambda=2.5)", "submodlib", "GraphCutFunction(lambdaVal=0.4)", "other picks", "Similarity is the cosine; "
     "lambdaVal is 1 / lambda.", lambda: cut(COSINE, 2.5), ALONE, batch=True,
     real=lambda: submodlib("GraphCutFunction", lambdaVal=0.4))
+add("feature_coverage", "apricot", "FeatureBasedSelection", "same picks", "Of concave_func=\"sqrt\"; gains are the same, too.",
+    lambda: greedy(lambda picks: np.sqrt(POINTS[picks].sum(axis=0) + POINTS).sum(axis=1), allowed=np.arange(ROWS)), ALONE,
+    batch=True, real=lambda: apricot("FeatureBasedSelection"),
+    shim=lambda: compat("apricot").FeatureBasedSelection(BATCH).fit(POINTS).ranking)
+UNIT = POINTS / np.sqrt((POINTS**2).sum(axis=1, keepdims=True))
+
+
+def herding():
+    s = np.exp(-squared_distances(UNIT, UNIT) / 6)
+    return greedy(lambda picks: np.maximum(0, s[:, 5:] - s[[*LABELLED, *picks]].max(axis=0)[5:]).sum(axis=1))
+
+
+add(f"maxherding(bandwidth={6**0.5!r}, neighbours=59)", "scikit-activeml", "MaxHerding", "same picks", "Rows are normalised, and "
+    "gamma is 1 / features; here the kernel is of the 32 nearest unless neighbours= says more.", herding,
+    {"embeddings": UNIT, "labelled": LABELLED}, batch=True,
+    real=lambda: __import__("skactiveml.pool", fromlist=["_"]).MaxHerding(random_state=0).query(POINTS, Y, batch_size=BATCH),
+    shim=lambda: compat("skactiveml").MaxHerding(neighbours=59).query(POINTS, Y, batch_size=BATCH))
+
+
+def contrastive():
+    near = np.argsort(squared_distances(POINTS, POINTS[:5]), axis=1)[:, :3]
+    values = np.mean([kl(SOFT[0][near[:, n]], SOFT[0]) for n in range(3)], axis=0)
+    return [int(row) for row in np.argsort(-values, kind="stable") if row >= 5][:BATCH]
+
+
+def contrastive_real():
+    from skactiveml.base import SkactivemlClassifier
+    from skactiveml.pool import ContrastiveAL
+
+    class Given(SkactivemlClassifier):
+        def fit(self, X, y, sample_weight=None):
+            return self
+
+        def predict_proba(self, X):
+            return np.array([SOFT[0][int(np.argmin(squared_distances(x[None], POINTS)))] for x in X])
+
+    query = ContrastiveAL(nearest_neighbors_dict={"n_neighbors": 3}, random_state=0)
+    return query.query(POINTS, Y, Given(classes=np.arange(5)), fit_clf=False, batch_size=BATCH)
+
+
+add("cal(neighbours=3)", "scikit-activeml", "ContrastiveAL", "same picks", "Clips p at 1e-7; five neighbours by default, here ten.",
+    contrastive, {"logits": np.log(SOFT[0]), **EMBEDDED}, batch=True, real=contrastive_real,
+    shim=lambda: compat("skactiveml").ContrastiveAL({"n_neighbors": 3}).query(POINTS, Y, Says(SOFT[0]), fit_clf=False,
+                                                                              batch_size=BATCH))
 
 
 # ---- The page and the checks

@@ -86,13 +86,14 @@ def test_skactiveml_parameters_labels_and_fits():
     (skactiveml.CoreSet(metric="cosine"), "kcenter", {"embeddings": X, "metric": "cosine"}),
     (skactiveml.TypiClust(k=3, random_state=1), "typiclust(neighbours=3)", {"embeddings": X, "seed": 1}),
     (skactiveml.ProbCover(n_classes=4, alpha=0.5, random_state=1), "probcover(purity=0.5, clusters=4)", {"embeddings": X, "seed": 1}),
+    (skactiveml.MaxHerding(metric_dict={"gamma": 0.25}, normalize_samples=False), "maxherding(bandwidth=2)", {"embeddings": X}),
+    (skactiveml.ContrastiveAL({"n_neighbors": 2}), "cal(neighbours=2)", {"embeddings": X, "probs": PROBA}),
     (skactiveml.Badge(random_state=1), "badge", {"embeddings": X, "probs": PROBA, "seed": 1}),
     (skactiveml.GreedyBALD(), "bald", {"committee_probs": COMMITTEE}),
     (skactiveml.BatchBALD(n_MC_samples=50), "batchbald(samples=50)", {"committee_probs": COMMITTEE}),
 ])
 def test_skactiveml_strategies(query, strategy, parts):
-    model = {"badge": [Model()], "bald": [[Model(p) for p in COMMITTEE]]}.get(strategy[-4:] if "bald" in strategy else strategy, [])
-    model = [[Model(p) for p in COMMITTEE]] if "bald" in strategy else model
+    model = [Model()] if "probs" in parts else [[Model(p) for p in COMMITTEE]] if "committee_probs" in parts else []
     rows, utilities = query.query(X, Y, *model, batch_size=4, return_utilities=True)
     assert rows.tolist() == picked(strategy, 4, labelled=[0, 1, 2, 3], **parts)
     for row, of_pick in zip(rows, utilities):  # NaN but for the picks, or all of them for a score
@@ -107,6 +108,8 @@ def test_skactiveml_refuses_what_it_does_not_do():
         (skactiveml.QueryByCommittee(), (Model(),), "is no ensemble"),
         (skactiveml.ProbCover(deltas=[1]), (), "deltas"),
         (skactiveml.CoreSet(metric="manhattan"), (), "manhattan"),
+        (skactiveml.MaxHerding(metric="linear"), (), "linear"),
+        (skactiveml.ContrastiveAL({"radius": 1}), (Model(),), "radius"),
     ]:
         with pytest.raises(poolwise.Error, match=said):
             query.query(X, Y, *arguments)
@@ -266,11 +269,14 @@ def test_baal_says_what_predictions_hold():
 
 def test_bmdal_batches():
     data = {"train": X[:4], "pool": types.SimpleNamespace(get_tensor=lambda: X[4:])}
-    for method, strategy in ("lcmd", "lcmd"), ("maxdist", "kcenter"):
+    for method, strategy in ("lcmd", "lcmd"), ("maxdist", "maxdist"):
         rows, results = bmdal.select_batch(5, [], data, None, "linear", [], method)
         assert (rows + 4).tolist() == picked(strategy, 5, embeddings=X, labelled=range(4)) and "kernel_time" in results
     alone, _ = bmdal.select_batch(5, [], data, None, "linear", [], "maxdet")  # without training rows, as bmdal's default
-    assert alone.tolist() == picked("dpp", 5, embeddings=X[4:])
+    assert alone.tolist() == picked("maxdet", 5, embeddings=X[4:])
+    noisy, _ = bmdal.select_batch(5, [], data, None, "linear", [], "maxdet", maxdet_sigma=0.1, sel_with_train=True)
+    assert (noisy + 4).tolist() == picked("maxdet(noise=0.1)", 5, embeddings=X, labelled=range(4))
+    assert bmdal.select_batch(5, [], data, None, "linear", [], "fw")[0].tolist() == picked("frank_wolfe", 5, embeddings=X[4:])
     assert bmdal.select_batch(5, [], data, None, "linear", [], "lcmd", sel_with_train=False)[0].tolist() == picked("lcmd", 5, embeddings=X[4:])
     assert len(bmdal.select_batch(5, [], data, None, "linear", [], "random", random_state=1)[0]) == 5
     for kernel, transforms, method in ("grad", [], "lcmd"), ("linear", [("train", [0.1])], "lcmd"), ("linear", [], "bait"):
@@ -286,7 +292,10 @@ def test_apricot_selections():
     assert both[1].tolist() == picked("graph_cut(lambda=3)", 4, embeddings=X, labelled=[2, 8])
     mask = np.isin(np.arange(30), [2, 8])
     assert apricot.FacilityLocationSelection(3, initial_subset=mask).fit(X).ranking.tolist() == picked("facility_location", 3, embeddings=X, labelled=[2, 8])
-    for wrong, said in [(lambda: apricot.FacilityLocationSelection(0), "positive"), (lambda: apricot.GraphCutSelection(4), "alpha is 1"),
+    features = apricot.FeatureBasedSelection(4).fit(abs(X))
+    assert features.ranking.tolist() == picked("feature_coverage", 4, embeddings=abs(X))
+    for wrong, said in [(lambda: apricot.FacilityLocationSelection(0), "positive"),
+                        (lambda: apricot.FeatureBasedSelection(3, "log"), "concave_func"), (lambda: apricot.GraphCutSelection(4), "alpha is 1"),
                         (lambda: apricot.FacilityLocationSelection(31).fit(X), "more examples"),
                         (lambda: apricot.FacilityLocationSelection(3, metric="corr"), "corr"),
                         (lambda: apricot.FacilityLocationSelection(3).fit(X, sample_cost=np.ones(30)), "sample_cost")]:

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from golden import bits, case, numbers, one_by_one, softmax, squared_distances, uniforms, vectors
+from golden import case, numbers, one_by_one, round_seed, softmax, squared_distances, uniforms, vectors
 from scores import score
 
 
@@ -26,7 +26,7 @@ def kcenter():
     picks, values = farthest(h, [3, 8], None)
     yield case("two labelled rows; values are squared distances", "kcenter", picks, values,
                embeddings=h, labelled=[3, 8])
-    first = int(np.argmax(uniforms(15, 12, bits(6, 5, 2))))
+    first = int(np.argmax(uniforms(15, 12, round_seed(6, 2))))
     picks, values = farthest(h, [], first)
     yield case("no labelled row: the first is drawn", "kcenter", picks, values, parameters={"seed": 6, "round": 2},
                embeddings=h)

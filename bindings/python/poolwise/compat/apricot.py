@@ -1,4 +1,5 @@
-"""apricot's selections (apricot-select 0.6): FacilityLocationSelection and GraphCutSelection.
+"""apricot's selections (apricot-select 0.6): FacilityLocationSelection, GraphCutSelection and
+FeatureBasedSelection.
 
     chosen = poolwise.compat.apricot.FacilityLocationSelection(100, n_neighbors=32).fit_transform(X)
 
@@ -8,6 +9,7 @@ What differs:
 - alpha of a graph cut may not be below 2, under which it is not monotone; apricot's default of 1 is refused, pass
   alpha=2.5; apricot counts the pairs of picks once, here twice, as in Iyer & Bilmes 2013;
 - every optimizer gives greedy's picks, exactly; X may be negative; ties go to the lower row;
+- FeatureBasedSelection takes concave_func="sqrt" alone, which is apricot's default, and the same picks and gains;
 - metric "euclidean" and "cosine"; partial_fit, reservoirs, sample_cost and precomputed similarities are refused.
 """
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from . import _common
 
-__all__ = ["FacilityLocationSelection", "GraphCutSelection"]
+__all__ = ["FacilityLocationSelection", "FeatureBasedSelection", "GraphCutSelection"]
 
 
 class _Selection:
@@ -74,3 +76,17 @@ class GraphCutSelection(_Selection):
 
     def _strategy(self):
         return f"graph_cut(lambda={self.alpha}, neighbours={self.n_neighbors or 32})"
+
+
+class FeatureBasedSelection(_Selection):
+    """Poolwise's feature_coverage."""
+
+    def __init__(self, n_samples, concave_func="sqrt", initial_subset=None, optimizer="two-stage", optimizer_kwds=None, n_jobs=1,
+                 random_state=None, verbose=False):
+        super().__init__(n_samples, "euclidean", initial_subset, optimizer, optimizer_kwds, None, n_jobs, random_state, verbose)
+        if concave_func != "sqrt":
+            raise _common.InvalidValueError(f"FeatureBasedSelection: concave_func is {concave_func!r}; pass \"sqrt\"")
+        self.concave_func = concave_func
+
+    def _strategy(self):
+        return "feature_coverage"

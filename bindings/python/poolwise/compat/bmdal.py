@@ -7,12 +7,12 @@
 data hold arrays or tensors of features, or whatever has get_tensor(). What differs:
 - the kernel is that of the features as they are, base_kernel="linear" without transforms: gather a network's last
   layer by poolwise.torch and pass it. Other kernels and transforms are refused;
-- lcmd and maxdist are in fp32 of one summation order, ties to the lower row; picks are the same where no two
-  rows are within rounding; maxdist and lcmd begin, with no training row, at a drawn row (maxdist) and at the largest
-  norm (lcmd), bmdal at the largest norm;
-- maxdet is the DPP's greedy MAP over an RBF kernel of the median distance, bmdal's is the linear kernel's;
-- with sel_with_train=False training rows are not there; the default is True for lcmd and maxdist, as bmdal's;
-- kmeanspp, maxdiag, bait, fw, rmds and sosd are refused.
+- lcmd, maxdist and maxdet are in fp32 of one summation order, ties to the lower row: the same picks where no two rows
+  are within rounding;
+- maxdet needs maxdet_sigma, the noise on the kernel's diagonal, above 0 (1 where it is not given, bmdal's is 0);
+- fw is that of the pool alone, never of training rows;
+- sel_with_train=False leaves training rows out; the default is True for lcmd and maxdist, as bmdal's;
+- kmeanspp, maxdiag, bait, rmds and sosd are refused.
 """
 
 import time
@@ -23,7 +23,8 @@ from . import _common
 
 __all__ = ["select_batch"]
 
-_METHODS = {"random": ("random", False), "maxdist": ("kcenter", True), "lcmd": ("lcmd", True), "maxdet": ("dpp", False)}
+_METHODS = {"random": ("random", False), "maxdist": ("maxdist", True), "lcmd": ("lcmd", True),
+            "maxdet": ("maxdet", False), "fw": ("frank_wolfe", False)}
 
 
 def select_batch(batch_size, models, data, y_train, base_kernel, kernel_transforms, selection_method, *, random_state=None,
@@ -37,6 +38,8 @@ def select_batch(batch_size, models, data, y_train, base_kernel, kernel_transfor
         raise _common.InvalidValueError(f"select_batch: selection_method is {selection_method!r}; pass one of "
                                         + ", ".join(map(repr, _METHODS)))
     strategy, with_train = _METHODS[selection_method]
+    if selection_method == "maxdet":
+        strategy = f"maxdet(noise={config.pop('maxdet_sigma', 1.0)!r})"
     with_train = with_train if sel_with_train is None else sel_with_train
     pool = _features(data["pool"])
     train = _features(data["train"]) if with_train and "train" in data else pool[:0]

@@ -13,6 +13,9 @@ X are also the embeddings; rows without a label are those where y is `missing_la
   inside the cluster; `k` is handed on;
 - unlabelled rows that are no candidates are not there; scikit-activeml's TypiClust and ProbCover see them;
 - BatchBALD draws joint labels where there are more than 1e6, scikit-activeml where there are more than members;
+- MaxHerding has the kernel exp(-gamma d^2) of metric="rbf" alone, over each row's `neighbours` nearest; with no labelled row
+  its first pick is that of the largest sum, too;
+- ContrastiveAL does not clip p at `eps`; nearest_neighbors_dict holds n_neighbors alone; without a label the lowest rows;
 - ProbCover finds its radius exactly, scikit-activeml on a grid of `deltas`, which is refused;
 - QueryByCommittee("KL_divergence") is BALD, which it equals, without the clipping at 1e-7; votes are those of the
   largest probability;
@@ -26,8 +29,8 @@ import numpy as np
 
 from . import _common
 
-__all__ = ["Badge", "BatchBALD", "CoreSet", "GreedyBALD", "ProbCover", "QueryByCommittee", "RandomSampling", "TypiClust",
-           "UncertaintySampling"]
+__all__ = ["Badge", "BatchBALD", "ContrastiveAL", "CoreSet", "GreedyBALD", "MaxHerding", "ProbCover", "QueryByCommittee",
+           "RandomSampling", "TypiClust", "UncertaintySampling"]
 
 
 def _has_label(y, missing_label):
@@ -276,3 +279,47 @@ class ProbCover(_Query):
         strategy = f"probcover(purity={self.alpha}" + (f", clusters={self.n_classes})" if self.n_classes else ")")
         return self._run(X, y, candidates, batch_size, return_utilities, lambda rows, labelled, allowed, k: self._batch(
             strategy, labelled, allowed, k, embeddings=rows))
+
+
+class MaxHerding(_Query):
+    """Poolwise's maxherding; metric_dict may hold gamma, else 1 / features."""
+
+    def __init__(self, normalize_samples=True, metric="rbf", metric_dict=None, missing_label=np.nan, random_state=None,
+                 neighbours=32):
+        super().__init__(missing_label, random_state, normalize_samples=normalize_samples, metric=metric,
+                         metric_dict=metric_dict, neighbours=neighbours)
+
+    def query(self, X, y, candidates=None, batch_size=1, return_utilities=False):
+        given = dict(self.metric_dict or {})
+        gamma = given.pop("gamma", None) or 1 / np.shape(X)[1]
+        if self.metric != "rbf" or given:
+            raise _common.InvalidValueError(f"MaxHerding: metric is {self.metric!r} of {given}; pass \"rbf\", and gamma alone")
+        return self._run(X, y, candidates, batch_size, return_utilities, lambda rows, labelled, allowed, k: self._batch(
+            f"maxherding(bandwidth={gamma**-0.5!r}, neighbours={self.neighbours})", labelled, allowed, k, embeddings=rows,
+            metric="cosine" if self.normalize_samples else "euclidean"))
+
+
+class ContrastiveAL(_Query):
+    """Poolwise's cal."""
+
+    def __init__(self, nearest_neighbors_dict=None, clf_embedding_flag_name=None, eps=1e-7, missing_label=np.nan,
+                 random_state=None):
+        super().__init__(missing_label, random_state, nearest_neighbors_dict=nearest_neighbors_dict,
+                         clf_embedding_flag_name=clf_embedding_flag_name, eps=eps)
+
+    def query(self, X, y, clf, fit_clf=True, sample_weight=None, candidates=None, batch_size=1, return_utilities=False):
+        given = dict(self.nearest_neighbors_dict or {})
+        each = given.pop("n_neighbors", 5)
+        if given:
+            raise _common.InvalidValueError(f"ContrastiveAL: nearest_neighbors_dict holds {', '.join(given)}; pass n_neighbors "
+                                            "alone")
+
+        def pick(rows, labelled, allowed, k):
+            fitted = _fitted(clf, X, y, _has_label(y, self.missing_label), fit_clf, sample_weight)
+            flag = {} if self.clf_embedding_flag_name is None else {self.clf_embedding_flag_name: True}
+            said = fitted.predict_proba(rows, **flag)
+            proba, features = said if flag else (said, rows)
+            return self._batch(f"cal(neighbours={each})", labelled, allowed, k, embeddings=_common.matrix(features),
+                               outputs=_common.distributions(proba, "ContrastiveAL"))
+
+        return self._run(X, y, candidates, batch_size, return_utilities, pick)
