@@ -48,7 +48,7 @@ peers: setup ## Poolwise beside what else one could pick: a table and a plot in 
 wheel: setup ## the Python package with its libraries inside, in build/wheel; WHEEL="POOLWISE_CUDA=ON" builds it for GPUs
 	cmake/wheel.sh $(WHEEL)
 
-test-wheel: wheel ## that wheel in an environment of its own, without a compiler: the record is build/wheel/tested.txt
+test-wheel: wheel ## that wheel in an environment of its own, without a compiler: the record is bench/results/wheel.txt
 	tests/wheel/run.sh build/wheel/*.whl
 
 docs: setup ## the documentation site, in build/docs/site
