@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan fuzz tidy bench peers wheel test-wheel docs format setup clean
+.PHONY: help demo test asan tsan fuzz tidy bench peers test-peers wheel test-wheel docs format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -44,6 +44,11 @@ peers: setup ## Poolwise beside what else one could pick: a table and a plot in 
 	cmake --preset release
 	cmake --build --preset release --target poolwise_python_stub
 	PYTHONPATH=build/release/python build/venv/bin/python bench/peers/peers.py
+
+test-peers: setup ## the shims beside the libraries that they stand for, installed by pip (torch: some GB)
+	cmake --preset release
+	cmake --build --preset release --target poolwise_python_stub
+	PYTHONPATH=$(CURDIR)/build/release/python build/venv/bin/python tests/conformance/run_peers.py --out bench/results/peer_tests.txt
 
 wheel: setup ## the Python package with its libraries inside, in build/wheel; WHEEL="POOLWISE_CUDA=ON" builds it for GPUs
 	cmake/wheel.sh $(WHEEL)

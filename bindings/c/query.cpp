@@ -112,6 +112,7 @@ wording words_of(const char* call) {
           .embeddings = "poolwise_pool_set_embeddings",
           .predictions = "poolwise_pool_set_predictions",
           .queries = "poolwise_pool_set_queries",
+          .private_rows = "poolwise_pool_set_private",
           .excluded = "poolwise_pool_set_excluded",
           .cost = "poolwise_pool_set_costs",
           .group = "poolwise_pool_set_groups",
@@ -153,7 +154,8 @@ strategy score_in(const char* call, const char* name, const pool_inputs& pool) {
   if (what.score() == nullptr)
     throw usage_error(std::string(call) + ": \"" + printable(what.name) +
                       "\" is no score of rows; pass an acquisition or a disagreement (poolwise_strategy_at)");
-  for (const part one : {part::outputs, part::committee, part::embeddings, part::predictions, part::queries})
+  for (const part one :
+       {part::outputs, part::committee, part::embeddings, part::predictions, part::queries, part::private_rows})
     if (what.needs(one) && !pool.has(one))
       throw usage_error(std::string(call) + ": strategy \"" + printable(what.name) + "\" needs " +
                         names_of(one) + ", which the pool lacks; set them");
