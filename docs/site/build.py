@@ -218,9 +218,10 @@ def main():
     names = strategies(folder / "pages", command, folder / "toy")
     reference(folder / "pages", command, modules)
     (folder / "mkdocs.yml").write_text(json.dumps(settings(folder / "pages", names), indent=1))  # JSON is YAML
-    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", folder / "mkdocs.yml"])
-    if built.returncode == 0:
-        print(f"docs: {folder / 'site' / 'index.html'}")
+    # Not --quiet, by which mkdocs would not count warnings.
+    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", folder / "mkdocs.yml"],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(f"docs: {folder / 'site' / 'index.html'}" if built.returncode == 0 else built.stdout)
     return built.returncode
 
 
