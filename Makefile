@@ -53,7 +53,7 @@ test-peers: setup ## the shims beside the libraries that they stand for, install
 wheel: setup ## the Python package with its libraries inside, in build/wheel; WHEEL="POOLWISE_CUDA=ON" builds it for GPUs
 	cmake/wheel.sh $(WHEEL)
 
-test-wheel: wheel ## that wheel in an environment of its own, without a compiler: the record is build/wheel/tested.txt
+test-wheel: wheel ## that wheel in an environment of its own, without a compiler: the record is bench/results/wheel.txt
 	tests/wheel/run.sh build/wheel/*.whl
 
 docs: setup ## the documentation site, in build/docs/site

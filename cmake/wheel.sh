@@ -23,7 +23,7 @@ pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --w
   --config-settings=build-dir="$PWD/build/wheel_tree" --config-settings=install.strip=true \
   "${definitions[@]/#/--config-settings=cmake.define.}" ./bindings/python
 # CUDA's runtime is NVIDIA's to hand out: its wheels lie beside ours.
-auditwheel repair --strip --zip-level 9 --exclude 'libcudart.so.*' --wheel-dir "$wheel" "$wheel"/linked/*.whl 2>"$wheel/auditwheel.log" ||
+auditwheel repair --strip --zip-compression-level 9 --exclude 'libcudart.so.*' --wheel-dir "$wheel" "$wheel"/linked/*.whl 2>"$wheel/auditwheel.log" ||
   { cat "$wheel/auditwheel.log" >&2 && exit 1; }
 
 file=$(echo "$wheel"/*.whl)

@@ -46,8 +46,8 @@ def make_toy(folder):
     members = [logits(weights + rng.normal(size=(3, 2)) * 0.35, bias + rng.normal(size=3) * 0.5) for _ in range(6)]
     values = np.stack([np.sin(points[:, 0] + rng.normal() * 0.3) + points[:, 1] * (0.3 + rng.normal() * 0.1) for _ in range(6)])
     arrays = {"logits": logits(weights, bias), "embeddings": points.astype(np.float32), "committee": np.stack(members),
-              "predictions": values.astype(np.float32)[:, :, None], "queries": np.array([[2.5, 0.5], [3, 0]], np.float32),
-              "private": np.array([[0, 0]], np.float32), "labelled": rng.choice(380, 12, replace=False)}
+              "predictions": values.astype(np.float32)[:, :, None], "queries": np.array([[2.5, 0.5], [3, 0]], np.float32), "private": np.array([[-3, 0], [-2.5, 0.5]], np.float32),
+              "labelled": rng.choice(380, 12, replace=False)}
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
     return arrays
@@ -69,7 +69,7 @@ def picks_of(command, entry, example, folder):
     return [int(pick["row"]) for pick in csv.DictReader(told.splitlines())]
 
 
-def draw(toy, picks, title, needs, file):
+def draw(toy, entry, picks, title, file):
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -79,14 +79,14 @@ def draw(toy, picks, title, needs, file):
     for group, colour in enumerate(["#9db4d6", "#e3b79b", "#a9cfa6"]):
         axes.scatter(*points[seen == group].T, s=10, color=colour, linewidths=0)
     axes.scatter(*points[toy["labelled"]].T, s=34, marker="s", facecolors="none", edgecolors="#555555", label="labelled")
-    for part, marker, label in ("queries", "x", "to be like"), ("private", "P", "to be unlike"):
-        if part in needs:
+    for part, marker, label in [("queries", "+", "to be like"), ("private", "x", "to be unlike")]:
+        if part in entry["needs"]:
             axes.scatter(*toy[part].T, s=60, marker=marker, color="#7a2d8f", label=label)
     axes.scatter(*points[picks].T, s=70, color="#c1121f", zorder=3, label="picked")
     for rank, row in enumerate(picks, 1):
         axes.annotate(rank, points[row], color="white", fontsize=6, ha="center", va="center", zorder=4)
     axes.set(xticks=[], yticks=[], title=title, aspect="equal")
-    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=3)
+    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=4)
     figure.savefig(file, metadata={"Date": None})
     plt.close(figure)
 
@@ -116,7 +116,7 @@ def strategy_page(entry, example, words, picture):
 |---|---|
 | kind | {entry['kind']} |
 | needs | {cell(entry['needs'])} |
-| cost | {cell(said.get('cost', 'see the header of its algorithm'))} |
+| cost | {cell(said.get('cost', '`poolwise plan` says'))} |
 | on GPUs | {entry['on_devices']} |
 | paper | {cell(entry['source'])} |
 {parameters}
@@ -139,7 +139,7 @@ def strategies(pages, command, folder):
         listing += f"\n## {kind.capitalize()}\n\n| strategy | formula | when |\n|---|---|---|\n"
         for entry in (e for e in entries if e["kind"] == kind):
             name, example = entry["name"], examples[entry["name"]]
-            draw(toy, picks_of(command, entry, example, folder), example, entry["needs"], pages / "strategies" / f"{name}.svg")
+            draw(toy, entry, picks_of(command, entry, example, folder), example, pages / "strategies" / f"{name}.svg")
             (pages / "strategies" / f"{name}.md").write_text(strategy_page(entry, example, words, f"{name}.svg"))
             listing += f"| [{name}]({name}.md) | {code_cell(entry['formula'])} | {cell(words.get(name, {}).get('use', ''))} |\n"
     (pages / "strategies" / "index.md").write_text(listing)
@@ -188,7 +188,7 @@ def reference(pages, command, modules):
 
 def settings(pages, names):
     nav = [{"Home": "index.md"}, {"Tutorial": "tutorial.md"}, {"How to choose": "choosing.md"},
-           {"How to": [f"howto/{p.name}" for p in sorted((pages / "howto").glob("*.md"))]},
+           {"How to": ["pytorch.md", "scikit_learn.md", "coming_from.md", *(f"howto/{p.name}" for p in sorted((pages / "howto").glob("*.md")))]},
            {"Strategies": ["strategies/index.md", *(f"strategies/{name}.md" for name in names)]},
            {"How it works": "algorithms.md"}, {"What is the same": "determinism.md"},
            {"Reference": ["reference/python.md", "reference/command.md", "reference/c.md"]}]
@@ -206,9 +206,6 @@ def copy_pages(pages):
         if page.suffix in (".md", ".png", ".svg") and HERE not in page.parents:
             (pages / page.relative_to(DOCS)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(page, pages / page.relative_to(DOCS))
-    if not (pages / "same_name_different_picks.md").exists():  # choosing.md links to it
-        text = (pages / "choosing.md").read_text()
-        (pages / "choosing.md").write_text("\n".join(l for l in text.splitlines() if "same_name_different_picks" not in l) + "\n")
 
 
 def main():
@@ -221,9 +218,10 @@ def main():
     names = strategies(folder / "pages", command, folder / "toy")
     reference(folder / "pages", command, modules)
     (folder / "mkdocs.yml").write_text(json.dumps(settings(folder / "pages", names), indent=1))  # JSON is YAML
-    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", folder / "mkdocs.yml"])
-    if built.returncode == 0:
-        print(f"docs: {folder / 'site' / 'index.html'}")
+    # Not --quiet, by which mkdocs would not count warnings.
+    built = subprocess.run([sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", folder / "mkdocs.yml"],
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(f"docs: {folder / 'site' / 'index.html'}" if built.returncode == 0 else built.stdout)
     return built.returncode
 
 
