@@ -62,7 +62,7 @@ class counted {
 /// The features of picked items, by the newest pool.
 class pool_features {
  public:
-  explicit pool_features(campaign& of, const pool_version& pool) : rows_(of.items(pool).ids, pool.rows) {
+  explicit pool_features(campaign& of, const pool_version& pool) : items_(of.items(pool)) {
     std::vector<part_file> arrays;
     for (const part_file& one : pool.parts)
       if (one.part == "embeddings") arrays.push_back(one);
@@ -86,7 +86,7 @@ class pool_features {
   std::vector<float> of(std::span<const labelled_pick> picks) const {
     std::vector<float> x;
     for (const labelled_pick& one : picks) {
-      const auto row = rows_.row_of(one.pick.item);
+      const auto row = items_.row_of(one.pick.item);
       if (!all_ || !row) continue;
       const float* const values = all_->row(*row);
       if (std::all_of(values, values + all_->cols, [](float v) { return std::isfinite(v); }))
@@ -97,7 +97,7 @@ class pool_features {
   index_t cols() const { return all_ ? all_->cols : 0; }
 
  private:
-  item_index rows_;
+  const item_table& items_;
   opened_parts opened_;
   std::optional<matrix_view<const float>> all_;
   std::string problem_;

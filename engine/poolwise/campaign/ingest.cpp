@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
@@ -116,16 +115,13 @@ class pool_items {
   explicit pool_items(campaign& of) : of_(of) {}
 
   bool has(const std::string& item) {
-    if (!index_) {
-      const pool_version pool = of_.pool();
-      index_ = std::make_unique<item_index>(of_.items(pool).ids, pool.rows);
-    }
-    return index_->row_of(item).has_value();
+    if (items_ == nullptr) items_ = &of_.items(of_.pool());
+    return items_->row_of(item).has_value();
   }
 
  private:
   campaign& of_;
-  std::unique_ptr<item_index> index_;
+  const item_table* items_ = nullptr;
 };
 
 /// What the ledger and the answers before say of an item and of a key.

@@ -118,19 +118,10 @@ item_table numbered_items(index_t rows, const campaign_settings& settings) {
   return items;
 }
 
-item_index::item_index(const row_ids& ids, index_t rows) : rows_(rows), numbered_(ids.numbered()) {
-  if (numbered_) return;
-  row_of_.reserve(std::size_t(rows));
-  for (index_t row = 0; row < rows; ++row) row_of_.emplace(ids.at(row), row);
-}
-
-std::optional<index_t> item_index::row_of(std::string_view item) const {
-  if (numbered_) {
-    const auto row = number_in<index_t>(item);
-    return row && *row >= 0 && *row < rows_ && std::to_string(*row) == item ? row : std::nullopt;
-  }
-  const auto found = row_of_.find(item);
-  return found == row_of_.end() ? std::nullopt : std::optional(found->second);
+std::optional<index_t> item_table::row_of(std::string_view item) const {
+  if (!ids.numbered()) return ids.row_of(item);
+  const auto row = number_in<index_t>(item);
+  return row && *row >= 0 && *row < rows && std::to_string(*row) == item ? row : std::nullopt;
 }
 
 }  // namespace poolwise

@@ -433,7 +433,7 @@ void page_maker::add_map(campaign_report& page) const {
   }
   const matrix_view<const float> all = *opened.inputs().embeddings;
   if (all.rows != pool.rows || all.cols < 2) return;
-  const item_index rows(of_.items(pool).ids, pool.rows);
+  const item_table& rows = of_.items(pool);
   struct place {
     index_t row;
     const std::string* id;

@@ -35,22 +35,14 @@ struct round_start {
 struct overtaken {};
 
 /// The rows of a pool whose items stand in the ledger's first `events` events.
-void take_rows(const tables& seen, const item_index& rows, std::optional<index_t> events, round_start& start) {
-  const auto before = [&](index_t event) { return !events || event < *events; };
-  std::vector<std::string> items;
-  seen.each_unavailable([&](std::string_view item) { items.emplace_back(item); });
-  for (const std::string& item : items) {
-    const item_record known = seen.item(item);
-    const bool picked = known.decision && before(*known.decision);
-    const bool labelled = std::any_of(known.labels.begin(), known.labels.end(), before);
-    const bool excluded = known.excluded && before(*known.excluded);
-    if (!picked && !labelled && !excluded) continue;
+void take_rows(const tables& seen, const item_table& items, index_t events, round_start& start) {
+  const auto take = [&](const unavailable_item& one) {
     ++start.unavailable;
-    if (const auto row = rows.row_of(item)) {
-      if (picked || labelled) start.labelled.push_back(*row);
-      if (excluded) start.excluded.push_back(*row);
-    }
-  }
+    const auto row = items.row_of(one.item);
+    if (row && (one.picked || one.labelled)) start.labelled.push_back(*row);
+    if (row && one.excluded) start.excluded.push_back(*row);
+  };
+  seen.each_unavailable(take, events);
   std::sort(start.labelled.begin(), start.labelled.end());
   std::sort(start.excluded.begin(), start.excluded.end());
 }
@@ -133,11 +125,7 @@ class round_maker {
   /// Views the settings and the items.
   round_maker(const campaign_settings& settings, const pool_version& pool, const item_table& items,
               std::span<const part_file> model, fitted_tariffs fitted)
-      : settings_(settings),
-        pool_(pool),
-        items_(items),
-        rows_(items_.ids, pool.rows),
-        fitted_(std::move(fitted)) {
+      : settings_(settings), pool_(pool), items_(items), fitted_(std::move(fitted)) {
     if (!fitted_.price.empty()) fitted_price_ = fitted_amounts(items_.price, fitted_.price, items_);
     if (!fitted_.seconds.empty()) fitted_seconds_ = fitted_amounts(items_.seconds, fitted_.seconds, items_);
     parts_.open(pool.parts);
@@ -153,7 +141,7 @@ class round_maker {
   }
 
   const opened_parts& parts() const { return parts_; }
-  const item_index& rows() const { return rows_; }
+  const item_table& items() const { return items_; }
 
   /// A round from what is left when so much was spent.
   handed_out make(const where& on, const round_start& start, const spending& spent,
@@ -188,7 +176,6 @@ class round_maker {
   const campaign_settings& settings_;
   pool_version pool_;
   const item_table& items_;
-  item_index rows_;
   fitted_tariffs fitted_;
   std::vector<std::int64_t> fitted_price_, fitted_seconds_;
   opened_parts parts_;
@@ -446,7 +433,7 @@ made_round make_round(campaign& of, const where& on, const round_request& reques
   maker.parts().require_recorded();  // a round of files that have changed could not be made again
   round_start start;
   of.log().read([&](const tables& seen) {
-    take_rows(seen, maker.rows(), std::nullopt, start);
+    take_rows(seen, maker.items(), seen.size(), start);
     start.round = index_t(seen.rounds().size()) + 1;
     if (const auto latest = seen.latest("model")) start.model = model_in(latest->body);
     start.guideline = latest_guideline(seen);
@@ -477,9 +464,7 @@ handed_out hand_out(campaign& of, const where& on, const round_request& request,
     const batch_record& round = made.batch.round;
     try {
       of.record(now_ms, [&](const tables& seen) {
-        index_t unavailable = 0;
-        seen.each_unavailable([&](std::string_view) { ++unavailable; });
-        if (unavailable != made.unavailable || index_t(seen.rounds().size()) + 1 != round.round)
+        if (seen.unavailable_items() != made.unavailable || index_t(seen.rounds().size()) + 1 != round.round)
           throw overtaken{};
         std::vector<new_event> events;
         if (made.model) events.push_back({"model", body_of(*made.model)});
@@ -558,7 +543,7 @@ replayed replay(campaign& of, const where& on, index_t number) {
   const round_maker maker(settings, pool, items, model.parts, {round.price, round.took, {}});
   maker.parts().require_recorded();
   of.log().read([&](const tables& seen) {
-    take_rows(seen, maker.rows(), seen.round(number)->event, start);
+    take_rows(seen, maker.items(), seen.round(number)->event, start);
     return 0;
   });
   result.again.round = round;
