@@ -28,13 +28,14 @@ void run_init(const init_options& options) {
 }
 
 struct pool_options : campaign_options {
-  std::string items, embeddings, queries;
+  std::string items, embeddings, queries, private_rows;
 };
 
 void run_pool(const pool_options& options) {
   std::vector<part_file> arrays;
   if (!options.embeddings.empty()) arrays.push_back({.part = "embeddings", .file = options.embeddings});
   if (!options.queries.empty()) arrays.push_back({.part = "queries", .file = options.queries});
+  if (!options.private_rows.empty()) arrays.push_back({.part = "private", .file = options.private_rows});
   campaign of = options.open();
   const auto added = as_input([&] { return of.add_pool(options.items, arrays, options.now_ms()); });
   if (added.gone > 0)
@@ -170,6 +171,9 @@ void add_campaign_records(CLI::App& campaign) {
             ->type_name("FILE");
         verb.add_option("--embeddings", options.embeddings, "Features, [items, features]")->type_name("ARRAY");
         verb.add_option("--queries", options.queries, "Features that picks are to be like, [queries, features]")
+            ->type_name("ARRAY");
+        verb.add_option("--private", options.private_rows,
+                        "Features that picks are to be unlike, [rows, features]")
             ->type_name("ARRAY");
         add_time(verb, options);
       },

@@ -200,6 +200,8 @@ void query_flags::add_to(CLI::App& command) {
   command.add_option("--embeddings", embeddings, "Features, [rows, features]")->type_name("ARRAY");
   command.add_option("--queries", queries, "Features that picks are to be like, [queries, features]")
       ->type_name("ARRAY");
+  command.add_option("--private", private_rows, "Features that picks are to be unlike, [rows, features]")
+      ->type_name("ARRAY");
   command
       .add_option(
           "--labelled", labelled,
@@ -264,6 +266,7 @@ wording words_of(const char* command) {
           .embeddings = "--embeddings",
           .predictions = "--predictions",
           .queries = "--queries",
+          .private_rows = "--private",
           .excluded = "--exclude",
           .cost = "--cost",
           .group = "--group",
@@ -288,6 +291,8 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
     if (pool.rows == 0) pool.rows = pool.embeddings->rows;
   }
   if (!flags.queries.empty()) pool.queries = files.open_as(&as_float_matrix, flags.queries, queries_);
+  if (!flags.private_rows.empty())
+    pool.private_rows = files.open_as(&as_float_matrix, flags.private_rows, private_rows_);
   cost_ = files.open_integers(flags.cost, pool.rows);
   if (pool.rows == 0) pool.rows = index_t(cost_.size());
   if (pool.rows == 0 && !pool.model && !pool.committee && !pool.embeddings && !pool.predictions &&

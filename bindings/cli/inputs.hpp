@@ -98,7 +98,8 @@ class model_arrays {
 struct query_flags {
   model_flags model;
   query_spec spec;  ///< but for the seed, and the quotas that are in a file
-  std::string embeddings, queries, labelled, exclude, candidates, cost, group, quota, ids, id_column = "id";
+  std::string embeddings, queries, private_rows, labelled, exclude, candidates, cost, group, quota, ids,
+      id_column = "id";
   std::vector<std::string> also_cost, also_budget;  ///< NAME=ARRAY, NAME=NUMBER
 
   void add_to(CLI::App& command);
@@ -131,7 +132,7 @@ class query_inputs {
   input_files& files_;
   query_spec spec_;
   model_arrays model_;
-  array embeddings_, queries_;
+  array embeddings_, queries_, private_rows_;
   row_ids ids_;
   std::vector<index_t> labelled_, excluded_, group_;
   std::vector<std::string> group_names_;

@@ -172,6 +172,7 @@ wording words_of(const char* call) {
           .embeddings = "embeddings",
           .predictions = "predictions",
           .queries = "queries",
+          .private_rows = "private",
           .excluded = "exclude",
           .cost = "cost",
           .group = "group",
@@ -203,15 +204,16 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
          const std::optional<members_array>& committee, const std::optional<members_array>& committee_probs,
          const std::optional<float_array>& embeddings, const std::optional<float_array>& predictions,
          const std::optional<float_array>& queries, const std::optional<float_array>& query_weights,
-         const std::optional<integer>& rows, const std::optional<integer_array>& labelled,
-         const std::optional<integer_array>& exclude, const std::optional<integer_array>& candidates,
-         const std::optional<names>& ids, const std::optional<integer_array>& cost,
-         const std::optional<integer>& budget, const std::optional<nb::dict>& also_cost,
-         const std::optional<nb::dict>& also_budget, const std::optional<integer_array>& group,
-         const std::optional<integer_array>& quota, const std::optional<integer_array>& floor,
-         const std::optional<real>& apart, const word& neighbours, const word& by_metric, const integer& seed,
-         const integer& round, const word& on_nan, const std::optional<file_name>& checkpoint_file,
-         const std::optional<integer>& memory, const word& device, const integer& threads) {
+         const std::optional<float_array>& private_rows, const std::optional<integer>& rows,
+         const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
+         const std::optional<integer_array>& candidates, const std::optional<names>& ids,
+         const std::optional<integer_array>& cost, const std::optional<integer>& budget,
+         const std::optional<nb::dict>& also_cost, const std::optional<nb::dict>& also_budget,
+         const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
+         const std::optional<integer_array>& floor, const std::optional<real>& apart, const word& neighbours,
+         const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
+         const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
+         const word& device, const integer& threads) {
   const char* const call = Call::name;
   pool_arrays arrays(call);
   pool_inputs pool;
@@ -227,6 +229,7 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
   if (predictions) pool.predictions = arrays.array("predictions", *predictions).floats();
   if (queries) pool.queries = arrays.array("queries", *queries).rows();
   if (query_weights) pool.query_weights = arrays.array("query_weights", *query_weights).vector();
+  if (private_rows) pool.private_rows = arrays.array("private", *private_rows).rows();
   pool.ids = arrays.ids(ids);
   pool.labelled = arrays.rows("labelled", labelled, pool.ids);
   pool.excluded = arrays.rows("exclude", exclude, pool.ids);
@@ -286,13 +289,13 @@ void define_query(nb::module_& m, const std::string& text) {
   m.def(Call::name, &ask<Call>, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "logits"_a = nb::none(),
         "probs"_a = nb::none(), "committee"_a = nb::none(), "committee_probs"_a = nb::none(),
         "embeddings"_a = nb::none(), "predictions"_a = nb::none(), "queries"_a = nb::none(),
-        "query_weights"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
-        "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(),
-        "budget"_a = nb::none(), "also_cost"_a = nb::none(), "also_budget"_a = nb::none(),
-        "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(), "apart"_a = nb::none(),
-        "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
-        "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
-        text.c_str());
+        "query_weights"_a = nb::none(), "private"_a = nb::none(), "rows"_a = nb::none(),
+        "labelled"_a = nb::none(), "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(),
+        "cost"_a = nb::none(), "budget"_a = nb::none(), "also_cost"_a = nb::none(),
+        "also_budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
+        "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0,
+        "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu",
+        "threads"_a = 0, text.c_str());
 }
 
 /// The names of strategies that pass, in quotes, in lines that fit behind `indent` spaces.
@@ -328,13 +331,14 @@ strategy    a score, such as "margin" or "bald"; a strategy of diversity:
           R"doc(;
             or stages with what is kept between them, as "margin/1000/kcenter" (k-center among the 1000 rows of highest
             margin), "margin/10x/badge" (ten for each pick) or "margin/20%/bald/10x/kcenter". Parameters stand in
-            parentheses: "graph_cut(lambda=4)". `strategies` says what each means, and needs.
+            parentheses: "graph_cut(lambda=4)". "typiclust@500,margin" is typiclust until 500 rows have a label, and
+            then margin. `strategies` says what each means, and needs.
 batch       picks at most; None: what the budget buys.
 logits      or probs [rows, classes], committee or committee_probs [members, rows, classes] or a list of [rows,
             classes], as for `score` and `committee`. embeddings [rows, features]. predictions [members, rows,
             outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
-            [queries]. Only what the strategy needs has to be there; of a committee alone the mean of its probabilities
-            stands for the model's.
+            [queries]. private [rows, features], which picks are to be unlike. Only what the strategy needs has to be
+            there; of a committee alone the mean of its probabilities stands for the model's.
 rows        how many rows the pool has, where no array says it.
 labelled    row numbers that have a label, or their ids: never picked, and k-center's first centres.
 exclude     row numbers that must not be picked, or their ids.
@@ -359,7 +363,7 @@ metric      by what rows are near: "euclidean" distance, or "cosine", which scal
 seed        with `round`, which numbers the queries of a campaign, decides every random choice.
 on_nan      rows that cannot be judged: "refuse", or "skip" them.
 checkpoint  a file to keep the picks so far in: a call that was ended goes on from it, and it is gone at the end.
-            Scores alone and "typiclust" pick at once, and keep nothing.
+            Scores alone, "typiclust" and others pick at once, and keep nothing.
 memory      bytes that the call may allocate beside the arrays; one that needs more is refused before it begins.
 device      where it computes: "cpu"; or "cuda", "cuda:0,1", "cuda:all" or "auto", to which the arrays are sent.
 returns     a Batch.

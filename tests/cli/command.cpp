@@ -658,7 +658,8 @@ TEST(Command, AnOutputIsNoInputByWhateverName) {
       EXPECT_REFUSED(select(flag, file, {"--checkpoint", file}), 2, std::string("--checkpoint: and ") + flag);
     }
   }
-  for (const char* flag : {"--labelled", "--exclude", "--cost", "--group", "--embeddings", "--queries"})
+  for (const char* flag :
+       {"--labelled", "--exclude", "--cost", "--group", "--embeddings", "--queries", "--private"})
     EXPECT_REFUSED(select(flag, pool / "rows.npy", {"--out", pool / "rows.npy"}), 2,
                    std::string("and ") + flag);
   for (const char* file : {"t.safetensors", "t.npz", "t.NPZ"}) {

@@ -51,7 +51,7 @@ class campaign {
 
   /// A version of the pool, from now on the one that is picked from.
   /// items  a file as read_items reads it; empty: items are called by their numbers
-  /// arrays  embeddings and queries, if any strategy is to use them
+  /// arrays  embeddings, queries and private rows, if any strategy is to use them
   /// throws shape_error where items and arrays are not as many; usage_error for a pool of neither.
   /// Reads all of the files for their digests.
   struct added_pool {

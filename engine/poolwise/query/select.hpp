@@ -39,7 +39,7 @@ struct batch {
   std::optional<knn_report> neighbours = {};  ///< how the strategy found them, if it looks for any
   /// Where a budget decided between scores: at least this share of the highest total score that it buys. Of
   /// facility_location, graph_cut and probcover under a budget or floors: of what the best batch of the rows
-  /// that they chose among is worth beside the labelled ones.
+  /// that they chose among is worth beside the labelled ones. Of gist at any time.
   std::optional<double> of_optimum = {};
   /// Sentences on what was not quite as asked: fewer picks, more candidates.
   std::vector<std::string> remarks = {};
@@ -55,8 +55,8 @@ struct query_run {
   /// number.
   std::uint64_t ceiling = 0, held = 0;
   /// Keeps the picks so far: a run that was ended goes on from there. It stays when the run is over, until the
-  /// caller has the batch safe and removes it. Empty: none. Scores alone and typiclust pick at once, and keep
-  /// nothing.
+  /// caller has the batch safe and removes it. Empty: none. Scores alone, typiclust and others pick at once,
+  /// and keep nothing.
   std::filesystem::path checkpoint = {};
   /// Called where picks of an earlier run are gone on from, and after every pass that made picks. Rows are the
   /// pool's.
