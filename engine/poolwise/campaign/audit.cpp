@@ -265,6 +265,8 @@ std::vector<round_drift> drift_by_round(campaign& of, const tables& seen, double
     else
       drift.missing = std::to_string(draws) + " items were drawn at random, and " + std::to_string(before) +
                       " before; " + std::to_string(least_draws) + " are needed of both";
+    if (drift.missing.empty() && drift.report.lines.empty())
+      drift.missing = "nothing can be compared: the picks have no slices, types, labels or features";
     drift.remark = features.problem();
     drift.round = numbers[k];
     drift.draws = draws;
