@@ -124,8 +124,9 @@ void run_evaluate(const evaluate_options& options) {
 void run_forecast(const campaign_options& options) {
   const campaign of = options.open(access::read);
   const auto [ahead, saved, efforts] = of.log().read([&](const tables& seen) {
-    return std::tuple(look_ahead(seen, of.settings()), saving_text(saving_so_far(seen, of.settings())),
-                      efforts_by_type(label_records(seen)));
+    const labels_shown shown = labels_so_far(seen, of.settings());
+    return std::tuple(look_ahead(seen, of.settings()), saving_text(shown.saved),
+                      efforts_by_type(shown.records));
   });
   const auto range = [](const forecast_value& one) {
     return ordered{{"value", one.value}, {"low", one.low}, {"high", one.high}};

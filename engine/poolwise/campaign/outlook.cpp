@@ -140,8 +140,11 @@ stop_settings stopping_settings(const campaign_settings& settings, const ledger_
 }
 
 stop_verdict judge(const tables& seen, const campaign_settings& settings) {
-  const ledger_counts counts = seen.counts();
-  std::vector<stop_round> history = stopping_history(seen, settings);
+  return judge(stopping_history(seen, settings), seen.counts(), settings);
+}
+
+stop_verdict judge(std::vector<stop_round> history, const ledger_counts& counts,
+                   const campaign_settings& settings) {
   // The budget is also judged where nothing was measured yet.
   if (history.empty()) history.emplace_back();
   stop_round& now = history.back();
@@ -163,47 +166,42 @@ stop_verdict judge(campaign& of, bool record, std::int64_t now_ms) {
   return verdict;
 }
 
-std::vector<label_record> label_records(const tables& seen) {
-  std::unordered_map<std::string, std::pair<std::string, double>> handed_out;  // type and price of an item
-  for (const round_entry& round : seen.rounds())
-    seen.each_decision(round, [&](const decision& one) {
-      handed_out[one.item] = {picked_item_in(one.body).type, double(one.cost)};
-    });
-  std::vector<label_record> records;
+labels_shown labels_so_far(const tables& seen, const campaign_settings& settings) {
+  labels_shown shown;
+  std::vector<std::string> texts;
+  std::unordered_map<std::string, std::size_t> place_of;
   seen.each_label(versions::current, [&](const label& one) {
-    label_record& record = records.emplace_back();
-    if (const auto item = handed_out.find(one.item); item != handed_out.end()) {
-      record.type = item->second.first;
-      record.cost = item->second.second;
-    }
+    place_of.emplace(one.item, texts.size());
+    texts.push_back(one.text);
+    label_record& record = shown.records.emplace_back();
     if (one.cost) record.cost = double(*one.cost);
     record.seconds = one.seconds;
   });
-  return records;
-}
-
-saving saving_so_far(const tables& seen, const campaign_settings& settings) {
-  std::unordered_map<std::string, std::string> label_of;
-  seen.each_label(versions::current, [&](const label& one) { label_of.emplace(one.item, one.text); });
   std::vector<arms_of_round> rounds;
   for (const round_entry& entry : seen.rounds()) {
     arms_of_round arms;
     bool whole = true;
     seen.each_decision(entry, [&](const decision& one) {
-      const auto predicted = picked_item_in(one.body).predicted;
-      const auto answer = label_of.find(one.item);
-      whole = whole && predicted && answer != label_of.end();
+      const auto place = place_of.find(one.item);
+      whole = whole && place != place_of.end();
+      if (place == place_of.end()) return;
+      picked_item picked = picked_item_in(one.body);
+      label_record& record = shown.records[place->second];
+      record.type = std::move(picked.type);
+      if (!record.cost) record.cost = double(one.cost);
+      whole = whole && picked.predicted;
       if (!whole) return;
-      const auto number = std::size_t(*predicted);
+      const auto number = std::size_t(*picked.predicted);
       const std::string name =
-          number < settings.labels.size() ? settings.labels[number] : std::to_string(*predicted);
+          number < settings.labels.size() ? settings.labels[number] : std::to_string(number);
       arm_yield& arm = one.arm == "audit" ? arms.random : arms.active;
       ++arm.picked;
-      arm.found += answer->second != name;
+      arm.found += texts[place->second] != name;
     });
     if (whole) rounds.push_back(arms);
   }
-  return saving_by_yield(rounds);
+  shown.saved = saving_by_yield(rounds);
+  return shown;
 }
 
 std::string saving_text(const saving& found) {

@@ -146,6 +146,8 @@ void check_scores(const strategy& what, const pool_inputs& pool) {
 
 parts stage::needs() const { return inner ? entry->needs | inner->needs() : entry->needs; }
 
+bool stage::does(trait one) const { return entry->does.has(one) || (inner && inner->does(one)); }
+
 bool strategy::needs(part one) const {
   return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.needs().has(one); });
 }

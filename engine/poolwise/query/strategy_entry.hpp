@@ -82,6 +82,8 @@ struct stage_input {
 
   double unit = 1;  ///< a distance of 1 as it was given, where the embeddings were scaled
 
+  vector_view<const float> known = {};  ///< [rows] what the stage scores them; empty: it is to be asked
+
   // For those that pick:
   matrix_view<const float> labelled = {};  ///< [labelled, features], finite: what has a label already
   vector_view<const float> scores = {};    ///< [rows], by which they were kept; empty: by no score
