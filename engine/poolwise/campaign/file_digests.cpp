@@ -33,7 +33,9 @@ std::optional<file_state> state_of(const std::filesystem::path& file) {
                     ns_of(found.st_ctim), ns_of(found.st_mtim)};
 }
 
-file_digests::file_digests(std::filesystem::path kept_in) : file_(std::move(kept_in)) {
+std::filesystem::path kept_in(const std::filesystem::path& folder) { return folder / "rounds" / "kept"; }
+
+file_digests::file_digests(const std::filesystem::path& folder) : file_(kept_in(folder) / "files.json") {
   const auto written = state_of(file_);
   if (!written) return;
   try {

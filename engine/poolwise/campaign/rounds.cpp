@@ -418,9 +418,8 @@ made_round make_round(campaign& of, const where& on, const round_request& reques
   const pool_version pool = of.pool();
   std::vector<part_file> model = request.model;
   for (part_file& one : model) one.file = absolute_spec(one.file);
-  const std::filesystem::path kept_in = of.folder() / "rounds" / "kept";
-  file_digests known(kept_in / "files.json");
-  kept_scores kept(kept_in);
+  file_digests known(of.folder());
+  kept_scores kept(kept_in(of.folder()));
   round_maker maker(settings, pool, of.items(pool), model, &known, &kept);
   maker.files().require_recorded();  // a round of files that have changed could not be made again
   round_start start;

@@ -9,6 +9,9 @@
 
 namespace poolwise {
 
+/// Where a campaign keeps what can be made again: digests of files, scores.
+std::filesystem::path kept_in(const std::filesystem::path& folder);
+
 /// By what the system tells one state of a file from another.
 struct file_state {
   std::uint64_t device = 0, inode = 0, bytes = 0;
@@ -27,7 +30,8 @@ std::optional<file_state> state_of(const std::filesystem::path& file);
 /// again. To change a file and put even its time of change back takes another clock, and `replay` reads all.
 class file_digests {
  public:
-  explicit file_digests(std::filesystem::path kept_in);
+  /// Of the campaign in `folder`.
+  explicit file_digests(const std::filesystem::path& folder);
 
   /// The SHA-256 of the array `spec`, where its file is in this state and was read in it.
   std::optional<std::string> find(const std::string& spec, const file_state& now) const;
