@@ -30,7 +30,8 @@ struct bench_pool {
     inputs.committee = cube_view<const float>{committee.data(), members, rows, classes};
     inputs.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
     inputs.predictions = cube_view<const float>{committee.data(), members, rows, classes};
-    inputs.queries = matrix_view<const float>{queries.data(), 20, features};
+    inputs.queries = matrix_view<const float>{queries.data(), 10, features};
+    inputs.private_rows = matrix_view<const float>{queries.data() + 10 * features, 10, features};
   }
 
   std::vector<float> logits, committee, embeddings, queries;

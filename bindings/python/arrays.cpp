@@ -98,13 +98,15 @@ borrowed::borrowed(const char* call, const char* name, nb::handle source, bool m
     : call_(call), name_(name), source_(source), may_copy_(may_copy) {
   if (names_file(source))
     by_file(source);
-  else if (speaks_dlpack_alone(source))
-    by_dlpack(source);
-  else if (PyObject_CheckBuffer(source.ptr()) != 0 && !masks(source))
-    by_buffer(source);
+  else if (PyObject_CheckBuffer(source.ptr()) != 0)
+    masks(source) ? by_numpy(source) : by_buffer(source);
   else if (nb::hasattr(source, "__cuda_array_interface__"))
     refuse_device();
-  else if (!by_arrow(source))
+  else if (by_arrow(source))
+    return;
+  else if (speaks_dlpack_alone(source))
+    by_dlpack(source);
+  else
     by_numpy(source);
 }
 

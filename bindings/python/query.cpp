@@ -46,6 +46,19 @@ class pool_arrays {
     return {values.data(), index_t(values.size())};
   }
 
+  /// Further costs by name, and what the picks may cost of them.
+  void further_costs(const std::optional<nb::dict>& costs, const std::optional<nb::dict>& budgets,
+                     pool_inputs& pool, query_spec& spec) {
+    if (costs)
+      for (const auto& [name, given] : *costs)
+        pool.also_cost.push_back(
+            {text_in(call_, "also_cost", name), column("also_cost", nb::borrow<integer_array>(given))});
+    if (budgets)
+      for (const auto& [name, limit] : *budgets)
+        spec.budgets.push_back(
+            {text_in(call_, "also_budget", name), number_in<std::int64_t>(call_, "also_budget", limit)});
+  }
+
   /// Groups by name, whose quotas are a dict; "*" in it stands for all groups that are not.
   vector_view<const index_t> named_groups(const std::vector<std::string>& group, const nb::dict& quotas,
                                           std::vector<index_t>& quota) {
@@ -181,6 +194,7 @@ wording words_of(const char* call) {
           .embeddings = "embeddings",
           .predictions = "predictions",
           .queries = "queries",
+          .private_rows = "private",
           .excluded = "exclude",
           .cost = "cost",
           .group = "group",
@@ -188,6 +202,7 @@ wording words_of(const char* call) {
           .floor = "floor",
           .batch = "batch",
           .budget = "budget",
+          .budgets = "also_budget",
           .apart = "apart",
           .skip = "on_nan=\"skip\"",
           .neighbours = "neighbours",
@@ -199,7 +214,7 @@ struct pool_arguments {
   const std::optional<outputs_array>& outputs;
   const word& kind;
   const std::optional<members_array>& committee;
-  const std::optional<float_array>&embeddings, &predictions, &queries, &query_weights;
+  const std::optional<float_array>&embeddings, &predictions, &queries, &query_weights, &private_rows;
   const std::optional<integer>& rows;
   const std::optional<integer_array>&labelled, &exclude, &candidates;
   const std::optional<names>& ids;
@@ -256,6 +271,7 @@ pool_inputs pool_of(const char* call, pool_arrays& arrays, const pool_arguments&
   if (given.predictions) pool.predictions = arrays.array("predictions", *given.predictions).floats();
   if (given.queries) pool.queries = arrays.array("queries", *given.queries).rows();
   if (given.query_weights) pool.query_weights = arrays.array("query_weights", *given.query_weights).vector();
+  if (given.private_rows) pool.private_rows = arrays.array("private", *given.private_rows).rows();
   pool.ids = arrays.ids(given.ids);
   pool.cost = arrays.column("cost", given.cost);
   if (table != nullptr) table->give(call, pool);
@@ -307,24 +323,26 @@ auto ask(const word& strategy, const std::optional<pool_argument>& of, const std
          const std::optional<outputs_array>& model, const word& kind,
          const std::optional<members_array>& committee, const std::optional<float_array>& embeddings,
          const std::optional<float_array>& predictions, const std::optional<float_array>& queries,
-         const std::optional<float_array>& query_weights, const std::optional<integer>& rows,
-         const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
-         const std::optional<integer_array>& candidates, const std::optional<names>& ids,
-         const std::optional<integer_array>& cost, const std::optional<integer>& budget,
-         const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-         const std::optional<integer_array>& floor, const std::optional<real>& apart, const word& neighbours,
-         const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
-         const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
-         const word& device, const integer& threads, const std::optional<progress_function>& progress,
-         const flag& copy) {
+         const std::optional<float_array>& query_weights, const std::optional<float_array>& private_rows,
+         const std::optional<integer>& rows, const std::optional<integer_array>& labelled,
+         const std::optional<integer_array>& exclude, const std::optional<integer_array>& candidates,
+         const std::optional<names>& ids, const std::optional<integer_array>& cost,
+         const std::optional<integer>& budget, const std::optional<nb::dict>& also_cost,
+         const std::optional<nb::dict>& also_budget, const std::optional<integer_array>& group,
+         const std::optional<integer_array>& quota, const std::optional<integer_array>& floor,
+         const std::optional<real>& apart, const word& neighbours, const word& by_metric, const integer& seed,
+         const integer& round, const word& on_nan, const std::optional<file_name>& checkpoint_file,
+         const std::optional<integer>& memory, const word& device, const integer& threads,
+         const std::optional<progress_function>& progress, const flag& copy) {
   const char* const call = Call::name;
   pool_arrays arrays(call, flag_in(call, "copy", copy));
   query_spec spec;
   const table_pool* const table = of ? pool_in(call, *of) : nullptr;
   pool_inputs pool = pool_of(call, arrays,
-                             {model, kind, committee, embeddings, predictions, queries, query_weights, rows,
-                              labelled, exclude, candidates, ids, cost, group, quota},
+                             {model, kind, committee, embeddings, predictions, queries, query_weights,
+                              private_rows, rows, labelled, exclude, candidates, ids, cost, group, quota},
                              table, spec.quota);
+  arrays.further_costs(also_cost, also_budget, pool, spec);
   const std::string on_invalid_rows = text_in(call, "on_nan", on_nan);
   if (on_invalid_rows != "refuse" && on_invalid_rows != "skip")
     throw value_error(std::string(call) + ": on_nan is \"" + printable(on_invalid_rows) +
@@ -366,8 +384,9 @@ void define_query(nb::module_& m, const std::string& text) {
   m.def(Call::name, &ask<Call>, "strategy"_a, "pool"_a = nb::none(), nb::kw_only(), "batch"_a = nb::none(),
         "outputs"_a = nb::none(), "kind"_a = "logits", "committee"_a = nb::none(), "embeddings"_a = nb::none(),
         "predictions"_a = nb::none(), "queries"_a = nb::none(), "query_weights"_a = nb::none(),
-        "rows"_a = nb::none(), "labelled"_a = nb::none(), "exclude"_a = nb::none(), "candidates"_a = nb::none(),
-        "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(), "group"_a = nb::none(),
+        "private"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(), "exclude"_a = nb::none(),
+        "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(),
+        "also_cost"_a = nb::none(), "also_budget"_a = nb::none(), "group"_a = nb::none(),
         "quota"_a = nb::none(), "floor"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto",
         "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
         "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
@@ -407,14 +426,15 @@ strategy    a score, such as "margin" or "bald"; a strategy of diversity:
           R"doc(;
             or stages with what is kept between them, as "margin/1000/kcenter" (k-center among the 1000 rows of highest
             margin), "margin/10x/badge" (ten for each pick) or "margin/20%/bald/10x/kcenter". Parameters stand in
-            parentheses: "graph_cut(lambda=4)". `strategies` says what each means, and needs.
+            parentheses: "graph_cut(lambda=4)". "typiclust@500,margin" is typiclust until 500 rows have a label, and
+            then margin. `strategies` says what each means, and needs.
 batch       picks at most; None: what the budget buys.
 pool        a Pool, whose parts are what the keywords of the same names would be.
 outputs     [rows, classes], and committee [members, rows, classes] or a list of [rows, classes]: logits, or
             probabilities where `kind` is "probabilities". embeddings [rows, features]. predictions [members, rows,
             outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
-            [queries]. Only what the strategy needs has to be there; of a committee alone the mean of its probabilities
-            stands for the model's. Outputs are float32, float16 or bfloat16, all others float32; numpy's arrays,
+            [queries]. private [rows, features], which picks are to be unlike. Only what the strategy needs has to be
+            there; of a committee alone the mean of its probabilities stands for the model's. Outputs are float32, float16 or bfloat16, all others float32; numpy's arrays,
             tensors, buffers, what speaks DLPack or Arrow, or names of .npy, .npz and .safetensors files.
 rows        how many rows the pool has, where no array says it.
 labelled    row numbers that have a label, or their ids: never picked, and k-center's first centres.
@@ -424,6 +444,8 @@ ids         what each row is called, by strings or whole numbers; `Batch.ids` ha
 cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit. One that
             cannot bind changes nothing; else `Batch.of_optimum` says how good a batch by a score, or by
             "facility_location", "graph_cut" or "probcover", is.
+also_cost   further costs by name, {"hours": [rows] integers}, and also_budget, what the picks may cost of each
+            together, {"hours": 40}. `Pick.also_cost` has them in the order of `Batch.also_cost`.
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have, `floor` [groups] how many it
             is to have at least. Demands that no batch meets are refused: the fewest that contradict each other. Or
             names or integers, and a dict of quotas by these, in which "*" stands for all others.
@@ -438,7 +460,7 @@ metric      by what rows are near: "euclidean" distance, or "cosine", which scal
 seed        with `round`, which numbers the queries of a campaign, decides every random choice.
 on_nan      rows that cannot be judged: "refuse", or "skip" them.
 checkpoint  a file to keep the picks so far in: a call that was ended goes on from it, and it is gone at the end.
-            Scores alone and "typiclust" pick at once, and keep nothing.
+            Scores alone, "typiclust" and others pick at once, and keep nothing.
 memory      bytes that the call may allocate beside the arrays; one that needs more is refused before it begins.
 device      where it computes: "cpu"; or "cuda", "cuda:0,1", "cuda:all" or "auto", to which the arrays are sent.
 progress    True shows how many picks there are; or a function of the picks so far and of those asked for, called after

@@ -32,6 +32,7 @@ TEST(Plan, EveryStrategyAloneAndAmongCandidates) {
   pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
   pool.predictions = cube_view<const float>{predictions.data(), members, rows, 1};
   pool.queries = matrix_view<const float>{embeddings.data(), 3, features};
+  pool.private_rows = matrix_view<const float>{embeddings.data() + 3 * features, 2, features};
   std::vector<std::string> names;
   for (const strategy_entry& entry : strategies()) {
     names.push_back(entry.example());

@@ -94,11 +94,9 @@ bool are_probabilities(const real_matrix& x) {
 }
 
 std::string names_of(parts needed) {
-  constexpr std::pair<part, const char*> all[] = {{part::outputs, "outputs"},
-                                                  {part::committee, "committee"},
-                                                  {part::embeddings, "embeddings"},
-                                                  {part::predictions, "predictions"},
-                                                  {part::queries, "queries"}};
+  constexpr std::pair<part, const char*> all[] = {
+      {part::outputs, "outputs"},         {part::committee, "committee"}, {part::embeddings, "embeddings"},
+      {part::predictions, "predictions"}, {part::queries, "queries"},     {part::private_rows, "private"}};
   std::string names;
   for (const auto& [one, name] : all)
     if (needed.has(one)) names += (names.empty() ? "" : ", ") + std::string(name);
@@ -132,6 +130,7 @@ bool pool_inputs::has(part one) const {
   if (one == part::committee) return committee.has_value();
   if (one == part::embeddings) return embeddings.has_value();
   if (one == part::predictions) return predictions.has_value();
+  if (one == part::private_rows) return private_rows.has_value();
   return queries.has_value();
 }
 

@@ -16,11 +16,12 @@ namespace poolwise {
 
 /// The parts that a strategy may need.
 enum class part : unsigned {
-  outputs = 1,      ///< logits or probabilities, [rows, classes]
-  committee = 2,    ///< the same of several members, [members, rows, classes]
-  embeddings = 4,   ///< features, [rows, features]
-  predictions = 8,  ///< of regressors, [members, rows, outputs]
-  queries = 16,     ///< embeddings that picks are to be like, [queries, features]
+  outputs = 1,         ///< logits or probabilities, [rows, classes]
+  committee = 2,       ///< the same of several members, [members, rows, classes]
+  embeddings = 4,      ///< features, [rows, features]
+  predictions = 8,     ///< of regressors, [members, rows, outputs]
+  queries = 16,        ///< embeddings that picks are to be like, [queries, features]
+  private_rows = 128,  ///< embeddings that picks are to be unlike, [private rows, features]
 };
 
 using parts = bit_set<part>;
@@ -78,10 +79,11 @@ struct pool_inputs {
   outputs model_kind = outputs::logits;
   std::optional<committee_outputs> committee;  ///< [members, rows, classes]
   outputs committee_kind = outputs::logits;
-  std::optional<matrix_view<const float>> embeddings;  ///< [rows, features]
-  std::optional<cube_view<const float>> predictions;   ///< [members, rows, outputs]
-  std::optional<matrix_view<const float>> queries;     ///< [queries, features], not of the pool
-  vector_view<const float> query_weights = {};         ///< [queries], what each counts for; empty for 1
+  std::optional<matrix_view<const float>> embeddings;    ///< [rows, features]
+  std::optional<cube_view<const float>> predictions;     ///< [members, rows, outputs]
+  std::optional<matrix_view<const float>> queries;       ///< [queries, features], not of the pool
+  vector_view<const float> query_weights = {};           ///< [queries], what each counts for; empty for 1
+  std::optional<matrix_view<const float>> private_rows;  ///< [private rows, features], not of the pool
 
   std::span<const index_t> labelled = {};     ///< rows that have a label: never picked
   std::span<const index_t> excluded = {};     ///< rows that must not be picked

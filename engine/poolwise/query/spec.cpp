@@ -20,7 +20,10 @@ metric parse_metric(const std::string& text) {
 }
 
 query::query(const query_spec& spec, const pool_inputs& pool, const wording& words)
-    : spec_(spec), what_(parse_strategy(spec.strategy)), pool_(pool), words_(words) {
+    : spec_(spec),
+      what_(parse_strategy(spec.strategy).at(index_t(pool.labelled.size()))),
+      pool_(pool),
+      words_(words) {
   check_amounts();
   pool_.check(words_.call);
   check_needs();
@@ -101,7 +104,8 @@ void query::check_needs() const {
              {part::committee, "committee outputs", words_.committee},
              {part::embeddings, "embeddings", words_.embeddings},
              {part::predictions, "predictions", words_.predictions},
-             {part::queries, "embeddings to be like", words_.queries}};
+             {part::queries, "embeddings to be like", words_.queries},
+             {part::private_rows, "embeddings to be unlike", words_.private_rows}};
   for (const auto& [one, text, name] : all)
     if (what_.needs(one) && !pool_.has(one)) refuse("strategy \"" + what_.name + "\" needs", text, name);
   const knn_method by = spec_.neighbours;

@@ -65,6 +65,7 @@ struct wording {
   const char* embeddings = "pool_inputs::embeddings";
   const char* predictions = "pool_inputs::predictions";
   const char* queries = "pool_inputs::queries";
+  const char* private_rows = "pool_inputs::private_rows";
   const char* excluded = "pool_inputs::excluded";
   const char* cost = "pool_inputs::cost";
   const char* group = "pool_inputs::group";

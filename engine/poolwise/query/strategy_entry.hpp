@@ -83,6 +83,7 @@ struct stage_input {
   double unit = 1;  ///< a distance of 1 as it was given, where the embeddings were scaled
 
   // For those that pick:
+  const pool_inputs* whole = nullptr;      ///< all rows of the pool, the labelled ones among them
   matrix_view<const float> labelled = {};  ///< [labelled, features], finite: what has a label already
   vector_view<const float> scores = {};    ///< [rows], by which they were kept; empty: by no score
   allowance limit = {};
