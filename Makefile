@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan fuzz tidy bench peers test-peers wheel test-wheel docs format setup clean
+.PHONY: help demo test test-tables asan tsan fuzz tidy bench peers test-peers wheel test-wheel docs format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -19,6 +19,13 @@ test: setup ## build everything and run every test
 	cmake --preset release
 	cmake --build --preset release
 	@ctest --preset release | $(verdict_last)
+
+test-tables: setup ## the Python tests with the packages of tables that they read: pyarrow, polars, pandas, duckdb
+	cmake --preset release
+	cmake --build --preset release --target poolwise_python_stub poolwise
+	test -d build/tables || python3 -m venv build/tables
+	build/tables/bin/pip install -q -r cmake/requirements.txt -r cmake/requirements-tables.txt
+	PYTHONPATH=build/release/python TEST_COMMAND=$$PWD/build/release/poolwise build/tables/bin/python -m pytest -q bindings/python/tests
 
 asan tsan: setup-sanitizers ## the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
 	cmake --preset $@

@@ -718,7 +718,7 @@ def poolwise_batchbald(k):
     def prepare(data, threads):
         import poolwise
 
-        return lambda: poolwise.select(strategy="batchbald", batch=k, committee_probs=data["probs"],
+        return lambda: poolwise.select(strategy="batchbald", batch=k, committee=data["probs"], kind="probabilities",
                                        threads=threads).rows
 
     return prepare

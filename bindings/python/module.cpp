@@ -2,6 +2,7 @@
 #include "module.hpp"
 
 #include <omp.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -20,10 +21,19 @@ released_gil::~released_gil() {
   }
 }
 
-bool on_main_thread() {
-  const nb::module_ threading = nb::module_::import_("threading");
-  return threading.attr("main_thread")().attr("ident").equal(threading.attr("get_ident")());
+namespace {
+
+/// The thread on which Python handles signals. In a child it is the one that comes out of the fork.
+std::atomic<unsigned long> main_thread = 0;
+
+}  // namespace
+
+void find_main_thread() {
+  main_thread = nb::cast<unsigned long>(nb::module_::import_("threading").attr("main_thread")().attr("ident"));
+  ::pthread_atfork(nullptr, nullptr, [] { main_thread = PyThread_get_thread_ident(); });
 }
+
+bool on_main_thread() { return PyThread_get_thread_ident() == main_thread; }
 
 void heed_signals() {
   const nb::gil_scoped_acquire held;
@@ -63,9 +73,12 @@ NB_MODULE(_core, m) {
   // At exit a thread may still be in a call, and its objects are there.
   nanobind::set_leak_warnings(false);
   m.attr("__version__") = POOLWISE_VERSION;
+  poolwise::python::find_main_thread();
   poolwise::python::define_errors();
   poolwise::python::define_results(m);
   poolwise::python::define_scores(m);
   poolwise::python::define_batches(m);
+  poolwise::python::define_neighbours(m);
+  poolwise::python::define_pools(m);
   poolwise::python::define_queries(m);
 }

@@ -17,6 +17,7 @@ using namespace nb::literals;
 
 /// Whether Python handles signals on this thread. Others may not ask for the GIL while the interpreter ends.
 bool on_main_thread();
+void find_main_thread();  ///< once, when the module is loaded
 
 /// Lets Python see to Ctrl-C and other signals. An exception that its handler raises is thrown.
 void heed_signals();
@@ -44,6 +45,9 @@ auto without_gil(Work work) {
   return work();
 }
 
+/// How a message says to pass probabilities.
+inline constexpr const char* as_probabilities = "kind=\"probabilities\"";
+
 cpu on_cpu(const char* call, const integer& threads);
 
 /// throws value_error for another word than "logits" and "probabilities".
@@ -58,6 +62,8 @@ void define_errors();
 void define_results(nb::module_& m);
 void define_scores(nb::module_& m);
 void define_batches(nb::module_& m);
+void define_neighbours(nb::module_& m);
+void define_pools(nb::module_& m);
 void define_queries(nb::module_& m);
 
 }  // namespace poolwise::python

@@ -6,13 +6,16 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "answer.hpp"
 #include "module.hpp"
+#include "pools.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/pool/consensus.hpp"
 #include "poolwise/query/checkpoint.hpp"
@@ -25,19 +28,21 @@ namespace {
 /// The arrays of a pool, kept alive while they are looked at.
 class pool_arrays {
  public:
-  explicit pool_arrays(const char* call) : call_(call) {}
+  pool_arrays(const char* call, bool may_copy) : call_(call), may_copy_(may_copy) {}
   pool_arrays(const pool_arrays&) = delete;
   pool_arrays& operator=(const pool_arrays&) = delete;
 
-  borrowed& array(const char* name, nb::handle given) { return arrays_.emplace_back(call_, name, given); }
+  borrowed& array(const char* name, nb::handle given) {
+    return arrays_.emplace_back(call_, name, given, may_copy_);
+  }
 
-  /// Row numbers, or what `ids` calls the rows.
+  /// Row numbers, or what the pool calls the rows.
   std::span<const index_t> rows(const char* name, const std::optional<integer_array>& given,
-                                const row_ids* ids) {
-    return given ? numbers_.emplace_back(call_, name, *given, ids).span() : std::span<const index_t>();
+                                const rows_by_id& by_id = {}) {
+    return given ? numbers_.emplace_back(call_, name, *given, by_id).span() : std::span<const index_t>();
   }
   vector_view<const index_t> column(const char* name, const std::optional<integer_array>& given) {
-    const auto values = rows(name, given, nullptr);
+    const auto values = rows(name, given);
     return {values.data(), index_t(values.size())};
   }
 
@@ -55,7 +60,7 @@ class pool_arrays {
   }
 
   /// Groups by name, whose quotas are a dict; "*" in it stands for all groups that are not.
-  vector_view<const index_t> named_groups(const integer_array& group, const nb::dict& quotas,
+  vector_view<const index_t> named_groups(const std::vector<std::string>& group, const nb::dict& quotas,
                                           std::vector<index_t>& quota) {
     std::unordered_map<std::string, index_t> number_of;
     std::optional<index_t> others;
@@ -71,7 +76,7 @@ class pool_arrays {
         throw value_error(std::string(call_) + ": quota has group " + printable(text) + " twice; give it one");
       }
     }
-    for (const std::string& name : texts_in(call_, "group", group)) {
+    for (const std::string& name : group) {
       const auto [at, is_new] = number_of.try_emplace(name, index_t(quota.size()));
       if (is_new && !others)
         throw value_error(std::string(call_) + ": row " + std::to_string(groups_.size()) + " is in group " +
@@ -86,7 +91,7 @@ class pool_arrays {
   /// [rows, classes] of logits or of probabilities.
   real_matrix model(const char* name, nb::handle given, outputs kind) {
     const real_matrix view = array(name, given).outputs();
-    if (kind == outputs::logits) check_logits(call_, name, committee_outputs({view}), "probs");
+    if (kind == outputs::logits) check_logits(call_, name, committee_outputs({view}), as_probabilities);
     return view;
   }
 
@@ -94,7 +99,7 @@ class pool_arrays {
   committee_outputs members(const char* name, nb::handle given, outputs kind) {
     const bool apart = nb::isinstance<nb::list>(given) || nb::isinstance<nb::tuple>(given);
     const committee_outputs all = apart ? listed(name, given) : array(name, given).committee();
-    if (kind == outputs::logits) check_logits(call_, name, all, "committee_probs");
+    if (kind == outputs::logits) check_logits(call_, name, all, as_probabilities);
     return all;
   }
 
@@ -135,6 +140,7 @@ class pool_arrays {
   }
 
   const char* call_;
+  bool may_copy_;
   std::deque<borrowed> arrays_;
   std::deque<integers> numbers_;
   std::vector<float> consensus_;
@@ -149,6 +155,14 @@ struct select_call {
     if (!how.checkpoint.empty()) remove_checkpoint(how.checkpoint);
     return chosen;
   }
+  /// The batch, whose ids are the pool's.
+  static chosen_batch result(batch chosen, const table_pool* table, bool named) {
+    chosen_batch given{std::move(chosen)};
+    if (table == nullptr || named) return given;
+    for (pick& one : given.picks) one.id = table->id(one.row);
+    if (table->ids()) given.kind = int(table->ids()->kind());
+    return given;
+  }
 };
 
 struct plan_call {
@@ -162,13 +176,21 @@ struct plan_call {
       needed.bytes += needed.input_bytes;
     return needed;
   }
+  static query_plan result(query_plan needed, const table_pool*, bool) { return needed; }
 };
+
+const table_pool* pool_in(const char* call, nb::handle given) {
+  if (nb::isinstance<table_pool>(given)) return nb::cast<const table_pool*>(given);
+  throw argument_error(
+      std::string(call) + ": pool is " + shown(given) +
+      "; pass a poolwise.Pool, which is made of a table, or arrays by their keywords, such as outputs=...");
+}
 
 /// What messages call the parts of a query: by their keywords.
 wording words_of(const char* call) {
   return {.call = call,
-          .outputs = "logits or probs",
-          .committee = "committee or committee_probs",
+          .outputs = "outputs",
+          .committee = "committee",
           .embeddings = "embeddings",
           .predictions = "predictions",
           .queries = "queries",
@@ -187,75 +209,140 @@ wording words_of(const char* call) {
           .memory = "memory"};
 }
 
-/// The one of two arguments that is given, if either is. throws value_error for both.
-template <class Given>
-const Given* one_of(const char* call, const std::optional<Given>& a, const char* name_a,
-                    const std::optional<Given>& b, const char* name_b) {
-  if (a && b)
-    throw value_error(std::string(call) + ": " + name_a + " and " + name_b +
-                      " are both given; pass one of them");
-  return a ? &*a : b ? &*b : nullptr;
+/// What a query is asked of, as it was given.
+struct pool_arguments {
+  const std::optional<outputs_array>& outputs;
+  const word& kind;
+  const std::optional<members_array>& committee;
+  const std::optional<float_array>&embeddings, &predictions, &queries, &query_weights, &private_rows;
+  const std::optional<integer>& rows;
+  const std::optional<integer_array>&labelled, &exclude, &candidates;
+  const std::optional<names>& ids;
+  const std::optional<integer_array>&cost, &group, &quota;
+};
+
+index_t rows_of_pool(const char* call, const pool_inputs& pool, const std::optional<integer>& rows) {
+  const index_t known = rows                 ? number_in<index_t>(call, "rows", *rows)
+                        : pool.rows > 0      ? pool.rows
+                        : pool.model         ? rows_of(*pool.model)
+                        : pool.committee     ? pool.committee->rows()
+                        : pool.embeddings    ? pool.embeddings->rows
+                        : pool.predictions   ? pool.predictions->rows
+                        : pool.ids           ? pool.ids->size()
+                        : pool.cost.size > 0 ? pool.cost.size
+                                             : index_t(-1);
+  if (known < 0)
+    throw value_error(std::string(call) +
+                      ": nothing says of what to pick; pass outputs, embeddings or another array, or rows");
+  return known;
 }
+
+/// Groups, and quotas that are a dict, which become numbers.
+void take_groups(const char* call, pool_arrays& arrays, const pool_arguments& given, const table_pool* table,
+                 pool_inputs& pool, std::vector<index_t>& quota) {
+  const bool in_table = table != nullptr && (!table->groups().empty() || !table->group_names().empty());
+  if (in_table && given.group)
+    throw value_error(std::string(call) + ": group is given, and the pool has it, too; pass one of them");
+  const bool by_name = given.quota && nb::isinstance<nb::dict>(*given.quota);
+  if (by_name && (in_table || given.group)) {
+    std::vector<std::string> group = in_table ? table->group_names() : texts_in(call, "group", *given.group);
+    if (in_table)
+      for (const index_t number : table->groups()) group.push_back(std::to_string(number));
+    pool.group = arrays.named_groups(group, nb::borrow<nb::dict>(*given.quota), quota);
+    return;
+  }
+  const auto quotas = arrays.column("quota", given.quota);
+  quota.assign(quotas.begin(), quotas.end());
+  if (in_table && table->groups().empty() && (given.quota || !quota.empty()))
+    throw value_error(std::string(call) +
+                      ": the pool's groups have names; pass quota as a dict of picks by these");
+  pool.group = in_table ? vector_view<const index_t>{table->groups().data(), index_t(table->groups().size())}
+                        : arrays.column("group", given.group);
+}
+
+pool_inputs pool_of(const char* call, pool_arrays& arrays, const pool_arguments& given, const table_pool* table,
+                    std::vector<index_t>& quota) {
+  pool_inputs pool;
+  const outputs kind = kind_of(call, given.kind);
+  pool.model_kind = pool.committee_kind = kind;
+  if (given.outputs) pool.model = arrays.model("outputs", *given.outputs, kind);
+  if (given.committee) pool.committee = arrays.members("committee", *given.committee, kind);
+  if (given.embeddings) pool.embeddings = arrays.array("embeddings", *given.embeddings).rows();
+  if (given.predictions) pool.predictions = arrays.array("predictions", *given.predictions).floats();
+  if (given.queries) pool.queries = arrays.array("queries", *given.queries).rows();
+  if (given.query_weights) pool.query_weights = arrays.array("query_weights", *given.query_weights).vector();
+  if (given.private_rows) pool.private_rows = arrays.array("private", *given.private_rows).rows();
+  pool.ids = arrays.ids(given.ids);
+  pool.cost = arrays.column("cost", given.cost);
+  if (table != nullptr) table->give(call, pool);
+  rows_by_id by_id;
+  if (pool.ids != nullptr) by_id = [&pool](std::span<const std::string> ids) { return pool.ids->rows_of(ids); };
+  if (pool.ids == nullptr && table != nullptr && table->ids())
+    by_id = [table](std::span<const std::string> ids) { return table->ids()->rows_of(ids); };
+  pool.labelled = arrays.rows("labelled", given.labelled, by_id);
+  pool.excluded = arrays.rows("exclude", given.exclude, by_id);
+  take_groups(call, arrays, given, table, pool, quota);
+  pool.rows = rows_of_pool(call, pool, given.rows);
+  if (given.candidates)
+    pool.excluded = arrays.others(arrays.rows("candidates", given.candidates, by_id), pool.excluded, pool.rows);
+  return pool;
+}
+
+/// Tells a function of Python how many picks there are, and of how many.
+class reporter {
+ public:
+  /// throws argument_error for what is neither True nor a function.
+  reporter(const char* call, const std::optional<progress_function>& progress,
+           const std::optional<integer>& most)
+      : most_(most ? nb::object(*most) : nb::none()) {
+    if (!progress || progress->is(nb::bool_(false))) return;
+    if (progress->is(nb::bool_(true)))
+      function_ = nb::module_::import_("poolwise._progress").attr("Bar")(call);
+    else if (PyCallable_Check(progress->ptr()) != 0)
+      function_ = *progress;
+    else
+      throw argument_error(std::string(call) + ": progress is " + shown(*progress) +
+                           "; pass True, or a function of the picks so far and of those asked for");
+  }
+
+  void tell(std::size_t picks) {
+    if (!function_.is_valid() || told_ == picks) return;
+    told_ = picks;
+    const nb::gil_scoped_acquire held;
+    function_(picks, most_);
+  }
+
+ private:
+  nb::object function_, most_;
+  std::optional<std::size_t> told_;
+};
 
 /// One query, two questions.
 template <class Call>
-auto ask(const word& strategy, const std::optional<integer>& batch_size,
-         const std::optional<outputs_array>& logits, const std::optional<outputs_array>& probs,
-         const std::optional<members_array>& committee, const std::optional<members_array>& committee_probs,
-         const std::optional<float_array>& embeddings, const std::optional<float_array>& predictions,
-         const std::optional<float_array>& queries, const std::optional<float_array>& query_weights,
-         const std::optional<float_array>& private_rows, const std::optional<integer>& rows,
-         const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
-         const std::optional<integer_array>& candidates, const std::optional<names>& ids,
-         const std::optional<integer_array>& cost, const std::optional<integer>& budget,
-         const std::optional<nb::dict>& also_cost, const std::optional<nb::dict>& also_budget,
-         const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-         const std::optional<integer_array>& floor, const std::optional<real>& apart, const word& neighbours,
-         const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
-         const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
-         const word& device, const integer& threads) {
+auto ask(const word& strategy, const std::optional<pool_argument>& of, const std::optional<integer>& batch_size,
+         const std::optional<outputs_array>& model, const word& kind,
+         const std::optional<members_array>& committee, const std::optional<float_array>& embeddings,
+         const std::optional<float_array>& predictions, const std::optional<float_array>& queries,
+         const std::optional<float_array>& query_weights, const std::optional<float_array>& private_rows,
+         const std::optional<integer>& rows, const std::optional<integer_array>& labelled,
+         const std::optional<integer_array>& exclude, const std::optional<integer_array>& candidates,
+         const std::optional<names>& ids, const std::optional<integer_array>& cost,
+         const std::optional<integer>& budget, const std::optional<nb::dict>& also_cost,
+         const std::optional<nb::dict>& also_budget, const std::optional<integer_array>& group,
+         const std::optional<integer_array>& quota, const std::optional<integer_array>& floor,
+         const std::optional<real>& apart, const word& neighbours, const word& by_metric, const integer& seed,
+         const integer& round, const word& on_nan, const std::optional<file_name>& checkpoint_file,
+         const std::optional<integer>& memory, const word& device, const integer& threads,
+         const std::optional<progress_function>& progress, const flag& copy) {
   const char* const call = Call::name;
-  pool_arrays arrays(call);
-  pool_inputs pool;
-  if (const auto* model = one_of(call, logits, "logits", probs, "probs")) {
-    pool.model_kind = logits ? outputs::logits : outputs::probabilities;
-    pool.model = arrays.model(logits ? "logits" : "probs", *model, pool.model_kind);
-  }
-  if (const auto* members = one_of(call, committee, "committee", committee_probs, "committee_probs")) {
-    pool.committee_kind = committee ? outputs::logits : outputs::probabilities;
-    pool.committee = arrays.members(committee ? "committee" : "committee_probs", *members, pool.committee_kind);
-  }
-  if (embeddings) pool.embeddings = arrays.array("embeddings", *embeddings).rows();
-  if (predictions) pool.predictions = arrays.array("predictions", *predictions).floats();
-  if (queries) pool.queries = arrays.array("queries", *queries).rows();
-  if (query_weights) pool.query_weights = arrays.array("query_weights", *query_weights).vector();
-  if (private_rows) pool.private_rows = arrays.array("private", *private_rows).rows();
-  pool.ids = arrays.ids(ids);
-  pool.labelled = arrays.rows("labelled", labelled, pool.ids);
-  pool.excluded = arrays.rows("exclude", exclude, pool.ids);
-  pool.cost = arrays.column("cost", cost);
+  pool_arrays arrays(call, flag_in(call, "copy", copy));
   query_spec spec;
+  const table_pool* const table = of ? pool_in(call, *of) : nullptr;
+  pool_inputs pool = pool_of(call, arrays,
+                             {model, kind, committee, embeddings, predictions, queries, query_weights,
+                              private_rows, rows, labelled, exclude, candidates, ids, cost, group, quota},
+                             table, spec.quota);
   arrays.further_costs(also_cost, also_budget, pool, spec);
-  if (group && quota && nb::isinstance<nb::dict>(*quota)) {
-    pool.group = arrays.named_groups(*group, nb::borrow<nb::dict>(*quota), spec.quota);
-  } else {
-    pool.group = arrays.column("group", group);
-    const auto quotas = arrays.column("quota", quota);
-    spec.quota.assign(quotas.begin(), quotas.end());
-  }
-  pool.rows = rows               ? number_in<index_t>(call, "rows", *rows)
-              : pool.model       ? rows_of(*pool.model)
-              : pool.committee   ? pool.committee->rows()
-              : pool.embeddings  ? pool.embeddings->rows
-              : pool.predictions ? pool.predictions->rows
-              : pool.ids         ? pool.ids->size()
-              : cost             ? pool.cost.size
-                                 : index_t(-1);
-  if (pool.rows < 0)
-    throw value_error(std::string(call) +
-                      ": nothing says of what to pick; pass logits, embeddings or another array, or rows");
-  if (candidates)
-    pool.excluded = arrays.others(arrays.rows("candidates", candidates, pool.ids), pool.excluded, pool.rows);
   const std::string on_invalid_rows = text_in(call, "on_nan", on_nan);
   if (on_invalid_rows != "refuse" && on_invalid_rows != "skip")
     throw value_error(std::string(call) + ": on_nan is \"" + printable(on_invalid_rows) +
@@ -275,27 +362,35 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
 
   if (parse_strategy(spec.strategy).needs(part::outputs)) arrays.speak_for_model(pool, on_cpu(call, threads));
 
+  reporter report(call, progress, batch_size);
   // Devices go from pass to pass without the blocks between which the CPU looks for signals.
-  query_run how{.held = arrays.copied(), .advanced = [](const batch_state&) { heed_interruption(); }};
+  query_run how{.held = arrays.copied() + (table != nullptr ? table->copied() : 0),
+                .advanced = [&](const batch_state& state) {
+                  heed_interruption();
+                  report.tell(state.picks.size());
+                }};
+  how.resumed = how.advanced;
   if (memory) how.ceiling = number_in<std::uint64_t>(call, "memory", *memory);
   if (checkpoint_file) how.checkpoint = path_in(call, "checkpoint", *checkpoint_file);
   const where on = parse_where(text_in(call, "device", device), on_cpu(call, threads), how.ceiling);
   const query asked = prepare(spec, pool, words_of(call));
-  return without_gil([&] { return Call::answer(on, asked, how); });
+  auto answered = without_gil([&] { return Call::answer(on, asked, how); });
+  if constexpr (std::is_same_v<decltype(answered), batch>) report.tell(answered.picks.size());
+  return Call::result(std::move(answered), table, pool.ids != nullptr);
 }
 
 template <class Call>
 void define_query(nb::module_& m, const std::string& text) {
-  m.def(Call::name, &ask<Call>, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "logits"_a = nb::none(),
-        "probs"_a = nb::none(), "committee"_a = nb::none(), "committee_probs"_a = nb::none(),
-        "embeddings"_a = nb::none(), "predictions"_a = nb::none(), "queries"_a = nb::none(),
-        "query_weights"_a = nb::none(), "private"_a = nb::none(), "rows"_a = nb::none(),
-        "labelled"_a = nb::none(), "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(),
-        "cost"_a = nb::none(), "budget"_a = nb::none(), "also_cost"_a = nb::none(),
-        "also_budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
-        "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0,
-        "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu",
-        "threads"_a = 0, text.c_str());
+  m.def(Call::name, &ask<Call>, "strategy"_a, "pool"_a = nb::none(), nb::kw_only(), "batch"_a = nb::none(),
+        "outputs"_a = nb::none(), "kind"_a = "logits", "committee"_a = nb::none(), "embeddings"_a = nb::none(),
+        "predictions"_a = nb::none(), "queries"_a = nb::none(), "query_weights"_a = nb::none(),
+        "private"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(), "exclude"_a = nb::none(),
+        "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(),
+        "also_cost"_a = nb::none(), "also_budget"_a = nb::none(), "group"_a = nb::none(),
+        "quota"_a = nb::none(), "floor"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto",
+        "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
+        "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
+        "progress"_a = nb::none(), "copy"_a = false, text.c_str());
 }
 
 /// The names of strategies that pass, in quotes, in lines that fit behind `indent` spaces.
@@ -334,11 +429,13 @@ strategy    a score, such as "margin" or "bald"; a strategy of diversity:
             parentheses: "graph_cut(lambda=4)". "typiclust@500,margin" is typiclust until 500 rows have a label, and
             then margin. `strategies` says what each means, and needs.
 batch       picks at most; None: what the budget buys.
-logits      or probs [rows, classes], committee or committee_probs [members, rows, classes] or a list of [rows,
-            classes], as for `score` and `committee`. embeddings [rows, features]. predictions [members, rows,
+pool        a Pool, whose parts are what the keywords of the same names would be.
+outputs     [rows, classes], and committee [members, rows, classes] or a list of [rows, classes]: logits, or
+            probabilities where `kind` is "probabilities". embeddings [rows, features]. predictions [members, rows,
             outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
             [queries]. private [rows, features], which picks are to be unlike. Only what the strategy needs has to be
-            there; of a committee alone the mean of its probabilities stands for the model's.
+            there; of a committee alone the mean of its probabilities stands for the model's. Outputs are float32, float16 or bfloat16, all others float32; numpy's arrays,
+            tensors, buffers, what speaks DLPack or Arrow, or names of .npy, .npz and .safetensors files.
 rows        how many rows the pool has, where no array says it.
 labelled    row numbers that have a label, or their ids: never picked, and k-center's first centres.
 exclude     row numbers that must not be picked, or their ids.
@@ -366,6 +463,10 @@ checkpoint  a file to keep the picks so far in: a call that was ended goes on fr
             Scores alone, "typiclust" and others pick at once, and keep nothing.
 memory      bytes that the call may allocate beside the arrays; one that needs more is refused before it begins.
 device      where it computes: "cpu"; or "cuda", "cuda:0,1", "cuda:all" or "auto", to which the arrays are sent.
+progress    True shows how many picks there are; or a function of the picks so far and of those asked for, called after
+            each pass over the pool that made some.
+copy        whether arrays that cannot be looked at where they lie are converted in a copy (float64, columns before
+            rows); else they are refused.
 returns     a Batch.
 raises      InvalidValueError (a row out of range or given twice, a part that is missing, logits that are all
             probabilities), BudgetError (no row is left, or within the limits), ShapeError, ArrayError,
@@ -373,8 +474,7 @@ raises      InvalidValueError (a row out of range or given twice, a part that is
 
 A batch is shorter than asked only where no row that the limits allow is left; `Batch.remarks` says so.
 
-The same batch for any number of threads. What is copied: labelled, exclude, cost, group, quota and floor (8 bytes each); arrays
-that are not row after row; float64, and what else than logits, probs and committees is not float32, which become that.
+The same batch for any number of threads. What is copied: labelled, exclude, cost, group, quota and floor (8 bytes each).
 `plan` with the same arguments says what it takes.)doc");
 
   define_query<plan_call>(

@@ -8,12 +8,14 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <new>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "answer.hpp"
 #include "module.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/query/plan.hpp"
@@ -25,7 +27,7 @@ namespace {
 /// One member of every pick as an array.
 template <class T>
 auto column(T pick::*member) {
-  return [member](const batch& b) {
+  return [member](const chosen_batch& b) {
     std::vector<T> values(b.picks.size());
     std::transform(b.picks.begin(), b.picks.end(), values.begin(),
                    [member](const pick& p) { return p.*member; });
@@ -33,18 +35,59 @@ auto column(T pick::*member) {
   };
 }
 
-/// The same of words, as a list.
-auto texts(std::string pick::*member) {
-  return [member](const batch& b) {
-    std::vector<std::string> words;
-    for (const pick& p : b.picks) words.push_back(p.*member);
-    return words;
+std::vector<std::string> reasons_of(const chosen_batch& b) {
+  std::vector<std::string> words;
+  for (const pick& p : b.picks) words.push_back(p.reason);
+  return words;
+}
+
+/// Ids of the type that the pool's table has.
+nb::list ids_of(const chosen_batch& b) {
+  nb::list ids;
+  for (const pick& p : b.picks) {
+    const nb::str text(p.id.c_str(), p.id.size());
+    if (b.ids() == id_kind::number)
+      ids.append(nb::int_(text));
+    else if (b.ids() == id_kind::bytes)
+      ids.append(nb::module_::import_("builtins").attr("bytes").attr("fromhex")(text));
+    else if (b.ids() == id_kind::uuid)
+      ids.append(nb::module_::import_("uuid").attr("UUID")(text));
+    else
+      ids.append(text);
+  }
+  return ids;
+}
+
+std::size_t place_in(const chosen_batch& b, nb::handle at) {
+  Py_ssize_t i = PyNumber_AsSsize_t(at.ptr(), PyExc_IndexError);
+  if (i == -1 && PyErr_Occurred() != nullptr) throw nb::python_error();
+  const auto size = Py_ssize_t(b.picks.size());
+  if (i < 0) i += size;
+  if (i < 0 || i >= size)
+    throw nb::index_error(("a batch of " + std::to_string(size) + " picks has no such pick").c_str());
+  return std::size_t(i);
+}
+
+/// Why it was picked, in one line: "row 7, item 7: farthest from what is labelled or picked, 3.1; kept by
+/// margin 0.9".
+std::string why(const chosen_batch& b, nb::handle at) {
+  const pick& p = b.picks[place_in(b, at)];
+  char number[32];
+  const auto shortly = [&number](float x) {
+    std::snprintf(number, sizeof number, "%.6g", double(x));
+    return std::string(number);
   };
+  std::string text = "row " + std::to_string(p.row);
+  if (p.id != std::to_string(p.row)) text += " (" + printable(p.id) + ")";
+  text += ": " + p.reason + ", score " + shortly(p.score);
+  for (std::size_t i = 0; i < std::min(p.kept_by.size(), b.kept_by.size()); ++i)
+    text += "; kept by " + b.kept_by[i] + " " + shortly(p.kept_by[i]);
+  return text;
 }
 
 /// Lets values be pickled, and so copied and sent to other processes, by these of their members.
-template <class T, class... Members>
-void pickled_by(nb::class_<T>& type, Members T::*... members) {
+template <class T, class... Owners, class... Members>
+void pickled_by(nb::class_<T>& type, Members Owners::*... members) {
   type.def("__getstate__", [=](const T& value) { return std::tuple<Members...>(value.*members...); });
   type.def("__setstate__", [=](T& value, const std::tuple<Members...>& state) {
     new (&value) T{};
@@ -67,15 +110,9 @@ void pickled_by_members(nb::class_<knn_report>& type) {
 }
 
 /// A pick, or a list of those of a slice.
-nb::object picks_at(const batch& b, const nb::object& at) {
+nb::object picks_at(const chosen_batch& b, const nb::object& at) {
   if (PySlice_Check(at.ptr())) return nb::cast(b.picks)[at];
-  Py_ssize_t i = PyNumber_AsSsize_t(at.ptr(), PyExc_IndexError);
-  if (i == -1 && PyErr_Occurred() != nullptr) throw nb::python_error();
-  const auto size = Py_ssize_t(b.picks.size());
-  if (i < 0) i += size;
-  if (i < 0 || i >= size)
-    throw nb::index_error(("a batch of " + std::to_string(size) + " picks has no such pick").c_str());
-  return nb::cast(b.picks[std::size_t(i)], nb::rv_policy::copy);
+  return nb::cast(b.picks[place_in(b, at)], nb::rv_policy::copy);
 }
 
 std::string text_of(const batch& b) {
@@ -129,13 +166,18 @@ void define_batch(nb::module_& m) {
   pickled_by(picked, &pick::row, &pick::id, &pick::score, &pick::cost, &pick::reason, &pick::kept_by,
              &pick::also_cost);
 
-  nb::class_<batch> picks(m, "Batch", "What `select` picked, in the order of the picks: a sequence of Pick.");
+  nb::class_<chosen_batch> picks(m, "Batch",
+                                 "What `select` picked, in the order of the picks: a sequence of Pick, and by "
+                                 "__arrow_c_stream__ a table of row, id, score, cost and reason.");
   picks.def_prop_ro("rows", column(&pick::row), nb::rv_policy::automatic, "Row numbers, int64.")
-      .def_prop_ro("ids", texts(&pick::id), "What the pool calls the rows: of `ids`, or their numbers.")
+      .def_prop_ro(
+          "ids", &ids_of, nb::sig("def ids(self) -> list[typing.Any]"),
+          "What the pool calls the rows: of the type that the column of a Pool has; strings of `ids`, or of "
+          "the rows' numbers.")
       .def_prop_ro("scores", column(&pick::score), nb::rv_policy::automatic,
                    "Of the acquisition, or the gain where a diversity strategy ordered the picks; float32.")
       .def_prop_ro("costs", column(&pick::cost), nb::rv_policy::automatic, "What each pick costs, int64.")
-      .def_prop_ro("reasons", texts(&pick::reason), "Why each row was picked.")
+      .def_prop_ro("reasons", &reasons_of, "Why each row was picked.")
       .def_prop_ro("cost", nb::overload_cast<>(&batch::cost, nb::const_), "What all picks cost together.")
       .def_ro("strategy", &batch::strategy, "By which they were picked, with every parameter, given or not.")
       .def_ro("kept_by", &batch::kept_by, "The stages before the last that scored rows, in order.")
@@ -153,16 +195,24 @@ void define_batch(nb::module_& m) {
               "How the strategy found each row's neighbours, a KnnReport; None if it looks for none.")
       .def_ro("rank_seconds", &batch::rank_seconds)
       .def_ro("diversify_seconds", &batch::diversify_seconds)
-      .def("__len__", [](const batch& b) { return b.picks.size(); })
+      .def("why", &why, "at"_a, nb::sig("def why(self, at: int, /) -> str"),
+           "Why a pick was picked, in one line: its row, id, reason, score, and the scores by which it was "
+           "kept.")
+      .def(
+          "__arrow_c_stream__", [](const chosen_batch& b, const nb::object&) { return arrow_stream_of(b); },
+          "requested_schema"_a = nb::none(),
+          nb::sig("def __arrow_c_stream__(self, requested_schema: object | None = None) -> object"),
+          "The picks for polars, pandas, pyarrow, duckdb: `polars.DataFrame(batch)`.")
+      .def("__len__", [](const chosen_batch& b) { return b.picks.size(); })
       .def("__getitem__", &picks_at, "at"_a,
            nb::sig("def __getitem__(self, at: int | slice, /) -> Pick | list[Pick]"))
       .def(
-          "__iter__", [](const batch& b) { return nb::iter(nb::cast(b.picks)); },
+          "__iter__", [](const chosen_batch& b) { return nb::iter(nb::cast(b.picks)); },
           nb::sig("def __iter__(self) -> collections.abc.Iterator[Pick]"))
-      .def("__repr__", [](const batch& b) { return text_of(b); });
-  pickled_by(picks, &batch::picks, &batch::strategy, &batch::kept_by, &batch::also_cost, &batch::of_optimum,
-             &batch::remarks, &batch::skipped_rows, &batch::first_skipped, &batch::rank_seconds,
-             &batch::diversify_seconds, &batch::neighbours);
+      .def("__repr__", [](const chosen_batch& b) { return text_of(b); });
+  pickled_by(picks, &chosen_batch::kind, &batch::picks, &batch::strategy, &batch::kept_by, &batch::also_cost,
+             &batch::of_optimum, &batch::remarks, &batch::skipped_rows, &batch::first_skipped,
+             &batch::rank_seconds, &batch::diversify_seconds, &batch::neighbours);
 }
 
 void define_plan(nb::module_& m) {

@@ -14,8 +14,6 @@
 namespace poolwise::python {
 namespace {
 
-constexpr const char* as_probabilities = "kind=\"probabilities\"";
-
 template <class Score>
 Score parse_score(const char* call, std::optional<Score> strategy_entry::*kind, const std::string& text) {
   const strategy what = parse_strategy(text);
@@ -40,15 +38,15 @@ result_array scored(const char* call, std::optional<Score> strategy_entry::*kind
   for (const std::string& text : texts) which.push_back(parse_score(call, kind, text));
   const index_t cols = index_t(which.size());
   result_array scores = out ? *out : new_floats(rows, cols, vector);
-  const result_place place(call, scores, rows, cols, vector, read.array());
+  const result_place place(call, scores, rows, cols, vector, read);
   without_gil([&] { work(which, place.view()); });
   return scores;
 }
 
 result_array score_rows(const outputs_array& x, const one_or_more& acquisitions, const word& kind,
-                        const std::optional<result_array>& out, const integer& threads) {
+                        const std::optional<result_array>& out, const flag& copy, const integer& threads) {
   const char* const call = "score";
-  borrowed array(call, "outputs", x);
+  borrowed array(call, "outputs", x, flag_in(call, "copy", copy));
   const real_matrix view = array.outputs();
   const outputs holds = kind_of(call, kind);
   if (holds == outputs::logits) check_logits(call, "outputs", committee_outputs({view}), as_probabilities);
@@ -58,9 +56,9 @@ result_array score_rows(const outputs_array& x, const one_or_more& acquisitions,
 }
 
 result_array score_members(const outputs_array& x, const one_or_more& disagreements, const word& kind,
-                           const std::optional<result_array>& out, const integer& threads) {
+                           const std::optional<result_array>& out, const flag& copy, const integer& threads) {
   const char* const call = "committee";
-  borrowed array(call, "outputs", x);
+  borrowed array(call, "outputs", x, flag_in(call, "copy", copy));
   const real_cube view = array.committee();
   const outputs holds = kind_of(call, kind);
   const committee_outputs members(view);
@@ -78,7 +76,7 @@ result_array score_members(const outputs_array& x, const one_or_more& disagreeme
 
 void define_scores(nb::module_& m) {
   m.def("score", &score_rows, "outputs"_a, "acquisition"_a, nb::kw_only(), "kind"_a = "logits",
-        "out"_a = nb::none(), "threads"_a = 0,
+        "out"_a = nb::none(), "copy"_a = false, "threads"_a = 0,
         R"(Acquisition scores of every row, larger = more worth labelling, all of them in one read of `outputs`.
 
 outputs      [rows, classes] float32, float16 or bfloat16 (of ml_dtypes or torch); float64 is narrowed in a copy.
@@ -93,7 +91,7 @@ raises       ArrayError, ShapeError, InvalidValueError (an unknown name; energy 
 The same bits for any number of threads and any CPU. Reads `outputs` once; allocates the result alone.)");
 
   m.def("committee", &score_members, "outputs"_a, "disagreement"_a, nb::kw_only(), "kind"_a = "logits",
-        "out"_a = nb::none(), "threads"_a = 0,
+        "out"_a = nb::none(), "copy"_a = false, "threads"_a = 0,
         R"(How much the members of a committee disagree about each row, by every disagreement in one pass.
 
 outputs       [members, rows, classes] of the types of `score`; used in place where dense in C order.

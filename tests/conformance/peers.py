@@ -107,7 +107,7 @@ for ours, method in (("least_confidence", "least_confident"), ("margin", "margin
         return query.query(POINTS, y, Says(PROBA), fit_clf=False, batch_size=1, return_utilities=True)[1][0]
 
     add(ours, "scikit-activeml", f"UncertaintySampling(method={method!r})", "same", "Ties are drawn; here the lower row.",
-        lambda ours=ours: score(ours, PROBA), {"probs": PROBA}, own=lambda ours=ours: score(ours, PROBA),
+        lambda ours=ours: score(ours, PROBA), {"outputs": PROBA, "kind": "probabilities"}, own=lambda ours=ours: score(ours, PROBA),
         real=real, shim=shim)
 
 
@@ -139,11 +139,11 @@ class ModalCommittee(Says):
 
 
 add("least_confidence", "modAL", "classifier_uncertainty", "same", "", lambda: score("least_confidence", PROBA),
-    {"probs": PROBA}, own=lambda: score("least_confidence", PROBA), **modal("classifier_uncertainty", lambda: Says(PROBA)))
+    {"outputs": PROBA, "kind": "probabilities"}, own=lambda: score("least_confidence", PROBA), **modal("classifier_uncertainty", lambda: Says(PROBA)))
 add("margin", "modAL", "classifier_margin", "same picks", "p1 - p2, lower first; here 1 - (p1 - p2). One class: 0.",
-    lambda: 1 - score("margin", PROBA), {"probs": PROBA}, sign=-1, **modal("classifier_margin", lambda: Says(PROBA)))
+    lambda: 1 - score("margin", PROBA), {"outputs": PROBA, "kind": "probabilities"}, sign=-1, **modal("classifier_margin", lambda: Says(PROBA)))
 add("entropy", "modAL", "classifier_entropy", "same", "Rows of another sum are renormalised in silence; here refused, and "
-    "by the shim divided with a warning.", lambda: entropy(PROBA), {"probs": PROBA}, own=lambda: entropy(PROBA),
+    "by the shim divided with a warning.", lambda: entropy(PROBA), {"outputs": PROBA, "kind": "probabilities"}, own=lambda: entropy(PROBA),
     **modal("classifier_entropy", lambda: Says(PROBA)))
 
 
@@ -162,11 +162,11 @@ def small_text(name, proba=lambda: PROBA):
 
 
 add("least_confidence", "small-text", "LeastConfidence", "same picks", "The largest p, lower first; the batch comes in any "
-    "order.", lambda: PROBA.max(axis=1), {"probs": PROBA}, sign=-1, **small_text("LeastConfidence"))
+    "order.", lambda: PROBA.max(axis=1), {"outputs": PROBA, "kind": "probabilities"}, sign=-1, **small_text("LeastConfidence"))
 add("margin", "small-text", "BreakingTies", "same picks", "p1 - p2, lower first; the batch comes in any order.",
-    lambda: 1 - score("margin", PROBA), {"probs": PROBA}, sign=-1, **small_text("BreakingTies"))
+    lambda: 1 - score("margin", PROBA), {"outputs": PROBA, "kind": "probabilities"}, sign=-1, **small_text("BreakingTies"))
 add("entropy", "small-text", "PredictionEntropy", "same", "The batch comes in any order.", lambda: entropy(PROBA),
-    {"probs": PROBA}, own=lambda: entropy(PROBA), **small_text("PredictionEntropy"))
+    {"outputs": PROBA, "kind": "probabilities"}, own=lambda: entropy(PROBA), **small_text("PredictionEntropy"))
 
 
 def baal(name, argument):
@@ -179,10 +179,10 @@ def baal(name, argument):
 
 
 add("least_confidence", "Baal", "Certainty", "same picks", "The largest p, lower first; takes logits as they are, here "
-    "their softmax.", lambda: PROBA.max(axis=1), {"probs": PROBA}, sign=-1, **baal("Certainty", lambda: PROBA))
-add("margin", "Baal", "Margin", "same picks", "p1 - p2, lower first.", lambda: 1 - score("margin", PROBA), {"probs": PROBA},
+    "their softmax.", lambda: PROBA.max(axis=1), {"outputs": PROBA, "kind": "probabilities"}, sign=-1, **baal("Certainty", lambda: PROBA))
+add("margin", "Baal", "Margin", "same picks", "p1 - p2, lower first.", lambda: 1 - score("margin", PROBA), {"outputs": PROBA, "kind": "probabilities"},
     sign=-1, **baal("Margin", lambda: PROBA))
-add("entropy", "Baal", "Entropy", "same", "", lambda: entropy(PROBA), {"probs": PROBA}, own=lambda: entropy(PROBA),
+add("entropy", "Baal", "Entropy", "same", "", lambda: entropy(PROBA), {"outputs": PROBA, "kind": "probabilities"}, own=lambda: entropy(PROBA),
     **baal("Entropy", lambda: PROBA))
 
 
@@ -194,27 +194,27 @@ def softmaxed_where_one_row_is_none():
 
 add("entropy", "Baal", "Entropy of an array with one row of logits", "other picks", "Takes a softmax of the whole array if "
     "any value is outside 0 to 1 or any row does not sum to 1; here the row is refused, and the shim asks for kind=.",
-    softmaxed_where_one_row_is_none, {"probs": PROBA})
+    softmaxed_where_one_row_is_none, {"outputs": PROBA, "kind": "probabilities"})
 add("least_confidence", "PyRelationAL", "least_confidence", "same picks", "Times C / (C - 1).",
-    lambda: score("least_confidence", PROBA) * 5 / 4, {"probs": PROBA})
+    lambda: score("least_confidence", PROBA) * 5 / 4, {"outputs": PROBA, "kind": "probabilities"})
 add("entropy", "PyRelationAL", "entropy", "same picks", "In bits, over log2 C; NaN where a p is 0.",
-    lambda: entropy(SOFT[0]) / math.log(5), {"probs": SOFT[0]})
-add("margin", "PyRelationAL", "margin_confidence", "same", "", lambda: score("margin", PROBA), {"probs": PROBA},
+    lambda: entropy(SOFT[0]) / math.log(5), {"outputs": SOFT[0], "kind": "probabilities"})
+add("margin", "PyRelationAL", "margin_confidence", "same", "", lambda: score("margin", PROBA), {"outputs": PROBA, "kind": "probabilities"},
     own=lambda: score("margin", PROBA))
 add("margin", "ALiPy", "QueryInstanceUncertainty('margin')", "same picks", "p2 - p1.", lambda: score("margin", PROBA) - 1,
-    {"probs": PROBA})
+    {"outputs": PROBA, "kind": "probabilities"})
 add("least_confidence", "ALaaS", "least_confidence", "same picks", "The largest p, lower first.", lambda: PROBA.max(axis=1),
-    {"probs": PROBA}, sign=-1)
+    {"outputs": PROBA, "kind": "probabilities"}, sign=-1)
 add("ratio", "ALaaS", "ratio_confidence", "same picks", "p1 / p2, lower first: infinite where p2 is 0, here 0.",
-    lambda: 1 / score("ratio", SOFT[0]), {"probs": SOFT[0]}, sign=-1)
+    lambda: 1 / score("ratio", SOFT[0]), {"outputs": SOFT[0], "kind": "probabilities"}, sign=-1)
 add("entropy", "ALiPy", "QueryInstanceUncertainty('entropy')", "same picks", "ln(p + 1e-9), and 1e-6 in place of 0.",
     lambda: -(np.where(PROBA <= 0, 1e-6, PROBA) * np.log(np.where(PROBA <= 0, 1e-6, PROBA) + 1e-9)).sum(axis=1),
-    {"probs": PROBA})
+    {"outputs": PROBA, "kind": "probabilities"})
 
 # ---- Committees
 
 BAAL = np.moveaxis(MEMBERS, 0, -1)  # [rows, classes, iterations]
-add("bald", "Baal", "BALD", "same", "", lambda: disagreement("bald", MEMBERS), {"committee_probs": MEMBERS},
+add("bald", "Baal", "BALD", "same", "", lambda: disagreement("bald", MEMBERS), {"committee": MEMBERS, "kind": "probabilities"},
     own=lambda: disagreement("bald", MEMBERS), **baal("BALD", lambda: BAAL))
 add("variance", "Baal", "Variance", "same", "The mean over classes of the population's variance.",
     lambda: MEMBERS.var(axis=0).mean(axis=1), {"predictions": MEMBERS}, own=lambda: MEMBERS.var(axis=0).mean(axis=1),
@@ -229,7 +229,7 @@ def small_text_bald():
 
 
 add("bald", "small-text", "BALD", "same picks", "In bits, with 1e-8 in the logarithms.", small_text_bald,
-    {"committee_probs": MEMBERS},
+    {"committee": MEMBERS, "kind": "probabilities"},
     real=lambda: __import__("small_text.query_strategies.bayesian", fromlist=["_"])._bald(np.moveaxis(MEMBERS, 0, 1)))
 
 
@@ -253,23 +253,23 @@ for ours, method, call in (("bald", "KL_divergence", "average_kl_divergence"), (
                            ("variation_ratio", "variation_ratios", "variation_ratios")):
     reason = "Clips p at 1e-7 and renormalises." if ours == "bald" else "Votes of what members predict."
     add(ours, "scikit-activeml", f"QueryByCommittee(method={method!r})", "same", reason,
-        lambda ours=ours: disagreement(ours, SOFT), {"committee_probs": SOFT}, own=lambda ours=ours: disagreement(ours, SOFT),
+        lambda ours=ours: disagreement(ours, SOFT), {"committee": SOFT, "kind": "probabilities"}, own=lambda ours=ours: disagreement(ours, SOFT),
         real=lambda call=call: skactiveml_committee(call), shim=lambda method=method: committee_shim(method))
 for ours, call in (("vote_entropy", "vote_entropy"), ("consensus_entropy", "consensus_entropy"),
                    ("max_kl", "KL_max_disagreement")):
-    add(ours, "modAL", call, "same", "", lambda ours=ours: disagreement(ours, SOFT), {"committee_probs": SOFT},
+    add(ours, "modAL", call, "same", "", lambda ours=ours: disagreement(ours, SOFT), {"committee": SOFT, "kind": "probabilities"},
         own=lambda ours=ours: disagreement(ours, SOFT), **modal(call, lambda: ModalCommittee(SOFT)))
 add("variation_ratio", "modAL", "uncertainty_sampling of a Committee", "other picks", "1 - the largest mean p, which is "
-    "least confidence of the mean; here of votes.", lambda: 1 - SOFT.mean(axis=0).max(axis=1), {"committee_probs": SOFT},
+    "least confidence of the mean; here of votes.", lambda: 1 - SOFT.mean(axis=0).max(axis=1), {"committee": SOFT, "kind": "probabilities"},
     real=lambda: __import__("modAL.uncertainty", fromlist=["_"]).classifier_uncertainty(ModalCommittee(SOFT), POINTS))
 add("vote_entropy", "Engelson & Dagan 1996", "vote entropy", "same picks", "Divided by ln min(E, C).",
-    lambda: disagreement("vote_entropy", SOFT) / math.log(4), {"committee_probs": SOFT})
+    lambda: disagreement("vote_entropy", SOFT) / math.log(4), {"committee": SOFT, "kind": "probabilities"})
 add("bald", "PyRelationAL", "bald", "same picks", "Over log2 C.", lambda: disagreement("bald", SOFT) / math.log(5),
-    {"committee_probs": SOFT})
+    {"committee": SOFT, "kind": "probabilities"})
 add("bald", "ALiPy", "QueryInstanceQBC('KL_divergence')", "same picks", "The sum over members, not their mean.",
-    lambda: 4 * disagreement("bald", SOFT), {"committee_probs": SOFT})
+    lambda: 4 * disagreement("bald", SOFT), {"committee": SOFT, "kind": "probabilities"})
 add("mean_std", "PyRelationAL", "mean std", "same picks", "torch's unbiased deviation: members - 1 in the divisor.",
-    lambda: SOFT.std(axis=0, ddof=1).mean(axis=1), {"committee_probs": SOFT})
+    lambda: SOFT.std(axis=0, ddof=1).mean(axis=1), {"committee": SOFT, "kind": "probabilities"})
 
 # ---- Batches
 
@@ -403,7 +403,7 @@ def joint_information():
 
 
 add("batchbald", "scikit-activeml", "batch_bald(n_MC_samples=1000)", "same picks", "While all joint labels are counted; more "
-    "than n_MC_samples, by default the number of members, are drawn, here more than 1e6.", joint_information, {"committee_probs": SOFT}, batch=True,
+    "than n_MC_samples, by default the number of members, are drawn, here more than 1e6.", joint_information, {"committee": SOFT, "kind": "probabilities"}, batch=True,
     real=lambda: np.nanargmax(__import__("skactiveml.pool", fromlist=["_"]).batch_bald(SOFT.copy(), 3, 1000, 0), axis=1),
     shim=lambda: compat("skactiveml").BatchBALD().query(POINTS, np.full(ROWS, np.nan), [Says(p) for p in SOFT],
                                                         fit_ensemble=False, batch_size=3))
@@ -415,7 +415,7 @@ def first_gradient():
     return [int(np.argmax((g**2).sum(axis=1)))]
 
 
-UNBIASED = {"probs": PROBA, "embeddings": POINTS * 1024}  # so large that the 1 of the bias is nothing
+UNBIASED = {"outputs": PROBA, "kind": "probabilities", "embeddings": POINTS * 1024}  # so large that the 1 of the bias is nothing
 add("badge", "scikit-activeml", "Badge", "same start", "The first is the largest gradient, the others are drawn by squared "
     "distance, from another stream. Gradients are (p - e) x h, here with a bias, (p - e) x [h; 1].", first_gradient,
     UNBIASED, batch=True)
@@ -427,7 +427,7 @@ def modal_density():
 
 
 add("density(margin)", "modAL", "information_density", "other picks", "Similarity is 1 / (1 + distance), here the cosine; "
-    "labelled rows count, here they do not.", modal_density, {"probs": PROBA, **EMBEDDED},
+    "labelled rows count, here they do not.", modal_density, {"outputs": PROBA, "kind": "probabilities", **EMBEDDED},
     real=lambda: __import__("modAL.density", fromlist=["_"]).information_density(POINTS) * score("margin", PROBA))
 
 
@@ -450,7 +450,7 @@ def modal_ranked_real():
 
 
 add("ranked_batch(least_confidence)", "modAL", "uncertainty_batch_sampling", "other picks", "Similarity is 1 / (1 + "
-    "distance), here the cosine of Cardoso et al. 2017.", modal_ranked, {"probs": PROBA, **EMBEDDED}, batch=True,
+    "distance), here the cosine of Cardoso et al. 2017.", modal_ranked, {"outputs": PROBA, "kind": "probabilities", **EMBEDDED}, batch=True,
     real=modal_ranked_real)
 
 

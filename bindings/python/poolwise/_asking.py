@@ -13,18 +13,16 @@ _select, _score, _committee = explained(_core.select), explained(_core.score), e
 
 def select(strategy, batch, *, outputs=None, kind="probabilities", committee=None, **parts):
     """A Batch. `outputs` and `committee` hold what `kind` says; a part that is None is not there."""
-    ending = {"probabilities": "probs", "logits": "logits"}[kind]
-    parts[ending] = outputs
-    parts["committee_probs" if ending == "probs" else "committee"] = committee
-    return _select(strategy=strategy, batch=batch, **{name: part for name, part in parts.items() if part is not None})
+    parts.update(outputs=outputs, committee=committee)
+    return _select(strategy, batch=batch, kind=kind, copy=True, **{name: part for name, part in parts.items() if part is not None})
 
 
 def score(outputs, name, kind="probabilities"):
-    return _score(outputs, name, kind=kind)
+    return _score(outputs, name, kind=kind, copy=True)
 
 
 def disagreement(outputs, name, kind="probabilities"):
-    return _committee(outputs, name, kind=kind)
+    return _committee(outputs, name, kind=kind, copy=True)
 
 
 def _plain(word):

@@ -42,10 +42,28 @@ def explained(call: Call) -> Call:
     return explaining
 
 
+# What others call arguments, and what these may be called here: the first that a call has. For those who come from
+# scikit-activeml, modAL, small-text, Baal, bmdal, apricot, submodlib and scikit-learn.
+ELSEWHERE = {
+    "n_instances": ("batch", "k"), "batch_size": ("batch", "k"), "query_size": ("batch", "k"), "n_samples": ("batch", "k"),
+    "n_query": ("batch", "k"), "num": ("batch", "k"), "budget_size": ("batch", "k"), "n": ("batch", "k"), "k": ("batch",), "batch": ("k",),
+    "X": ("points", "embeddings", "outputs"), "x": ("points", "embeddings", "outputs"), "X_pool": ("points", "embeddings"),
+    "X_cand": ("candidates",), "features": ("points", "embeddings"), "embeddings": ("points", "features"), "data": ("points", "embeddings"),
+    "logits": ("outputs",), "predictions": ("outputs",), "probabilities": ('outputs, and kind="probabilities"',),
+    "probs": ('outputs, and kind="probabilities"',), "proba": ('outputs, and kind="probabilities"',),
+    "committee_probs": ('committee, and kind="probabilities"',), "utilities": ("scores",), "query_strategy": ("strategy",),
+    "indices_labeled": ("labelled",), "labeled": ("labelled",), "already_selected": ("labelled",), "initial_subset": ("labelled",),
+    "random_state": ("seed",), "metric_name": ("metric",), "n_neighbors": ("neighbours", "k"), "n_jobs": ("threads",), "verbose": ("progress",),
+}
+
+
 def _problem(signature, arguments, keywords):
     known = list(signature.parameters)
     for name in keywords:
         if name not in known:
+            ours = [mine for mine in ELSEWHERE.get(name, ()) if mine.partition(",")[0] in known]
+            if ours:
+                return f"{name} is no argument; pass {ours[0]}"
             near = difflib.get_close_matches(name, known, 1)
             return f"{name} is no argument; " + (f"pass {near[0]}" if near else f"pass some of {', '.join(known)}")
     try:

@@ -33,7 +33,7 @@ class Model:
 
 
 def picked(strategy, batch, **parts):
-    return poolwise.select(strategy=strategy, batch=batch, **parts).rows.tolist()
+    return poolwise.select(strategy, batch=batch, copy=True, **parts).rows.tolist()
 
 
 def test_the_packages_name_is_not_the_peers():
@@ -55,7 +55,7 @@ def test_nothing_of_a_peer_is_needed():
 def test_skactiveml_candidates_and_utilities():
     query = skactiveml.UncertaintySampling("margin_sampling")
     rows, utilities = query.query(X, Y, Model(), fit_clf=False, batch_size=3, return_utilities=True)
-    assert rows.tolist() == picked("margin", 3, probs=PROBA, labelled=[0, 1, 2, 3])
+    assert rows.tolist() == picked("margin", 3, outputs=PROBA, kind="probabilities", labelled=[0, 1, 2, 3])
     assert utilities.shape == (3, 30) and np.isnan(utilities[:, :4]).all()
     assert [int(np.nanargmax(u)) for u in utilities] == rows.tolist()
     some = query.query(X, Y, Model(), fit_clf=False, candidates=[7, 9, 20], batch_size=5)
@@ -74,7 +74,7 @@ def test_skactiveml_parameters_labels_and_fits():
     assert "method='KL_divergence'" in repr(query)
     labels = np.array([0, 1] + [None] * 28, object)
     rows = query.query(X, labels, [Model(p) for p in COMMITTEE], batch_size=4)
-    assert rows.tolist() == picked("bald", 4, committee_probs=COMMITTEE, labelled=[0, 1])
+    assert rows.tolist() == picked("bald", 4, committee=COMMITTEE, kind="probabilities", labelled=[0, 1])
     assert query.query(X, labels, Model(estimators_=[Model(p) for p in COMMITTEE]), batch_size=4).tolist() == rows.tolist()
     seen = []
     skactiveml.UncertaintySampling(missing_label=None).query(X, labels, types.SimpleNamespace(
@@ -87,13 +87,13 @@ def test_skactiveml_parameters_labels_and_fits():
     (skactiveml.TypiClust(k=3, random_state=1), "typiclust(neighbours=3)", {"embeddings": X, "seed": 1}),
     (skactiveml.ProbCover(n_classes=4, alpha=0.5, random_state=1), "probcover(purity=0.5, clusters=4)", {"embeddings": X, "seed": 1}),
     (skactiveml.MaxHerding(metric_dict={"gamma": 0.25}, normalize_samples=False), "maxherding(bandwidth=2)", {"embeddings": X}),
-    (skactiveml.ContrastiveAL({"n_neighbors": 2}), "cal(neighbours=2)", {"embeddings": X, "probs": PROBA}),
-    (skactiveml.Badge(random_state=1), "badge", {"embeddings": X, "probs": PROBA, "seed": 1}),
-    (skactiveml.GreedyBALD(), "bald", {"committee_probs": COMMITTEE}),
-    (skactiveml.BatchBALD(n_MC_samples=50), "batchbald(samples=50)", {"committee_probs": COMMITTEE}),
+    (skactiveml.ContrastiveAL({"n_neighbors": 2}), "cal(neighbours=2)", {"embeddings": X, "outputs": PROBA, "kind": "probabilities"}),
+    (skactiveml.Badge(random_state=1), "badge", {"embeddings": X, "outputs": PROBA, "kind": "probabilities", "seed": 1}),
+    (skactiveml.GreedyBALD(), "bald", {"committee": COMMITTEE, "kind": "probabilities"}),
+    (skactiveml.BatchBALD(n_MC_samples=50), "batchbald(samples=50)", {"committee": COMMITTEE, "kind": "probabilities"}),
 ])
 def test_skactiveml_strategies(query, strategy, parts):
-    model = [Model()] if "probs" in parts else [[Model(p) for p in COMMITTEE]] if "committee_probs" in parts else []
+    model = [Model()] if "outputs" in parts else [[Model(p) for p in COMMITTEE]] if "committee" in parts else []
     rows, utilities = query.query(X, Y, *model, batch_size=4, return_utilities=True)
     assert rows.tolist() == picked(strategy, 4, labelled=[0, 1, 2, 3], **parts)
     for row, of_pick in zip(rows, utilities):  # NaN but for the picks, or all of them for a score
@@ -126,14 +126,14 @@ def test_skactiveml_refuses_what_it_does_not_do():
 def test_modal_samplings_give_rows_and_values():
     rows, values = modal.margin_sampling(Model(), X, n_instances=3)
     top = np.sort(PROBA, axis=1)
-    assert rows.tolist() == picked("margin", 3, probs=PROBA) and np.allclose(values, (top[:, -1] - top[:, -2])[rows])
+    assert rows.tolist() == picked("margin", 3, outputs=PROBA, kind="probabilities") and np.allclose(values, (top[:, -1] - top[:, -2])[rows])
     assert (np.diff(values) >= 0).all()  # best first
     for sampling, strategy in (modal.uncertainty_sampling, "least_confidence"), (modal.entropy_sampling, "entropy"):
-        assert sampling(Model(), X, 4)[0].tolist() == picked(strategy, 4, probs=PROBA)
+        assert sampling(Model(), X, 4)[0].tolist() == picked(strategy, 4, outputs=PROBA, kind="probabilities")
     committee = Model(COMMITTEE, vote_proba=lambda X: np.moveaxis(COMMITTEE, 0, 1), vote=lambda X: COMMITTEE.argmax(2).T)
     for sampling, strategy in ((modal.consensus_entropy_sampling, "consensus_entropy"), (modal.max_disagreement_sampling, "max_kl"),
                                (modal.vote_entropy_sampling, "vote_entropy")):
-        assert sampling(committee, X, 5)[0].tolist() == picked(strategy, 5, committee_probs=COMMITTEE)
+        assert sampling(committee, X, 5)[0].tolist() == picked(strategy, 5, committee=COMMITTEE, kind="probabilities")
     std = np.arange(30) % 7
     assert modal.max_std_sampling(types.SimpleNamespace(predict=lambda X, return_std: (X, std)), X, 3)[0].tolist() == [6, 13, 20]
 
@@ -162,7 +162,7 @@ def test_modal_ranked_batches_are_by_the_cosine():
     learner = Model(PROBA, X_training=X[:4])
     rows, values = modal.uncertainty_batch_sampling(learner, X[4:], n_instances=5)
     proba = np.r_[np.tile([1, 0, 0, 0], (4, 1)), PROBA[:26]].astype(np.float32)
-    assert (rows + 4).tolist() == picked("ranked_batch(least_confidence)", 5, probs=proba, embeddings=X, labelled=range(4))
+    assert (rows + 4).tolist() == picked("ranked_batch(least_confidence)", 5, outputs=proba, kind="probabilities", embeddings=X, labelled=range(4))
     assert np.allclose(values, 1 - PROBA[rows].max(axis=1))
     with pytest.raises(poolwise.Error, match="cosine"):
         modal.uncertainty_batch_sampling(learner, X, metric="euclidean")
@@ -184,12 +184,12 @@ def test_other_sums_are_divided_and_said(ask):
 def test_small_text_queries():
     unlabelled, labelled = np.array([20, 5, 9, 14, 2]), np.array([0, 1])
     rows = small_text.BreakingTies().query(Model(), X, unlabelled, labelled, [], n=2)
-    assert rows.tolist() == picked("margin", 2, probs=PROBA, candidates=unlabelled)
+    assert rows.tolist() == picked("margin", 2, outputs=PROBA, kind="probabilities", candidates=unlabelled)
     everything = small_text.LeastConfidence().query(Model(), X, unlabelled, labelled, [], n=5)
-    assert everything.tolist() == picked("least_confidence", 5, probs=PROBA, candidates=unlabelled)  # ranked, too
+    assert everything.tolist() == picked("least_confidence", 5, outputs=PROBA, kind="probabilities", candidates=unlabelled)  # ranked, too
     sampled = types.SimpleNamespace(predict_proba=lambda X, dropout_sampling: np.moveaxis(COMMITTEE, 0, 1))
     rows = small_text.BALD(3).query(sampled, X, unlabelled, labelled, [], n=2)
-    assert rows.tolist() == picked("bald", 2, committee_probs=COMMITTEE, candidates=unlabelled)
+    assert rows.tolist() == picked("bald", 2, committee=COMMITTEE, kind="probabilities", candidates=unlabelled)
     drawn = small_text.RandomSampling(random_state=2).query(None, X, unlabelled, labelled, [], n=3)
     assert len(set(drawn) & set(unlabelled)) == 3
     assert str(small_text.BALD(3)) == "BALD(dropout_samples=3)" and str(small_text.BreakingTies()) == "BreakingTies()"
@@ -225,11 +225,11 @@ BAAL = np.moveaxis(COMMITTEE, 0, -1)
 def test_baal_ranks():
     for heuristic, strategy in ((baal.BALD(), "bald"), (baal.Entropy(), "consensus_entropy")):
         ranks, scores = heuristic.get_ranks(BAAL)
-        assert ranks.tolist() == picked(strategy, 30, committee_probs=COMMITTEE) == heuristic(BAAL).tolist()
+        assert ranks.tolist() == picked(strategy, 30, committee=COMMITTEE, kind="probabilities") == heuristic(BAAL).tolist()
         assert np.allclose(heuristic.get_ranks(part for part in (BAAL[:10], BAAL[10:]))[1], scores)
-    assert baal.Margin().get_ranks(PROBA)[0].tolist() == picked("margin", 30, probs=PROBA)
-    assert baal.Certainty()(PROBA).tolist() == picked("least_confidence", 30, probs=PROBA)
-    assert baal.BatchBALD(3)(BAAL)[:3].tolist() == picked("batchbald", 3, committee_probs=COMMITTEE)
+    assert baal.Margin().get_ranks(PROBA)[0].tolist() == picked("margin", 30, outputs=PROBA, kind="probabilities")
+    assert baal.Certainty()(PROBA).tolist() == picked("least_confidence", 30, outputs=PROBA, kind="probabilities")
+    assert baal.BatchBALD(3)(BAAL)[:3].tolist() == picked("batchbald", 3, committee=COMMITTEE, kind="probabilities")
     assert baal.Random(seed=1)(BAAL).tolist() == baal.Random(seed=1)(BAAL).tolist() != baal.Random(seed=2)(BAAL).tolist()
 
 

@@ -15,12 +15,15 @@ from poolwise._asking import needs
 
 VECTORS = pathlib.Path(__file__).parents[3] / "tests" / "conformance"
 NAMES = [strategy.name for strategy in poolwise.strategies()]
-FLOATS = {"logits", "probs", "committee", "committee_probs", "embeddings", "predictions", "queries", "query_weights", "private"}
+FLOATS = "logits", "probs", "committee", "committee_probs", "embeddings", "predictions", "queries", "private", "query_weights"
+# What the vectors call outputs by what they hold.
+KEYWORDS = {"logits": "outputs", "probs": "outputs", "committee_probs": "committee"}
 
 
 def selected(case, batch):
-    inputs = {name: np.array(value, np.float32) if name in FLOATS else value for name, value in case["inputs"].items()}
-    return poolwise.select(strategy=case["strategy"], batch=batch, **inputs, **case["parameters"])
+    inputs = {KEYWORDS.get(name, name): np.array(value, np.float32) if name in FLOATS else value for name, value in case["inputs"].items()}
+    kind = "probabilities" if {"probs", "committee_probs"} & set(case["inputs"]) else "logits"
+    return poolwise.select(case["strategy"], batch=batch, kind=kind, **inputs, **case["parameters"])
 
 
 def is_near(got, wanted, tolerance):

@@ -19,7 +19,7 @@ spec.loader.exec_module(peers)
 
 
 def ours(cell, batch):
-    inputs = {name: value.astype(np.float32) if value.dtype.kind == "f" else value for name, value in cell.inputs.items()}
+    inputs = {name: value.astype(np.float32) if getattr(value, "dtype", np.dtype(int)).kind == "f" else value for name, value in cell.inputs.items()}
     return poolwise.select(strategy=cell.ours, batch=batch, **inputs).rows.tolist()
 
 

@@ -102,7 +102,7 @@ def test_random_state_is_a_number_a_generator_or_none():
 def test_a_query_is_that_of_poolwise(data):
     learner = started(data, LogisticRegression(), PoolQuery("margin/10x/kcenter", 5, random_state=2))
     proba = learner.estimator_.predict_proba(data[0]).astype(np.float32)
-    wanted = poolwise.select(strategy="margin/10x/kcenter", batch=5, probs=proba, labelled=np.arange(12),
+    wanted = poolwise.select(strategy="margin/10x/kcenter", batch=5, outputs=proba, kind="probabilities", labelled=np.arange(12),
                              embeddings=data[0].astype(np.float32), seed=2)
     assert learner.query().rows.tolist() == wanted.rows.tolist()
 
@@ -133,7 +133,7 @@ def members_of(learner, X):
 def test_a_committee_is_a_list_or_an_ensemble(data, estimator):
     learner = started(data, estimator, PoolQuery("bald", 6), rows=range(40))
     committee = np.stack(members_of(learner, data[0])).astype(np.float32)
-    wanted = poolwise.select(strategy="bald", batch=6, committee_probs=committee, labelled=np.arange(40))
+    wanted = poolwise.select(strategy="bald", batch=6, committee=committee, kind="probabilities", labelled=np.arange(40))
     assert learner.query().rows.tolist() == wanted.rows.tolist()
     assert np.allclose(learner.predict_proba(data[0]), learner.predict_proba(data[0][::-1])[::-1])
 

@@ -88,7 +88,7 @@ def test_dropout_and_ensembles_are_committees(tmp_path):
 def test_a_batch_is_that_of_poolwise():
     model, done = Net(), [1, 2, 3]
     logits, features = plain(model)
-    wanted = poolwise.select(strategy="margin/10x/kcenter", batch=4, logits=logits, embeddings=features, labelled=done)
+    wanted = poolwise.select(strategy="margin/10x/kcenter", batch=4, outputs=logits, embeddings=features, labelled=done)
     assert recipe.select(model, loader(), "margin/10x/kcenter", 4, layer="fc", labelled=done).rows.tolist() == wanted.rows.tolist()
     models = [Net() for _ in range(3)]
     cube = recipe.collect_committee(models, loader())
@@ -167,7 +167,7 @@ def test_lightning_picks_when_training_is_over(tmp_path):
                                 enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path)
     trainer.fit(model, DataLoader(TensorDataset(X[:10], Y[:10]), 5))
     logits, features = plain(model.net)
-    wanted = poolwise.select(strategy="margin/50%/kcenter", batch=5, logits=logits, embeddings=features, labelled=range(10))
+    wanted = poolwise.select(strategy="margin/50%/kcenter", batch=5, outputs=logits, embeddings=features, labelled=range(10))
     assert picking.batch_.rows.tolist() == wanted.rows.tolist()
 
 
@@ -186,5 +186,5 @@ def test_transformers_picks_when_training_is_over(tmp_path):
                                           save_strategy="no", disable_tqdm=True)
     transformers.Trainer(model, args, train_dataset=rows[:6], callbacks=[picking]).train()
     seen = recipe.collect(model, DataLoader(rows, 8), layer="classifier")
-    wanted = poolwise.select(strategy="badge", batch=4, logits=seen.logits, embeddings=seen.embeddings, labelled=range(6))
+    wanted = poolwise.select(strategy="badge", batch=4, outputs=seen.logits, embeddings=seen.embeddings, labelled=range(6))
     assert picking.batch_.rows.tolist() == wanted.rows.tolist() and seen.embeddings.shape == (24, 16)

@@ -179,8 +179,9 @@ def saved(use, folder):
 
 
 def asked(use):
-    return {name: use[name] for name in ("strategy", "batch", "seed", "logits", "embeddings", "labelled", "exclude", "group",
-                                         "quota", "apart", "cost", "budget", "ids") if use[name] is not None}
+    return {"outputs": use["logits"]} | {
+        name: use[name] for name in ("strategy", "batch", "seed", "embeddings", "labelled", "exclude", "group",
+                                     "quota", "apart", "cost", "budget", "ids") if use[name] is not None}
 
 
 @pytest.mark.skipif(COMMAND is None, reason="TEST_COMMAND names no command")
