@@ -1,6 +1,7 @@
 #include "poolwise/query/detail/graph_rows.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/detail/parallel.hpp"
@@ -112,12 +113,16 @@ std::uint64_t lists_bytes(const strategy_size& size) {
   return knn_graph_bytes(size.neighbours, index_t(size.rows + size.labelled), index_t(size.features));
 }
 
-similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows) {
+std::shared_ptr<const neighbour_graph> neighbour_graph_of(const stage_input& x) {
+  if (x.made != nullptr && *x.made) return std::static_pointer_cast<const neighbour_graph>(*x.made);
+  graph_rows rows(x);
   knn_report made;
   similarity_graph graph =
       knn_similarities(x.on, rows.points(), x.what->given.count("neighbours"), 0, x.asked->neighbours, &made);
   *x.lists = made;
-  return graph;
+  auto both = std::make_shared<const neighbour_graph>(neighbour_graph{std::move(rows), std::move(graph)});
+  if (x.made != nullptr) *x.made = both;
+  return both;
 }
 
 std::uint64_t neighbour_graph_bytes(const strategy_size& size) {

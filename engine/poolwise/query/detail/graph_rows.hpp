@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "poolwise/graph/similarity.hpp"
@@ -40,7 +41,11 @@ std::uint64_t graph_rows_bytes(const strategy_size& size);
 std::uint64_t lists_bytes(const strategy_size& size);
 
 /// The graph of nearest neighbours, as many as the parameter `neighbours` says, and what it takes.
-similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows);
+struct neighbour_graph {
+  graph_rows rows;
+  similarity_graph similarities;
+};
+std::shared_ptr<const neighbour_graph> neighbour_graph_of(const stage_input& x);
 std::uint64_t neighbour_graph_bytes(const strategy_size& size);
 
 }  // namespace poolwise
