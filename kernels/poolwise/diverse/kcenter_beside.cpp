@@ -5,6 +5,7 @@
 #include <functional>
 #include <iterator>
 #include <numeric>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -164,7 +165,7 @@ std::vector<candidate> pick_by_bounds(cpu on, finite_rows points, finite_rows la
   const auto may_compare = [&](index_t more) {
     return gains.compared() + more <= most_compared(points.rows());
   };
-  for (index_t more = 4096 + 4 * limit.picks; may_compare(more);) {
+  for (index_t more = 1024 + 4 * limit.picks; may_compare(more);) {
     gains.compare(more);
     // No batch ends above the gain that so many rows have before its first pick.
     more = gains.above(gains.of_rank(limit.picks));
@@ -180,6 +181,26 @@ std::vector<candidate> pick_by_bounds(cpu on, finite_rows points, finite_rows la
   return {};
 }
 
+/// Whether a sixteenth of the rows can do with few comparisons, where that is worth finding out.
+bool promises(cpu on, finite_rows points, finite_rows labelled, const allowance& limit,
+              vector_view<const float> weights) {
+  constexpr index_t step = 16, least = 1 << 19;
+  if (points.rows() < least) return true;
+  const matrix_view<const float> all = points;
+  const matrix_view<const float> some{all.data, all.rows / step, all.cols, all.stride * step};
+  std::vector<float> weight;
+  std::vector<std::uint8_t> barred;
+  for (index_t i = 0; i < some.rows; ++i) {
+    if (!weights.empty()) weight.push_back(weights[i * step]);
+    if (!limit.barred.empty()) barred.push_back(limit.barred[i * step]);
+  }
+  const allowance part{.picks = 1 + limit.picks / step, .barred = {barred.data(), index_t(barred.size())}};
+  batch_run run;
+  return !pick_by_bounds(on, finite_rows::judged(some), labelled, part, {weight.data(), index_t(weight.size())},
+                         run)
+              .empty();
+}
+
 }  // namespace
 
 std::vector<candidate> kcenter_beside(const where& on, finite_rows points, finite_rows labelled,
@@ -188,7 +209,8 @@ std::vector<candidate> kcenter_beside(const where& on, finite_rows points, finit
   const auto* host = std::get_if<cpu>(&on);
   const bool by_number = !limit.chooses() && !limit.per_cost && limit.floor.empty() && limit.picks > 0;
   const bool begins = run == nullptr || run->begin.picks.empty();
-  if (host != nullptr && by_number && begins && labelled.rows() >= many_labelled && points.cols() > 0) {
+  if (host != nullptr && by_number && begins && labelled.rows() >= many_labelled && points.cols() > 0 &&
+      promises(*host, points, labelled, limit, weights)) {
     batch_run alone;
     std::vector<candidate> picks = pick_by_bounds(*host, points, labelled, limit, weights, alone);
     if (!picks.empty()) {
