@@ -179,6 +179,27 @@ TEST(Stochastic, RanksAreOfAllRowsHoweverManyThereAre) {
             many - 1);
 }
 
+TEST(Stochastic, ADrawOfADrawHasNoiseOfItsOwn) {
+  const std::vector<float> logits = reference::normals(rows * 4, 6);
+  pool_inputs pool;
+  pool.rows = rows;
+  pool.model = matrix_view<const float>{logits.data(), rows, 4};
+  const auto scores_by = [&](const char* strategy) {
+    std::vector<double> scores(std::size_t(rows), 0.0);
+    for (const pick& p : select(cpu{1}, pool, {.strategy = strategy, .batch = rows}).picks)
+      scores[std::size_t(p.row)] = double(p.score);
+    return scores;
+  };
+  const auto plain = scores_by("margin"), once = scores_by("power(margin)"),
+             twice = scores_by("power(power(margin))"), thrice = scores_by("power(power(power(margin)))");
+  index_t same = 0;
+  for (std::size_t i = 0; i < std::size_t(rows); ++i) {
+    const double noise[] = {plain[i] / once[i], once[i] / twice[i], twice[i] / thrice[i]};
+    for (const int other : {1, 2}) same += std::abs(noise[other] - noise[other - 1]) < 1e-4 * noise[other];
+  }
+  EXPECT_LT(same, rows / 20);
+}
+
 TEST(Stochastic, SoftmaxTakesNegativeScoresAndIgnoresWhatIsAddedToAll) {
   std::vector<float> logits = reference::normals(rows * 4, 3), shifted;
   for (const float z : logits) shifted.push_back(z + 8);

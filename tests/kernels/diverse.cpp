@@ -15,6 +15,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "poolwise/core/error.hpp"
@@ -126,6 +127,40 @@ TEST(KCenter, FirstPickWithoutLabelsIsRowZeroAndGainsNeverRise) {
   EXPECT_EQ(got[0], (candidate{0, infinity}));
   for (std::size_t p = 1; p < got.size(); ++p) EXPECT_LE(got[p].score, got[p - 1].score);
   expect_distinct(got);
+}
+
+// Most rows are never compared with all labelled ones: each pick and gain shows that none of them was missed.
+TEST(KCenterBeside, PicksAsWithTheDistancesOfAllRows) {
+  const index_t rows = 37'000, cols = 6;
+  std::mt19937 next(21);
+  const auto judged = [](const matrix& x) { return finite_rows::judged(matrix_view<const float>(x)); };
+  for (const auto& [name, pool, labels] :
+       {std::tuple<const char*, matrix, index_t>{"normal", normal_matrix(rows, cols, 22), 1300},
+        {"many equal rows", integer_matrix(rows, cols, 4, next), 1100},
+        {"few labelled", normal_matrix(2000, cols, 23), 40}}) {
+    SCOPED_TRACE(name);
+    std::vector<float> places(pool.values.begin(), pool.values.begin() + labels * cols), weights, covered;
+    const matrix labelled{labels, cols, places};
+    std::vector<std::uint8_t> barred;
+    for (index_t i = 0; i < pool.rows; ++i) {
+      weights.push_back(float(next() % 5) / 2);
+      barred.push_back(i < labels || next() % 7 == 0);
+    }
+    covered.resize(std::size_t(pool.rows));
+    nearest(cpu{2}, pool, labelled, {covered.data(), pool.rows});
+    for (const index_t count : {1, 100})
+      for (const bool weighted : {false, true}) {
+        const vector_view<const float> by =
+            weighted ? vector_view<const float>{weights.data(), pool.rows} : vector_view<const float>{};
+        const allowance limit{.picks = count, .barred = {barred.data(), pool.rows}};
+        batch_run run;
+        picks told;
+        run.advanced = [&](const batch_state& state) { told = state.picks; };
+        const picks got = kcenter_beside(cpu{2}, judged(pool), judged(labelled), limit, by, &run);
+        EXPECT_EQ(got, kcenter(cpu{2}, pool, limit, {covered.data(), pool.rows}, by));
+        EXPECT_EQ(told, got);
+      }
+  }
 }
 
 TEST(KCenter, DuplicatesArePickedOnceEachInOrder) {

@@ -1,6 +1,7 @@
 #include "poolwise/query/detail/graph_rows.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/detail/parallel.hpp"
@@ -123,6 +124,15 @@ similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows, s
 similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows) {
   similarity_law law;
   return neighbour_graph(x, rows, law);
+}
+
+std::shared_ptr<const rows_and_graph> neighbour_graph_of(const stage_input& x) {
+  if (x.made != nullptr && *x.made) return std::static_pointer_cast<const rows_and_graph>(*x.made);
+  graph_rows rows(x);
+  similarity_graph graph = neighbour_graph(x, rows);
+  auto both = std::make_shared<const rows_and_graph>(rows_and_graph{std::move(rows), std::move(graph)});
+  if (x.made != nullptr) *x.made = both;
+  return both;
 }
 
 std::uint64_t neighbour_graph_bytes(const strategy_size& size) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <utility>
 
@@ -324,8 +325,10 @@ class selection {
     buy(now, {scores.data(), x.rows()}, x.limit);
   }
 
-  void diversify(const stage_input& x) {
+  void diversify(stage_input x) {
     const strategy_entry& by = *x.what->entry;
+    std::shared_ptr<const void> made;
+    if (x.limit.priced() && by.worth != nullptr) x.made = &made;
     batch_run run = run_among(x.pool_rows);
     std::vector<float> gains, gains_of_other;
     const bool certifies = by.does.has(trait::leaves_gains) && (x.limit.priced() || !x.limit.floor.empty());

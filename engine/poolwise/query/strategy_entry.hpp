@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -91,6 +92,8 @@ struct stage_input {
   allowance limit = {};
   std::optional<knn_report>* lists = nullptr;   ///< where a stage says how it made lists of neighbours
   std::vector<std::string>* remarks = nullptr;  ///< what was not quite as asked; null where nobody reads it
+  /// Where a stage picks two batches of the same rows, it may keep for the second what it made for the first.
+  std::shared_ptr<const void>* made = nullptr;
 
   index_t rows() const { return pool.rows; }
   /// The embeddings of these rows, which have been judged.

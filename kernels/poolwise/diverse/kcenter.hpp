@@ -2,6 +2,7 @@
 // to hundreds of them for one pass over the rows.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -36,6 +37,33 @@ namespace poolwise {
 std::vector<candidate> kcenter(const where& on, point_rows points, const allowance& limit,
                                vector_view<const float> covered = {}, vector_view<const float> weights = {},
                                batch_run* run = nullptr);
+
+/// kcenter beside rows that have a label: `covered` is the squared distance to the nearest of `labelled`, [any,
+/// cols]. The same picks and scores as with that of every row. On a CPU, with `many_labelled` rows and more,
+/// where nothing but the number of picks limits and `run` begins anew, it is found of few rows: bounds by some
+/// labelled rows show of the others that they are no picks. Then `run` is told of all picks at once. throws as
+/// kcenter.
+std::vector<candidate> kcenter_beside(const where& on, finite_rows points, finite_rows labelled,
+                                      const allowance& limit, vector_view<const float> weights = {},
+                                      batch_run* run = nullptr);
+
+/// With so many labelled rows a comparison of all rows with all of them is worth avoiding.
+inline constexpr index_t many_labelled = 1024;
+
+/// So many rows at most are compared with all labelled ones, and picks are made among so many of them, before
+/// kcenter_beside does without bounds.
+constexpr index_t most_compared(index_t rows) { return rows / 8; }
+constexpr index_t most_leaders(index_t rows, index_t picks) {
+  return std::min(most_compared(rows), 16384 + 32 * std::min(picks, rows));
+}
+
+/// What kcenter_beside allocates beside kcenter_bytes, at most: copies of rows and of the labelled ones.
+constexpr std::uint64_t kcenter_beside_bytes(index_t rows, index_t picks, index_t features, index_t labelled) {
+  if (labelled < many_labelled) return 0;
+  const index_t copies = std::max<index_t>(most_leaders(rows, picks), 4096) + labelled;
+  return std::uint64_t(copies) * (std::uint64_t(features) * 4 + 64) +
+         std::uint64_t(most_compared(rows)) * 6 * sizeof(candidate);
+}
 
 /// What kcenter allocates on a CPU at most, `covered` and the picks of a sweep apart.
 constexpr std::uint64_t kcenter_bytes(std::uint64_t rows) { return rows * (4 + 4 + 4 + 1); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "poolwise/graph/similarity.hpp"
@@ -43,6 +44,13 @@ std::uint64_t lists_bytes(const strategy_size& size);
 /// scale is 0 is given one.
 similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows, similarity_law& law);
 similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows);
+
+/// The same with its rows, made once where a strategy is asked again of the same rows, as under a budget.
+struct rows_and_graph {
+  graph_rows rows;
+  similarity_graph similarities;
+};
+std::shared_ptr<const rows_and_graph> neighbour_graph_of(const stage_input& x);
 std::uint64_t neighbour_graph_bytes(const strategy_size& size);
 
 }  // namespace poolwise

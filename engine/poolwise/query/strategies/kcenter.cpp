@@ -38,8 +38,7 @@ picks farthest(const stage_input& x, batch_run& run, const std::vector<float>& w
   const std::vector<float>& by = firsts.empty() ? weight : firsts;
   if (x.labelled.rows == 0 && run.begin.picks.empty())
     if (const auto first = begin(x, {by.data(), index_t(by.size())})) run.begin.picks = {*first};
-  const std::vector<float> covered = distances_to(x.on, x.points(), finite_rows::judged(x.labelled));
-  return kcenter(x.on, x.points(), x.limit, {covered.data(), index_t(covered.size())}, weights, &run);
+  return kcenter_beside(x.on, x.points(), finite_rows::judged(x.labelled), x.limit, weights, &run);
 }
 
 picks from_the_longest(const stage_input& x, batch_run& run) {
@@ -68,6 +67,11 @@ double radius_below_zero(const stage_input& x, const picks& of, const std::vecto
   return -largest;
 }
 
+std::uint64_t bytes(const strategy_size& size) {
+  return kcenter_bytes(size.rows) + kcenter_beside_bytes(index_t(size.rows), index_t(size.picks),
+                                                         index_t(size.features), index_t(size.labelled));
+}
+
 }  // namespace
 
 std::vector<strategy_entry> strategies_of_kcenter() {
@@ -82,7 +86,7 @@ std::vector<strategy_entry> strategies_of_kcenter() {
        .pick = [](const stage_input& x, batch_run& run) { return farthest(x, run, {}); },
        .reason = "farthest from labelled and picked rows",
        .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, {}); },
-       .bytes = [](const strategy_size& size) { return kcenter_bytes(size.rows); }},
+       .bytes = bytes},
       {.name = "maxdist",
        .kind = "diversity",
        .formula = "as kcenter; of no labelled row it begins with the longest row",
@@ -92,7 +96,7 @@ std::vector<strategy_entry> strategies_of_kcenter() {
        .pick = from_the_longest,
        .reason = "farthest from labelled and picked rows",
        .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, {}); },
-       .bytes = [](const strategy_size& size) { return kcenter_bytes(size.rows) + size.rows * sizeof(float); }},
+       .bytes = [](const strategy_size& size) { return bytes(size) + size.rows * sizeof(float); }},
       {.name = "weighted_kcenter",
        .kind = "diversity",
        .formula = "score * squared distance as of kcenter",
@@ -102,7 +106,7 @@ std::vector<strategy_entry> strategies_of_kcenter() {
        .pick = [](const stage_input& x, batch_run& run) { return farthest(x, run, row_worths(x)); },
        .reason = "largest score times distance from labelled and picked rows",
        .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, row_worths(x)); },
-       .bytes = [](const strategy_size& size) { return kcenter_bytes(size.rows); }}};
+       .bytes = bytes}};
 }
 
 }  // namespace poolwise

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "poolwise/core/detail/exp_log.hpp"
+#include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
@@ -17,8 +18,13 @@ constexpr stream power_stream{11}, softmax_stream{13}, softrank_stream{14};
 /// An exponential variate of the row. The k rows of highest key ln w - ln exponential, which is ln w with
 /// Gumbel noise, are drawn without replacement, each time with probability proportional to w: an exponential
 /// race (Efraimidis & Spirakis 2006; Kool et al., ICML 2019).
+///
+/// A draw of a draw, as power(softmax(margin)), has noise of its own: its seed counts those inside it.
 double exponential(const stage_input& x, stream of, index_t i) {
-  const double u = 0x1p-54 + random_unit(x.asked->seed, of, std::uint64_t(x.pool_row(i)), x.asked->round);
+  std::uint64_t seed = x.asked->seed;
+  for (const stage* at = x.what->inner.get(); at != nullptr; at = at->inner.get())
+    if (at->entry->does.has(trait::draws)) seed = splitmix64(seed, 1);
+  const double u = 0x1p-54 + random_unit(seed, of, std::uint64_t(x.pool_row(i)), x.asked->round);
   return -fixed_log(u);
 }
 
