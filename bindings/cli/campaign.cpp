@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/files/array.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -37,6 +38,13 @@ void add_time(CLI::App& verb, campaign_options& options) {
   verb.add_option("--at", options.at, "The time that is recorded, UTC (default: now)")
       ->check(read_by(read_time))
       ->type_name("2026-11-30T19:13:20Z");
+}
+
+std::vector<std::string> listed(const std::string& files) {
+  std::error_code none;
+  if (files.empty()) return {};
+  if (std::filesystem::exists(file_of_array(files), none)) return {files};
+  return CLI::detail::split(files, ',');
 }
 
 std::string percent(double share) {

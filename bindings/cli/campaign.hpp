@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cli.hpp"
 #include "poolwise/campaign/campaign.hpp"
@@ -40,6 +41,9 @@ CLI::App* add_verb(CLI::App& campaign, const std::string& name, const std::strin
 
 /// --at, for verbs that record something.
 void add_time(CLI::App& verb, campaign_options& options);
+
+/// "a.npy,b.npy": names apart; one name for a file whose name has a comma.
+std::vector<std::string> listed(const std::string& files);
 
 /// "85.3 %"
 std::string percent(double share);

@@ -33,7 +33,8 @@ struct pool_options : campaign_options {
 
 void run_pool(const pool_options& options) {
   std::vector<part_file> arrays;
-  if (!options.embeddings.empty()) arrays.push_back({.part = "embeddings", .file = options.embeddings});
+  for (const std::string& file : listed(options.embeddings))
+    arrays.push_back({.part = "embeddings", .file = file});
   if (!options.queries.empty()) arrays.push_back({.part = "queries", .file = options.queries});
   if (!options.private_rows.empty()) arrays.push_back({.part = "private", .file = options.private_rows});
   campaign of = options.open();
@@ -169,7 +170,9 @@ void add_campaign_records(CLI::App& campaign) {
         verb.add_option("--items", options.items,
                         "CSV or JSONL, a line an item: its id, and the columns that campaign.toml names")
             ->type_name("FILE");
-        verb.add_option("--embeddings", options.embeddings, "Features, [items, features]")->type_name("ARRAY");
+        verb.add_option("--embeddings", options.embeddings,
+                        "Features, [items, features]; or files whose rows follow each other: old.npy,new.npy")
+            ->type_name("ARRAY");
         verb.add_option("--queries", options.queries, "Features that picks are to be like, [queries, features]")
             ->type_name("ARRAY");
         verb.add_option("--private", options.private_rows,

@@ -22,8 +22,8 @@ struct query_options : campaign_options {
 
 std::vector<part_file> parts_of(const model_flags& model) {
   std::vector<part_file> arrays;
-  const auto add = [&](const char* part, const std::string& file) {
-    if (!file.empty()) arrays.push_back({.part = part, .file = file});
+  const auto add = [&](const char* part, const std::string& files) {
+    for (const std::string& file : listed(files)) arrays.push_back({.part = part, .file = file});
   };
   add("logits", model.logits);
   add("probs", model.probs);
@@ -35,6 +35,12 @@ std::vector<part_file> parts_of(const model_flags& model) {
 
 void add_query_options(CLI::App& verb, query_options& options) {
   options.model.add_to(verb);
+  for (const char* const name : {"--logits", "--probs"}) {
+    CLI::Option* const option = verb.get_option(name);
+    option->description(option->get_description() +
+                        "; or files whose rows follow each other: old.npy,new.npy. Of files that have not "
+                        "changed since the last round nothing is read");
+  }
   verb.add_option("--strategy", options.strategy,
                   "Of this round, instead of campaign.toml's: kcenter or typiclust where there is no model yet")
       ->check(strategy_name())
@@ -99,6 +105,9 @@ void run_query(const query_options& options) {
   if (options.common.json) {
     nlohmann::ordered_json body = as_json(batch.round);
     if (options.dry_run) body["dry_run"] = true;
+    body["read"] = {{"rows_scored", batch.reading.rows_scored},
+                    {"bytes", batch.reading.bytes_read},
+                    {"bytes_of_kept_scores", batch.reading.bytes_kept}};
     body["items"] = nlohmann::ordered_json::array();
     for (const picked_item& one : batch.items)
       body["items"].push_back({{"item", one.item},

@@ -248,8 +248,9 @@ ordered as_json(const prospect& found) {
 void run_forecast(const campaign_options& options) {
   const campaign of = options.open(access::read);
   const auto found = of.log().read([&](const tables& seen) {
-    return prospect{look_ahead(seen, of.settings()), saving_text(saving_so_far(seen, of.settings())),
-                    efforts_by_type(label_records(seen)), fit_tariffs(seen, of.settings())};
+    const labels_shown shown = labels_so_far(seen, of.settings());
+    return prospect{look_ahead(seen, of.settings()), saving_text(shown.saved), efforts_by_type(shown.records),
+                    fit_tariffs(seen, of.settings())};
   });
   if (options.common.json) return print_json("campaign.forecast", as_json(found));
   const auto& [ahead, saved, efforts, fitted] = found;

@@ -1042,5 +1042,31 @@ TEST(LargeLedger, SpeedAndSize) {
   timed("rebuild", [&] { in.open.rebuild(); });
 }
 
+TEST(LargeLedger, AProofOfTenMillionEventsTakesLessThanAMillisecond) {
+  begun in;
+  constexpr index_t rounds = 500, picks = 20'000, proofs = 1'000;
+  for (index_t r = 1; r <= rounds; ++r) record(in.open, round_of(r, items_from(r * picks, picks)));
+  const ledger open = ledger::open(in.file);
+  const tree_head head = open.head();
+  ASSERT_GT(head.size, 10'000'000);
+  std::mt19937_64 random(3);
+  double total = 0, longest = 0;
+  for (index_t i = 0; i < proofs; ++i) {
+    const auto number = index_t(random() % std::uint64_t(head.size));
+    const auto begin = std::chrono::steady_clock::now();
+    const inclusion_proof proof = open.prove(number);
+    const double ms = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() * 1e3;
+    total += ms;
+    longest = std::max(longest, ms);
+    EXPECT_EQ(proof.head, head);
+    EXPECT_LE(proof.path.size(), 24u);
+    EXPECT_TRUE(holds(proof));
+  }
+  std::printf("%lld events in %.2f GB; a proof takes %.3f ms, the longest of %lld %.3f ms\n",
+              static_cast<long long>(head.size), double(std::filesystem::file_size(in.file)) / 1e9,
+              total / double(proofs), static_cast<long long>(proofs), longest);
+  EXPECT_LT(total / double(proofs), 1);
+}
+
 }  // namespace
 }  // namespace poolwise::test

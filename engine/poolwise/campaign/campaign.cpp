@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "poolwise/campaign/detail/file_digests.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/output.hpp"
@@ -93,10 +94,12 @@ const item_table& campaign::items(const pool_version& pool) {
 campaign::added_pool campaign::add_pool(const std::string& items, std::vector<part_file> arrays,
                                         std::int64_t now_ms) {
   for (part_file& one : arrays) one.file = absolute_spec(one.file);
-  opened_parts opened;
+  file_digests known(folder_);
+  opened_parts opened(&known);
   opened.open(arrays);
   pool_version pool;
   pool.parts = opened.described();
+  known.save();
   pool.rows = opened.inputs().rows;
   if (items.empty() && pool.rows == 0)
     throw usage_error("campaign: a pool is items, or arrays, or both; give --items or --embeddings");

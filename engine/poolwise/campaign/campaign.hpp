@@ -53,7 +53,7 @@ class campaign {
   /// items  a file as read_items reads it; empty: items are called by their numbers
   /// arrays  embeddings, queries and private rows, if any strategy is to use them
   /// throws shape_error where items and arrays are not as many; usage_error for a pool of neither.
-  /// Reads all of the files for their digests.
+  /// Reads the files for their digests, but for arrays that were read before and have not changed.
   struct added_pool {
     pool_version pool;
     index_t gone = 0;  ///< items that were picked, labelled or ruled out before, and are not in it

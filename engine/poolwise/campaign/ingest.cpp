@@ -1,7 +1,6 @@
 #include "poolwise/campaign/ingest.hpp"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
@@ -22,7 +21,8 @@ struct answer {
   index_t line = 0;
   std::string item, label, external = {};
   std::int64_t version = 1;
-  nlohmann::json body = {};
+  index_t guideline = 0;  // that the line names
+  std::string body = {};  // of the event
 };
 
 /// Reads answers line by line, and says of each line that is none why.
@@ -72,13 +72,14 @@ class answer_reader {
       if (!version) return no("the version \"" + printable(values[3], shown) + "\" is no whole number");
       one.version = *version;
     }
-    one.body = {{"item", one.item},
-                {"label", one.label},
-                {"source", request_.source},
-                {"external", one.external},
-                {"version", one.version}};
-    if (!values[4].empty()) one.body["by"] = values[4];
-    if (!values[5].empty()) one.body["why"] = values[5];
+    nlohmann::json body;
+    body["item"] = one.item;
+    body["label"] = one.label;
+    body["source"] = request_.source;
+    body["external"] = one.external;
+    body["version"] = one.version;
+    if (!values[4].empty()) body["by"] = values[4];
+    if (!values[5].empty()) body["why"] = values[5];
     for (const auto& [place, key, most] : {std::tuple{6, "seconds", 1e9}, {7, "confidence", 1.0}}) {
       const std::string& text = values[std::size_t(place)];
       if (text.empty()) continue;
@@ -86,20 +87,21 @@ class answer_reader {
       if (!value || !(*value >= 0 && *value <= most))
         return no(std::string(key) + " \"" + printable(text, shown) + "\" is no number from 0 to " +
                   (most == 1.0 ? "1" : "1e9"));
-      one.body[key] = *value;
+      body[key] = *value;
     }
     if (!values[8].empty()) {
       const auto cost = number_in<std::int64_t>(trimmed(values[8]));
       if (!cost || *cost < 0)
         return no("cost \"" + printable(values[8], shown) + "\" is no whole number from 0 on");
-      one.body["cost"] = *cost;
+      body["cost"] = *cost;
     }
     if (!values[9].empty()) {
       const auto guideline = number_in<index_t>(trimmed(values[9]));
       if (!guideline || *guideline < 1)
         return no("guideline \"" + printable(values[9], shown) + "\" is no whole number from 1 on");
-      one.body["guideline"] = *guideline;
+      body["guideline"] = one.guideline = *guideline;
     }
+    one.body = body.dump();
     return one;
   }
 
@@ -137,7 +139,7 @@ class standing_labels {
   const standing& of_item(const std::string& item) {
     const auto [place, is_new] = by_item_.try_emplace(item);
     if (is_new) {
-      const item_record record = seen_.item(item);
+      const item_record record = seen_.item_now(item);
       place->second.known = record.decision || record.label || record.excluded;
       if (record.label) {
         const auto body = nlohmann::json::parse(seen_.at(*record.label).body);
@@ -150,7 +152,7 @@ class standing_labels {
   /// The item and label that were recorded under a key.
   const std::optional<std::pair<std::string, std::string>>& of_key(const answer& one,
                                                                    const std::string& source) {
-    const auto [place, is_new] = by_key_.try_emplace({one.external, one.version});
+    const auto [place, is_new] = by_key_.try_emplace(key_of(one));
     if (is_new)
       if (const auto event = seen_.label_event(source, one.external, one.version)) {
         const auto body = nlohmann::json::parse(seen_.at(*event).body);
@@ -161,13 +163,15 @@ class standing_labels {
 
   void add(const answer& one, const std::string& source) {
     by_item_[one.item] = {true, one.label, source, one.external};
-    by_key_[{one.external, one.version}] = std::pair{one.item, one.label};
+    by_key_[key_of(one)] = std::pair{one.item, one.label};
   }
 
  private:
+  static std::string key_of(const answer& one) { return std::to_string(one.version) + " " + one.external; }
+
   const tables& seen_;
   std::unordered_map<std::string, standing> by_item_;
-  std::map<std::pair<std::string, std::int64_t>, std::optional<std::pair<std::string, std::string>>> by_key_;
+  std::unordered_map<std::string, std::optional<std::pair<std::string, std::string>>> by_key_;
 };
 
 /// Ends a change of the ledger.
@@ -217,7 +221,7 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
                           "; overrule it (--overrule), or correct it there by a higher version");
           continue;
         }
-        const index_t by = one.body.value("guideline", guideline);
+        const index_t by = one.guideline > 0 ? one.guideline : guideline;
         if (by > guideline) {
           refuse(one,
                  "there is no guideline " + std::to_string(by) + "; record it (`poolwise campaign guideline`)");
@@ -226,9 +230,13 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
         part.replaced += has_label ? 1 : 0;
         ++part.added;
         standing.add(one, request.source);
-        nlohmann::json body = one.body;
-        if (by > 0) body["guideline"] = by;
-        events.push_back({"label", body.dump()});
+        std::string body = one.body;
+        if (one.guideline == 0 && by > 0) {
+          auto named = nlohmann::json::parse(body);
+          named["guideline"] = by;
+          body = named.dump();
+        }
+        events.push_back({"label", std::move(body)});
       }
       if (request.strict && !part.refused.empty()) throw nothing_recorded{};
       return events;

@@ -143,8 +143,11 @@ stop_settings stopping_settings(const campaign_settings& settings, const ledger_
 }
 
 stop_verdict judge(const tables& seen, const campaign_settings& settings) {
-  const ledger_counts counts = seen.counts();
-  std::vector<stop_round> history = stopping_history(seen, settings);
+  return judge(stopping_history(seen, settings), seen.counts(), settings);
+}
+
+stop_verdict judge(std::vector<stop_round> history, const ledger_counts& counts,
+                   const campaign_settings& settings) {
   // The budget is also judged where nothing was measured yet.
   if (history.empty()) history.emplace_back();
   stop_round& now = history.back();
@@ -166,25 +169,39 @@ stop_verdict judge(campaign& of, bool record, std::int64_t now_ms) {
   return verdict;
 }
 
-saving saving_so_far(const tables& seen, const campaign_settings& settings) {
-  std::unordered_map<std::string, std::string> label_of;
-  seen.each_label(versions::current, [&](const label& one) { label_of.emplace(one.item, one.text); });
+labels_shown labels_so_far(const tables& seen, const campaign_settings& settings) {
+  labels_shown shown;
+  std::vector<std::string> texts;
+  std::unordered_map<std::string, std::size_t> place_of;
+  seen.each_label(versions::current, [&](const label& one) {
+    place_of.emplace(one.item, texts.size());
+    texts.push_back(one.text);
+    label_record& record = shown.records.emplace_back();
+    if (one.cost) record.cost = double(*one.cost);
+    record.seconds = one.seconds;
+  });
   std::vector<arms_of_round> rounds;
   for (const round_entry& entry : seen.rounds()) {
     arms_of_round arms;
     bool whole = true;
     seen.each_decision(entry, [&](const decision& one) {
-      const auto predicted = picked_item_in(one.body).predicted;
-      const auto answer = label_of.find(one.item);
-      whole = whole && predicted && answer != label_of.end();
+      const auto place = place_of.find(one.item);
+      whole = whole && place != place_of.end();
+      if (place == place_of.end()) return;
+      picked_item picked = picked_item_in(one.body);
+      label_record& record = shown.records[place->second];
+      record.type = std::move(picked.type);
+      if (!record.cost) record.cost = double(one.cost);
+      whole = whole && picked.predicted;
       if (!whole) return;
       arm_yield& arm = one.arm == "audit" ? arms.random : arms.active;
       ++arm.picked;
-      arm.found += answer->second != class_name(settings, *predicted);
+      arm.found += texts[place->second] != class_name(settings, *picked.predicted);
     });
     if (whole) rounds.push_back(arms);
   }
-  return saving_by_yield(rounds);
+  shown.saved = saving_by_yield(rounds);
+  return shown;
 }
 
 std::string saving_text(const saving& found) {

@@ -24,6 +24,9 @@ std::string to_json(const stop_verdict& verdict);
 
 /// What the settings' rule says now.
 stop_verdict judge(const tables& seen, const campaign_settings& settings);
+/// The same by the stopping_history.
+stop_verdict judge(std::vector<stop_round> history, const ledger_counts& counts,
+                   const campaign_settings& settings);
 /// The same of a campaign; recorded where `record` is set.
 stop_verdict judge(campaign& of, bool record, std::int64_t now_ms);
 
@@ -37,10 +40,19 @@ struct target_outlook {
   bool met() const { return now && now->value && *now->value >= at_least; }
 };
 
-/// What the audit arm shows of the strategy: how many labels random picks need for one error of the model that
-/// the strategy finds. Of rounds whose picks are all labelled, by the classes that the model held most likely
-/// then.
-saving saving_so_far(const tables& seen, const campaign_settings& settings);
+/// What the labels show together with the picks that asked for them.
+struct labels_shown {
+  /// What each label took: its cost as it says itself, else as its item was handed out, and its seconds as it
+  /// says.
+  std::vector<label_record> records;
+  /// What the audit arm shows of the strategy: how many labels random picks need for one error of the model
+  /// that the strategy finds. Of rounds whose picks are all labelled, by the classes that the model held most
+  /// likely then.
+  saving saved;
+};
+
+/// Reads every label and every decision once.
+labels_shown labels_so_far(const tables& seen, const campaign_settings& settings);
 
 /// "Random picks need 1.8 times as many labels for as many errors (1.2 to 2.9)", or why nothing can be said.
 std::string saving_text(const saving& found);

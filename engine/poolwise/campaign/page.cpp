@@ -57,6 +57,7 @@ class page_maker {
   page_maker(campaign& of, const tables& seen) : of_(of), settings_(of.settings()), seen_(seen) {
     counts_ = seen.counts();
     results_ = holdout_results(seen);
+    labels_ = labels_so_far(seen, settings_);
     begun_ = seen.at(0).at_ms;
     for (const round_entry& one : seen.rounds()) {
       rounds_.push_back({round_in(one.body), one, 0, 0, {}});
@@ -95,6 +96,7 @@ class page_maker {
   const tables& seen_;
   ledger_counts counts_;
   std::vector<holdout_result> results_;
+  labels_shown labels_;
   std::vector<round_state> rounds_;
   std::map<std::string, item_state> items_;          // that were picked
   std::map<std::string, std::string> other_labels_;  // of items that were not
@@ -245,7 +247,7 @@ void page_maker::add_efforts(campaign_report& page) const {
     std::snprintf(figures, sizeof figures, "%.2f (%.2f to %.2f)", one.value, one.low, one.high);
     return std::string(figures);
   };
-  for (const type_effort& one : efforts_by_type(label_records(seen_)))
+  for (const type_effort& one : efforts_by_type(labels_.records))
     table.rows.push_back({one.type.empty() ? "all" : one.type, std::to_string(one.labels),
                           one.cost ? text(*one.cost) : "", one.time ? text(one.time->mean) : ""});
   for (const std::string& sentence : fit_tariffs(seen_, settings_).sentences)
@@ -253,9 +255,7 @@ void page_maker::add_efforts(campaign_report& page) const {
   if (!table.rows.empty()) page.tables.push_back(std::move(table));
 }
 
-void page_maker::add_arms(campaign_report& page) const {
-  page.arms.sentence = saving_text(saving_so_far(seen_, settings_));
-}
+void page_maker::add_arms(campaign_report& page) const { page.arms.sentence = saving_text(labels_.saved); }
 
 void page_maker::add_slices(campaign_report& page) const {
   std::map<std::string, index_t> labelled;
@@ -340,9 +340,9 @@ void page_maker::add_lead_times(campaign_report& page) const {
 }
 
 void page_maker::add_stopping(campaign_report& page) const {
-  const stop_verdict verdict = judge(seen_, settings_);
-  page.verdict = report_verdict{verdict.holds, verdict.sentence};
   const std::vector<stop_round> history = stopping_history(seen_, settings_);
+  const stop_verdict verdict = judge(history, counts_, settings_);
+  page.verdict = report_verdict{verdict.holds, verdict.sentence};
   const stop_settings limits = stopping_settings(settings_, counts_);
   const auto watch = [&](const stop_rule& rule, const auto& self) -> void {
     for (const stop_rule& part : rule.parts) self(part, self);
@@ -447,6 +447,8 @@ void page_maker::add_map(campaign_report& page) const {
   });
   if (index_t(picks.size()) > shown) picks.resize(std::size_t(shown));
   const std::vector<index_t> sample = initial_rows(pool.rows, std::min(shown, pool.rows), 0);
+  opened.bring(sample);
+  for (const place& one : picks) opened.bring(std::span(&one.row, 1));
   std::vector<float> x;
   const auto take = [&](index_t row) { x.insert(x.end(), all.row(row), all.row(row) + all.cols); };
   for (const index_t row : sample) take(row);

@@ -9,6 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "poolwise/budget/audit.hpp"
+#include "poolwise/campaign/detail/file_digests.hpp"
+#include "poolwise/campaign/detail/kept_scores.hpp"
 #include "poolwise/campaign/detail/prediction.hpp"
 #include "poolwise/campaign/effort.hpp"
 #include "poolwise/campaign/holdout.hpp"
@@ -124,9 +127,16 @@ std::string date_text(std::int64_t ms) {
 class round_maker {
  public:
   /// Views the settings and the items.
+  /// known, kept: what earlier rounds left; without them all is read.
   round_maker(const campaign_settings& settings, const pool_version& pool, const item_table& items,
-              std::span<const part_file> model, fitted_tariffs fitted)
-      : settings_(settings), pool_(pool), items_(items), fitted_(std::move(fitted)) {
+              std::span<const part_file> model, fitted_tariffs fitted, file_digests* known = nullptr,
+              kept_scores* kept = nullptr)
+      : settings_(settings),
+        pool_(pool),
+        items_(items),
+        fitted_(std::move(fitted)),
+        parts_(known),
+        kept_(kept) {
     if (!fitted_.price.empty()) fitted_price_ = fitted_amounts(items_.price, fitted_.price, items_);
     if (!fitted_.seconds.empty()) fitted_seconds_ = fitted_amounts(items_.seconds, fitted_.seconds, items_);
     parts_.open(pool.parts);
@@ -141,16 +151,15 @@ class round_maker {
     inputs_.check(campaign_words.call);
   }
 
-  const opened_parts& parts() const { return parts_; }
+  opened_parts& files() { return parts_; }
   const item_table& items() const { return items_; }
 
   /// A round from what is left when so much was spent.
   handed_out make(const where& on, const round_start& start, const spending& spent,
-                  const round_request& request) const;
+                  const round_request& request);
 
   /// The picks that a round as it is recorded asks for.
-  std::vector<picked_item> make_again(const where& on, const round_start& start,
-                                      const batch_record& round) const;
+  std::vector<picked_item> make_again(const where& on, const round_start& start, const batch_record& round);
 
  private:
   struct drawn {
@@ -160,10 +169,11 @@ class round_maker {
   struct means {
     std::int64_t money = any, seconds = any;
   };
-  drawn draw_audit(const where& on, const round_start& start, const batch_record& round) const;
-  void set_limits(const round_start& start, const drawn& audit, const means& left, batch_record& round) const;
-  std::vector<picked_item> pick(const where& on, const round_start& start, const drawn& audit,
-                                batch_record& round, const query_run& how) const;
+  drawn draw_audit(const round_start& start, const batch_record& round) const;
+  void set_limits(const round_start& start, const drawn& draws, const means& left, batch_record& round) const;
+  std::vector<picked_item> pick(const where& on, const round_start& start, const drawn& draws,
+                                batch_record& round, const query_run& how);
+  batch run_strategy(const where& on, const pool_inputs& pool, const query_spec& spec, query_run how);
   picked_item item_of(index_t row, const char* arm) const;
   std::vector<std::uint8_t> taken(const round_start& start) const;
   double mean_confidence(const std::vector<std::uint8_t>& gone) const;
@@ -180,6 +190,8 @@ class round_maker {
   fitted_tariffs fitted_;
   std::vector<std::int64_t> fitted_price_, fitted_seconds_;
   opened_parts parts_;
+  kept_scores* kept_;
+  index_t rows_scored_ = 0;
   pool_inputs inputs_;
 };
 
@@ -229,36 +241,28 @@ double round_maker::mean_confidence(const std::vector<std::uint8_t>& gone) const
 }
 
 // Uniform over what is left: the same for any model.
-round_maker::drawn round_maker::draw_audit(const where& on, const round_start& start,
-                                           const batch_record& round) const {
-  drawn audit;
-  if (round.audit == 0) return audit;
-  pool_inputs pool;
-  pool.rows = pool_.rows;
-  pool.labelled = start.labelled;
-  pool.excluded = start.excluded;
-  query_spec spec;
-  spec.strategy = "random";
-  spec.batch = round.audit;
-  spec.seed = round.spec.seed;
-  spec.round = round.spec.round;
-  for (const poolwise::pick& p : select(on, pool, spec).picks) {
-    audit.rows.push_back(p.row);
-    if (!price().empty()) audit.money += price()[std::size_t(p.row)];
-    if (!seconds().empty()) audit.seconds += seconds()[std::size_t(p.row)];
+round_maker::drawn round_maker::draw_audit(const round_start& start, const batch_record& round) const {
+  drawn draws;
+  const std::vector<std::uint8_t> gone = taken(start);
+  const allowance limit{.picks = round.audit, .barred = {gone.data(), pool_.rows}};
+  const audit_options options{.draws = round.audit, .seed = round.spec.seed, .round = round.spec.round};
+  for (const audit_pick& p : audit_draw(limit, pool_.rows, options).picks) {
+    draws.rows.push_back(p.row);
+    if (!price().empty()) draws.money += price()[std::size_t(p.row)];
+    if (!seconds().empty()) draws.seconds += seconds()[std::size_t(p.row)];
   }
-  return audit;
+  return draws;
 }
 
 /// What is left to the strategy after the draws.
-void round_maker::set_limits(const round_start& start, const drawn& audit, const means& left,
+void round_maker::set_limits(const round_start& start, const drawn& draws, const means& left,
                              batch_record& round) const {
-  if (left.money != any) round.spec.budget = left.money - audit.money;
-  if (left.seconds != any) round.spec.budgets = {{time_budget, left.seconds - audit.seconds}};
+  if (left.money != any) round.spec.budget = left.money - draws.money;
+  if (left.seconds != any) round.spec.budgets = {{time_budget, left.seconds - draws.seconds}};
   if (settings_.slices.empty()) return;
   std::vector<index_t> there(items_.slices.size(), 0), audited(items_.slices.size(), 0);
   std::vector<std::uint8_t> gone = taken(start);
-  for (const index_t row : audit.rows) {
+  for (const index_t row : draws.rows) {
     ++audited[std::size_t(items_.slice[std::size_t(row)])];
     gone[std::size_t(row)] = 1;
   }
@@ -283,7 +287,7 @@ void round_maker::set_limits(const round_start& start, const drawn& audit, const
 }
 
 handed_out round_maker::make(const where& on, const round_start& start, const spending& spent,
-                             const round_request& request) const {
+                             const round_request& request) {
   const auto rest = [](std::optional<std::int64_t> limit, std::int64_t used) {
     return limit ? std::optional(*limit - used) : std::nullopt;
   };
@@ -323,36 +327,64 @@ handed_out round_maker::make(const where& on, const round_start& start, const sp
   at_most(price(), left.money);
   at_most(seconds(), left.seconds);
   round.spec.batch = batch - round.audit;
-  const drawn audit = draw_audit(on, start, round);
-  set_limits(start, audit, left, round);
-  made.items = pick(on, start, audit, round, request.how);
+  const drawn draws = draw_audit(start, round);
+  set_limits(start, draws, left, round);
+  made.items = pick(on, start, draws, round, request.how);
+  made.reading.rows_scored = rows_scored_;
   return made;
 }
 
 std::vector<picked_item> round_maker::make_again(const where& on, const round_start& start,
-                                                 const batch_record& recorded) const {
+                                                 const batch_record& recorded) {
   batch_record round = recorded;
-  return pick(on, start, draw_audit(on, start, round), round, {});
+  return pick(on, start, draw_audit(start, round), round, {});
 }
 
-std::vector<picked_item> round_maker::pick(const where& on, const round_start& start, const drawn& audit,
-                                           batch_record& round, const query_run& how) const {
+/// Asks the strategy, and its first stage only for what it has not scored before.
+batch round_maker::run_strategy(const where& on, const pool_inputs& pool, const query_spec& spec,
+                                query_run how) {
+  const strategy what = parse_strategy(spec.strategy);
+  const bool keeps = kept_ != nullptr && how.checkpoint.empty() && scores_by_row(what, spec);
+  parts needed = spec.apart ? parts(part::embeddings) : parts();
+  for (const stage& one : what.stages)
+    if (!keeps || &one != &what.first()) needed = needed | one.needs();
+  parts_.bring_all(needed);
+  const query asked = prepare(spec, pool, campaign_words);
+  std::vector<float> scores;
+  if (keeps) {
+    scores = kept_->of_rows(on, parts_, what.first(), campaign_words.call);
+    std::vector<index_t> invalid;  // they are shown
+    for (index_t row = 0; row < pool.rows; ++row)
+      if (std::isnan(scores[std::size_t(row)])) invalid.push_back(row);
+    parts_.bring(invalid);
+    how.first_scores = {scores.data(), index_t(scores.size())};
+  }
+  rows_scored_ = keeps ? kept_->rows_scored() : pool.rows;
+  how.held += parts_.copied_bytes() + scores.size() * sizeof(float);
+  return run(on, asked, how);
+}
+
+std::vector<picked_item> round_maker::pick(const where& on, const round_start& start, const drawn& draws,
+                                           batch_record& round, const query_run& how) {
   std::vector<picked_item> items;
   if (*round.spec.batch > 0) {
     pool_inputs pool = inputs_;
     std::vector<index_t> labelled;
-    std::vector<index_t> draws = audit.rows;
-    std::sort(draws.begin(), draws.end());
-    std::merge(start.labelled.begin(), start.labelled.end(), draws.begin(), draws.end(),
+    std::vector<index_t> drawn_rows = draws.rows;
+    std::sort(drawn_rows.begin(), drawn_rows.end());
+    std::merge(start.labelled.begin(), start.labelled.end(), drawn_rows.begin(), drawn_rows.end(),
                std::back_inserter(labelled));
     pool.labelled = labelled;
     pool.excluded = start.excluded;
     if (!round.spec.budget) pool.cost = {};
     if (round.spec.budgets.empty()) pool.also_cost.clear();
     if (!round.spec.quota.empty()) pool.group = {items_.slice.data(), pool_.rows};
-    const batch chosen = run(on, prepare(round.spec, pool, campaign_words), how);
+    const batch chosen = run_strategy(on, pool, round.spec, how);
     round.of_optimum = chosen.of_optimum;
     for (const std::string& sentence : chosen.remarks) round.remarks.push_back(sentence);
+    std::vector<index_t> rows;
+    for (const poolwise::pick& p : chosen.picks) rows.push_back(p.row);
+    parts_.bring(rows);
     for (const poolwise::pick& p : chosen.picks) {
       picked_item& item = items.emplace_back(item_of(p.row, "strategy"));
       if (std::isfinite(p.score)) item.score = double(p.score);
@@ -365,7 +397,8 @@ std::vector<picked_item> round_maker::pick(const where& on, const round_start& s
         if (std::isfinite(p.kept_by[k])) item.kept_by.emplace(chosen.kept_by[k], double(p.kept_by[k]));
     }
   }
-  for (const index_t row : audit.rows) {
+  parts_.bring(draws.rows);
+  for (const index_t row : draws.rows) {
     picked_item& item = items.emplace_back(item_of(row, "audit"));
     item.probability = double(round.audit) / double(round.available);
     item.reason =
@@ -383,10 +416,13 @@ std::vector<picked_item> round_maker::pick(const where& on, const round_start& s
 }
 
 /// What a model predicts for a sample of the pool, the same rows for every model of it.
-void describe_predictions(const pool_inputs& pool, model_version& model) {
+void describe_predictions(opened_parts& parts, model_version& model) {
+  const pool_inputs& pool = parts.inputs();
   if (!pool.model) return;
-  constexpr index_t sample = 2'000;
-  for (const index_t row : initial_rows(pool.rows, std::min(sample, pool.rows), 0)) {
+  constexpr index_t most = 2'000;
+  const std::vector<index_t> sample = initial_rows(pool.rows, std::min(most, pool.rows), 0);
+  parts.bring(sample);
+  for (const index_t row : sample) {
     const std::vector<double> p = probabilities_of(*pool.model, pool.model_kind, row);
     if (p.empty()) continue;
     model.predicted.push_back(class_of(p));
@@ -399,8 +435,8 @@ void describe_predictions(const pool_inputs& pool, model_version& model) {
 }
 
 /// The model of these parts: the newest one again if it says the same, else the next.
-model_version model_of(const round_maker& maker, const round_start& start, const round_request& request,
-                       index_t pool, std::span<const part_file> described) {
+model_version model_of(round_maker& maker, const round_start& start, const round_request& request, index_t pool,
+                       std::span<const part_file> described) {
   model_version model;
   model.parts.assign(described.begin(), described.end());
   if (start.model && start.model->pool == pool && start.model->parts.size() == described.size() &&
@@ -411,7 +447,7 @@ model_version model_of(const round_maker& maker, const round_start& start, const
   model.model = start.model ? start.model->model + 1 : 1;
   model.pool = pool;
   model.reference = request.reference;
-  describe_predictions(maker.parts().inputs(), model);
+  describe_predictions(maker.files(), model);
   return model;
 }
 
@@ -430,8 +466,10 @@ made_round make_round(campaign& of, const where& on, const round_request& reques
   std::vector<part_file> model = request.model;
   for (part_file& one : model) one.file = absolute_spec(one.file);
   fitted_tariffs fitted = of.log().read([&](const tables& seen) { return fit_tariffs(seen, settings); });
-  const round_maker maker(settings, pool, of.items(pool), model, std::move(fitted));
-  maker.parts().require_recorded();  // a round of files that have changed could not be made again
+  file_digests known(of.folder());
+  kept_scores kept(kept_in(of.folder()));
+  round_maker maker(settings, pool, of.items(pool), model, std::move(fitted), &known, &kept);
+  maker.files().require_recorded();  // a round of files that have changed could not be made again
   round_start start;
   of.log().read([&](const tables& seen) {
     take_rows(seen, maker.items(), seen.size(), start);
@@ -445,11 +483,14 @@ made_round make_round(campaign& of, const where& on, const round_request& reques
   made.unavailable = start.unavailable;
   made.batch = maker.make(on, start, of.spent(), request);
   if (!model.empty()) {
-    const std::vector<part_file> described = maker.parts().described(pool.parts.size());
+    const std::vector<part_file> described = maker.files().described(pool.parts.size());
     const model_version its = model_of(maker, start, request, pool.version, described);
     made.batch.round.model = its.model;
     if (!start.model || start.model->model != its.model) made.model = its;
   }
+  known.save();
+  made.batch.reading.bytes_read = maker.files().bytes_read();
+  made.batch.reading.bytes_kept = kept.bytes_read();
   return made;
 }
 
@@ -491,7 +532,7 @@ handed_out recorded_round(const campaign& of, index_t number) {
     if (!entry)
       throw usage_error("campaign: there is no round " + std::to_string(number) + "; there are " +
                         std::to_string(seen.rounds().size()));
-    handed_out batch{round_in(entry->body), {}};
+    handed_out batch{.round = round_in(entry->body), .items = {}};
     seen.each_decision(*entry, [&](const decision& one) { batch.items.push_back(picked_item_in(one.body)); });
     return batch;
   });
@@ -541,8 +582,8 @@ replayed replay(campaign& of, const where& on, index_t number) {
   });
   const campaign_settings settings = read_settings(settings_text, settings_of(of.folder()).string());
   const item_table items = items_of(pool, settings);
-  const round_maker maker(settings, pool, items, model.parts, {round.price, round.took, {}});
-  maker.parts().require_recorded();
+  round_maker maker(settings, pool, items, model.parts, {round.price, round.took, {}});
+  maker.files().require_recorded();
   of.log().read([&](const tables& seen) {
     take_rows(seen, maker.items(), seen.round(number)->event, start);
     return 0;

@@ -22,10 +22,18 @@ struct round_request {
   query_run how = {};                 ///< ceiling, checkpoint, progress
 };
 
+/// What a round looked at.
+struct round_reading {
+  index_t rows_scored = 0;       ///< by the strategy, or by its first stage
+  std::uint64_t bytes_read = 0;  ///< of the arrays of the pool and the model
+  std::uint64_t bytes_kept = 0;  ///< of scores that an earlier round left
+};
+
 /// A batch: the picks of the strategy, best first, and then those that were drawn at random.
 struct handed_out {
   batch_record round;
   std::vector<picked_item> items;
+  round_reading reading = {};  ///< of a round that was just made
 };
 
 /// What the next round would be. Nothing is recorded.
@@ -35,6 +43,13 @@ struct handed_out {
 /// what then is left, with all that was ever picked as labelled rows. Floors and quotas of slices are the
 /// strategy's, less what was drawn; a share `priority` of the batch is a floor for the slices that missed their
 /// targets when last evaluated, by their gaps times their priorities.
+///
+/// What was read of a file counts until the file is touched, and what a strategy's first stage scored a row
+/// until the model's outputs of it are others: of a pool that was added to, and of files to which files were
+/// added, only the new ones are read, and the batch is the one that reading all gives. That holds for
+/// strategies that score rows by the model alone and for such first stages (scores_by_row); later stages read
+/// the embeddings of all rows. It rests on FOLDER/rounds/kept, which can be removed, and on files that were not
+/// changed behind the back of their times (file_digests); `replay` rests on neither.
 ///
 /// throws budget_error   nothing is left of the budget, of the time or of the pool
 ///        usage_error    no pool; a strategy that needs what is not given

@@ -206,7 +206,7 @@ void tables::each_unavailable(const std::function<void(const unavailable_item&)>
   });
 }
 
-item_record tables::item(const std::string& id) const {
+item_record tables::item_now(const std::string& id) const {
   return translated(in_->name(), [&] {
     item_record found{.item = id, .decision = {}, .label = {}, .excluded = {}, .labels = {}};
     auto row = in_->ask("SELECT decision, label, excluded FROM items WHERE item = ?", id);
@@ -215,6 +215,13 @@ item_record tables::item(const std::string& id) const {
       found.label = row.event_number(1);
       found.excluded = row.event_number(2);
     }
+    return found;
+  });
+}
+
+item_record tables::item(const std::string& id) const {
+  item_record found = item_now(id);
+  return translated(in_->name(), [&] {
     auto version = in_->ask("SELECT event FROM labels WHERE item = ? ORDER BY event", id);
     while (version.next()) found.labels.push_back(version.number(0));
     return found;

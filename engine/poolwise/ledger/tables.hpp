@@ -119,6 +119,8 @@ class tables {
   void each_unavailable(const std::function<void(const unavailable_item&)>& visit,
                         index_t before = std::numeric_limits<index_t>::max()) const;
   item_record item(const std::string& id) const;
+  /// The same without the versions of its label. For those who ask of many.
+  item_record item_now(const std::string& id) const;
 
   /// Current labels come by their items' bytes.
   void each_label(versions which, const std::function<void(const label&)>& visit) const;

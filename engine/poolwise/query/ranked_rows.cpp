@@ -9,16 +9,12 @@
 namespace poolwise {
 namespace {
 
-bool compares_rows(const stage& s) {
-  return s.entry->does.has(trait::compares_rows) || (s.inner && compares_rows(*s.inner));
-}
-
 /// How many rows are scored at a time: so few that their scores stay in a cache, and members that are added up,
 /// too.
 index_t rows_at_once(const stage_input& x) {
   const parts needed = x.what->needs();
   const bool in_one_array = needed.has(part::committee) && x.pool.committee->cube();
-  if (in_one_array || needed.has(part::predictions) || compares_rows(*x.what))
+  if (in_one_array || needed.has(part::predictions) || x.what->does(trait::compares_rows))
     return std::max<index_t>(1, x.rows());
   if (!std::holds_alternative<cpu>(x.on)) return index_t{1} << 24;  // a device has tiles of its own
   if (!needed.has(part::committee)) return index_t{1} << 18;
@@ -35,6 +31,7 @@ void for_some_rows(const stage_input& x, Body body) {
     stage_input some = x;
     some.pool = rows_between(x.pool, begin, end, x.what->needs());
     some.first_row = x.first_row + begin;
+    some.known = rows_between(x.known, begin, end);
     if (!x.pool_rows.empty())
       some.pool_rows = x.pool_rows.subspan(std::size_t(begin), std::size_t(end - begin));
     body(some, begin, end);
@@ -44,6 +41,10 @@ void for_some_rows(const stage_input& x, Body body) {
 }  // namespace
 
 void score_rows(const stage_input& x, vector_view<float> scores) {
+  if (!x.known.empty()) {
+    std::copy(x.known.begin(), x.known.end(), scores.begin());
+    return;
+  }
   for_some_rows(x, [&](const stage_input& some, index_t begin, index_t end) {
     x.what->entry->score(some, rows_between(scores, begin, end));
   });
@@ -52,6 +53,7 @@ void score_rows(const stage_input& x, vector_view<float> scores) {
 void score_inner(const stage_input& x, vector_view<float> scores) {
   stage_input of_inner = x;
   of_inner.what = x.what->inner.get();
+  of_inner.known = {};
   score_rows(of_inner, scores);
 }
 
@@ -59,7 +61,7 @@ best_of_rows best_ranked(const stage_input& x, index_t k) {
   const strategy_entry& by = *x.what->entry;
   const allowance& limit = x.limit;
   const bool limited = limit.priced() || !limit.group.empty();
-  if (by.fused && !limited)
+  if (by.fused && !limited && x.known.empty())
     return best_rows(x.on, *x.pool.model, x.pool.model_kind, *by.fused, k, limit.barred);
   const cpu host = host_of(x.on);
   const remaining left(limit);
@@ -70,7 +72,7 @@ best_of_rows best_ranked(const stage_input& x, index_t k) {
   for_some_rows(x, [&](const stage_input& some, index_t begin, index_t end) {
     buffer.resize(std::size_t(end - begin));
     const vector_view<float> scores{buffer.data(), end - begin};
-    by.score(some, scores);
+    score_rows(some, scores);
     const auto barred = rows_between(limit.barred, begin, end);
     nan_rows unscored;
     if (limited) {

@@ -47,11 +47,14 @@ class selection {
  public:
   /// `run` of the pool's rows: what picks of a last stage go on from, and who is told of more.
   /// spare: bytes left for copies that only the values of the pool show to be needed
-  selection(const where& on, const query& asked, const batch_run& run, std::uint64_t spare)
+  /// first_scores: of the first stage, where they are known
+  selection(const where& on, const query& asked, const batch_run& run, std::uint64_t spare,
+            vector_view<const float> first_scores)
       : on_(on),
         asked_(asked),
         run_(run),
         spare_(spare),
+        first_scores_(first_scores),
         pool_(asked.pool()),
         barred_(asked.limit().barred.begin(), asked.limit().barred.end()),
         left_(asked.available()),
@@ -296,6 +299,7 @@ class selection {
                   .lists = &result_.neighbours,
                   .remarks = &result_.remarks};
     if (s.entry->does.has(trait::counts_labelled)) x.labelled = labelled_;
+    if (&s == &stages().front()) x.known = first_scores_;
     if (!candidates_) return x;
     x.pool = candidates_->view();
     x.pool_rows = candidates_->rows();
@@ -443,6 +447,7 @@ class selection {
   const query& asked_;
   const batch_run& run_;
   std::uint64_t spare_;
+  vector_view<const float> first_scores_;
   pool_inputs pool_;
   std::vector<float> scaled_;         // the embeddings, where they are not as they were given
   double unit_ = 1;                   // a distance of 1 as it was given
@@ -502,7 +507,8 @@ query_spec rest_of(const query& asked, const batch& chosen) {
 
 /// Candidates that are left over are allowed no more, as limits only shrink; other rows may be. Places and
 /// money that a floor keeps are for others where its rows all lie too near.
-void go_on(const where& on, const query& asked, const selection& first, std::uint64_t spare, batch& chosen) {
+void go_on(const where& on, const query& asked, const selection& first, std::uint64_t spare,
+           vector_view<const float> first_scores, batch& chosen) {
   std::vector<index_t> left_over = first.left_over(chosen);
   pool_inputs pool = asked.pool();
   std::vector<index_t> labelled(pool.labelled.begin(), pool.labelled.end()), excluded;
@@ -529,7 +535,7 @@ void go_on(const where& on, const query& asked, const selection& first, std::uin
     try {
       const query others = prepare(spec, pool, asked.words());
       const batch_run anew;
-      selection rest(on, others, anew, spare);
+      selection rest(on, others, anew, spare, first_scores);
       rest.measure_as(first);
       const batch more = rest.pick();
       chosen.picks.insert(chosen.picks.end(), more.picks.begin(), more.picks.end());
@@ -644,6 +650,11 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
 batch run(const where& on, const query& asked, const query_run& how) {
   require_host_arrays(on);
   const device_memory_loan loan(on);
+  if (!how.first_scores.empty() &&
+      (how.first_scores.size != asked.pool().rows || !asked.what().first().entry->scores()))
+    throw value_error(asked.opening() + std::to_string(how.first_scores.size) +
+                      " scores of the first stage are given; give one for each of the " +
+                      std::to_string(asked.pool().rows) + " rows, of a stage that scores");
   std::uint64_t spare = std::numeric_limits<std::uint64_t>::max();
   if (how.ceiling > 0) {
     const std::uint64_t planned = plan_within(on, asked, how).bytes - process_bytes + how.held;
@@ -667,9 +678,9 @@ batch run(const where& on, const query& asked, const query_run& how) {
     if (saved) saved->write(now);
     if (how.advanced) how.advanced(now);
   };
-  selection first(on, asked, state, spare);
+  selection first(on, asked, state, spare, how.first_scores);
   batch chosen = first.pick();
-  go_on(on, asked, first, spare, chosen);
+  go_on(on, asked, first, spare, how.first_scores, chosen);
   if (chosen.picks.empty() && asked.limit().picks > 0) {
     if (chosen.skipped_rows < asked.available()) asked.refuse_empty();
     throw budget_error(asked.opening() + "none of the " + std::to_string(asked.available()) +

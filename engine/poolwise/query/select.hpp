@@ -58,6 +58,9 @@ struct query_run {
   /// caller has the batch safe and removes it. Empty: none. Scores alone, typiclust and others pick at once,
   /// and keep nothing.
   std::filesystem::path checkpoint = {};
+  /// [rows] What the first stage, which scores rows, says of each of them: it is not asked then, and reads
+  /// nothing. The first rows that are NaN must be there to say why. Empty: it is not known.
+  vector_view<const float> first_scores = {};
   /// Called where picks of an earlier run are gone on from, and after every pass that made picks. Rows are the
   /// pool's.
   std::function<void(const batch_state&)> resumed = {}, advanced = {};

@@ -173,6 +173,7 @@ const strategy& strategy::at(index_t labelled) const {
     if (labelled < phase.below) return phase;
   return *this;
 }
+bool stage::does(trait one) const { return entry->does.has(one) || (inner && inner->does(one)); }
 
 bool strategy::needs(part one) const {
   return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.needs().has(one); }) ||

@@ -29,6 +29,7 @@ struct stage {
   keep_rule keep = {};                      ///< what goes to the next stage; of the last one: nothing to say
 
   parts needs() const;
+  bool does(trait one) const;  ///< whether it does, or the score that it is made of
 };
 
 struct strategy {

@@ -82,6 +82,8 @@ struct stage_input {
 
   double unit = 1;  ///< a distance of 1 as it was given, where the embeddings were scaled
 
+  vector_view<const float> known = {};  ///< [rows] what the stage scores them; empty: it is to be asked
+
   // For those that pick:
   const pool_inputs* whole = nullptr;      ///< all rows of the pool, the labelled ones among them
   matrix_view<const float> labelled = {};  ///< [labelled, features], finite: what has a label already

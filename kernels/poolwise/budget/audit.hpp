@@ -53,7 +53,6 @@ struct audit_options {
 /// The draw is a function of the arguments: a row has a random number of its own (seed, row, round), and a
 /// group gives the rows with its lowest. O(rows).
 ///
-/// Library-only: for what runs campaigns.
 /// throws  what check_allowance throws; value_error (weights of another number than groups, negative or not
 ///         finite; least outside [0, 1]); usage_error for a distance.
 audit audit_draw(const allowance& limit, index_t rows, const audit_options& options);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "poolwise/budget/detail/first_few.hpp"
+#include "poolwise/budget/infeasible.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -61,12 +62,17 @@ class market {
   double worth(index_t row) const {
     return double(std::min(scores_[row], std::numeric_limits<float>::max())) - double(least_);
   }
-  /// What the row costs of all budgets, each at its price.
-  double price(index_t row, const std::vector<double>& prices) const {
-    double sum = 0;
-    for (std::size_t b = 0; b < prices.size(); ++b) sum += prices[b] * double(budgets_[b].cost[row]);
-    return sum;
+  /// The worth of rows begin, ..., end - 1, less what they cost of all budgets, each at its price.
+  void values(const std::vector<double>& prices, index_t begin, index_t end, double* out) const {
+    const index_t count = end - begin;
+    double price[rows_at_once] = {};
+    for (std::size_t b = 0; b < prices.size(); ++b) {
+      const std::int64_t* const cost = budgets_[b].cost.data + begin;
+      for (index_t i = 0; i < count; ++i) price[i] += prices[b] * double(cost[i]);
+    }
+    for (index_t i = 0; i < count; ++i) out[i] = worth(begin + i) - price[i];
   }
+  bool is_sold(index_t row) const { return sold_[std::size_t(row)] != 0; }
   std::size_t group(index_t row) const { return limit_.group.empty() ? 0 : std::size_t(limit_.group[row]); }
   std::size_t groups() const { return limit_.group.empty() ? 1 : std::size_t(limit_.groups()); }
   index_t quota(std::size_t group) const {
@@ -76,8 +82,10 @@ class market {
   index_t floor(std::size_t group) const { return limit_.floor.empty() ? 0 : limit_.floor[index_t(group)]; }
   candidate named(index_t row) const { return {row, scores_[row]}; }
 
-  /// Shows each row that is sold to body(T, row), on the threads of `on`, each with a T of its own; returns
-  /// these.
+  static constexpr index_t rows_at_once = 1024;
+
+  /// Shows all rows to body(T, begin, end), some at once, on the threads of `on`, each with a T of its own;
+  /// returns these.
   template <class T, class Body>
   std::vector<T> shown(const T& first, Body body) const {
     struct one {
@@ -87,8 +95,7 @@ class market {
     parallel_blocks(on_, scores_.size, block, [&](index_t, index_t begin, index_t end) {
       std::optional<T>& mine = states.mine().own;
       if (!mine) mine = first;
-      for (index_t i = begin; i < end; ++i)
-        if (sold_[std::size_t(i)] != 0) body(*mine, i);
+      for (index_t i = begin; i < end; i += rows_at_once) body(*mine, i, std::min(end, i + rows_at_once));
     });
     std::vector<T> all;
     for (auto state : states.all())
@@ -112,29 +119,43 @@ class market {
   float least_ = 0;
 };
 
-/// The rows of highest value(row), of each group no more than `slots(group)`. `passes(row, value)` says which
-/// are looked at.
-template <class Value, class Passes, class Slots>
-first_of_groups first_by(const market& from, Value value, Passes passes, Slots slots) {
-  first_of_groups none;
-  for (std::size_t g = 0; g < from.groups(); ++g) none.emplace_back(slots(g));
-  auto parts = from.shown(none, [&](first_of_groups& groups, index_t row) {
-    const double v = value(row);
-    if (passes(row, v)) groups[from.group(row)].add({v, row});
+/// The rows of highest value, of each group no more than `slots(group)`. values(begin, end, out) says what rows
+/// are worth, `passes(group, value)` which are looked at.
+template <class Values, class Passes, class Slots>
+first_of_groups first_by(const market& from, Values values, Passes passes, Slots slots) {
+  struct first_ones {
+    first_of_groups groups;
+    std::vector<double> least;  // of each group: what is worth less comes too late
+  };
+  constexpr double any_value = -std::numeric_limits<double>::infinity();
+  first_ones none;
+  for (std::size_t g = 0; g < from.groups(); ++g) {
+    none.groups.emplace_back(slots(g));
+    none.least.push_back(slots(g) > 0 ? any_value : -any_value);
+  }
+  auto parts = from.shown(none, [&](first_ones& mine, index_t begin, index_t end) {
+    double value[market::rows_at_once];
+    values(begin, end, value);
+    for (index_t row = begin; row < end; ++row) {
+      const double v = value[row - begin];
+      const std::size_t g = from.group(row);
+      if (!(v >= mine.least[g]) || !from.is_sold(row) || !passes(g, v)) continue;
+      mine.groups[g].add({v, row});
+      if (const valued* const last = mine.groups[g].last()) mine.least[g] = last->value;
+    }
   });
   for (std::size_t p = 1; p < parts.size(); ++p)
-    for (std::size_t g = 0; g < none.size(); ++g)
-      for (const valued& one : parts[p][g].all()) parts[0][g].add(one);
-  return parts.empty() ? none : std::move(parts[0]);
+    for (std::size_t g = 0; g < none.groups.size(); ++g)
+      for (const valued& one : parts[p].groups[g].all()) parts[0].groups[g].add(one);
+  return parts.empty() ? none.groups : std::move(parts[0].groups);
 }
 
 /// The batch of highest total value that picks, quotas and floors allow, whatever the budgets: of each group as
 /// many as its floor says, then what is best of the others. The rows come in no order.
-template <class Value>
-std::vector<valued> best_batch(const market& from, bool above_zero, Value value) {
+template <class Values>
+std::vector<valued> best_batch(const market& from, bool above_zero, Values values) {
   auto groups = first_by(
-      from, value,
-      [&](index_t row, double v) { return v > 0 || !above_zero || from.floor(from.group(row)) > 0; },
+      from, values, [&](std::size_t group, double v) { return v > 0 || !above_zero || from.floor(group) > 0; },
       [&](std::size_t group) { return from.quota(group); });
   std::vector<valued> batch;
   index_t owed = 0;
@@ -172,8 +193,8 @@ basket filled(const market& from, std::vector<index_t> rows) {
 /// The batch of highest value at prices, whatever the budgets.
 basket unbounded(const market& from, const std::vector<double>& prices) {
   const bool priced = std::any_of(prices.begin(), prices.end(), [](double p) { return p > 0; });
-  const auto value = [&](index_t row) { return from.worth(row) - from.price(row, prices); };
-  return filled(from, rows_of(best_batch(from, priced, value)));
+  const auto values = [&](index_t begin, index_t end, double* out) { from.values(prices, begin, end, out); };
+  return filled(from, rows_of(best_batch(from, priced, values)));
 }
 
 bool can_be_paid(const market& from, const basket& some) {
@@ -347,9 +368,14 @@ class purchase_order {
   purchase_order& fill() {
     while (left_.picks() > 0) {
       // Where a row lies is looked at when it comes first; then it is taken, or known to be too near.
-      auto parts = from_->shown(first_few<valued>(left_.picks()), [&](first_few<valued>& next, index_t row) {
-        if (!has(row) && !left_.ruled_out(row)) next.add({from_->worth(row), row});
-      });
+      const auto look = [&](first_few<valued>& next, index_t begin, index_t end) {
+        for (index_t row = begin; row < end; ++row) {
+          const valued one{from_->worth(row), row};
+          if (next.last() != nullptr && !(one < *next.last())) continue;
+          if (from_->is_sold(row) && !has(row) && !left_.ruled_out(row)) next.add(one);
+        }
+      };
+      auto parts = from_->shown(first_few<valued>(left_.picks()), look);
       first_few<valued> next(left_.picks());
       for (first_few<valued>& part : parts)
         for (const valued& one : part.all()) next.add(one);
@@ -421,8 +447,8 @@ class better_batch {
 std::vector<valued> about(const market& from, const std::vector<double>& prices) {
   const auto wide = [](index_t some) { return 2 * some + 256; };
   first_of_groups groups = first_by(
-      from, [&](index_t row) { return from.worth(row) - from.price(row, prices); },
-      [](index_t, double) { return true; }, [&](std::size_t group) { return wide(from.quota(group)); });
+      from, [&](index_t begin, index_t end, double* out) { from.values(prices, begin, end, out); },
+      [](std::size_t, double) { return true; }, [&](std::size_t group) { return wide(from.quota(group)); });
   first_few<valued> all(wide(from.limit().picks));
   std::vector<valued> owed;
   for (std::size_t g = 0; g < groups.size(); ++g) {
@@ -486,8 +512,10 @@ purchase bought_at(const market& from, index_t rows, market_price at) {
 std::vector<candidate> best_by_group(cpu on, vector_view<const float> scores, const allowance& limit) {
   const market from(on, scores, limit);
   std::vector<candidate> taken;
-  for (const valued& one : best_batch(from, false, [&](index_t row) { return double(from.score(row)); }))
-    taken.push_back(from.named(one.row));
+  const auto values = [&](index_t begin, index_t end, double* out) {
+    for (index_t row = begin; row < end; ++row) out[row - begin] = double(from.score(row));
+  };
+  for (const valued& one : best_batch(from, false, values)) taken.push_back(from.named(one.row));
   std::sort(taken.begin(), taken.end(), before);
   return taken;
 }
@@ -510,7 +538,7 @@ class candidates_allowed {
     limit_.picks = std::min(limit.picks, scores.size);
     if (!marks_.empty()) limit_.barred = {marks_.data(), scores.size};
     check_terms(call, limit, scores.size);
-    check_allowance(call, limit_, scores.size);
+    refuse_infeasible(call, limit_);
   }
   candidates_allowed(const candidates_allowed&) = delete;
   candidates_allowed& operator=(const candidates_allowed&) = delete;

@@ -6,7 +6,7 @@
 
 namespace poolwise {
 
-/// scores [rows of x], written.
+/// scores [rows of x], written; as they are known, where they are.
 void score_rows(const stage_input& x, vector_view<float> scores);
 /// The same by the score that the stage is made of.
 void score_inner(const stage_input& x, vector_view<float> scores);

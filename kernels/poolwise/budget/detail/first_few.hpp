@@ -22,6 +22,9 @@ class first_few {
     if (kept_.size() >= 2 * most_ + 64) cut();
   }
 
+  /// The last of them, once none that comes after it would be kept.
+  const T* last() const { return full_ ? &last_ : nullptr; }
+
   /// In any order.
   std::vector<T>& all() {
     if (kept_.size() > most_) cut();
