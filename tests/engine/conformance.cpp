@@ -41,10 +41,15 @@ class case_inputs {
       std::vector<float>& weights = floats_.emplace_back(value.get<std::vector<float>>());
       pool_.query_weights = {weights.data(), index_t(weights.size())};
     } else if (name == "committee" || name == "committee_probs") {
-      pool_.committee = cube(value);
+      const cube_view<const float> members = cube(value);
+      pool_.committee = members;
+      rows_ = members.rows;
       if (name == "committee_probs") pool_.committee_kind = outputs::probabilities;
     } else if (name == "predictions") {
       pool_.predictions = cube(value);
+      rows_ = pool_.predictions->rows;
+    } else if (add_of_labels(pool_, name, value)) {
+      return;
     } else if (name == "queries") {
       pool_.queries = matrix(value);
     } else if (name == "private") {
@@ -61,6 +66,22 @@ class case_inputs {
     }
   }
 
+  /// What a pool may lack; no strategy asks for it then.
+  template <class Pool>
+  bool add_of_labels(Pool& pool, const std::string& name, const json& value) {
+    if constexpr (requires { pool.labels, pool.targets, pool.cost_matrix; }) {
+      if (name == "labels") {
+        std::vector<float>& labels = floats_.emplace_back(value.get<std::vector<float>>());
+        pool.labels = {labels.data(), index_t(labels.size())};
+      } else if (name == "targets") {
+        pool.targets = cube(value);
+      } else if (name == "cost_matrix") {
+        pool.cost_matrix = matrix(value);
+      }
+    }
+    return name == "labels" || name == "targets" || name == "cost_matrix";
+  }
+
   matrix_view<const float> matrix(const json& value) {
     std::vector<float>& flat = floats_.emplace_back();
     for (const json& row : value)
@@ -72,9 +93,8 @@ class case_inputs {
     json rows = json::array();
     for (const json& member : value)
       for (const json& row : member) rows.push_back(row);
-    rows_ = index_t(value[0].size());
     const matrix_view<const float> flat = matrix(rows);
-    return {flat.data, index_t(value.size()), rows_, flat.cols};
+    return {flat.data, index_t(value.size()), index_t(value[0].size()), flat.cols};
   }
 
   pool_inputs pool_;

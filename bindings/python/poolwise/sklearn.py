@@ -200,6 +200,10 @@ class ActiveLearner(BaseEstimator):
             parts["predictions"] = np.stack([m.reshape(len(m), -1) for m in members])
         if "embeddings" in needed:
             parts["embeddings"] = self._embeddings()
+        if "labels" in needed:
+            known = np.searchsorted(self.classes_, self.labels_) if self._classifies() else self.labels_
+            parts["labels"] = np.full(_rows_in(self.pool_), np.nan, np.float32)
+            parts["labels"][self.labelled_rows_] = known
         return parts or {"rows": _rows_in(self.pool_)}
 
     def _members(self):
