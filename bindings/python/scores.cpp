@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "module.hpp"
@@ -16,14 +17,20 @@ namespace {
 
 template <class Score>
 Score parse_score(const char* call, std::optional<Score> strategy_entry::*kind, const std::string& text) {
+  // A strategy is read in some 70 us, more than it takes to score a few rows.
+  static thread_local std::unordered_map<std::string, Score> known;
+  if (const auto at = known.find(text); at != known.end()) return at->second;
   const strategy what = parse_strategy(text);
   const stage* const score = what.score();
-  if (score != nullptr && score->entry->*kind) return *(score->entry->*kind);
-  std::string known;
+  if (score != nullptr && score->entry->*kind) {
+    if (known.size() < 64) known.emplace(text, *(score->entry->*kind));
+    return *(score->entry->*kind);
+  }
+  std::string names;
   for (const strategy_entry& entry : strategies())
-    if (entry.*kind) known += (known.empty() ? "" : ", ") + std::string(entry.name);
+    if (entry.*kind) names += (names.empty() ? "" : ", ") + std::string(entry.name);
   throw value_error(std::string(call) + ": \"" + printable(text) + "\" is not one of its scores; pass one of " +
-                    known);
+                    names);
 }
 
 /// What `score` and `committee` have in common: words in, [rows] or [rows, words] out.
