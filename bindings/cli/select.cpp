@@ -54,7 +54,8 @@ nlohmann::ordered_json as_json(const std::optional<knn_report>& made) {
           {"probes", made->probes},
           {"train_rows", made->train_rows},
           {"links", made->links},
-          {"breadth", made->breadth}};
+          {"breadth", made->breadth},
+          {"beyond", made->beyond}};
 }
 
 // Nothing of exact lists, which are what one expects.
@@ -144,7 +145,7 @@ void run(const select_options& options) {
         " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));
   if (chosen.neighbours) say_approximation(*chosen.neighbours);
   if (chosen.of_optimum)
-    say_optimality(*chosen.of_optimum, asked.what().last().entry->scores() ? "score" : "gain");
+    say_optimality(*chosen.of_optimum, asked.what().last().entry->scores() ? "score" : "worth");
   for (const std::string& sentence : chosen.remarks) say(sentence);
   if (!options.out.empty()) write_csv(options.out, chosen);
   if (options.common.json)

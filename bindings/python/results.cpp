@@ -53,14 +53,15 @@ void pickled_by(nb::class_<T>& type, Members T::*... members) {
 }
 
 void pickled_by_members(nb::class_<knn_report>& type) {
-  using state = std::tuple<std::string, double, index_t, index_t, index_t, index_t, index_t, index_t>;
+  using state = std::tuple<std::string, double, index_t, index_t, index_t, index_t, index_t, index_t, double>;
   type.def("__getstate__", [](const knn_report& r) {
-    return state(name_of(r.method), r.recall, r.sampled, r.cells, r.probes, r.train_rows, r.links, r.breadth);
+    return state(name_of(r.method), r.recall, r.sampled, r.cells, r.probes, r.train_rows, r.links, r.breadth,
+                 r.beyond);
   });
   type.def("__setstate__", [](knn_report& r, const state& from) {
     new (&r) knn_report{};
     std::string method;
-    std::tie(method, r.recall, r.sampled, r.cells, r.probes, r.train_rows, r.links, r.breadth) = from;
+    std::tie(method, r.recall, r.sampled, r.cells, r.probes, r.train_rows, r.links, r.breadth, r.beyond) = from;
     r.method = parse_knn_method(method);
   });
 }
@@ -105,6 +106,9 @@ void define_reports(nb::module_& m) {
       .def_ro("train_rows", &knn_report::train_rows, "Rows that the cells were made from.")
       .def_ro("links", &knn_report::links)
       .def_ro("breadth", &knn_report::breadth, "Rows that a walk along links keeps.")
+      .def_ro(
+          "beyond", &knn_report::beyond,
+          "Likeness at the end of a list, mean over rows: of rows beyond, which count as unlike, at most that.")
       .def("__repr__", [](const knn_report& r) {
         return "<poolwise.KnnReport: " + std::string(name_of(r.method)) + ", recall " +
                std::to_string(r.recall) + ">";

@@ -46,8 +46,8 @@ def make_toy(folder):
     members = [logits(weights + rng.normal(size=(3, 2)) * 0.35, bias + rng.normal(size=3) * 0.5) for _ in range(6)]
     values = np.stack([np.sin(points[:, 0] + rng.normal() * 0.3) + points[:, 1] * (0.3 + rng.normal() * 0.1) for _ in range(6)])
     arrays = {"logits": logits(weights, bias), "embeddings": points.astype(np.float32), "committee": np.stack(members),
-              "predictions": values.astype(np.float32)[:, :, None], "queries": np.array([[2.5, 0.5], [3, 0]], np.float32), "private": np.array([[-3, 0], [-2.5, 0.5]], np.float32),
-              "labelled": rng.choice(380, 12, replace=False)}
+              "predictions": values.astype(np.float32)[:, :, None], "queries": np.array([[2.5, 0.5], [3, 0]], np.float32),
+              "private": np.array([[0, 0]], np.float32), "labelled": rng.choice(380, 12, replace=False)}
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
     return arrays
@@ -69,7 +69,7 @@ def picks_of(command, entry, example, folder):
     return [int(pick["row"]) for pick in csv.DictReader(told.splitlines())]
 
 
-def draw(toy, entry, picks, title, file):
+def draw(toy, picks, title, needs, file):
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -79,8 +79,8 @@ def draw(toy, entry, picks, title, file):
     for group, colour in enumerate(["#9db4d6", "#e3b79b", "#a9cfa6"]):
         axes.scatter(*points[seen == group].T, s=10, color=colour, linewidths=0)
     axes.scatter(*points[toy["labelled"]].T, s=34, marker="s", facecolors="none", edgecolors="#555555", label="labelled")
-    for part, marker, label in [("queries", "+", "to be like"), ("private", "x", "to be unlike")]:
-        if part in entry["needs"]:
+    for part, marker, label in ("queries", "x", "to be like"), ("private", "P", "to be unlike"):
+        if part in needs:
             axes.scatter(*toy[part].T, s=60, marker=marker, color="#7a2d8f", label=label)
     axes.scatter(*points[picks].T, s=70, color="#c1121f", zorder=3, label="picked")
     for rank, row in enumerate(picks, 1):
@@ -139,7 +139,7 @@ def strategies(pages, command, folder):
         listing += f"\n## {kind.capitalize()}\n\n| strategy | formula | when |\n|---|---|---|\n"
         for entry in (e for e in entries if e["kind"] == kind):
             name, example = entry["name"], examples[entry["name"]]
-            draw(toy, entry, picks_of(command, entry, example, folder), example, pages / "strategies" / f"{name}.svg")
+            draw(toy, picks_of(command, entry, example, folder), example, entry["needs"], pages / "strategies" / f"{name}.svg")
             (pages / "strategies" / f"{name}.md").write_text(strategy_page(entry, example, words, f"{name}.svg"))
             listing += f"| [{name}]({name}.md) | {code_cell(entry['formula'])} | {cell(words.get(name, {}).get('use', ''))} |\n"
     (pages / "strategies" / "index.md").write_text(listing)

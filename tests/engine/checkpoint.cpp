@@ -185,14 +185,38 @@ TEST(Checkpoint, OneSelectionAtATimeHoldsIt) {
 
 // Every state that a selection passes through is one that it goes on from to the same batch.
 TEST(Checkpoint, SelectGoesOnFromAnyState) {
-  for (const char* name : {"kcenter", "badge", "dpp", "facility_location", "probcover", "graph_cut",
-                           "margin/200/kcenter", "entropy/5x/badge", "margin/200/weighted_kcenter",
-                           "margin/200/dpp", "margin/200/lcmd", "ranked_batch(margin)"}) {
+  for (const char* name : {"kcenter",
+                           "badge",
+                           "dpp",
+                           "facility_location",
+                           "probcover",
+                           "graph_cut",
+                           "margin/200/kcenter",
+                           "entropy/5x/badge",
+                           "margin/200/weighted_kcenter",
+                           "margin/200/dpp",
+                           "margin/200/lcmd",
+                           "ranked_batch(margin)",
+                           "maxdist",
+                           "maxdet",
+                           "frank_wolfe",
+                           "feature_coverage",
+                           "robust_kcenter",
+                           "graph_density",
+                           "uherding(margin)",
+                           "margin/200/gradmatch",
+                           "saturated_coverage",
+                           "craig",
+                           "round_robin",
+                           "flqmi",
+                           "logdetcmi"}) {
     SCOPED_TRACE(name);
     case_of q;
     q.fingerprint();
     q.request.spec.strategy = name;
     q.request.spec.apart = 0.5f;
+    q.pool.queries = matrix_view<const float>{q.embeddings.data(), 2, features};
+    q.pool.private_rows = matrix_view<const float>{q.embeddings.data() + 50, 2, features};
     const reference::scratch_folder folder;
     const auto file = folder.path() / "picks";
     const query whole = prepared(q.pool, q.request);

@@ -47,6 +47,8 @@ class case_inputs {
       pool_.predictions = cube(value);
     } else if (name == "queries") {
       pool_.queries = matrix(value);
+    } else if (name == "private") {
+      pool_.private_rows = matrix(value);
     } else if (name == "embeddings") {
       pool_.embeddings = matrix(value);
       rows_ = pool_.embeddings->rows;

@@ -333,5 +333,35 @@ TEST(PureRadius, RefusesWhatItCannotDo) {
             "pure_radius_d2: points holds a NaN or an infinity in row 2 (1 such rows); leave these rows out");
 }
 
+TEST(KnnSimilarities, SaysHowAlikeRowsBeyondTheListsAreAtMost) {
+  const auto x = normal_rows(40, 3, 21);
+  for (const bool gaussian : {false, true}) {
+    similarity_law law{.gaussian = gaussian, .scale_d2 = 0.5f};
+    double ends = 0;
+    for (index_t i = 0; i < 40; ++i) {
+      std::vector<double> d2;
+      for (index_t j = 0; j < 40; ++j) {
+        double sum = 0;
+        for (index_t c = 0; c < 3; ++c)
+          sum += std::pow(double(x[std::size_t(3 * i + c)]) - double(x[std::size_t(3 * j + c)]), 2);
+        d2.push_back(sum);
+      }
+      std::sort(d2.begin(), d2.end());
+      ends += (gaussian ? std::exp(-d2[5] / 0.5) : 1 / (1 + d2[5] / 0.5)) / 40;
+    }
+    knn_report made;
+    const similarity_graph graph = knn_similarities(cpu{}, rows_of(x, 3), 5, law, knn_method::exact, &made);
+    EXPECT_NEAR(made.beyond, ends, 1e-5);
+    for (const auto& to : graph.of(7)) {
+      double d2 = 0;
+      for (index_t c = 0; c < 3; ++c)
+        d2 += std::pow(double(x[std::size_t(21 + c)]) - double(x[std::size_t(3 * index_t(to.row) + c)]), 2);
+      EXPECT_NEAR(to.similarity, gaussian ? std::exp(-d2 / 0.5) : 1 / (1 + d2 / 0.5), 1e-6);
+    }
+    knn_similarities(cpu{}, rows_of(x, 3), 39, law, knn_method::exact, &made);
+    EXPECT_EQ(made.beyond, 0);
+  }
+}
+
 }  // namespace
 }  // namespace poolwise

@@ -41,10 +41,10 @@ def _needs_of_words():
 
 
 def needs(strategy):
-    """What a strategy looks at, of "outputs", "logits", "committee", "embeddings", "predictions" and "queries"."""
+    """What a strategy looks at, of "outputs", "logits", "committee", "embeddings", "predictions", "queries" and "private"."""
     words = re.findall(r"[A-Za-z_][\w-]*", re.sub(r"\w+\s*=", "", strategy))  # but for the names of parameters
     found = set().union(*(_needs_of_words().get(_plain(word), set()) for word in words))
-    return found & {"outputs", "logits", "committee", "embeddings", "predictions", "queries"}
+    return found & {"outputs", "logits", "committee", "embeddings", "predictions", "queries", "private"}
 
 
 def seed_of(random_state):

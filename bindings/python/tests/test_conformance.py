@@ -15,7 +15,7 @@ from poolwise._asking import needs
 
 VECTORS = pathlib.Path(__file__).parents[3] / "tests" / "conformance"
 NAMES = [strategy.name for strategy in poolwise.strategies()]
-FLOATS = "logits", "probs", "committee", "committee_probs", "embeddings", "predictions", "queries", "query_weights"
+FLOATS = "logits", "probs", "committee", "committee_probs", "embeddings", "predictions", "queries", "query_weights", "private"
 
 
 def selected(case, batch):
@@ -51,7 +51,8 @@ def test_every_strategy_gives_its_vectors(name):
 
 def test_what_a_strategy_looks_at_is_what_its_vectors_hold():
     parts = {"logits": {"outputs", "logits"}, "probs": {"outputs"}, "committee": {"committee"}, "committee_probs": {"committee"},
-             "embeddings": {"embeddings"}, "predictions": {"predictions"}, "queries": {"queries"}}
+             "embeddings": {"embeddings"}, "predictions": {"predictions"}, "queries": {"queries"},
+             "private": {"private"}}
     for file in VECTORS.glob("*.json"):
         for case in json.loads(file.read_text())["cases"]:
             held = [parts[name] for name in case["inputs"] if name in parts]

@@ -57,6 +57,8 @@ strategy_size size_of(const where& on, const query& asked, const stage& s, index
   size.picks = std::uint64_t(picks);
   if (s.entry->does.has(trait::counts_labelled)) size.labelled = std::uint64_t(pool.labelled.size());
   if (needed.has(part::embeddings)) size.features = std::uint64_t(pool.embeddings->cols);
+  if (needed.has(part::queries)) size.beside += std::uint64_t(pool.queries->rows);
+  if (needed.has(part::private_rows)) size.beside += std::uint64_t(pool.private_rows->rows);
   if (needed.has(part::outputs)) size.classes = std::uint64_t(cols_of(*pool.model));
   if (needed.has(part::committee)) {
     size.members = std::uint64_t(pool.committee->members());

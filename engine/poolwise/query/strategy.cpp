@@ -42,9 +42,10 @@ class reader {
       if (!below || *below <= least)
         refuse(":", "\"" + phase + "\" does not say at how many labels it ends, more than " +
                         std::to_string(least) + "; write such as typiclust@500,margin");
-      all.phases.push_back({*below, read_phase(phase.substr(0, at))});
+      all.phases.push_back(read_phase(phase.substr(0, at)));
+      all.phases.back().below = *below;
     }
-    all.stages = all.phases.back().picks.stages;
+    all.stages = all.phases.back().stages;
     return all;
   }
 
@@ -168,15 +169,14 @@ void check_scores(const strategy& what, const pool_inputs& pool) {
 parts stage::needs() const { return inner ? entry->needs | inner->needs() : entry->needs; }
 
 const strategy& strategy::at(index_t labelled) const {
-  for (const strategy_phase& phase : phases)
-    if (labelled < phase.below) return phase.picks;
+  for (const strategy& phase : phases)
+    if (labelled < phase.below) return phase;
   return *this;
 }
 
 bool strategy::needs(part one) const {
   return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.needs().has(one); }) ||
-         std::any_of(phases.begin(), phases.end(),
-                     [one](const strategy_phase& phase) { return phase.picks.needs(one); });
+         std::any_of(phases.begin(), phases.end(), [one](const strategy& phase) { return phase.needs(one); });
 }
 bool strategy::does(trait one) const {
   return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.entry->does.has(one); });
@@ -212,8 +212,8 @@ std::string spelled_out(const keep_rule& keep) {
 
 std::string spelled_out(const strategy& what) {
   std::string text;
-  for (const strategy_phase& phase : what.phases) {
-    text.append(spelled_out(phase.picks));
+  for (const strategy& phase : what.phases) {
+    text.append(spelled_out(phase));
     if (&phase == &what.phases.back()) return text;
     text.append("@").append(std::to_string(phase.below)).append(",");
   }

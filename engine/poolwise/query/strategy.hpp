@@ -31,13 +31,12 @@ struct stage {
   parts needs() const;
 };
 
-struct strategy_phase;
-
 struct strategy {
   std::string name;
   std::vector<stage> stages;
   /// Where it changes with the number of labels: all that it is, in order. The stages are those of the last.
-  std::vector<strategy_phase> phases = {};
+  std::vector<strategy> phases = {};
+  index_t below = 0;  ///< of a phase: the labels at which it ends; the last has none
 
   /// What picks where so many rows have a label: a strategy without phases.
   const strategy& at(index_t labelled) const;
@@ -50,12 +49,6 @@ struct strategy {
   const stage* score() const {
     return phases.empty() && stages.size() == 1 && first().entry->scores() ? &first() : nullptr;
   }
-};
-
-/// A strategy while fewer than `below` rows have a label; the last one has any number.
-struct strategy_phase {
-  index_t below = 0;
-  strategy picks;
 };
 
 /// Reads stages and what is kept between them: "margin"; "margin/1000/kcenter" (k-center among the 1000 rows of

@@ -102,6 +102,7 @@ std::uint64_t query_seed(const query_spec& asked);
 /// By what the memory of a strategy grows.
 struct strategy_size {
   std::uint64_t rows = 0, features = 0, classes = 0, members = 0, picks = 0, labelled = 0;
+  std::uint64_t beside = 0;                   ///< rows beside the pool that it looks at: queries, private ones
   knn_method neighbours = knn_method::exact;  ///< resolved
   const arguments* given = nullptr;
 };

@@ -40,6 +40,9 @@ struct knn_report {
   /// and no point for exact lists.
   double recall = 1;
   index_t sampled = 0;
+  /// Of a graph of similarities: that at the end of a list, mean over rows. No row beyond a list, which counts
+  /// as unlike, is more like it. 0 where all rows are listed.
+  double beyond = 0;
 };
 
 /// The neighbours that approximations are tuned to find, by a sample of 256 points that the reported recall

@@ -189,10 +189,11 @@ similarity_graph knn_similarities(const where& on, point_rows points, index_t ne
   const matrix_view<float> values{similarity.data(), rows, each};
   knn_report report;
   if (each > 0) report = knn_graph_by(method, on, finite, lists, values);
-  if (made != nullptr) *made = report;
-
   if (law.scale_d2 == 0 && each > 0) law.scale_d2 = median_farthest(lists, values);
   for (float& d2 : similarity) d2 = law.at(d2);
+  for (index_t i = 0; i < rows && 0 < each && each < rows - 1; ++i)
+    report.beyond += double(values(i, each - 1)) / double(rows);
+  if (made != nullptr) *made = report;
   return {host_of(on), lists, values};
 }
 

@@ -15,6 +15,10 @@ void check_private(const char* call, const stage_input& x);
 
 /// [rows, cols] each divided by its length, in double. A row of zeros stays one.
 std::vector<double> directions(matrix_view<const float> rows);
+/// What copies of the rows beside the pool take in double, twice.
+constexpr std::uint64_t beside_bytes(const strategy_size& size) {
+  return 2 * size.beside * (size.features + 1) * sizeof(double);
+}
 
 /// The squared distance of each of `points` to the nearest of some rows beside the pool; these are in the unit
 /// in which they were given, the points in that of x.

@@ -33,7 +33,7 @@ std::vector<candidate> pick(const char* call, const stage_input& x, batch_run& r
 }
 
 std::uint64_t bytes(const strategy_size& size) {
-  return neighbour_graph_bytes(size) + (size.rows + size.labelled) * 2 * sizeof(float);
+  return neighbour_graph_bytes(size) + beside_bytes(size) + (size.rows + size.labelled) * 2 * sizeof(float);
 }
 
 const parameter eta{"eta", 1, at_least(0), "how near the queries count: rows are covered up to eta times that"};

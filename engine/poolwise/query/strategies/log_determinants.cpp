@@ -205,9 +205,9 @@ class query_and_private_determinant : public determinant {
 };
 
 std::uint64_t bytes_of(const strategy_size& size, std::uint64_t parts) {
-  const std::uint64_t beside = size.labelled * size.features * sizeof(double);
+  const std::uint64_t given = size.labelled * size.features * sizeof(double);
   return size.rows * ((1 + parts) * sizeof(double) + sizeof(float) + 1) +
-         (parts + 1) * size.features * (size.features + 2) * sizeof(double) + 2 * beside;
+         (parts + 1) * size.features * (size.features + 2) * sizeof(double) + 2 * given + beside_bytes(size);
 }
 std::uint64_t bytes(const strategy_size& size) { return bytes_of(size, 2); }
 

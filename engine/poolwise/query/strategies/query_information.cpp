@@ -95,14 +95,15 @@ std::vector<strategy_entry> strategies_of_query_information() {
        .pick = pick_flqmi,
        .reason = "most like queries that nothing picked is like",
        .worth = total_gain,
-       .bytes = [](const strategy_size& size) { return largest_gain_bytes(size.rows); }},
+       .bytes = [](const strategy_size& size) { return largest_gain_bytes(size.rows) + beside_bytes(size); }},
       {.name = "gcmi",
        .kind = "acquisition",
        .formula = "2 sum_q s_xq; s = w_q max(0, cos)",
        .source = "Kothawade et al. 2021",
        .on_devices = "none",
        .needs = part::embeddings | part::queries,
-       .score = score_gcmi}};
+       .score = score_gcmi,
+       .bytes = beside_bytes}};
 }
 
 }  // namespace poolwise

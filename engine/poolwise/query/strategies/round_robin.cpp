@@ -99,7 +99,8 @@ std::vector<strategy_entry> strategies_of_round_robin() {
            .pick = pick,
            .reason = "most like the query whose turn it is",
            .bytes = [](const strategy_size& size) {
-             return size.rows * (sizeof(candidate) + 1) + (2 * size.picks + 64) * sizeof(candidate) * 2;
+             return size.rows * (sizeof(candidate) + 1) +
+                    (2 * size.picks + 66 * size.beside) * sizeof(candidate) * 2 + beside_bytes(size);
            }}};
 }
 

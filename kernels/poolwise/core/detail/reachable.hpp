@@ -10,13 +10,20 @@
 
 namespace poolwise {
 
-/// An argument of a call, and where its data begin; null where it is left out.
+/// An argument of a call, and where its data begin; null where it has none.
 struct named_memory {
-  template <class View>
-  named_memory(const char* named, const View& view) : argument(named), data(view.data) {}
+  template <class T>
+  named_memory(const char* named, vector_view<T> view)
+      : argument(named), data(view.empty() ? nullptr : view.data) {}
+  template <class T>
+  named_memory(const char* named, matrix_view<T> view)
+      : argument(named), data(view.rows == 0 || view.cols == 0 ? nullptr : view.data) {}
+  template <class T>
+  named_memory(const char* named, cube_view<T> view)
+      : argument(named), data(view.members == 0 || view.rows == 0 || view.cols == 0 ? nullptr : view.data) {}
   template <class... Views>
   named_memory(const char* named, const std::variant<Views...>& view)
-      : argument(named), data(std::visit([](const auto& v) -> const void* { return v.data; }, view)) {}
+      : named_memory(std::visit([&](auto v) { return named_memory(named, v); }, view)) {}
 
   const char* argument;
   const void* data;
