@@ -102,6 +102,17 @@ def code_cell(text):
     return "`" + text.replace("|", "\\|") + "`"
 
 
+def seen_page(example, picture):
+    return f"""
+## What it picks
+
+![{PICKS} picks of {html.escape(example)} in the plane]({picture})
+
+`poolwise select --strategy "{example}" --batch {PICKS}`, on three classes in the plane: the picks by their order, and squares for
+rows that have a label.
+"""
+
+
 def strategy_page(entry, example, words, picture):
     said = words.get(entry["name"], {})
     rows = "".join(f"| `{p['name']}` | {p['standard']:.12g} | {cell(p['meaning'])} |\n" for p in entry["parameters"])
@@ -119,14 +130,7 @@ def strategy_page(entry, example, words, picture):
 | cost | {cell(said.get('cost', '`poolwise plan` says'))} |
 | on GPUs | {entry['on_devices']} |
 | paper | {cell(entry['source'])} |
-{parameters}
-## What it picks
-
-![{PICKS} picks of {html.escape(example)} in the plane]({picture})
-
-`poolwise select --strategy "{example}" --batch {PICKS}`, on three classes in the plane: the picks by their order, and squares for
-rows that have a label.
-"""
+{parameters}{seen_page(example, picture) if picture else ''}"""
 
 
 def strategies(pages, command, folder):
@@ -139,8 +143,13 @@ def strategies(pages, command, folder):
         listing += f"\n## {kind.capitalize()}\n\n| strategy | formula | when |\n|---|---|---|\n"
         for entry in (e for e in entries if e["kind"] == kind):
             name, example = entry["name"], examples[entry["name"]]
-            draw(toy, picks_of(command, entry, example, folder), example, entry["needs"], pages / "strategies" / f"{name}.svg")
-            (pages / "strategies" / f"{name}.md").write_text(strategy_page(entry, example, words, f"{name}.svg"))
+            picture = f"{name}.svg"
+            try:
+                draw(toy, picks_of(command, entry, example, folder), example, entry["needs"], pages / "strategies" / picture)
+            except subprocess.CalledProcessError as refused:
+                print(f"docs: no picture of {name}: {refused.stderr.strip()}")
+                picture = None
+            (pages / "strategies" / f"{name}.md").write_text(strategy_page(entry, example, words, picture))
             listing += f"| [{name}]({name}.md) | {code_cell(entry['formula'])} | {cell(words.get(name, {}).get('use', ''))} |\n"
     (pages / "strategies" / "index.md").write_text(listing)
     silent = sorted({e["name"] for e in entries} - set(words))

@@ -153,6 +153,13 @@ void expect_equal(const poolwise_batch* got, const batch& expected) {
   }
 }
 
+bool has_parts(const pool_inputs& pool, const char* strategy) {
+  const poolwise::strategy what = parse_strategy(strategy);
+  for (unsigned one = 1; one != 0; one <<= 1)
+    if (what.needs(part(one)) && !pool.has(part(one))) return false;
+  return true;
+}
+
 TEST_F(CAbi, PicksAsTheLibraryDoesByEveryStrategy) {
   ASSERT_EQ(poolwise_strategy_count(), index_t(strategies().size()));
   for (index_t i = 0; i < poolwise_strategy_count(); ++i) {
@@ -174,6 +181,11 @@ TEST_F(CAbi, PicksAsTheLibraryDoesByEveryStrategy) {
     for (const char* const name : {one.example, staged.c_str()}) {
       const poolwise_query q = ask(name, 8);
       poolwise_batch* got = nullptr;
+      // A part that no call of C sets is missed as it is missed in C++.
+      if (!has_parts(inputs_, name)) {
+        EXPECT_EQ(poolwise_select(pool_, &q, nullptr, &got), POOLWISE_USAGE) << poolwise_message();
+        continue;
+      }
       ASSERT_EQ(poolwise_select(pool_, &q, nullptr, &got), POOLWISE_OK) << poolwise_message();
       expect_equal(got, select(cpu{}, inputs_, {.strategy = name, .batch = 8}));
       EXPECT_EQ(poolwise_batch_free(got), POOLWISE_OK);
