@@ -202,10 +202,10 @@ poolwise_status poolwise_pool_set_queries(poolwise_pool* pool, const poolwise_ma
   });
 }
 
-poolwise_status poolwise_pool_set_private(poolwise_pool* pool, const poolwise_matrix* private_rows) {
+poolwise_status poolwise_pool_set_private(poolwise_pool* pool, const poolwise_matrix* rows) {
   const char* const call = __func__;
   return with_pool(call, pool, [&](known_pool& known) {
-    known.inputs.private_rows = floats_in(call, "private rows", private_rows);
+    known.inputs.private_rows = floats_in(call, "private rows", rows);
   });
 }
 

@@ -110,8 +110,8 @@ POOLWISE_API poolwise_status poolwise_pool_set_predictions(poolwise_pool* pool, 
  * NULL: 1. */
 POOLWISE_API poolwise_status poolwise_pool_set_queries(poolwise_pool* pool, const poolwise_matrix* queries,
                                                        const float* weights);
-/* Embeddings that picks are to be unlike, [private rows, features] of POOLWISE_FLOAT32. */
-POOLWISE_API poolwise_status poolwise_pool_set_private(poolwise_pool* pool, const poolwise_matrix* private_rows);
+/* Embeddings that picks are to be unlike, [rows, features] of POOLWISE_FLOAT32. */
+POOLWISE_API poolwise_status poolwise_pool_set_private(poolwise_pool* pool, const poolwise_matrix* rows);
 /* Rows that have a label, and rows that must not be picked: each row once. A count of 0: none. */
 POOLWISE_API poolwise_status poolwise_pool_set_labelled(poolwise_pool* pool, const int64_t* rows, int64_t count);
 POOLWISE_API poolwise_status poolwise_pool_set_excluded(poolwise_pool* pool, const int64_t* rows, int64_t count);

@@ -46,8 +46,8 @@ def make_toy(folder):
     members = [logits(weights + rng.normal(size=(3, 2)) * 0.35, bias + rng.normal(size=3) * 0.5) for _ in range(6)]
     values = np.stack([np.sin(points[:, 0] + rng.normal() * 0.3) + points[:, 1] * (0.3 + rng.normal() * 0.1) for _ in range(6)])
     arrays = {"logits": logits(weights, bias), "embeddings": points.astype(np.float32), "committee": np.stack(members),
-              "predictions": values.astype(np.float32)[:, :, None], "queries": np.array([[2.5, 0.5], [3, 0]], np.float32), "private": np.array([[-3, 0], [-2.5, 0.5]], np.float32),
-              "labelled": rng.choice(380, 12, replace=False)}
+              "predictions": values.astype(np.float32)[:, :, None], "queries": np.array([[2.5, 0.5], [3, 0]], np.float32),
+              "private": np.array([[0, 0]], np.float32), "labelled": rng.choice(380, 12, replace=False)}
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
     return arrays
@@ -69,7 +69,7 @@ def picks_of(command, entry, example, folder):
     return [int(pick["row"]) for pick in csv.DictReader(told.splitlines())]
 
 
-def draw(toy, entry, picks, title, file):
+def draw(toy, picks, title, needs, file):
     import matplotlib
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -79,8 +79,8 @@ def draw(toy, entry, picks, title, file):
     for group, colour in enumerate(["#9db4d6", "#e3b79b", "#a9cfa6"]):
         axes.scatter(*points[seen == group].T, s=10, color=colour, linewidths=0)
     axes.scatter(*points[toy["labelled"]].T, s=34, marker="s", facecolors="none", edgecolors="#555555", label="labelled")
-    for part, marker, label in [("queries", "+", "to be like"), ("private", "x", "to be unlike")]:
-        if part in entry["needs"]:
+    for part, marker, label in ("queries", "x", "to be like"), ("private", "P", "to be unlike"):
+        if part in needs:
             axes.scatter(*toy[part].T, s=60, marker=marker, color="#7a2d8f", label=label)
     axes.scatter(*points[picks].T, s=70, color="#c1121f", zorder=3, label="picked")
     for rank, row in enumerate(picks, 1):
@@ -102,6 +102,17 @@ def code_cell(text):
     return "`" + text.replace("|", "\\|") + "`"
 
 
+def seen_page(example, picture):
+    return f"""
+## What it picks
+
+![{PICKS} picks of {html.escape(example)} in the plane]({picture})
+
+`poolwise select --strategy "{example}" --batch {PICKS}`, on three classes in the plane: the picks by their order, and squares for
+rows that have a label.
+"""
+
+
 def strategy_page(entry, example, words, picture):
     said = words.get(entry["name"], {})
     rows = "".join(f"| `{p['name']}` | {p['standard']:.12g} | {cell(p['meaning'])} |\n" for p in entry["parameters"])
@@ -119,14 +130,7 @@ def strategy_page(entry, example, words, picture):
 | cost | {cell(said.get('cost', '`poolwise plan` says'))} |
 | on GPUs | {entry['on_devices']} |
 | paper | {cell(entry['source'])} |
-{parameters}
-## What it picks
-
-![{PICKS} picks of {html.escape(example)} in the plane]({picture})
-
-`poolwise select --strategy "{example}" --batch {PICKS}`, on three classes in the plane: the picks by their order, and squares for
-rows that have a label.
-"""
+{parameters}{seen_page(example, picture) if picture else ''}"""
 
 
 def strategies(pages, command, folder):
@@ -139,8 +143,13 @@ def strategies(pages, command, folder):
         listing += f"\n## {kind.capitalize()}\n\n| strategy | formula | when |\n|---|---|---|\n"
         for entry in (e for e in entries if e["kind"] == kind):
             name, example = entry["name"], examples[entry["name"]]
-            draw(toy, entry, picks_of(command, entry, example, folder), example, pages / "strategies" / f"{name}.svg")
-            (pages / "strategies" / f"{name}.md").write_text(strategy_page(entry, example, words, f"{name}.svg"))
+            picture = f"{name}.svg"
+            try:
+                draw(toy, picks_of(command, entry, example, folder), example, entry["needs"], pages / "strategies" / picture)
+            except subprocess.CalledProcessError as refused:
+                print(f"docs: no picture of {name}: {refused.stderr.strip()}")
+                picture = None
+            (pages / "strategies" / f"{name}.md").write_text(strategy_page(entry, example, words, picture))
             listing += f"| [{name}]({name}.md) | {code_cell(entry['formula'])} | {cell(words.get(name, {}).get('use', ''))} |\n"
     (pages / "strategies" / "index.md").write_text(listing)
     silent = sorted({e["name"] for e in entries} - set(words))

@@ -53,7 +53,6 @@ def main():
     wrong = [text for page in pages for text in complaints(page, page.read_text(encoding="utf-8"), strategies)]
     said = set(tomllib.loads((TREE / "docs/site/strategies.toml").read_text(encoding="utf-8")))
     wrong += [f"docs/site/strategies.toml does not say when to use {name}" for name in sorted(strategies - said)]
-    wrong += [f"docs/site/strategies.toml speaks of {name}, which is no strategy" for name in sorted(said - strategies)]
     print(*wrong, f"{len(pages)} pages, {len(wrong)} wrong", sep="\n")
     return 1 if wrong else 0
 
