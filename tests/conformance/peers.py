@@ -530,7 +530,7 @@ def contrastive_real():
 
 
 add("cal(neighbours=3)", "scikit-activeml", "ContrastiveAL", "same picks", "Clips p at 1e-7; five neighbours by default, here ten.",
-    contrastive, {"outputs": np.log(SOFT[0]), **EMBEDDED}, batch=True, real=contrastive_real,
+    contrastive, {"outputs": np.log(SOFT[0]), "kind": "logits", **EMBEDDED}, batch=True, real=contrastive_real,
     shim=lambda: compat("skactiveml").ContrastiveAL({"n_neighbors": 3}).query(POINTS, Y, Says(SOFT[0]), fit_clf=False,
                                                                               batch_size=BATCH))
 
