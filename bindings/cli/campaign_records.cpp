@@ -28,13 +28,14 @@ void run_init(const init_options& options) {
 }
 
 struct pool_options : campaign_options {
-  std::string items, embeddings, queries;
+  std::string items, embeddings, queries, cost_matrix;
 };
 
 void run_pool(const pool_options& options) {
   std::vector<part_file> arrays;
   if (!options.embeddings.empty()) arrays.push_back({.part = "embeddings", .file = options.embeddings});
   if (!options.queries.empty()) arrays.push_back({.part = "queries", .file = options.queries});
+  if (!options.cost_matrix.empty()) arrays.push_back({.part = "cost-matrix", .file = options.cost_matrix});
   campaign of = options.open();
   const auto added = as_input([&] { return of.add_pool(options.items, arrays, options.now_ms()); });
   if (added.gone > 0)
@@ -152,6 +153,9 @@ void add_campaign_records(CLI::App& campaign) {
             ->type_name("FILE");
         verb.add_option("--embeddings", options.embeddings, "Features, [items, features]")->type_name("ARRAY");
         verb.add_option("--queries", options.queries, "Features that picks are to be like, [queries, features]")
+            ->type_name("ARRAY");
+        verb.add_option("--cost-matrix", options.cost_matrix,
+                        "What it costs to take an item of one class for another, [true class, class taken]")
             ->type_name("ARRAY");
         add_time(verb, options);
       },

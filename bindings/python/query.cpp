@@ -36,6 +36,13 @@ class pool_arrays {
                                 const row_ids* ids) {
     return given ? numbers_.emplace_back(call_, name, *given, ids).span() : std::span<const index_t>();
   }
+  /// Numbers of any type, in fp32.
+  vector_view<const float> values(const char* name, nb::handle given) {
+    const nb::object array = nb::module_::import_("numpy").attr("asarray")(given);
+    const bool whole =
+        std::string("iub").find(nb::cast<std::string>(array.attr("dtype").attr("kind"))) != std::string::npos;
+    return this->array(name, whole ? nb::object(array.attr("astype")("float32")) : array).vector();
+  }
   vector_view<const index_t> column(const char* name, const std::optional<integer_array>& given) {
     const auto values = rows(name, given, nullptr);
     return {values.data(), index_t(values.size())};
@@ -159,6 +166,9 @@ wording words_of(const char* call) {
           .embeddings = "embeddings",
           .predictions = "predictions",
           .queries = "queries",
+          .labels = "labels",
+          .targets = "targets",
+          .cost_matrix = "cost_matrix",
           .excluded = "exclude",
           .cost = "cost",
           .group = "group",
@@ -189,14 +199,16 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
          const std::optional<members_array>& committee, const std::optional<members_array>& committee_probs,
          const std::optional<float_array>& embeddings, const std::optional<float_array>& predictions,
          const std::optional<float_array>& queries, const std::optional<float_array>& query_weights,
-         const std::optional<integer>& rows, const std::optional<integer_array>& labelled,
-         const std::optional<integer_array>& exclude, const std::optional<integer_array>& candidates,
-         const std::optional<names>& ids, const std::optional<integer_array>& cost,
-         const std::optional<integer>& budget, const std::optional<integer_array>& group,
-         const std::optional<integer_array>& quota, const std::optional<integer_array>& floor,
-         const std::optional<real>& apart, const word& neighbours, const word& by_metric, const integer& seed,
-         const integer& round, const word& on_nan, const std::optional<file_name>& checkpoint_file,
-         const std::optional<integer>& memory, const word& device, const integer& threads) {
+         const std::optional<integer_array>& labels, const std::optional<members_array>& targets,
+         const std::optional<float_array>& cost_matrix, const std::optional<integer>& rows,
+         const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
+         const std::optional<integer_array>& candidates, const std::optional<names>& ids,
+         const std::optional<integer_array>& cost, const std::optional<integer>& budget,
+         const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
+         const std::optional<integer_array>& floor, const std::optional<real>& apart, const word& neighbours,
+         const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
+         const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
+         const word& device, const integer& threads) {
   const char* const call = Call::name;
   pool_arrays arrays(call);
   pool_inputs pool;
@@ -212,6 +224,9 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
   if (predictions) pool.predictions = arrays.array("predictions", *predictions).floats();
   if (queries) pool.queries = arrays.array("queries", *queries).rows();
   if (query_weights) pool.query_weights = arrays.array("query_weights", *query_weights).vector();
+  if (labels) pool.labels = arrays.values("labels", *labels);
+  if (targets) pool.targets = arrays.members("targets", *targets, pool.committee_kind);
+  if (cost_matrix) pool.cost_matrix = arrays.array("cost_matrix", *cost_matrix).rows();
   pool.ids = arrays.ids(ids);
   pool.labelled = arrays.rows("labelled", labelled, pool.ids);
   pool.excluded = arrays.rows("exclude", exclude, pool.ids);
@@ -270,7 +285,8 @@ void define_query(nb::module_& m, const std::string& text) {
   m.def(Call::name, &ask<Call>, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "logits"_a = nb::none(),
         "probs"_a = nb::none(), "committee"_a = nb::none(), "committee_probs"_a = nb::none(),
         "embeddings"_a = nb::none(), "predictions"_a = nb::none(), "queries"_a = nb::none(),
-        "query_weights"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
+        "query_weights"_a = nb::none(), "labels"_a = nb::none(), "targets"_a = nb::none(),
+        "cost_matrix"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
         "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(),
         "budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
         "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0,
@@ -316,10 +332,13 @@ batch       picks at most; None: what the budget buys.
 logits      or probs [rows, classes], committee or committee_probs [members, rows, classes] or a list of [rows,
             classes], as for `score` and `committee`. embeddings [rows, features]. predictions [members, rows,
             outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
-            [queries]. Only what the strategy needs has to be there; of a committee alone the mean of its probabilities
+            [queries]. targets [members, targets, classes], what the committee says of rows to be predicted.
+            cost_matrix [classes, classes], what it costs to take an item of class `row` for one of class `column`. Only what the strategy needs has to be there; of a committee alone the mean of its probabilities
             stands for the model's.
 rows        how many rows the pool has, where no array says it.
 labelled    row numbers that have a label, or their ids: never picked, and k-center's first centres.
+labels      [rows] numbers: the class of each labelled row, from 0, or its value; NaN where nobody knows it. Entries of
+            other rows are not looked at.
 exclude     row numbers that must not be picked, or their ids.
 candidates  the only rows that may be picked, or their ids: all others count as excluded.
 ids         what each row is called, by strings or whole numbers; `Batch.ids` has them.

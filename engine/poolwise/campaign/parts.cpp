@@ -45,6 +45,7 @@ void opened_parts::open(std::span<const part_file> files) {
     inputs_.committee = committee_outputs(member_probs_);
     inputs_.committee_kind = outputs::probabilities;
   }
+  if (!targets_.empty()) inputs_.targets = committee_outputs(targets_);
   const auto rows_are = [&](index_t rows) {
     if (inputs_.rows == 0) inputs_.rows = rows;
   };
@@ -60,6 +61,8 @@ void opened_parts::add(opened& one) {
     inputs_.embeddings = as_float_matrix(one.raw, one.kept);
   } else if (part == "queries") {
     inputs_.queries = as_float_matrix(one.raw, one.kept);
+  } else if (part == "cost-matrix") {
+    inputs_.cost_matrix = as_float_matrix(one.raw, one.kept);
   } else if (part == "logits" || part == "probs") {
     inputs_.model = as_matrix(one.raw, one.kept);
     inputs_.model_kind = part == "probs" ? outputs::probabilities : outputs::logits;
@@ -70,8 +73,10 @@ void opened_parts::add(opened& one) {
       throw format_error(one.file.file +
                          " is of 16-bit numbers, and predictions are read as float32; save it so");
     inputs_.predictions = *floats;
-  } else if (part == "committee" || part == "committee-probs") {
-    std::vector<real_matrix>& members = part == "committee" ? members_ : member_probs_;
+  } else if (part == "committee" || part == "committee-probs" || part == "targets") {
+    std::vector<real_matrix>& members = part == "committee" ? members_
+                                        : part == "targets" ? targets_
+                                                            : member_probs_;
     if (one.raw.shape.size() == 2)
       members.push_back(as_matrix(one.raw, one.kept));
     else

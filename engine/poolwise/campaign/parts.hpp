@@ -14,7 +14,8 @@
 namespace poolwise {
 
 /// An array of the pool's rows, and what it is to the pool: "embeddings", "queries", "logits", "probs",
-/// "predictions", or one member of "committee" or "committee-probs" (or all of them in one array).
+/// "predictions", "cost-matrix", or one member of "committee", "committee-probs" or "targets" (or all of them
+/// in one array).
 struct part_file {
   std::string part;
   std::string file;         ///< as open_array reads it, absolute
@@ -48,7 +49,7 @@ class opened_parts {
   void add(opened& one);
 
   std::deque<opened> arrays_;  // whose places stay
-  std::vector<real_matrix> members_, member_probs_;
+  std::vector<real_matrix> members_, member_probs_, targets_;
   pool_inputs inputs_;
 };
 

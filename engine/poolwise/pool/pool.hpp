@@ -16,11 +16,14 @@ namespace poolwise {
 
 /// The parts that a strategy may need.
 enum class part : unsigned {
-  outputs = 1,      ///< logits or probabilities, [rows, classes]
-  committee = 2,    ///< the same of several members, [members, rows, classes]
-  embeddings = 4,   ///< features, [rows, features]
-  predictions = 8,  ///< of regressors, [members, rows, outputs]
-  queries = 16,     ///< embeddings that picks are to be like, [queries, features]
+  outputs = 1,        ///< logits or probabilities, [rows, classes]
+  committee = 2,      ///< the same of several members, [members, rows, classes]
+  embeddings = 4,     ///< features, [rows, features]
+  predictions = 8,    ///< of regressors, [members, rows, outputs]
+  queries = 16,       ///< embeddings that picks are to be like, [queries, features]
+  labels = 32,        ///< of the labelled rows; none where no row is labelled
+  targets = 64,       ///< the committee's outputs for rows to be predicted, [members, targets, classes]
+  cost_matrix = 128,  ///< of mistakes, [classes, classes]
 };
 
 using parts = bit_set<part>;
@@ -82,6 +85,13 @@ struct pool_inputs {
   std::optional<cube_view<const float>> predictions;   ///< [members, rows, outputs]
   std::optional<matrix_view<const float>> queries;     ///< [queries, features], not of the pool
   vector_view<const float> query_weights = {};         ///< [queries], what each counts for; empty for 1
+  /// [rows], the class of each labelled row, from 0, or its value; NaN where nobody knows it. What it says of
+  /// other rows is not looked at.
+  vector_view<const float> labels = {};
+  std::optional<committee_outputs>
+      targets;  ///< [members, targets, classes], of committee_kind, not of the pool
+  /// [classes, classes] what it costs to take an item of class `row` for one of class `column`.
+  std::optional<matrix_view<const float>> cost_matrix;
 
   std::span<const index_t> labelled = {};     ///< rows that have a label: never picked
   std::span<const index_t> excluded = {};     ///< rows that must not be picked
