@@ -2,13 +2,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test asan tsan fuzz tidy bench peers format setup clean
+.PHONY: help demo test asan tsan fuzz tidy bench peers test-peers wheel test-wheel docs format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
 
 help: ## this list
-	@grep --no-filename '^[a-z ]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand --tabs=14
+	@grep --no-filename '^[a-z -]*:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand --tabs=14
 
 demo: setup ## run the main job on real data; the report is build/demo/report.html
 	cmake --preset command
@@ -44,6 +44,22 @@ peers: setup ## Poolwise beside what else one could pick: a table and a plot in 
 	cmake --preset release
 	cmake --build --preset release --target poolwise_python_stub
 	PYTHONPATH=build/release/python build/venv/bin/python bench/peers/peers.py
+
+test-peers: setup ## the shims beside the libraries that they stand for, installed by pip (torch: some GB)
+	cmake --preset release
+	cmake --build --preset release --target poolwise_python_stub
+	PYTHONPATH=$(CURDIR)/build/release/python build/venv/bin/python tests/conformance/run_peers.py --out bench/results/peer_tests.txt
+
+wheel: setup ## the Python package with its libraries inside, in build/wheel; WHEEL="POOLWISE_CUDA=ON" builds it for GPUs
+	cmake/wheel.sh $(WHEEL)
+
+test-wheel: wheel ## that wheel in an environment of its own, without a compiler: the record is build/wheel/tested.txt
+	tests/wheel/run.sh build/wheel/*.whl
+
+docs: setup ## the documentation site, in build/docs/site
+	cmake --preset release
+	cmake --build --preset release --target poolwise poolwise_python_stub
+	cmake/docs.sh build/release/poolwise build/release/python
 
 format: setup-tidy ## put every source file into the one format
 	git ls-files -z '*.hpp' '*.cpp' '*.cu' | xargs --null clang-format-14 -i

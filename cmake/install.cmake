@@ -5,7 +5,7 @@ endif()
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/poolwise)
 
-install(TARGETS poolwise_kernels poolwise_engine EXPORT poolwise_targets FILE_SET HEADERS)
+install(TARGETS poolwise_kernels poolwise_engine poolwise_c EXPORT poolwise_targets FILE_SET HEADERS)
 install(EXPORT poolwise_targets NAMESPACE poolwise:: FILE poolwiseTargets.cmake DESTINATION ${package_dir})
 configure_package_config_file(cmake/poolwiseConfig.cmake.in poolwiseConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/poolwiseConfigVersion.cmake COMPATIBILITY SameMinorVersion)

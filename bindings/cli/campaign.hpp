@@ -46,6 +46,7 @@ std::string percent(double share);
 
 void add_campaign_records(CLI::App& campaign);  ///< init, pool add, exclude, ingest, note, guideline, export
 void add_campaign_rounds(CLI::App& campaign);   ///< plan, query, replay
-void add_campaign_state(CLI::App& campaign);    ///< status, evaluate, forecast, stop, verify, proof
+void add_campaign_drift(CLI::App& campaign);
+void add_campaign_state(CLI::App& campaign);  ///< status, evaluate, forecast, drift, stop, verify, proof
 
 }  // namespace poolwise::cli

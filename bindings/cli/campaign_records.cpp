@@ -28,7 +28,7 @@ void run_init(const init_options& options) {
 }
 
 struct pool_options : campaign_options {
-  std::string items, embeddings, queries, cost_matrix;
+  std::string items, embeddings, queries, private_rows, cost_matrix;
 };
 
 void run_pool(const pool_options& options) {
@@ -36,6 +36,7 @@ void run_pool(const pool_options& options) {
   if (!options.embeddings.empty()) arrays.push_back({.part = "embeddings", .file = options.embeddings});
   if (!options.queries.empty()) arrays.push_back({.part = "queries", .file = options.queries});
   if (!options.cost_matrix.empty()) arrays.push_back({.part = "cost-matrix", .file = options.cost_matrix});
+  if (!options.private_rows.empty()) arrays.push_back({.part = "private", .file = options.private_rows});
   campaign of = options.open();
   const auto added = as_input([&] { return of.add_pool(options.items, arrays, options.now_ms()); });
   if (added.gone > 0)
@@ -132,6 +133,24 @@ void run_export(const export_options& options) {
   out.commit();
 }
 
+void add_export(CLI::App& campaign) {
+  add_verb<export_options>(
+      campaign, "export", "Write what the ledger holds",
+      [](CLI::App& verb, export_options& options) {
+        verb.add_option("WHAT", options.what,
+                        "events (JSONL, as the hash tree has them), labels or decisions (CSV, or JSONL with "
+                        "--json), or the batch of a round (CSV)")
+            ->required()
+            ->check(CLI::IsMember({"events", "labels", "decisions", "batch"}))
+            ->type_name("WHAT");
+        add_number(verb, "--round", options.round, index_t{1}, std::numeric_limits<index_t>::max(),
+                   "Of which round the batch");
+        verb.add_flag("--all", options.all, "Labels that were replaced, too");
+        verb.add_option("--out", options.out, "The file (default: standard output)")->type_name("FILE");
+      },
+      run_export, "poolwise campaign export boots labels --out labels.csv");
+}
+
 }  // namespace
 
 void add_campaign_records(CLI::App& campaign) {
@@ -157,6 +176,9 @@ void add_campaign_records(CLI::App& campaign) {
         verb.add_option("--cost-matrix", options.cost_matrix,
                         "What it costs to take an item of one class for another, [true class, class taken]")
             ->type_name("ARRAY");
+        verb.add_option("--private", options.private_rows,
+                        "Features that picks are to be unlike, [rows, features]")
+            ->type_name("ARRAY");
         add_time(verb, options);
       },
       run_pool, "poolwise campaign pool add boots --items items.csv --embeddings embeddings.npy");
@@ -176,7 +198,7 @@ void add_campaign_records(CLI::App& campaign) {
         verb.add_option(
                 "--labels", options.labels,
                 "CSV or JSONL: item, label, and as there are external, version, by, seconds, confidence, "
-                "cost, why")
+                "cost, why, guideline")
             ->required()
             ->type_name("FILE");
         verb.add_option("--source", options.request.source,
@@ -205,21 +227,7 @@ void add_campaign_records(CLI::App& campaign) {
         add_time(verb, options);
       },
       run_guideline, "poolwise campaign guideline boots --file guideline.md");
-  add_verb<export_options>(
-      campaign, "export", "Write what the ledger holds",
-      [](CLI::App& verb, export_options& options) {
-        verb.add_option("WHAT", options.what,
-                        "events (JSONL, as the hash tree has them), labels or decisions (CSV, or JSONL with "
-                        "--json), or the batch of a round (CSV)")
-            ->required()
-            ->check(CLI::IsMember({"events", "labels", "decisions", "batch"}))
-            ->type_name("WHAT");
-        add_number(verb, "--round", options.round, index_t{1}, std::numeric_limits<index_t>::max(),
-                   "Of which round the batch");
-        verb.add_flag("--all", options.all, "Labels that were replaced, too");
-        verb.add_option("--out", options.out, "The file (default: standard output)")->type_name("FILE");
-      },
-      run_export, "poolwise campaign export boots labels --out labels.csv");
+  add_export(campaign);
 }
 
 }  // namespace poolwise::cli

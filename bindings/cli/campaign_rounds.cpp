@@ -65,6 +65,7 @@ nlohmann::ordered_json as_json(const batch_record& round) {
       {"round", round.round},
       {"pool", round.pool},
       {"model", round.model},
+      {"guideline", round.guideline},
       {"strategy", round.spec.strategy},
       {"picks", round.picks},
       {"audit", round.audit},
@@ -101,7 +102,11 @@ void run_query(const query_options& options) {
     if (options.dry_run) body["dry_run"] = true;
     body["items"] = nlohmann::ordered_json::array();
     for (const picked_item& one : batch.items)
-      body["items"].push_back({{"item", one.item}, {"row", one.row}, {"arm", one.arm}, {"cost", one.cost}});
+      body["items"].push_back({{"item", one.item},
+                               {"row", one.row},
+                               {"arm", one.arm},
+                               {"cost", one.cost},
+                               {"seconds", one.seconds}});
     return print_json("campaign.query", body);
   }
   if (options.dry_run) return say("would hand out " + in_words(batch.round, of.settings()));

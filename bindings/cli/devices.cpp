@@ -48,9 +48,9 @@ void add_devices(CLI::App& app) {
   command->callback([common] {
     common->on();
     if (common->json)
-      print_json("devices", as_json(list_cuda_devices()));
+      print_json("devices", as_json(list_cuda_devices(true)));
     else
-      print_table(list_cuda_devices());
+      print_table(list_cuda_devices(true));
   });
 }
 

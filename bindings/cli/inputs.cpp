@@ -162,10 +162,57 @@ committee_outputs model_arrays::open_committee(const std::vector<std::string>& s
   return committee_outputs(std::move(members));
 }
 
+void query_flags::add_limits(CLI::App& command) {
+  constexpr auto most = std::numeric_limits<std::int64_t>::max();
+  add_number(command, "--batch", spec.batch, index_t{1}, most, "Picks at most (default: what the budget buys)");
+  command.add_option("--cost", cost, "Integer cost of each row in the smallest unit, [rows]")
+      ->type_name("ARRAY");
+  add_number(command, "--budget", spec.budget, std::int64_t{0}, most,
+             "What the picks may cost together, in that unit");
+  for (const auto& [name, values, what, type] :
+       {std::tuple{"--also-cost", &also_cost,
+                   "A further cost of each row, by a name: hours=hours.npy; repeatable", "NAME=ARRAY"},
+        {"--also-budget", &also_budget, "What the picks may cost together of that: hours=40; repeatable",
+         "NAME=NUMBER"}})
+    command.add_option(name, *values, what)
+        ->allow_extra_args(false)
+        ->check(CLI::Validator(
+            [](std::string& text) {
+              const auto at = text.find('=');
+              return at == 0 || at == std::string::npos || at + 1 == text.size()
+                         ? '"' + text + "\" is no name and value; write it as hours=..."
+                         : std::string();
+            },
+            ""))
+        ->type_name(type);
+  auto* groups =
+      command
+          .add_option("--group", group,
+                      "Group of each row: [rows] of whole numbers, or names in the column `group` of a "
+                      "CSV or JSONL file")
+          ->type_name("ARRAY");
+  auto* quotas =
+      command
+          .add_option(
+              "--quota", quota,
+              "CSV with columns group,quota: picks allowed in each group, as a number or a share "
+              "of the batch, such as 30%; the group * stands for all that have no line. A third column, "
+              "floor, says how many picks each is to have at least")
+          ->type_name("FILE.csv");
+  groups->needs(quotas);
+  quotas->needs(groups);
+  add_number(command, "--apart", spec.apart, 0.0f, std::numeric_limits<float>::max(),
+             "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
+             "out duplicates alone")
+      ->type_name("DISTANCE");
+}
+
 void query_flags::add_to(CLI::App& command) {
   model.add_to(command);
   command.add_option("--embeddings", embeddings, "Features, [rows, features]")->type_name("ARRAY");
   command.add_option("--queries", queries, "Features that picks are to be like, [queries, features]")
+      ->type_name("ARRAY");
+  command.add_option("--private", private_rows, "Features that picks are to be unlike, [rows, features]")
       ->type_name("ARRAY");
   command
       .add_option("--labels", labels,
@@ -194,32 +241,7 @@ void query_flags::add_to(CLI::App& command) {
       ->required()
       ->check(strategy_name())
       ->type_name("STRATEGY");
-  constexpr auto most = std::numeric_limits<std::int64_t>::max();
-  add_number(command, "--batch", spec.batch, index_t{1}, most, "Picks at most (default: what the budget buys)");
-  command.add_option("--cost", cost, "Integer cost of each row in the smallest unit, [rows]")
-      ->type_name("ARRAY");
-  add_number(command, "--budget", spec.budget, std::int64_t{0}, most,
-             "What the picks may cost together, in that unit");
-  auto* groups =
-      command
-          .add_option("--group", group,
-                      "Group of each row: [rows] of whole numbers, or names in the column `group` of a "
-                      "CSV or JSONL file")
-          ->type_name("ARRAY");
-  auto* quotas =
-      command
-          .add_option(
-              "--quota", quota,
-              "CSV with columns group,quota: picks allowed in each group, as a number or a share "
-              "of the batch, such as 30%; the group * stands for all that have no line. A third column, "
-              "floor, says how many picks each is to have at least")
-          ->type_name("FILE.csv");
-  groups->needs(quotas);
-  quotas->needs(groups);
-  add_number(command, "--apart", spec.apart, 0.0f, std::numeric_limits<float>::max(),
-             "No pick lies within this distance of another or of a labelled row, by the embeddings; 0 leaves "
-             "out duplicates alone")
-      ->type_name("DISTANCE");
+  add_limits(command);
   add_number(command, "--round", spec.round, std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max(),
              "Numbers the queries of a campaign: each round draws afresh from one seed")
       ->capture_default_str();
@@ -268,6 +290,7 @@ wording words_of(const char* command) {
           .labels = "--labels",
           .targets = "--targets",
           .cost_matrix = "--cost-matrix",
+          .private_rows = "--private",
           .excluded = "--exclude",
           .cost = "--cost",
           .group = "--group",
@@ -275,6 +298,7 @@ wording words_of(const char* command) {
           .floor = "the floor in --quota",
           .batch = "--batch",
           .budget = "--budget",
+          .budgets = "--also-budget",
           .apart = "--apart",
           .skip = "--on-nan skip",
           .neighbours = "--neighbours",
@@ -295,6 +319,8 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
     pool.cost_matrix = files.open_as(&as_float_matrix, flags.cost_matrix, cost_matrix_);
   labels_ = files.open_values(flags.labels);
   pool.labels = {labels_.data(), index_t(labels_.size())};
+  if (!flags.private_rows.empty())
+    pool.private_rows = files.open_as(&as_float_matrix, flags.private_rows, private_rows_);
   cost_ = files.open_integers(flags.cost, pool.rows);
   if (pool.rows == 0) pool.rows = index_t(cost_.size());
   if (pool.rows == 0 && !pool.model && !pool.committee && !pool.embeddings && !pool.predictions &&
@@ -315,8 +341,28 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
   pool.labelled = labelled_;
   pool.excluded = excluded_;
   pool.cost = {cost_.data(), index_t(cost_.size())};
+  read_further_costs(flags);
   pool.group = {group_.data(), index_t(group_.size())};
   pool.group_names = group_names_;
+}
+
+void query_inputs::read_further_costs(const query_flags& flags) {
+  const auto parted = [](const std::string& text) {
+    const auto at = text.find('=');
+    return std::pair(text.substr(0, at), text.substr(at + 1));
+  };
+  for (const std::string& text : flags.also_cost) {
+    const auto [name, spec] = parted(text);
+    also_cost_.push_back(files_.open_integers(spec, model_.inputs.rows));
+    model_.inputs.also_cost.push_back({name, {also_cost_.back().data(), index_t(also_cost_.back().size())}});
+  }
+  for (const std::string& text : flags.also_budget) {
+    const auto [name, number] = parted(text);
+    const auto limit = number_in<std::int64_t>(number);
+    if (!limit || *limit < 0)
+      throw usage_error("--also-budget: \"" + printable(text) + "\" ends in no whole number from 0 on");
+    spec_.budgets.push_back({name, *limit});
+  }
 }
 
 void query_inputs::read_groups(const std::string& groups, const std::string& quotas) {

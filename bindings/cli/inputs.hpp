@@ -101,10 +101,14 @@ class model_arrays {
 struct query_flags {
   model_flags model;
   query_spec spec;  ///< but for the seed, and the quotas that are in a file
-  std::string embeddings, queries, labels, cost_matrix, labelled, exclude, candidates, cost, group, quota, ids,
-      id_column = "id";
+  std::string embeddings, queries, private_rows, labels, cost_matrix, labelled, exclude, candidates, cost,
+      group, quota, ids, id_column = "id";
+  std::vector<std::string> also_cost, also_budget;  ///< NAME=ARRAY, NAME=NUMBER
 
   void add_to(CLI::App& command);
+
+ private:
+  void add_limits(CLI::App& command);
 };
 
 /// What messages call the parts of a query: by their options.
@@ -126,16 +130,18 @@ class query_inputs {
  private:
   std::vector<index_t> rows(const std::string& spec) const;
   void read_groups(const std::string& groups, const std::string& quotas);
+  void read_further_costs(const query_flags& flags);
 
   input_files& files_;
   query_spec spec_;
   model_arrays model_;
-  array embeddings_, queries_, cost_matrix_;
+  array embeddings_, queries_, private_rows_, cost_matrix_;
   row_ids ids_;
   std::vector<index_t> labelled_, excluded_, group_;
   std::vector<std::string> group_names_;
   std::vector<std::int64_t> cost_;
   std::vector<float> labels_;
+  std::vector<std::vector<std::int64_t>> also_cost_;
 };
 
 }  // namespace poolwise::cli

@@ -32,12 +32,14 @@ void write_csv(const std::string& target, const batch& chosen) {
   output_file out(target);
   std::string line = "rank,row,id,score,cost,reason";
   for (const std::string& stage : chosen.kept_by) (line += ',') += csv_field(stage);
+  for (const std::string& name : chosen.also_cost) (line += ',') += csv_field(name);
   out.write(line + "\n");
   for (std::size_t i = 0; i < chosen.picks.size(); ++i) {
     const pick& p = chosen.picks[i];
     line = std::to_string(i + 1) + "," + std::to_string(p.row) + "," + csv_field(p.id) + "," + exact(p.score) +
            "," + std::to_string(p.cost) + "," + csv_field(p.reason);
     for (const float score : p.kept_by) (line += ',') += exact(score);
+    for (const std::int64_t cost : p.also_cost) (line += ',') += std::to_string(cost);
     out.write(line + "\n");
   }
   out.commit();
@@ -82,12 +84,16 @@ nlohmann::ordered_json as_json(const batch& chosen, std::size_t i) {
   nlohmann::ordered_json object = {{"rank", i + 1},    {"row", p.row},   {"id", p.id},
                                    {"score", p.score}, {"cost", p.cost}, {"reason", p.reason}};
   for (std::size_t k = 0; k < p.kept_by.size(); ++k) object["kept_by"][chosen.kept_by[k]] = p.kept_by[k];
+  for (std::size_t k = 0; k < p.also_cost.size(); ++k)
+    object["also_cost"][chosen.also_cost[k]] = p.also_cost[k];
   return object;
 }
 
 /// All but the picks.
 nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
   const query_spec& spec = asked.spec();
+  nlohmann::ordered_json also_cost = nlohmann::ordered_json::object();
+  for (std::size_t k = 0; k < chosen.also_cost.size(); ++k) also_cost[chosen.also_cost[k]] = chosen.cost(k);
   return {
       {"strategy", chosen.strategy},
       {"seed", spec.seed},
@@ -97,6 +103,7 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
       {"rows", asked.pool().rows},
       {"neighbours", as_json(chosen.neighbours)},
       {"cost", chosen.cost()},
+      {"also_cost", also_cost},
       {"of_optimum", chosen.of_optimum ? nlohmann::ordered_json(*chosen.of_optimum) : nlohmann::ordered_json()},
       {"remarks", chosen.remarks},
       {"skipped_rows", chosen.skipped_rows},
@@ -157,8 +164,7 @@ void add_select(CLI::App& app) {
   command
       ->add_option("--out", options->out,
                    "The picks as CSV: rank,row,id,score,cost,reason, and a column for each score by which an "
-                   "earlier stage "
-                   "kept them (default: standard output)")
+                   "earlier stage kept them and for each further cost (default: standard output)")
       ->type_name("FILE.csv");
   command
       ->add_option("--checkpoint", options->checkpoint,

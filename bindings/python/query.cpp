@@ -48,6 +48,19 @@ class pool_arrays {
     return {values.data(), index_t(values.size())};
   }
 
+  /// Further costs by name, and what the picks may cost of them.
+  void further_costs(const std::optional<nb::dict>& costs, const std::optional<nb::dict>& budgets,
+                     pool_inputs& pool, query_spec& spec) {
+    if (costs)
+      for (const auto& [name, given] : *costs)
+        pool.also_cost.push_back(
+            {text_in(call_, "also_cost", name), column("also_cost", nb::borrow<integer_array>(given))});
+    if (budgets)
+      for (const auto& [name, limit] : *budgets)
+        spec.budgets.push_back(
+            {text_in(call_, "also_budget", name), number_in<std::int64_t>(call_, "also_budget", limit)});
+  }
+
   /// Groups by name, whose quotas are a dict; "*" in it stands for all groups that are not.
   vector_view<const index_t> named_groups(const integer_array& group, const nb::dict& quotas,
                                           std::vector<index_t>& quota) {
@@ -169,6 +182,7 @@ wording words_of(const char* call) {
           .labels = "labels",
           .targets = "targets",
           .cost_matrix = "cost_matrix",
+          .private_rows = "private",
           .excluded = "exclude",
           .cost = "cost",
           .group = "group",
@@ -176,6 +190,7 @@ wording words_of(const char* call) {
           .floor = "floor",
           .batch = "batch",
           .budget = "budget",
+          .budgets = "also_budget",
           .apart = "apart",
           .skip = "on_nan=\"skip\"",
           .neighbours = "neighbours",
@@ -199,16 +214,17 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
          const std::optional<members_array>& committee, const std::optional<members_array>& committee_probs,
          const std::optional<float_array>& embeddings, const std::optional<float_array>& predictions,
          const std::optional<float_array>& queries, const std::optional<float_array>& query_weights,
-         const std::optional<integer_array>& labels, const std::optional<members_array>& targets,
-         const std::optional<float_array>& cost_matrix, const std::optional<integer>& rows,
-         const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
-         const std::optional<integer_array>& candidates, const std::optional<names>& ids,
-         const std::optional<integer_array>& cost, const std::optional<integer>& budget,
-         const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
-         const std::optional<integer_array>& floor, const std::optional<real>& apart, const word& neighbours,
-         const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
-         const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
-         const word& device, const integer& threads) {
+         const std::optional<float_array>& private_rows, const std::optional<integer_array>& labels,
+         const std::optional<members_array>& targets, const std::optional<float_array>& cost_matrix,
+         const std::optional<integer>& rows, const std::optional<integer_array>& labelled,
+         const std::optional<integer_array>& exclude, const std::optional<integer_array>& candidates,
+         const std::optional<names>& ids, const std::optional<integer_array>& cost,
+         const std::optional<integer>& budget, const std::optional<nb::dict>& also_cost,
+         const std::optional<nb::dict>& also_budget, const std::optional<integer_array>& group,
+         const std::optional<integer_array>& quota, const std::optional<integer_array>& floor,
+         const std::optional<real>& apart, const word& neighbours, const word& by_metric, const integer& seed,
+         const integer& round, const word& on_nan, const std::optional<file_name>& checkpoint_file,
+         const std::optional<integer>& memory, const word& device, const integer& threads) {
   const char* const call = Call::name;
   pool_arrays arrays(call);
   pool_inputs pool;
@@ -227,11 +243,13 @@ auto ask(const word& strategy, const std::optional<integer>& batch_size,
   if (labels) pool.labels = arrays.values("labels", *labels);
   if (targets) pool.targets = arrays.members("targets", *targets, pool.committee_kind);
   if (cost_matrix) pool.cost_matrix = arrays.array("cost_matrix", *cost_matrix).rows();
+  if (private_rows) pool.private_rows = arrays.array("private", *private_rows).rows();
   pool.ids = arrays.ids(ids);
   pool.labelled = arrays.rows("labelled", labelled, pool.ids);
   pool.excluded = arrays.rows("exclude", exclude, pool.ids);
   pool.cost = arrays.column("cost", cost);
   query_spec spec;
+  arrays.further_costs(also_cost, also_budget, pool, spec);
   if (group && quota && nb::isinstance<nb::dict>(*quota)) {
     pool.group = arrays.named_groups(*group, nb::borrow<nb::dict>(*quota), spec.quota);
   } else {
@@ -285,10 +303,11 @@ void define_query(nb::module_& m, const std::string& text) {
   m.def(Call::name, &ask<Call>, nb::kw_only(), "strategy"_a, "batch"_a = nb::none(), "logits"_a = nb::none(),
         "probs"_a = nb::none(), "committee"_a = nb::none(), "committee_probs"_a = nb::none(),
         "embeddings"_a = nb::none(), "predictions"_a = nb::none(), "queries"_a = nb::none(),
-        "query_weights"_a = nb::none(), "labels"_a = nb::none(), "targets"_a = nb::none(),
-        "cost_matrix"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
-        "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(),
-        "budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
+        "query_weights"_a = nb::none(), "private"_a = nb::none(), "labels"_a = nb::none(),
+        "targets"_a = nb::none(), "cost_matrix"_a = nb::none(), "rows"_a = nb::none(),
+        "labelled"_a = nb::none(), "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(),
+        "cost"_a = nb::none(), "budget"_a = nb::none(), "also_cost"_a = nb::none(),
+        "also_budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
         "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0,
         "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu",
         "threads"_a = 0, text.c_str());
@@ -327,14 +346,16 @@ strategy    a score, such as "margin" or "bald"; a strategy of diversity:
           R"doc(;
             or stages with what is kept between them, as "margin/1000/kcenter" (k-center among the 1000 rows of highest
             margin), "margin/10x/badge" (ten for each pick) or "margin/20%/bald/10x/kcenter". Parameters stand in
-            parentheses: "graph_cut(lambda=4)". `strategies` says what each means, and needs.
+            parentheses: "graph_cut(lambda=4)". "typiclust@500,margin" is typiclust until 500 rows have a label, and
+            then margin. `strategies` says what each means, and needs.
 batch       picks at most; None: what the budget buys.
 logits      or probs [rows, classes], committee or committee_probs [members, rows, classes] or a list of [rows,
             classes], as for `score` and `committee`. embeddings [rows, features]. predictions [members, rows,
             outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
-            [queries]. targets [members, targets, classes], what the committee says of rows to be predicted.
-            cost_matrix [classes, classes], what it costs to take an item of class `row` for one of class `column`. Only what the strategy needs has to be there; of a committee alone the mean of its probabilities
-            stands for the model's.
+            [queries]. private [rows, features], which picks are to be unlike. targets [members, targets, classes], what
+            the committee says of rows to be predicted. cost_matrix [classes, classes], what it costs to take an item of
+            class `row` for one of class `column`. Only what the strategy needs has to be there; of a committee alone
+            the mean of its probabilities stands for the model's.
 rows        how many rows the pool has, where no array says it.
 labelled    row numbers that have a label, or their ids: never picked, and k-center's first centres.
 labels      [rows] numbers: the class of each labelled row, from 0, or its value; NaN where nobody knows it. Entries of
@@ -345,6 +366,8 @@ ids         what each row is called, by strings or whole numbers; `Batch.ids` ha
 cost        [rows] integers in the smallest unit; `budget` is what the picks may cost together, in that unit. One that
             cannot bind changes nothing; else `Batch.of_optimum` says how good a batch by a score, or by
             "facility_location", "graph_cut" or "probcover", is.
+also_cost   further costs by name, {"hours": [rows] integers}, and also_budget, what the picks may cost of each
+            together, {"hours": 40}. `Pick.also_cost` has them in the order of `Batch.also_cost`.
 group       [rows] integers from 0; `quota` [groups] is how many picks each may have, `floor` [groups] how many it
             is to have at least. Demands that no batch meets are refused: the fewest that contradict each other. Or
             names or integers, and a dict of quotas by these, in which "*" stands for all others.
@@ -359,7 +382,7 @@ metric      by what rows are near: "euclidean" distance, or "cosine", which scal
 seed        with `round`, which numbers the queries of a campaign, decides every random choice.
 on_nan      rows that cannot be judged: "refuse", or "skip" them.
 checkpoint  a file to keep the picks so far in: a call that was ended goes on from it, and it is gone at the end.
-            Scores alone and "typiclust" pick at once, and keep nothing.
+            Scores alone, "typiclust" and others pick at once, and keep nothing.
 memory      bytes that the call may allocate beside the arrays; one that needs more is refused before it begins.
 device      where it computes: "cpu"; or "cuda", "cuda:0,1", "cuda:all" or "auto", to which the arrays are sent.
 returns     a Batch.

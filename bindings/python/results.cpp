@@ -120,8 +120,10 @@ void define_batch(nb::module_& m) {
       .def_ro("cost", &pick::cost)
       .def_ro("reason", &pick::reason)
       .def_ro("kept_by", &pick::kept_by, "The scores by which it was kept, one for each of Batch.kept_by.")
+      .def_ro("also_cost", &pick::also_cost, "Its further costs, one for each of Batch.also_cost.")
       .def("__repr__", [](const pick& p) { return text_of(p); });
-  pickled_by(picked, &pick::row, &pick::id, &pick::score, &pick::cost, &pick::reason, &pick::kept_by);
+  pickled_by(picked, &pick::row, &pick::id, &pick::score, &pick::cost, &pick::reason, &pick::kept_by,
+             &pick::also_cost);
 
   nb::class_<batch> picks(m, "Batch", "What `select` picked, in the order of the picks: a sequence of Pick.");
   picks.def_prop_ro("rows", column(&pick::row), nb::rv_policy::automatic, "Row numbers, int64.")
@@ -130,9 +132,10 @@ void define_batch(nb::module_& m) {
                    "Of the acquisition, or the gain where a diversity strategy ordered the picks; float32.")
       .def_prop_ro("costs", column(&pick::cost), nb::rv_policy::automatic, "What each pick costs, int64.")
       .def_prop_ro("reasons", texts(&pick::reason), "Why each row was picked.")
-      .def_prop_ro("cost", &batch::cost, "What all picks cost together.")
+      .def_prop_ro("cost", nb::overload_cast<>(&batch::cost, nb::const_), "What all picks cost together.")
       .def_ro("strategy", &batch::strategy, "By which they were picked, with every parameter, given or not.")
       .def_ro("kept_by", &batch::kept_by, "The stages before the last that scored rows, in order.")
+      .def_ro("also_cost", &batch::also_cost, "The names of the further costs, in order.")
       .def_ro(
           "of_optimum", &batch::of_optimum,
           "Where a budget decided between scores: at least this share of the highest total score that it "
@@ -153,9 +156,9 @@ void define_batch(nb::module_& m) {
           "__iter__", [](const batch& b) { return nb::iter(nb::cast(b.picks)); },
           nb::sig("def __iter__(self) -> collections.abc.Iterator[Pick]"))
       .def("__repr__", [](const batch& b) { return text_of(b); });
-  pickled_by(picks, &batch::picks, &batch::strategy, &batch::kept_by, &batch::of_optimum, &batch::remarks,
-             &batch::skipped_rows, &batch::first_skipped, &batch::rank_seconds, &batch::diversify_seconds,
-             &batch::neighbours);
+  pickled_by(picks, &batch::picks, &batch::strategy, &batch::kept_by, &batch::also_cost, &batch::of_optimum,
+             &batch::remarks, &batch::skipped_rows, &batch::first_skipped, &batch::rank_seconds,
+             &batch::diversify_seconds, &batch::neighbours);
 }
 
 void define_plan(nb::module_& m) {

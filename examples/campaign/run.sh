@@ -30,6 +30,8 @@ done
 
 campaign status
 campaign forecast
+campaign evaluate --active
+campaign drift
 campaign verify
 for again in $(seq 1 "$round"); do campaign replay "$again"; done
 campaign report

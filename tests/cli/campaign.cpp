@@ -146,6 +146,15 @@ struct campaign_folder : scratch {
   }
 };
 
+/// Of campaign.toml.
+void change_settings(const campaign_folder& c, const std::string& from, const std::string& to) {
+  std::string text = contents(c.folder + "/campaign.toml");
+  const auto at = text.find(from);
+  ASSERT_NE(at, std::string::npos) << from;
+  text.replace(at, from.size(), to);
+  write_text(c.folder + "/campaign.toml", text);
+}
+
 TEST(Campaign, GoesOnUntilItsRuleStopsItAndEveryRoundIsTheSameAgain) {
   const campaign_folder c;
   std::set<std::string> handed_out;
@@ -270,6 +279,156 @@ TEST(Campaign, KilledAtAnyMomentItGoesOnToTheSameBatchAndLosesNoLabel) {
   EXPECT_GT(killed, 0);
 }
 
+/// No file may grow beyond a size while it lives, in this process and those that it starts.
+class full_disk {
+ public:
+  explicit full_disk(rlim_t bytes) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    handler_ = std::signal(SIGXFSZ, SIG_IGN);  // so that a write fails, as on a disk that is full
+    const rlimit now{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &now);
+  }
+  ~full_disk() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  full_disk(const full_disk&) = delete;
+  full_disk& operator=(const full_disk&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int) = nullptr;
+};
+
+TEST(Campaign, OnAFullDiskItLosesNothingAndGoesOnToTheSameBatchOnceThereIsRoom) {
+  const campaign_folder c;
+  c.expect_done(c.query("02"));
+  const std::string answers = c.answers(1), whole = c / "whole", full = c / "full";
+  const auto steps = [&](const std::string& folder) {
+    return std::vector{campaign_folder::verb(
+                           {"ingest", folder, "--labels", answers, "--source", "acme", "--at", "2026-01-03"}),
+                       campaign_folder::verb(c.query("04", folder))};
+  };
+  fs::copy(c.folder, whole, fs::copy_options::recursive);
+  for (const auto& step : steps(whole)) ASSERT_EQ(run(step).code, 0);
+  const auto state = [&](const std::string& folder) {
+    const auto status = c.json({"status", folder});
+    return std::pair(status["labelled"].get<index_t>(), status["rounds"].get<index_t>());
+  };
+  const auto exported = [&](const char* what, const std::string& folder) {
+    return c.expect_done({"export", folder, what}).out;
+  };
+  int failed = 0, done = 0;
+  for (const rlim_t bytes : {0, 5000, 20'000, 60'000, 100'000, 140'000, 200'000, 400'000}) {
+    SCOPED_TRACE(bytes);
+    fs::remove_all(full);
+    fs::copy(c.folder, full, fs::copy_options::recursive);
+    const auto to_do = steps(full);
+    for (const auto& step : to_do) {
+      const auto before = state(full);
+      outcome result;
+      {
+        // What the commands print comes through files, which are smaller than any ledger.
+        const full_disk small(bytes);
+        const scratch printed;
+        const pid_t child = start(printed, step);
+        result = finish(printed, child);
+      }
+      EXPECT_TRUE(result.code == 0 || result.code == 1 || result.code == 6) << result.code << result.err;
+      (result.code == 0 ? done : failed) += 1;
+      EXPECT_EQ(c.json({"verify", full})["sound"], true);
+      const auto after = state(full);
+      EXPECT_TRUE(result.code != 0 || after != before);
+      if (after != before) continue;
+      const outcome again = run(step);
+      EXPECT_EQ(again.code, 0) << again.err;
+      EXPECT_NE(state(full), before);
+    }
+    for (const char* what : {"decisions", "labels"}) EXPECT_EQ(exported(what, full), exported(what, whole));
+    EXPECT_EQ(c.json({"replay", full, "2"})["identical"], true);
+  }
+  EXPECT_GT(failed, 3);
+  EXPECT_GT(done, 1);
+}
+
+TEST(Campaign, VerifyFindsEveryAlterationOfAByteOfAnEvent) {
+  const campaign_folder c;
+  c.expect_done(c.query("02"));
+  c.label(1, "03");
+  const std::string file = c.folder + "/campaign.db", sound = contents(file);
+  const std::string events = c.expect_done({"export", c.folder, "events"}).out;
+  std::vector<std::string> lines;
+  std::istringstream all(events);
+  for (std::string line; std::getline(all, line);) lines.push_back(line);
+  std::mt19937 random(7);
+  const int wanted = measured ? 100 : 15;  // sanitizers take their time to begin
+  int found = 0;
+  for (int trial = 0; found < wanted && trial < 3 * wanted; ++trial) {
+    // Sixteen bytes within an event's body lie somewhere in the file, but where a page ends.
+    const std::string& line = lines[random() % lines.size()];
+    const std::size_t body = line.find("\"body\":") + 7;
+    if (line.size() < body + 20) continue;
+    const std::string some = line.substr(body + random() % (line.size() - body - 17), 16);
+    const std::size_t at = sound.find(some);
+    if (at == std::string::npos) continue;
+    std::string altered = sound;
+    altered[at + random() % some.size()] ^= char(1 + random() % 15);
+    write_text(file, altered);
+    const outcome result = c.call({"verify", c.folder, "--json"});
+    if (result.code == 0) {  // bytes that no row owns
+      EXPECT_EQ(c.expect_done({"export", c.folder, "events"}).out, events);
+      EXPECT_EQ(result.json()["sound"], true);
+      continue;
+    }
+    EXPECT_EQ(result.code, 6) << result.err;
+    ++found;
+  }
+  EXPECT_EQ(found, wanted);
+  write_text(file, sound);
+  EXPECT_EQ(c.json({"verify", c.folder})["sound"], true);
+}
+
+TEST(Campaign, AnExportIsEnoughToMakeABatchAgainWithoutPoolwise) {
+  const campaign_folder c;
+  change_settings(c, "margin/5x/kcenter", "margin");
+  change_settings(c, "money = 900\nlabels = 100", "labels = 100");
+  change_settings(c, "money = 300\nhours = 0.1", "labels = 40");
+  const std::string events = c / "events.jsonl";
+  const auto again = [&](const std::string& round, const std::string& head = "") {
+    c.expect_done({"export", c.folder, "events", "--out", events});
+    const std::string command = "PYTHONDONTWRITEBYTECODE=1 python3 " POOLWISE_DOCS "/replay_batch.py " +
+                                events + " " + round + head + " >" + (c / "out") + " 2>&1";
+    const int status = std::system(command.c_str());
+    return std::pair(WEXITSTATUS(status), contents(c / "out"));
+  };
+  for (const char* day : {"02", "03", "04"}) {
+    c.expect_done(c.query(day));
+    c.label(day[1] - '1', day);
+  }
+  c.expect_done({"exclude", c.folder, "--items", c.table, "--why", "enough", "--at", "2026-01-05"});
+  const std::string head = c.json({"status", c.folder})["head"];
+  for (const char* round : {"1", "2", "3"}) {
+    const auto [code, out] = again(round, " --head " + head);
+    EXPECT_EQ(code, 0) << out;
+    EXPECT_NE(out.find(std::string("round ") + round + " is the same again: "), std::string::npos) << out;
+  }
+  EXPECT_EQ(again("4").first, 1);
+  // Another batch, whose hashes would hold.
+  std::string text = contents(events);
+  const auto score = text.find("\"score\":0.9");
+  ASSERT_NE(score, std::string::npos);
+  text[score + 10] = '8';
+  write_text(events, text);
+  const std::string forged = "PYTHONDONTWRITEBYTECODE=1 python3 " POOLWISE_DOCS "/replay_batch.py " + events +
+                             " 1 >" + (c / "out") + " 2>&1";
+  EXPECT_EQ(WEXITSTATUS(std::system(forged.c_str())), 1);
+  EXPECT_NE(contents(c / "out").find("the score of img-"), std::string::npos) << contents(c / "out");
+  auto other = normals(items * classes, 2);
+  other[5] += 1;
+  save(c.logits, other, classes);
+  EXPECT_NE(again("2").second.find("is not the file of then"), std::string::npos);
+}
+
 TEST(Campaign, TwoQueriesAtATimeHandOutDifferentItems) {
   const campaign_folder c;
   auto some = c.query("02");
@@ -338,10 +497,230 @@ TEST(Campaign, LinesThatAreNoLabelAreRefusedWithTheirReasonsAndTheOthersGoIn) {
   EXPECT_EQ(of, (std::map<std::string, std::string>{{"img-1", "sandal"}, {"img-6", "boot"}}));
 }
 
+TEST(Campaign, RoundsAndLabelsNameTheGuidelineTheyWereMadeBy) {
+  const campaign_folder c;
+  c.expect_done(c.query("02"));
+  c.label(1, "03");
+  write_text(c / "guideline.md", "boots have laces");
+  for (int version = 1; version <= 2; ++version)
+    c.expect_done({"guideline", c.folder, "--file", c / "guideline.md", "--at", "2026-01-04"});
+  auto asked = c.query("05");
+  asked.push_back("--json");
+  EXPECT_EQ(c.expect_done(asked).json()["guideline"], 2);
+  c.label(2, "06");
+  write_text(c / "old.csv", "item,label,guideline\nimg-1,boot,1\nimg-2,boot,3\nimg-4,boot,x\n");
+  const auto more = c.json({"ingest", c.folder, "--labels", c / "old.csv", "--source", "review", "--overrule",
+                            "--at", "2026-01-07", "--refused", c / "refused.csv"});
+  EXPECT_EQ(more["added"], 1);
+  EXPECT_NE(contents(c / "refused.csv").find("there is no guideline 3"), std::string::npos);
+  EXPECT_NE(contents(c / "refused.csv").find("is no whole number from 1 on"), std::string::npos);
+  std::map<std::string, int> labels;
+  for (const auto& row : campaign_folder::table_of(c.expect_done({"export", c.folder, "labels", "--all"}).out))
+    ++labels[row.at("source") + row.at("guideline")];
+  const auto batches = c.json({"status", c.folder});
+  EXPECT_EQ(labels["review1"], 1);
+  EXPECT_EQ(labels["acme"] + labels["acme2"], batches["picked"]);
+  EXPECT_GT(labels["acme2"], 0);
+  c.expect_done({"report", c.folder});
+  EXPECT_NE(contents(c.folder + "/report.html").find("guideline 2"), std::string::npos);
+}
+
+TEST(Campaign, TargetsOfPrecisionAndOfCostAreMeasuredForecastAndStopTheCampaign) {
+  const campaign_folder c;
+  change_settings(c, "target = 0.99\n", "");
+  change_settings(c, "[stop]\nrule = \"any(target, budget)\"",
+                  "[targets.boots]\nlabel = \"boot\"\nrecall = 0.5\nprecision = 0.6\n"
+                  "[targets.work]\ncost_cut = 0.3\nreview_cost = 10\nerror_cost = 20\n"
+                  "[stop]\nrule = \"target(certainty=0.5)\"");
+  change_settings(c, "target = 0.9\n", "");
+  // A model that gives its class a logit of about `sure`, and is wrong about every `wrong`-th item: a little
+  // less sure there, or more for every second one.
+  const auto evaluated = [&](float sure, index_t wrong, const char* at) {
+    std::vector<float> x(std::size_t(held_out * classes), 0.0f);
+    for (index_t i = 0; i < held_out; ++i)
+      x[std::size_t(i * classes + (i % wrong == 0 ? i + 1 : i) % 3)] =
+          sure + float(i % 5) * ((i % wrong == 0) == (wrong == 2) ? .1f : -.1f);
+    return c.json(
+        {"evaluate", c.folder, "--logits", save(c / "x.npy", x, classes), "--holdout", c.holdout, "--at", at});
+  };
+  c.expect_done(c.query("02"));
+  c.label(1, "03");
+  const auto poor = evaluated(2, 2, "2026-01-04T01:00:00Z");
+  const std::string boots = "precision of boot at a recall of 50 %";
+  EXPECT_LT(poor["measures"][boots]["value"], 0.6);
+  EXPECT_GT(poor["temperature"], 1);
+  EXPECT_EQ(c.call({"stop", c.folder}).code, 0);
+  const auto good = evaluated(3, 10, "2026-01-04T02:00:00Z");
+  // People answer none: 1 - 2 of each tenth; or the sure ones are kept apart by their confidence.
+  EXPECT_GE(good["measures"]["cost cut"]["value"], 0.8 - 1e-9);
+  EXPECT_GT(good["measures"][boots]["value"], 0.6);
+  EXPECT_LE(good["measures"]["cost cut"]["low"], good["measures"]["cost cut"]["value"]);
+  const outcome stop = c.call({"stop", c.folder});
+  EXPECT_EQ(stop.code, 4) << stop.out << stop.err;
+  EXPECT_NE(stop.out.find("cost cut"), std::string::npos) << stop.out;
+  EXPECT_NE(c.expect_done({"status", c.folder}).out.find("cost cut  "), std::string::npos);
+  EXPECT_EQ(c.json({"status", c.folder})["evaluation"]["measures"].size(), 2u);
+  const auto forecast = c.json({"forecast", c.folder});
+  EXPECT_EQ(forecast["targets"][0]["name"], boots);
+  EXPECT_EQ(forecast["targets"][1]["met"], true);
+  EXPECT_EQ(c.json({"plan", c.folder, "--logits", c.logits, "--at", "2026-01-05"})["targets"].size(), 2u);
+  c.expect_done({"report", c.folder});
+  EXPECT_NE(contents(c.folder + "/report.html").find(boots.substr(0, 35)), std::string::npos);
+}
+
+TEST(Campaign, PricesAndTimesAreFittedFromTheLogOnceItSaysEnough) {
+  const campaign_folder c;
+  std::string csv = "id,light,kind,pages\n";
+  for (index_t i = 0; i < items; ++i)
+    csv += campaign_folder::name_of(i) + "," + campaign_folder::light_of(i) +
+           (i % 4 == 0 ? ",scan," : ",photo,") + std::to_string(i % 9) + "\n";
+  write_text(c / "pages.csv", csv);
+  change_settings(c, "type = \"kind\"", "type = \"kind\"\nlength = \"pages\"");
+  change_settings(c, "[price.type]", "[price]\nfitted = 15\n[seconds]\nfitted = 100\n[price.type]");
+  change_settings(c, "money = 900", "money = 9000");
+  change_settings(c, "money = 300\nhours = 0.1", "money = 3000");
+  c.expect_done({"pool", "add", c.folder, "--items", c / "pages.csv", "--embeddings", c.embeddings, "--at",
+                 "2026-01-01"});
+  const outcome first = c.expect_done(c.query("02"));
+  EXPECT_NE(first.err.find("cents of a label: no label says it yet"), std::string::npos) << first.err;
+  const auto row_cost = [](index_t row) { return row % 4 == 0 ? 30 + 7 * (row % 9) : 4 + 2 * (row % 9); };
+  const auto answer = [&](index_t round, const char* at) {
+    std::string answers = "item,label,seconds,cost\n";
+    for (const auto& row : campaign_folder::table_of(
+             c.expect_done({"export", c.folder, "batch", "--round", std::to_string(round)}).out))
+      answers += row.at("item") + ",boot,5," + std::to_string(row_cost(std::stoll(row.at("row")))) + "\n";
+    write_text(c / "answers.csv", answers);
+    c.expect_done({"ingest", c.folder, "--labels", c / "answers.csv", "--source", "acme", "--at", at});
+  };
+  answer(1, "2026-01-03");
+  auto asked = c.query("04");
+  asked.push_back("--json");
+  const auto second = c.expect_done(asked).json();
+  bool fitted = false;
+  for (const auto& item : second["items"]) {
+    const index_t row = item["row"];
+    if (row % 4 == 0) continue;  // of scans there may be too few labels
+    EXPECT_EQ(item["cost"], row_cost(row));
+    EXPECT_EQ(item["seconds"], 4);  // of which nothing is claimed
+    fitted = true;
+  }
+  EXPECT_TRUE(fitted);
+  const std::string said = second["remarks"].dump();
+  EXPECT_NE(said.find("cents of a label of photo: 4 + 2 x length, from "), std::string::npos) << said;
+  EXPECT_NE(said.find("labels say it, and 100 are asked for"), std::string::npos) << said;
+  answer(2, "2026-01-05");
+  const auto forecast = c.json({"forecast", c.folder});
+  EXPECT_NEAR(forecast["fitted"]["price"][0]["per_length"], 2, 1e-6);
+  EXPECT_FALSE(forecast["fitted"].contains("took"));
+  c.expect_done(c.query("06"));
+  for (const char* round : {"1", "2", "3"})
+    EXPECT_EQ(c.json({"replay", c.folder, round})["identical"], true) << round;
+  EXPECT_NE(c.expect_done({"plan", c.folder, "--logits", c.logits, "--at", "2026-01-07"}).out.find("x length"),
+            std::string::npos);
+}
+
+TEST(Campaign, RandomPicksSayHowGoodTheModelIsAndWhetherRoundsDrift) {
+  const campaign_folder c;
+  change_settings(c, "audit = 0.1", "audit = 0.5");
+  change_settings(c, "money = 900\nlabels = 100", "labels = 400");
+  change_settings(c, "money = 300\nhours = 0.1", "labels = 60");
+  change_settings(c, "batch = 30", "batch = 60");
+  const auto random_of = [&](index_t round) {
+    std::vector<std::map<std::string, std::string>> rows;
+    for (auto& row : campaign_folder::table_of(
+             c.expect_done({"export", c.folder, "batch", "--round", std::to_string(round)}).out))
+      if (row.at("arm") == "audit") rows.push_back(row);
+    return rows;
+  };
+  c.expect_done(c.query("02"));
+  EXPECT_NE(c.json({"evaluate", c.folder, "--active"})["rounds"][0]["missing"].get<std::string>().find(
+                "30 of the 30 items that were drawn at random have no label yet"),
+            std::string::npos);
+  c.label(1, "02");
+  for (const char* day : {"03", "04"}) {
+    c.expect_done(c.query(day));
+    c.label(day[1] - '1', day);
+  }
+  const auto logits = normals(items * classes, 2);
+  const auto rounds = c.json({"evaluate", c.folder, "--active"})["rounds"];
+  ASSERT_EQ(rounds.size(), 3u);
+  std::set<std::string> gone;
+  for (index_t round = 1; round <= 3; ++round) {
+    // Uniform draws: LURE is the plain mean, and AIPW the mean confidence corrected by them.
+    double right = 0, off = 0, confidence = 0, count = 0;
+    const auto of = [&](index_t row) {
+      const float* x = &logits[std::size_t(row * classes)];
+      const auto best = std::max_element(x, x + classes) - x;
+      double sum = 0;
+      for (index_t k = 0; k < classes; ++k) sum += std::exp(double(x[k]) - double(x[best]));
+      return std::pair(index_t(best), 1 / sum);
+    };
+    for (index_t row = 0; row < items; ++row)
+      if (gone.count(campaign_folder::name_of(row)) == 0) {
+        confidence += of(row).second;
+        ++count;
+      }
+    for (const auto& row : random_of(round)) {
+      const auto [best, p] = of(std::stoll(row.at("row")));
+      const double is_right = best == std::stoll(row.at("row")) % 3;
+      right += is_right / 30;
+      off += (is_right - p) / 30;
+    }
+    const auto& said = rounds[std::size_t(round - 1)];
+    EXPECT_NEAR(said["accuracy"]["value"], right, 1e-9);
+    EXPECT_NEAR(said["accuracy"]["effective_labels"], 30, 1e-6);
+    EXPECT_NEAR(said["assisted"]["value"], confidence / count + off, 1e-9);
+    for (const auto& row : campaign_folder::table_of(
+             c.expect_done({"export", c.folder, "batch", "--round", std::to_string(round)}).out))
+      gone.insert(row.at("item"));
+  }
+  EXPECT_EQ(c.json({"status", c.folder})["on_the_pool"]["round"], 3);
+  EXPECT_NE(c.expect_done({"status", c.folder}).out.find("30.0 effective labels"), std::string::npos);
+  const auto calm = c.json({"drift", c.folder});
+  ASSERT_EQ(calm["rounds"].size(), 2u);
+  for (const auto& round : calm["rounds"]) EXPECT_EQ(round["drifted"], false) << round;
+  EXPECT_EQ(calm["rounds"][1]["alpha"], 0.025);
+  EXPECT_EQ(calm["rounds"][1]["lines"].size(), 5u);  // slice, type, label, and two of features
+  EXPECT_EQ(calm["distributions"].size(), 3u);
+  // The features of what is left move; so does what people answer.
+  auto moved = normals(items * features, 1);
+  for (index_t row = 0; row < items; ++row)
+    if (gone.count(campaign_folder::name_of(row)) == 0)
+      for (index_t k = 0; k < features; ++k) moved[std::size_t(row * features + k)] += 2;
+  c.expect_done({"pool", "add", c.folder, "--items", c.table, "--embeddings",
+                 save(c / "moved.npy", moved, features), "--at", "2026-01-05"});
+  c.expect_done(c.query("05"));
+  std::string answers = "item,label\n";
+  for (const auto& row :
+       campaign_folder::table_of(c.expect_done({"export", c.folder, "batch", "--round", "4"}).out))
+    answers += row.at("item") + ",boot\n";
+  write_text(c / "boots.csv", answers);
+  c.expect_done({"ingest", c.folder, "--labels", c / "boots.csv", "--source", "acme", "--at", "2026-01-05"});
+  std::set<std::string> drifted;
+  const auto found = c.json({"drift", c.folder});
+  for (const auto& line : found["rounds"][2]["lines"])
+    if (line["drifted"] == true)
+      drifted.insert(line["name"].get<std::string>() + "/" + line["test"].get<std::string>());
+  EXPECT_EQ(drifted, (std::set<std::string>{"features/classifier", "features/mmd", "label/chi_squared"}));
+  EXPECT_EQ(found["rounds"][1]["drifted"], false);
+  EXPECT_NE(c.expect_done({"drift", c.folder}).out.find("round 4: is not like the rounds before"),
+            std::string::npos);
+  // Without the features the rest is still told.
+  c.expect_done({"report", c.folder});
+  fs::remove(c / "moved.npy");
+  const auto rest = c.json({"drift", c.folder})["rounds"][2];
+  EXPECT_EQ(rest["lines"].size(), 3u);
+  EXPECT_NE(rest["remark"].get<std::string>().find("moved.npy"), std::string::npos);
+  const std::string page = contents(c.folder + "/report.html");
+  for (const char* text : {"Round 4 is not like the rounds before.", "effective labels"})
+    EXPECT_NE(page.find(text), std::string::npos) << text;
+}
+
 TEST(Campaign, HelpOfEveryVerbHasAnExample) {
   const std::string all = run({"campaign", "--help"}).out;
-  for (const char* verb : {"init", "exclude", "ingest", "note", "guideline", "export", "plan", "query",
-                           "replay", "status", "evaluate", "forecast", "stop", "report", "verify", "proof"}) {
+  for (const char* verb :
+       {"init", "exclude", "ingest", "note", "guideline", "export", "plan", "query", "replay", "status",
+        "evaluate", "forecast", "drift", "stop", "report", "verify", "proof"}) {
     EXPECT_NE(all.find(verb), std::string::npos) << all;
     const outcome help = run({"campaign", verb, "--help"});
     EXPECT_EQ(help.code, 0) << verb;
@@ -369,6 +748,13 @@ TEST(Campaign, WrongSettingsAreRefusedByLineAndKeyAndNothingIsWritten) {
       {"[slices.a]\nfloor = 2\n", "items.slice names no column"},
       {"[items]\nslice = \"s\"\n[slices.a]\nfloor = 2\nquota = 1\n", "is at most the slice's quota"},
       {"[campaign]\nuntil = \"soon\"\n", "is a day, such as 2026-12-31"},
+      {"[price]\nfitted = 3\n", "price is fitted, and has no each, column or type for the time before"},
+      {"[targets.x]\nprecision = 0.5\n", "targets.x is label, recall and precision, or cost_cut"},
+      {"[targets.x]\ncost_cut = 0.5\nreview_cost = 0\n", "targets.x.review_cost is a number from 1e-09"},
+      {"[campaign]\nlabels = [\"a\"]\n[targets.x]\nlabel = \"b\"\nrecall = 0.5\nprecision = 0.5\n",
+       "line 4: targets.x.label is one of campaign.labels, and is 'b'"},
+      {"[targets.x]\ncost_cut = 0.5\nreview_cost = 1\n[targets.y]\ncost_cut = 0.6\nreview_cost = 1\n",
+       "targets.y is of the same measure as x"},
       {"[stop]\nrule = \"sometime\"\n", "line 2: stop.rule cannot be read"}};
   for (const auto& one : cases) {
     write_text(folder / "settings.toml", one.text);
@@ -404,6 +790,7 @@ TEST(Campaign, WhatCannotBeIsRefusedAndNothingIsRecorded) {
   refused({"pool", "ad", c.folder}, 2, "there is no command \"ad\" of `poolwise pool`; the nearest is \"add\"");
   refused({"evaluate", c.folder, "--logits", c.logits, "--holdout", c.holdout, "--at", "2026-01-02"}, 6,
           "120 items");
+  refused({"evaluate", c.folder, "--logits", c.logits, "--at", "2026-01-02"}, 2, "or ask for --active");
   refused({"proof", c.folder, "img-1"}, 6, "knows nothing of the item img-1");
   std::string twice = contents(c.table) + "img-0,dark,scan\n";
   write_text(c / "twice.csv", twice);

@@ -336,6 +336,31 @@ TEST(Command, BudgetsQuotasAndExclusions) {
   const auto bought = with({"--cost", pool / "cost.npy", "--budget", "59"}).json();
   EXPECT_EQ(bought["picks"].size(), 5u);
   EXPECT_EQ(bought["cost"], 50);
+  std::vector<std::int64_t> hours(pool_rows);
+  for (index_t i = 0; i < pool_rows; ++i) hours[std::size_t(i)] = 1 + i % 3;
+  save(pool / "hours.npy", hours);
+  const std::vector<std::string> two = {"--cost",        pool / "cost.npy",
+                                        "--budget",      "59",
+                                        "--also-cost",   "hours=" + (pool / "hours.npy"),
+                                        "--also-cost",   "days=" + (pool / "cost.npy"),
+                                        "--also-budget", "hours=4"};
+  const auto both = with(two).json();
+  std::int64_t used = 0;
+  for (const auto& pick : both["picks"]) {
+    EXPECT_EQ(pick["also_cost"]["hours"], hours[pick["row"].get<std::size_t>()]);
+    EXPECT_EQ(pick["also_cost"]["days"], pick["cost"]);
+    used += pick["also_cost"]["hours"].get<std::int64_t>();
+  }
+  EXPECT_EQ(both["also_cost"]["hours"], used);
+  EXPECT_LE(used, 4);
+  EXPECT_GT(used, 2);
+  auto csv = two;
+  csv.insert(csv.begin(), base.begin(), base.end() - 1);
+  EXPECT_EQ(run(csv).out.substr(0, 42), "rank,row,id,score,cost,reason,hours,days\n1");
+  EXPECT_REFUSED(with({"--also-budget", "hours=4"}), 2,
+                 "--also-budget has one of \"hours\", of which there is not one");
+  EXPECT_REFUSED(with({"--also-budget", "hours=many"}), 2, "\"hours=many\" ends in no whole number");
+  EXPECT_REFUSED(with({"--also-cost", "hours", "--batch", "2"}), 2, "is no name and value");
   const auto quotas =
       with({"--group", pool / "group.npy", "--quota", pool / "quota.csv", "--batch", "9"}).json();
   EXPECT_EQ(quotas["picks"].size(), 3u);
@@ -633,7 +658,8 @@ TEST(Command, AnOutputIsNoInputByWhateverName) {
       EXPECT_REFUSED(select(flag, file, {"--checkpoint", file}), 2, std::string("--checkpoint: and ") + flag);
     }
   }
-  for (const char* flag : {"--labelled", "--exclude", "--cost", "--group", "--embeddings", "--queries"})
+  for (const char* flag :
+       {"--labelled", "--exclude", "--cost", "--group", "--embeddings", "--queries", "--private"})
     EXPECT_REFUSED(select(flag, pool / "rows.npy", {"--out", pool / "rows.npy"}), 2,
                    std::string("and ") + flag);
   for (const char* file : {"t.safetensors", "t.npz", "t.NPZ"}) {

@@ -16,17 +16,11 @@
 #include <vector>
 
 #include "poolwise/files/output.hpp"
+#include "reference/sanitized.hpp"
 
 namespace poolwise::test {
 
-// Sanitizers keep books of memory, which would be measured too.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool measured = false;
-#elif defined(__has_feature)
-inline constexpr bool measured = !__has_feature(thread_sanitizer);
-#else
-inline constexpr bool measured = true;
-#endif
+inline constexpr bool measured = !sanitized;  // the books of a sanitizer would be measured, too
 
 struct outcome {
   int code = -1;  ///< exit status; 128 + signal when a signal ended it

@@ -130,9 +130,9 @@ outcome run_lower(const problem& p, path allowed, const layout& how = {}) {
     canonical_sweep sweep(memory, 0, p.cols, p.rows, p.centers, allowed);
     sweep.set_origin(points);
     rounded_rows kept;
-    if (how.kept && sweep.uses_tensor_cores(p.centers)) kept = sweep.round(points);
+    if (how.kept) kept = sweep.keep(points, p.centers);
     sweep.set_centers({c.data(), p.centers, p.cols});
-    sweep.lower(points, kept.facts.size() > 0 ? &kept : nullptr, m.data());
+    sweep.lower(points, kept, m.data());
     out.survivors = sweep.survivors();
   }
   out.m = m.to_host();
@@ -147,7 +147,7 @@ outcome run_nearest(const problem& p, path allowed) {
     canonical_sweep sweep(memory, 0, p.cols, p.rows, p.centers, allowed);
     sweep.set_origin(x.rows(p.rows, p.cols));
     sweep.set_centers({c.data(), p.centers, p.cols});
-    sweep.lower(x.rows(p.rows, p.cols), nullptr, key.data(), 0);
+    sweep.lower(x.rows(p.rows, p.cols), {}, key.data(), 0);
   }
   outcome out;
   for (const nearest_key k : key.to_host()) {

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -492,8 +494,26 @@ TEST(Tables, SayWhatANaiveReaderOfTheEventsSays) {
     EXPECT_EQ(now.tallies().front().round, 0);
     EXPECT_EQ(now.tallies().front().labelled, never_picked);
     std::set<std::string> unavailable;
-    now.each_unavailable([&](std::string_view name) { unavailable.emplace(name); });
+    now.each_unavailable([&](const unavailable_item& one) { unavailable.emplace(one.item); });
     EXPECT_EQ(unavailable, known);
+    EXPECT_EQ(now.unavailable_items(), index_t(known.size()));
+    for (const index_t events : {index_t{0}, counts.events / 3, counts.events / 2, counts.events}) {
+      std::map<std::string, std::array<bool, 3>> then, expected;
+      now.each_unavailable(
+          [&](const unavailable_item& one) {
+            then[std::string(one.item)] = {one.picked, one.labelled, one.excluded};
+          },
+          events);
+      for (const std::string& name : known) {
+        const item_record one = now.item(name);
+        const auto before = [&](const std::optional<index_t>& event) { return event && *event < events; };
+        const bool has_label =
+            std::any_of(one.labels.begin(), one.labels.end(), [&](index_t event) { return event < events; });
+        const std::array<bool, 3> is{before(one.decision), has_label, before(one.excluded)};
+        if (is != std::array<bool, 3>{}) expected[name] = is;
+      }
+      EXPECT_EQ(then, expected);
+    }
     EXPECT_TRUE(now.unavailable(*known.begin()));
     EXPECT_FALSE(now.unavailable("img_7"));
     std::map<std::string, std::string> current;
@@ -597,14 +617,14 @@ TEST(Export, RowsAreWhatTheEventsSay) {
     export_labels(now, versions::current, row_format::jsonl, into(current));
   });
   EXPECT_EQ(csv,
-            "event,at_ms,round,rank,item,row,score,cost,group,arm,reason,probability\n"
-            "3,1000,1,1,\"a,b\",3,1.0,5,,strategy,\"margin .98, rank 1\",\n"
-            "4,1000,1,2,c,6,0.5,5,,strategy,\"margin .98, rank 2\",\n");
+            "event,at_ms,round,rank,item,row,score,cost,seconds,group,arm,reason,probability\n"
+            "3,1000,1,1,\"a,b\",3,1.0,5,,,strategy,\"margin .98, rank 1\",\n"
+            "4,1000,1,2,c,6,0.5,5,,,strategy,\"margin .98, rank 2\",\n");
   EXPECT_EQ(json::parse(jsonl.substr(0, jsonl.find('\n')))["item"], "a,b");
   EXPECT_EQ(labels,
-            "event,at_ms,item,label,source,external,version,replaces,by,seconds,confidence,cost,why,current\n"
-            "5,1000,c,\"say \"\"hi\"\"\",studio,t1,1,,,,,,,false\n"
-            "6,1000,c,owl,studio,t2,1,5,,,,,,true\n");
+            "event,at_ms,item,label,source,external,version,replaces,by,seconds,confidence,cost,why,guideline,current\n"
+            "5,1000,c,\"say \"\"hi\"\"\",studio,t1,1,,,,,,,,false\n"
+            "6,1000,c,owl,studio,t2,1,5,,,,,,,true\n");
   EXPECT_EQ(json::parse(current)["event"], 6);
 }
 
@@ -892,9 +912,9 @@ TEST(Worst, AKilledWriterLosesNothingThatWasAcknowledged) {
   // Nothing half: each change labels one item, 1 + i % 40 times.
   const ledger open = ledger::open(in.file);
   open.read([&](const tables& now) {
-    now.each_unavailable([&](std::string_view name) {
-      const index_t i = std::stol(std::string(name.substr(name.find('/') + 1)));
-      EXPECT_EQ(index_t(now.item(std::string(name)).labels.size()), 1 + i % 40);
+    now.each_unavailable([&](const unavailable_item& one) {
+      const index_t i = std::stol(std::string(one.item.substr(one.item.find('/') + 1)));
+      EXPECT_EQ(index_t(now.item(std::string(one.item)).labels.size()), 1 + i % 40);
     });
   });
 }
@@ -1009,7 +1029,7 @@ TEST(LargeLedger, SpeedAndSize) {
   const ledger open = ledger::open(in.file);
   timed("counts", [&] { open.read([](const tables& now) { return now.counts(); }); });
   timed("unavailable items",
-        [&] { open.read([](const tables& now) { now.each_unavailable([](std::string_view) {}); }); });
+        [&] { open.read([](const tables& now) { now.each_unavailable([](const unavailable_item&) {}); }); });
   timed("current labels",
         [&] { open.read([](const tables& now) { now.each_label(versions::current, [](const label&) {}); }); });
   timed("1,000 proofs", [&] {

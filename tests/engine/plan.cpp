@@ -36,6 +36,7 @@ TEST(Plan, EveryStrategyAloneAndAmongCandidates) {
   const std::vector<float> labels(rows, 1), costs(classes * classes, 1);
   pool.labels = {labels.data(), rows};
   pool.cost_matrix = matrix_view<const float>{costs.data(), classes, classes};
+  pool.private_rows = matrix_view<const float>{embeddings.data() + 3 * features, 2, features};
   std::vector<std::string> names;
   for (const strategy_entry& entry : strategies()) {
     names.push_back(entry.example());

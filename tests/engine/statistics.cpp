@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -624,6 +625,50 @@ TEST(Evaluation, OperatingPointsAgreeWithScikitLearn) {
       "no item is positive");
   expect_refused<value_error>([&] { precision_at_recall(values{1, 2, 3}, tied, 0); }, "recall is 0");
   expect_refused<shape_error>([&] { recall_at_precision(values{1}, tied, 0.5); }, "1 scores and 3 marks");
+}
+
+TEST(Evaluation, TheBestReviewIsThatOfEveryThreshold) {
+  const values confidence = floored(sequence(60, 37, 101, 9));  // with ties
+  std::vector<std::uint8_t> right;
+  for (int i = 0; i < 60; ++i) right.push_back(i * 29 % 97 + 7 * confidence[std::size_t(i)] > 60);
+  for (const double error_cost : {0.0, 4.0, 15.0, 400.0}) {
+    const auto best = best_review(confidence, right, 10, error_cost);
+    double most = 0;
+    values of_best(60, 0.0);
+    values falling = confidence;
+    std::sort(falling.begin(), falling.end(), std::greater<>());
+    for (const double threshold : falling) {
+      values saved;
+      double sum = 0;
+      for (std::size_t i = 0; i < 60; ++i) {
+        saved.push_back(confidence[i] < threshold ? 0 : right[i] != 0 ? 1 : 1 - error_cost / 10);
+        sum += saved.back();
+      }
+      if (sum / 60 > most + 1e-12) {
+        most = sum / 60;
+        of_best = saved;
+      }
+    }
+    EXPECT_NEAR(best.cut.value, most, close) << error_cost;
+    double squares = 0;
+    for (const double one : of_best) squares += (one - most) * (one - most);
+    EXPECT_NEAR(best.cut.standard_error, std::sqrt(squares / 59 / 60), close);
+    EXPECT_NEAR(best.cut.bounds.high - best.cut.value, 2.000995378088259 * best.cut.standard_error, 1e-9);
+    EXPECT_EQ(best.answered.right, best.right.items);
+    index_t taken = 0;
+    for (const double one : confidence) taken += one >= best.threshold;
+    EXPECT_EQ(best.answered.right, taken);
+  }
+  const std::vector<std::uint8_t> wrong(60, 0);
+  EXPECT_EQ(best_review(confidence, wrong, 1, 5).threshold, INFINITY);
+  EXPECT_EQ(best_review(confidence, wrong, 1, 5).cut.value, 0);
+  expect_refused<value_error>([&] { best_review(confidence, right, 0, 1); }, "review_cost is 0");
+  expect_refused<value_error>(
+      [&] {
+        best_review(values{nan}, {right.data(), 1}, 1, 1);
+      },
+      "confidence 0 is NaN");
+  expect_refused<shape_error>([&] { best_review(values{1}, right, 1, 1); }, "1");
 }
 
 // Eight labels of a pool of 50: the formulas of the header in numpy.

@@ -104,6 +104,24 @@ std::string refusal(const std::string& text) {
   return "";
 }
 
+TEST(Strategy, ChangesWithTheNumberOfLabels) {
+  const strategy all = parse_strategy("typiclust@50,margin/10x/kcenter@500,power(margin, beta=2)");
+  EXPECT_EQ(all.at(0).name, "typiclust");
+  EXPECT_EQ(all.at(49).name, "typiclust");
+  EXPECT_EQ(all.at(50).name, "margin/10x/kcenter");
+  EXPECT_EQ(all.at(500).name, "power(margin, beta=2)");
+  EXPECT_TRUE(all.needs(part::embeddings));
+  EXPECT_FALSE(all.at(500).needs(part::embeddings));
+  EXPECT_EQ(all.score(), nullptr);
+  EXPECT_EQ(spelled_out(parse_strategy("typiclust@50,margin")),
+            "typiclust(neighbours=20, clusters=500)@50,margin");
+  for (const char* wrong :
+       {"typiclust@0,margin", "typiclust@9,kcenter@9,margin", "typiclust@x,margin", "typiclust@50,", ",margin"})
+    EXPECT_NE(refusal(wrong), "") << wrong;
+  EXPECT_NE(refusal("margin,entropy").find("typiclust@500,margin"), std::string::npos);
+  EXPECT_NE(refusal("margin@50").find("there is no"), std::string::npos);
+}
+
 TEST(Strategy, UnknownNamesGetTheNearest) {
   EXPECT_NE(refusal("margni").find("nearest name is \"margin\""), std::string::npos);
   EXPECT_NE(refusal("entorpy").find("\"entropy\""), std::string::npos);

@@ -250,6 +250,72 @@ TEST(FacilityLocation, OverVerticesWithCopiesItIsThatOverAllCopies) {
   }
 }
 
+TEST(BoundedCoverage, IsGreedyBetweenItsBoundsAndRefusesOthers) {
+  std::mt19937 next(29);
+  for (unsigned trial = 0; trial < 24; ++trial) {
+    SCOPED_TRACE(trial);
+    const std::size_t rows = 2 + next() % 20;
+    const auto similarity = quarters(rows, next);
+    const similarity_graph graph = graph_of(similarity);
+    std::vector<float> from, upto;
+    for (std::size_t i = 0; i < rows; ++i) {
+      if (trial % 3 != 0) from.push_back(float(next() % 5) / 4);
+      if (trial % 3 != 1) upto.push_back(float(next() % 5) / 4);
+    }
+    reference::graph_problem all{
+        similarity, {}, std::vector<double>(rows, 1.0), std::vector<std::int64_t>(rows, 0), 1, rows};
+    if (trial % 2 != 0) all.labelled = {1};
+    const auto value = [&](const std::vector<std::size_t>& chosen) {
+      double sum = 0;
+      for (std::size_t i = 0; i < rows; ++i) {
+        double most = 0;
+        for (const std::size_t j : chosen) most = std::max(most, similarity[i][j]);
+        if (!upto.empty()) most = std::min(most, double(upto[i]));
+        sum += std::max(0.0, most - (from.empty() ? 0.0 : double(from[i])));
+      }
+      return sum;
+    };
+    const std::vector<index_t> labelled(all.labelled.begin(), all.labelled.end());
+    expect_equal(bounded_coverage(cpu{}, graph, {view(from), view(upto)}, {.picks = index_t(rows)}, labelled),
+                 reference::greedy_for(all, value));
+  }
+  const similarity_graph graph = graph_of({{1, 0.5}, {0.5, 1}});
+  const std::vector<float> wrong = {0, 2};
+  reference::expect_refused<value_error>(
+      [&] {
+        bounded_coverage(cpu{}, graph, {view(wrong), {}}, {.picks = 1});
+      },
+      "a bound of row 1 is 2.000000; it must be from 0 to 1");
+}
+
+TEST(SaturatedCoverage, IsGreedyForSumsThatEnd) {
+  std::mt19937 next(31);
+  for (const double share : {0.125, 0.25, 0.5, 1.0}) {
+    SCOPED_TRACE(share);
+    const std::size_t rows = 17;
+    const auto similarity = quarters(rows, next);
+    reference::graph_problem all{
+        similarity, {3}, std::vector<double>(rows, 1.0), std::vector<std::int64_t>(rows, 0), 1, rows};
+    const auto value = [&](const std::vector<std::size_t>& chosen) {
+      double sum = 0;
+      for (std::size_t i = 0; i < rows; ++i) {
+        double covered = 0, most = 0;
+        for (const std::size_t j : chosen) covered += similarity[i][j];
+        for (const double one : similarity[i]) most += share * one;
+        sum += std::min(covered, most);
+      }
+      return sum;
+    };
+    const std::vector<index_t> labelled = {3};
+    for (const int threads : {1, 3})
+      expect_equal(
+          saturated_coverage(cpu{threads}, graph_of(similarity), share, {.picks = index_t(rows)}, labelled),
+          reference::greedy_for(all, value));
+  }
+  reference::expect_refused<value_error>([&] { saturated_coverage(cpu{}, graph_of({{1}}), 0, {.picks = 1}); },
+                                         "share is 0.000000");
+}
+
 // ProbCover from the points: every time the ball that holds most rows not yet covered.
 TEST(FacilityLocation, OverARadiusGraphIsMaximumCoverage) {
   std::mt19937 next(3);

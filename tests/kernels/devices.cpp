@@ -42,7 +42,7 @@ class SimulatedDevices : public testing::Test {
 };
 
 TEST_F(SimulatedDevices, AreListedEachWithItsFigures) {
-  const auto status = list_cuda_devices();
+  const auto status = list_cuda_devices(true);
   ASSERT_EQ(status.devices.size(), 2u) << status.missing;
   for (std::size_t i = 0; i < status.devices.size(); ++i) {
     const auto& device = status.devices[i];
@@ -58,13 +58,13 @@ TEST_F(SimulatedDevices, AreListedEachWithItsFigures) {
 }
 
 TEST_F(SimulatedDevices, AFailingDriverIsAReason) {
-  const auto status = list_cuda_devices();
+  const auto status = list_cuda_devices(true);
   EXPECT_TRUE(status.devices.empty());
   EXPECT_NE(status.missing.find("install the NVIDIA driver"), std::string::npos) << status.missing;
 }
 
 TEST_F(SimulatedDevices, AClosedDeviceIsListedWithoutItsFreeMemory) {
-  const auto status = list_cuda_devices();
+  const auto status = list_cuda_devices(true);
   ASSERT_EQ(status.devices.size(), 2u) << status.missing;
   EXPECT_EQ(status.devices[0].free_bytes, 0u);
   EXPECT_EQ(status.devices[0].multiprocessors, 6);

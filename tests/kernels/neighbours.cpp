@@ -336,6 +336,33 @@ TEST(Kmeans, TrainsOnAllRowsUnlessToldOtherwise) {
   EXPECT_NEAR(double(centroid[0]), sum / 600, 1e-5);
 }
 
+TEST(Kmeans, WeightsCountInTheMeansAndFixedCentroidsStay) {
+  const index_t rows = 300, cols = 3, clusters = 5, fixed = 2;
+  const auto points = normal_rows(rows, cols, 14);
+  std::vector<float> weights;
+  for (index_t i = 0; i < rows; ++i) weights.push_back(0.25f + float(i % 7));
+  std::vector<float> centroids(std::size_t(clusters * cols), 0.5f), again;
+  centroids[0] = -1;
+  const std::vector<float> given(centroids.begin(), centroids.begin() + fixed * cols);
+  const kmeans_options options{.iterations = 60, .weights = {weights.data(), rows}, .fixed = fixed};
+  again = centroids;
+  kmeans(cpu{}, {points.data(), rows, cols}, {centroids.data(), clusters, cols}, options);
+  kmeans(cpu{3}, {points.data(), rows, cols}, {again.data(), clusters, cols}, options);
+  EXPECT_EQ(again, centroids);
+  EXPECT_EQ(std::vector<float>(centroids.begin(), centroids.begin() + fixed * cols), given);
+  const cell_order order = ivf_cells(cpu{}, {points.data(), rows, cols}, {centroids.data(), clusters, cols});
+  for (index_t k = fixed; k < clusters; ++k)
+    for (index_t c = 0; c < cols; ++c) {
+      double sum = 0, total = 0;
+      for (index_t i = order.begin[std::size_t(k)]; i < order.begin[std::size_t(k + 1)]; ++i) {
+        const index_t row = order.rows[std::size_t(i)];
+        sum += double(weights[std::size_t(row)]) * double(points[std::size_t(row * cols + c)]);
+        total += double(weights[std::size_t(row)]);
+      }
+      EXPECT_NEAR(double(centroids[std::size_t(k * cols + c)]), sum / total, 1e-5) << k;
+    }
+}
+
 TEST(Kmeans, RefusesWhatItCannotDo) {
   const auto points = normal_rows(4, 3, 13);
   expect_refused<shape_error>([&] { means({}, points, 3, 5); },
@@ -348,6 +375,22 @@ TEST(Kmeans, RefusesWhatItCannotDo) {
         kmeans(cpu{}, {nullptr, 4, 0}, {nullptr, 2, 0});
       },
       "kmeans: points has 0 columns; pass at least one");
+  const std::vector<float> weights = {1, 1, 0, 1};
+  expect_refused<value_error>(
+      [&] {
+        means({}, points, 3, 2, {.weights = {weights.data(), 4}});
+      },
+      "kmeans: a weight is 0.000000; pass finite numbers above 0");
+  expect_refused<shape_error>(
+      [&] {
+        means({}, points, 3, 2, {.weights = {weights.data(), 3}});
+      },
+      "kmeans: weights has 3 places but points has 4 rows; pass one per row, or none");
+  expect_refused<shape_error>([&] { means({}, points, 3, 2, {.fixed = 3}); },
+                              "kmeans: 3 centroids of 2 are fixed; fix at most all");
+  expect_refused<shape_error>([&] { means({}, points, 3, 2, {.train_rows = 2, .fixed = 1}); },
+                              "kmeans: weights and fixed centroids are for all rows, in host memory; pass no "
+                              "train_rows, and no cuda{}");
 }
 
 TEST(IvfCells, OrderEveryRowByItsNearestCentroid) {

@@ -1,6 +1,7 @@
 // Rows as small integers: their products, the bound of what they miss, and the sweeps and lists that stand on
 // it.
 #include "poolwise/distance/detail/quantised_rows.hpp"
+#include "poolwise/core/mapped_pages.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/mapped_pages.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/graph/neighbours.hpp"
@@ -224,6 +226,7 @@ std::vector<index_t> some_rows(index_t count, index_t rows, std::uint32_t seed) 
 // A pair that was closed though its distance is lower would show here: every bit is that of all distances.
 TEST(DistanceSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
   const index_t rows = 150;
+  mapped_pages pages(1);  // under a ceiling centres are copied
   for (const index_t cols : {2, 67})
     for (const auto& [name, x] : hard_rows(rows, cols)) {
       SCOPED_TRACE(testing::Message() << name << ", " << cols << " columns");
@@ -241,8 +244,8 @@ TEST(DistanceSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
         expected.push_back(least);
       }
       reference::for_each_cpu_target([&, &x = x] {
-        for (const int threads : {1, 3}) {
-          distance_sweeper sweeper(cpu{threads}, x);
+        for (const cpu on : {cpu{1}, cpu{3, &pages}}) {
+          distance_sweeper sweeper(on, x);
           std::vector<float> got = first;
           for (std::size_t pass = 0; pass < passes.size(); ++pass) {
             sweeper.lower(passes[pass], got.data());
@@ -262,7 +265,8 @@ TEST(DistanceSweeper, LowersSomeRowsAlone) {
     const std::vector<index_t> centers = some_rows(count, rows, 62);
     std::vector<float> all(std::size_t(rows), infinity), got = all;
     distance_sweeper(cpu{1}, x).lower(centers, all.data());
-    distance_sweeper(cpu{2}, x).lower_some(some, centers, got.data());
+    mapped_pages pages(1);
+    distance_sweeper(cpu{2, &pages}, x).lower_some(some, centers, got.data());
     for (index_t i = 0; i < rows; ++i)
       EXPECT_EQ(got[std::size_t(i)], i % 2 != 0 ? all[std::size_t(i)] : infinity) << i;
   }
@@ -277,6 +281,7 @@ TEST(DistanceSweeper, RowsWithoutColumnsAreAtDistanceZero) {
 
 TEST(OuterProductSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
   const index_t rows = 110, classes = 5, features = 33;
+  mapped_pages pages(1);
   const auto all_a = hard_rows(rows, classes), all_h = hard_rows(rows, features);
   for (std::size_t n = 0; n < all_a.size(); ++n)
     for (const std::size_t shift : {std::size_t(0), std::size_t(3)})
@@ -304,10 +309,12 @@ TEST(OuterProductSweeper, HasTheBitsOfAllDistancesOnEveryTarget) {
                                                   canonical_dot(a.row(i), a.row(center), classes),
                                                   canonical_dot(h.row(i), h.row(center), features), bias));
         reference::for_each_cpu_target([&, &a = a, &h = h] {
-          outer_product_sweeper sweeper(cpu{2}, factored_rows{a, h, bias});
-          std::vector<float> got(std::size_t(rows), infinity);
-          for (const auto& centers : passes) sweeper.lower({norm2.data(), rows}, centers, got.data());
-          ASSERT_EQ(got, expected);
+          for (const cpu on : {cpu{2}, cpu{2, &pages}}) {
+            outer_product_sweeper sweeper(on, factored_rows{a, h, bias});
+            std::vector<float> got(std::size_t(rows), infinity);
+            for (const auto& centers : passes) sweeper.lower({norm2.data(), rows}, centers, got.data());
+            ASSERT_EQ(got, expected);
+          }
         });
       }
 }

@@ -470,6 +470,13 @@ def test_select_keeps_to_budget_and_quota():
     cost = RNG.integers(1, 10, 257)
     chosen = poolwise.select(strategy="entropy", logits=LOGITS, cost=cost, budget=40)
     assert chosen.cost == chosen.costs.sum() == cost[chosen.rows].sum() <= 40
+    hours = RNG.integers(1, 6, 257)
+    chosen = poolwise.select(strategy="entropy", logits=LOGITS, cost=cost, budget=40, also_cost={"hours": hours, "days": cost},
+                             also_budget={"hours": 11})
+    assert chosen.cost <= 40 and hours[chosen.rows].sum() <= 11 and chosen.also_cost == ["hours", "days"]
+    assert [pick.also_cost for pick in chosen] == [[hours[row], cost[row]] for row in chosen.rows]
+    with pytest.raises(poolwise.InvalidValueError, match='also_budget has one of "days", of which there is not one cost of rows'):
+        poolwise.select(strategy="entropy", logits=LOGITS, cost=cost, also_budget={"days": 3})
     group = np.arange(257) % 3
     chosen = poolwise.select(strategy="entropy", batch=20, logits=LOGITS, group=group, quota=[4, 0, 2])
     assert np.bincount(group[chosen.rows], minlength=3).tolist() == [4, 0, 2]
@@ -531,8 +538,8 @@ def test_select_reaches_every_strategy_there_is():
     points = RNG.standard_normal((257, 4)).astype(np.float32)
     members = RNG.standard_normal((3, 257, 10)).astype(np.float32)
     everything = {"logits": LOGITS, "committee": members, "embeddings": points, "labelled": [3, 5],
-                  "predictions": members[:, :, :1].copy(), "queries": points[:4], "query_weights": np.ones(4, np.float32), "labels": np.arange(257) % 3,
-                  "targets": members[:, :6].copy(), "cost_matrix": 1 - np.eye(10)}
+                  "predictions": members[:, :, :1].copy(), "queries": points[:4], "private": points[4:6], "query_weights": np.ones(4, np.float32),
+                  "labels": np.arange(257) % 3, "targets": members[:, :6].copy(), "cost_matrix": 1 - np.eye(10)}
     for entry in poolwise.strategies():
         chosen = poolwise.select(strategy=entry.example, batch=9, **everything)
         assert len(set(chosen.rows)) == 9 and not {3, 5} & set(chosen.rows), entry.name

@@ -14,10 +14,9 @@ namespace {
 using json = nlohmann::json;
 
 /// Items that were picked, labelled or ruled out and have no row.
-index_t items_gone(const tables& seen, const row_ids& ids, index_t rows) {
+index_t items_gone(const tables& seen, const item_table& items) {
   index_t gone = 0;
-  const item_index known(ids, rows);
-  seen.each_unavailable([&](std::string_view item) { gone += known.row_of(item) ? 0 : 1; });
+  seen.each_unavailable([&](const unavailable_item& one) { gone += items.row_of(one.item) ? 0 : 1; });
   return gone;
 }
 
@@ -117,7 +116,7 @@ campaign::added_pool campaign::add_pool(const std::string& items, std::vector<pa
   record(now_ms, [&](const tables& seen) {
     const auto before = seen.latest("pool");
     pool.version = before ? pool_in(before->body).version + 1 : 1;
-    added.gone = items_gone(seen, table.ids, pool.rows);
+    added.gone = items_gone(seen, table);
     return std::vector<new_event>{{"pool", body_of(pool)}};
   });
   items_.emplace(pool.version, std::move(table));
@@ -139,8 +138,7 @@ void campaign::note(const std::string& text, const std::string& by, std::int64_t
 
 void campaign::set_guideline(const std::string& text, std::int64_t now_ms) {
   record(now_ms, [&](const tables& seen) {
-    const auto before = seen.latest("guideline");
-    const index_t number = before ? json::parse(before->body).at("guideline").get<index_t>() + 1 : 1;
+    const index_t number = latest_guideline(seen) + 1;
     return std::vector<new_event>{{"guideline", json{{"guideline", number}, {"text", text}}.dump()}};
   });
 }
@@ -156,6 +154,11 @@ spending campaign::spent() const {
     }
     return all;
   });
+}
+
+index_t latest_guideline(const tables& seen) {
+  const auto latest = seen.latest("guideline");
+  return latest ? json::parse(latest->body).at("guideline").get<index_t>() : 0;
 }
 
 item_table items_of(const pool_version& pool, const campaign_settings& settings) {

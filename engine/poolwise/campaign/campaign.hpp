@@ -51,7 +51,7 @@ class campaign {
 
   /// A version of the pool, from now on the one that is picked from.
   /// items  a file as read_items reads it; empty: items are called by their numbers
-  /// arrays  embeddings and queries, if any strategy is to use them
+  /// arrays  embeddings, queries and private rows, if any strategy is to use them
   /// throws shape_error where items and arrays are not as many; usage_error for a pool of neither.
   /// Reads all of the files for their digests.
   struct added_pool {
@@ -63,6 +63,7 @@ class campaign {
   /// Items that must never be picked, and why.
   void exclude(const std::vector<std::string>& items, const std::string& why, std::int64_t now_ms);
   void note(const std::string& text, const std::string& by, std::int64_t now_ms);
+  /// Rounds and labels that come after name its version.
   void set_guideline(const std::string& text, std::int64_t now_ms);
 
   /// Records events, a change of the settings first if there is one. `decide` sees the tables as they are then.
@@ -84,6 +85,9 @@ class campaign {
 /// The items of a version of the pool, priced as the settings say. throws value_error where the file of items
 /// is not what it was; as read_items does.
 item_table items_of(const pool_version& pool, const campaign_settings& settings);
+
+/// The version of the newest guideline; 0 where there is none.
+index_t latest_guideline(const tables& seen);
 
 /// The ledger, and the settings, of a folder.
 std::filesystem::path ledger_of(const std::filesystem::path& folder);

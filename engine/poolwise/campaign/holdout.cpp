@@ -1,6 +1,8 @@
 #include "poolwise/campaign/holdout.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <unordered_map>
@@ -62,6 +64,63 @@ json as_json(const share_estimate& share) {
 
 share_estimate share_in(const json& body) { return share_of(body.at("right"), body.at("rows")); }
 
+/// Of a figure that need be no share.
+json figure(const share_estimate& one) {
+  return {{"value", one.value.value_or(0)},
+          {"low", one.bounds.low},
+          {"high", one.bounds.high},
+          {"rows", one.items}};
+}
+
+share_estimate figure_in(const json& body) {
+  share_estimate one;
+  one.value = body.at("value").get<double>();
+  one.bounds = {body.at("low"), body.at("high")};
+  one.items = body.at("rows");
+  return one;
+}
+
+/// What a cost cut is to a rule about shares.
+share_estimate as_share(const mean_estimate& cut, index_t items) {
+  share_estimate share;
+  const double open = cut.value * (1 - cut.value), error = cut.standard_error;
+  share.value = cut.value;
+  share.bounds = {std::max(0.0, cut.bounds.low), std::min(1.0, cut.bounds.high)};
+  share.items =
+      error > 0 && open > 0 ? std::max<index_t>(1, index_t(std::min(1e15, open / (error * error)))) : items;
+  return share;
+}
+
+/// By the classes' probabilities, row for row.
+std::map<std::string, share_estimate> measures_of(const campaign_settings& settings, matrix_view<const float> p,
+                                                  std::span<const std::int32_t> labels) {
+  std::map<std::string, share_estimate> measures;
+  for (const measure_target& target : settings.targets) {
+    const auto named = std::find(settings.labels.begin(), settings.labels.end(), target.label);
+    const auto number = settings.labels.empty() && !target.label.empty()
+                            ? number_in<std::int32_t>(target.label)
+                            : std::int32_t(named - settings.labels.begin());
+    if (!number || (!target.label.empty() && (*number < 0 || *number >= p.cols)))
+      throw value_error("evaluate: targets." + target.name + ".label \"" + printable(target.label) +
+                        "\" is no number of a class from 0 to " + std::to_string(p.cols - 1) +
+                        "; list the labels in campaign.toml");
+    std::vector<double> scores;
+    std::vector<std::uint8_t> hits;
+    for (index_t i = 0; i < p.rows; ++i) {
+      const auto* most = std::max_element(p.row(i), p.row(i) + p.cols);
+      const std::int32_t label = labels[std::size_t(i)];
+      scores.push_back(target.label.empty() ? *most : p(i, *number));
+      hits.push_back(target.label.empty() ? most - p.row(i) == label : *number == label);
+    }
+    if (target.label.empty())
+      measures[target.measure()] =
+          as_share(best_review(scores, hits, target.review_cost, target.error_cost).cut, p.rows);
+    else if (std::find(hits.begin(), hits.end(), 1) != hits.end())
+      measures[target.measure()] = precision_at_recall(scores, hits, target.recall).precision;
+  }
+  return measures;
+}
+
 std::string body_of(const holdout_result& result) {
   json body = as_json(result.all);
   body["round"] = result.round;
@@ -70,8 +129,10 @@ std::string body_of(const holdout_result& result) {
   body["log_loss"] = result.log_loss;
   body["brier"] = result.brier;
   body["calibration_error"] = result.calibration_error;
+  if (result.temperature) body["temperature"] = *result.temperature;
   body["slices"] = json::object();
   for (const auto& [name, share] : result.slices) body["slices"][name] = as_json(share);
+  for (const auto& [name, share] : result.measures) body["measures"][name] = figure(share);
   if (!result.right.empty()) body["right_items"] = result.right;
   return body.dump();
 }
@@ -87,9 +148,12 @@ holdout_result result_in(const event& recorded) {
     result.all = share_in(body);
     const json slices = body.value("slices", json::object());
     for (const auto& [name, share] : slices.items()) result.slices.emplace(name, share_in(share));
+    const json measures = body.value("measures", json::object());
+    for (const auto& [name, one] : measures.items()) result.measures.emplace(name, figure_in(one));
     result.log_loss = body.value("log_loss", 0.0);
     result.brier = body.value("brier", 0.0);
     result.calibration_error = body.value("calibration_error", 0.0);
+    if (body.contains("temperature")) result.temperature = body.at("temperature").get<double>();
     result.right = body.value("right_items", "");
     return result;
   } catch (const json::exception& problem) {
@@ -134,15 +198,25 @@ holdout_result evaluate(campaign& of, const holdout_request& request, std::int64
     if (p.rows <= 100'000) result.right += is_right ? '1' : '0';
   }
   result.all = share_of(right, p.rows);
+  if (request.window > 0)
+    result.windows =
+        rolling_accuracy(predicted, items.label, request.window, std::max<index_t>(1, request.window / 2));
   if (!settings.slices.empty()) {
     const auto by_slice =
         accuracy_by_slice(predicted, items.label, items.slice, index_t(settings.slices.size()));
     for (std::size_t k = 0; k < by_slice.size(); ++k)
       if (by_slice[k].items > 0) result.slices.emplace(settings.slices[k].name, by_slice[k]);
   }
+  result.measures = measures_of(settings, p, items.label);
   result.log_loss = log_loss(p, items.label);
   result.brier = brier_score(p, items.label);
   result.calibration_error = calibration_error(reliability(p, items.label));
+  if (inputs.model_kind == outputs::logits) {
+    // Logarithms of probabilities are logits, and fp32 at that.
+    std::vector<float> logits;
+    for (const float one : probs) logits.push_back(std::log(std::max(one, std::numeric_limits<float>::min())));
+    result.temperature = fit_temperature({logits.data(), p.rows, p.cols}, items.label).temperature;
+  }
   result.on = request.name.empty() ? request.items.filename().string() : request.name;
   result.event = of.record(now_ms, [&](const tables& seen) {
     const ledger_counts counts = seen.counts();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
@@ -35,7 +34,7 @@ class answer_reader {
     wanted_.what = "a label";
     wanted_.names = {"item", "label"};
     wanted_.otherwise = settings.id_column.c_str();
-    wanted_.optional = {"external", "version", "by", "why", "seconds", "confidence", "cost"};
+    wanted_.optional = {"external", "version", "by", "why", "seconds", "confidence", "cost", "guideline"};
     wanted_.remedy = "begin with a line such as item,label";
     wanted_.blank_lines = true;
     wanted_.refused = [&](index_t line, const std::string& why) { refuse(line, why); };
@@ -95,6 +94,12 @@ class answer_reader {
         return no("cost \"" + printable(values[8], shown) + "\" is no whole number from 0 on");
       one.body["cost"] = *cost;
     }
+    if (!values[9].empty()) {
+      const auto guideline = number_in<index_t>(trimmed(values[9]));
+      if (!guideline || *guideline < 1)
+        return no("guideline \"" + printable(values[9], shown) + "\" is no whole number from 1 on");
+      one.body["guideline"] = *guideline;
+    }
     return one;
   }
 
@@ -110,16 +115,13 @@ class pool_items {
   explicit pool_items(campaign& of) : of_(of) {}
 
   bool has(const std::string& item) {
-    if (!index_) {
-      const pool_version pool = of_.pool();
-      index_ = std::make_unique<item_index>(of_.items(pool).ids, pool.rows);
-    }
-    return index_->row_of(item).has_value();
+    if (items_ == nullptr) items_ = &of_.items(of_.pool());
+    return items_->row_of(item).has_value();
   }
 
  private:
   campaign& of_;
-  std::unique_ptr<item_index> index_;
+  const item_table* items_ = nullptr;
 };
 
 /// What the ledger and the answers before say of an item and of a key.
@@ -187,6 +189,7 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
     ingested part;
     const auto decide = [&](const tables& seen) {
       standing_labels standing(seen);
+      const index_t guideline = latest_guideline(seen);
       std::vector<new_event> events;
       const auto refuse = [&](const answer& one, const std::string& why) {
         part.refused.push_back({one.line, why});
@@ -214,10 +217,18 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
                           "; overrule it (--overrule), or correct it there by a higher version");
           continue;
         }
+        const index_t by = one.body.value("guideline", guideline);
+        if (by > guideline) {
+          refuse(one,
+                 "there is no guideline " + std::to_string(by) + "; record it (`poolwise campaign guideline`)");
+          continue;
+        }
         part.replaced += has_label ? 1 : 0;
         ++part.added;
         standing.add(one, request.source);
-        events.push_back({"label", one.body.dump()});
+        nlohmann::json body = one.body;
+        if (by > 0) body["guideline"] = by;
+        events.push_back({"label", body.dump()});
       }
       if (request.strict && !part.refused.empty()) throw nothing_recorded{};
       return events;

@@ -31,7 +31,7 @@ struct ingested {
 /// Records the labels of a file. Columns: `item` (or what campaign.toml calls the id) and `label`; as there
 /// are, `external` (the source's own id of the answer; standard: the item), `version` (a whole number that
 /// rises with each correction; standard 1), `by`, `seconds`, `confidence` (0 to 1), `cost` (whole, in the
-/// campaign's unit) and `why`.
+/// campaign's unit), `why`, and `guideline` (the version that it was labelled by; standard: the newest).
 ///
 /// A label is known by source, external id and version: to ingest a file twice changes nothing. Lines that
 /// cannot be read, items that are not in the pool, labels that campaign.toml does not list, numbers out of

@@ -62,7 +62,7 @@ class amounts {
 item_table read_items(const std::filesystem::path& file, const campaign_settings& settings) {
   column_places places;
   const std::size_t id = places.add(settings.id_column), slice = places.add(settings.slice_column),
-                    type = places.add(settings.type_column);
+                    type = places.add(settings.type_column), length = places.add(settings.length_column);
   const amounts price(settings.price, places.add(settings.price.column), type),
       seconds(settings.seconds, places.add(settings.seconds.column), type);
   item_table items;
@@ -92,6 +92,13 @@ item_table read_items(const std::filesystem::path& file, const campaign_settings
     seconds.add(place, values, items.seconds);
     if (slice != column_places::npos) items.slice.push_back(number(values[slice], number_of, items.slices));
     if (type != column_places::npos) items.type.push_back(number(values[type], type_number_of, items.types));
+    if (length != column_places::npos) {
+      const auto amount = number_in<double>(trimmed(values[length]));
+      if (!amount || !(*amount >= 0 && *amount <= 1e15))
+        throw format_error(place + ": \"" + printable(values[length], 40) + "\" in column " +
+                           settings.length_column + " is no number from 0 on");
+      items.length.push_back(*amount);
+    }
     ids.push_back(values[id]);
   });
   items.rows = index_t(ids.size());
@@ -100,8 +107,8 @@ item_table read_items(const std::filesystem::path& file, const campaign_settings
 }
 
 item_table numbered_items(index_t rows, const campaign_settings& settings) {
-  if (!settings.slice_column.empty() || !settings.type_column.empty() || !settings.price.column.empty() ||
-      !settings.seconds.column.empty())
+  if (!settings.slice_column.empty() || !settings.type_column.empty() || !settings.length_column.empty() ||
+      !settings.price.column.empty() || !settings.seconds.column.empty())
     throw value_error(
         "items: campaign.toml names columns of a file of items, and there is none; give it (--items)");
   item_table items;
@@ -111,19 +118,10 @@ item_table numbered_items(index_t rows, const campaign_settings& settings) {
   return items;
 }
 
-item_index::item_index(const row_ids& ids, index_t rows) : rows_(rows), numbered_(ids.numbered()) {
-  if (numbered_) return;
-  row_of_.reserve(std::size_t(rows));
-  for (index_t row = 0; row < rows; ++row) row_of_.emplace(ids.at(row), row);
-}
-
-std::optional<index_t> item_index::row_of(std::string_view item) const {
-  if (numbered_) {
-    const auto row = number_in<index_t>(item);
-    return row && *row >= 0 && *row < rows_ && std::to_string(*row) == item ? row : std::nullopt;
-  }
-  const auto found = row_of_.find(item);
-  return found == row_of_.end() ? std::nullopt : std::optional(found->second);
+std::optional<index_t> item_table::row_of(std::string_view item) const {
+  if (!ids.numbered()) return ids.row_of(item);
+  const auto row = number_in<index_t>(item);
+  return row && *row >= 0 && *row < rows && std::to_string(*row) == item ? row : std::nullopt;
 }
 
 }  // namespace poolwise

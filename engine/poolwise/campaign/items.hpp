@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "poolwise/campaign/settings.hpp"
@@ -21,30 +20,21 @@ struct item_table {
   std::vector<index_t> slice;         ///< [rows] in [0, slices); empty where the settings name no column
   std::vector<std::string> types;     ///< in the order of their rows
   std::vector<index_t> type;          ///< [rows] in [0, types); empty where the settings name no column
+  std::vector<double> length;         ///< [rows], >= 0; empty where the settings name no column
   std::vector<std::int64_t> price;    ///< [rows]; empty where nothing has a price
   std::vector<std::int64_t> seconds;  ///< [rows] of an annotator; empty where none is known
+
+  std::optional<index_t> row_of(std::string_view item) const;
 };
 
 /// Reads a CSV or JSONL file of items, one a row of the pool, by the columns that the settings name.
 /// throws io_error; format_error naming the line: a column that is not there, a price that is no whole number
-/// from 0 on, a type without a price; value_error for an empty or repeated id.
-/// Keeps every id and two or three numbers an item.
+/// from 0 on, a length that is no number from 0 on, a type without a price; value_error for an empty or
+/// repeated id. Keeps every id and two or three numbers an item.
 item_table read_items(const std::filesystem::path& file, const campaign_settings& settings);
 
 /// The items of a pool of so many rows without such a file: they are called by their numbers. throws
 /// value_error where the settings ask for a column.
 item_table numbered_items(index_t rows, const campaign_settings& settings);
-
-/// Finds the rows of items by their ids, which it views.
-class item_index {
- public:
-  item_index(const row_ids& ids, index_t rows);
-  std::optional<index_t> row_of(std::string_view item) const;
-
- private:
-  index_t rows_;
-  bool numbered_;
-  std::unordered_map<std::string_view, index_t> row_of_;
-};
 
 }  // namespace poolwise

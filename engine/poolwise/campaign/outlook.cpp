@@ -15,25 +15,28 @@ using json = nlohmann::json;
 
 constexpr double ms_a_day = 24.0 * 3600 * 1000;
 
-std::string measure_of(const std::string& slice) { return slice.empty() ? "accuracy" : "accuracy of " + slice; }
+constexpr const char* accuracy_of_all = "accuracy";
 
 struct target {
-  std::string slice;  // empty: all items
+  std::string measure, slice;  // no slice: of all items
   double at_least = 0;
 };
 
 std::vector<target> targets_of(const campaign_settings& settings) {
   std::vector<target> all;
-  if (settings.target) all.push_back({"", *settings.target});
+  if (settings.target) all.push_back({accuracy_of_all, "", *settings.target});
   for (const slice_settings& one : settings.slices)
-    if (one.target) all.push_back({one.name, *one.target});
+    if (one.target) all.push_back({"accuracy of " + one.name, one.name, *one.target});
+  for (const measure_target& one : settings.targets) all.push_back({one.measure(), "", one.at_least});
   return all;
 }
 
-const share_estimate* share_of_slice(const holdout_result& result, const std::string& slice) {
-  if (slice.empty()) return &result.all;
-  const auto found = result.slices.find(slice);
-  return found == result.slices.end() ? nullptr : &found->second;
+/// Null where the result does not say it.
+const share_estimate* measured(const holdout_result& result, const target& wanted) {
+  if (wanted.measure == accuracy_of_all) return &result.all;
+  const auto& all = wanted.slice.empty() ? result.measures : result.slices;
+  const auto found = all.find(wanted.slice.empty() ? wanted.measure : wanted.slice);
+  return found == all.end() ? nullptr : &found->second;
 }
 
 std::vector<model_version> models_of(const tables& seen, std::vector<index_t>& events) {
@@ -54,10 +57,10 @@ nlohmann::ordered_json as_json(const stop_verdict& one) {
 }
 
 /// One point for each number of labels, the newest; a curve has no two.
-std::vector<curve_point> points_of(std::span<const holdout_result> results, const std::string& slice) {
+std::vector<curve_point> points_of(std::span<const holdout_result> results, const target& wanted) {
   std::vector<curve_point> points;
   for (const holdout_result& one : results) {
-    const share_estimate* share = share_of_slice(one, slice);
+    const share_estimate* share = measured(one, wanted);
     if (share == nullptr || !share->value || one.labels < 1) continue;
     while (!points.empty() && points.back().labels >= one.labels) points.pop_back();
     points.push_back({one.labels, *share->value, share->items});
@@ -92,10 +95,10 @@ std::vector<stop_round> stopping_history(const tables& seen, const campaign_sett
     stop_round& one = history.emplace_back();
     one.labels = result.labels;
     for (const target& wanted : targets_of(settings))
-      if (const share_estimate* share = share_of_slice(result, wanted.slice); share && share->value)
-        one.measures.push_back({measure_of(wanted.slice), *share->value, share->items});
+      if (const share_estimate* share = measured(result, wanted); share && share->value)
+        one.measures.push_back({wanted.measure, *share->value, share->items});
     if (!settings.target)
-      one.measures.push_back({measure_of(""), result.all.value.value_or(0), result.all.items});
+      one.measures.push_back({accuracy_of_all, result.all.value.value_or(0), result.all.items});
     for (const char c : result.right) one.right.push_back(c == '1');
     const auto next = std::upper_bound(model_events.begin(), model_events.end(), result.event);
     if (next != model_events.begin()) {
@@ -129,7 +132,7 @@ std::vector<stop_round> stopping_history(const tables& seen, const campaign_sett
 
 stop_settings stopping_settings(const campaign_settings& settings, const ledger_counts& counts) {
   stop_settings stop;
-  for (const target& one : targets_of(settings)) stop.targets.push_back({measure_of(one.slice), one.at_least});
+  for (const target& one : targets_of(settings)) stop.targets.push_back({one.measure, one.at_least});
   if (settings.total.money) stop.money = double(*settings.total.money);
   if (settings.total.seconds) stop.hours = double(*settings.total.seconds) / 3600;
   if (settings.total.labels) stop.labels = double(*settings.total.labels);
@@ -163,25 +166,6 @@ stop_verdict judge(campaign& of, bool record, std::int64_t now_ms) {
   return verdict;
 }
 
-std::vector<label_record> label_records(const tables& seen) {
-  std::unordered_map<std::string, std::pair<std::string, double>> handed_out;  // type and price of an item
-  for (const round_entry& round : seen.rounds())
-    seen.each_decision(round, [&](const decision& one) {
-      handed_out[one.item] = {picked_item_in(one.body).type, double(one.cost)};
-    });
-  std::vector<label_record> records;
-  seen.each_label(versions::current, [&](const label& one) {
-    label_record& record = records.emplace_back();
-    if (const auto item = handed_out.find(one.item); item != handed_out.end()) {
-      record.type = item->second.first;
-      record.cost = item->second.second;
-    }
-    if (one.cost) record.cost = double(*one.cost);
-    record.seconds = one.seconds;
-  });
-  return records;
-}
-
 saving saving_so_far(const tables& seen, const campaign_settings& settings) {
   std::unordered_map<std::string, std::string> label_of;
   seen.each_label(versions::current, [&](const label& one) { label_of.emplace(one.item, one.text); });
@@ -194,12 +178,9 @@ saving saving_so_far(const tables& seen, const campaign_settings& settings) {
       const auto answer = label_of.find(one.item);
       whole = whole && predicted && answer != label_of.end();
       if (!whole) return;
-      const auto number = std::size_t(*predicted);
-      const std::string name =
-          number < settings.labels.size() ? settings.labels[number] : std::to_string(*predicted);
       arm_yield& arm = one.arm == "audit" ? arms.random : arms.active;
       ++arm.picked;
-      arm.found += answer->second != name;
+      arm.found += answer->second != class_name(settings, *predicted);
     });
     if (whole) rounds.push_back(arms);
   }
@@ -225,12 +206,21 @@ outlook look_ahead(const tables& seen, const campaign_settings& settings) {
   const std::vector<double> costs = newest_costs(seen, rounds);
   const forecast_value cost = costs.empty() ? forecast_value{} : cost_of_label(costs);
   const double days = rounds.empty() ? 0 : double(seen.at(seen.size() - 1).at_ms - rounds[0].at_ms) / ms_a_day;
-  const std::vector<curve_point> points = points_of(results, "");
+  const std::vector<curve_point> points = points_of(results, {accuracy_of_all, "", 0});
   if (index_t(points.size()) < least_curve_points) {
     ahead.missing = "a forecast needs evaluations after " + std::to_string(least_curve_points) +
                     " different numbers of labels, and there are " + std::to_string(points.size());
   } else {
     ahead.curve = fit_learning_curve(points);
+    if (const curve_fall& fall = ahead.curve->fall; fall.beyond_noise()) {
+      char text[160];
+      std::snprintf(
+          text, sizeof text,
+          "accuracy fell by %.1f %% from %lld to %lld labels, which noise explains in %.2g of cases; no law of "
+          "the forecast falls",
+          100 * fall.drop, static_cast<long long>(fall.from), static_cast<long long>(fall.to), fall.p);
+      ahead.falls = text;
+    }
     std::vector<kept_forecast> kept;
     const auto first = std::max<std::size_t>(least_curve_points, points.size() > 20 ? points.size() - 20 : 0);
     for (std::size_t k = first; k < points.size(); ++k) {
@@ -244,12 +234,12 @@ outlook look_ahead(const tables& seen, const campaign_settings& settings) {
   const auto latest = seen.latest("pool");
   const index_t most = latest ? pool_in(latest->body).rows : std::numeric_limits<index_t>::max();
   for (const target& wanted : targets_of(settings)) {
-    target_outlook one{.name = measure_of(wanted.slice), .at_least = wanted.at_least};
+    target_outlook one{.name = wanted.measure, .at_least = wanted.at_least};
     if (!results.empty())
-      if (const share_estimate* share = share_of_slice(results.back(), wanted.slice)) one.now = *share;
-    const std::vector<curve_point> its = points_of(results, wanted.slice);
+      if (const share_estimate* share = measured(results.back(), wanted)) one.now = *share;
+    const std::vector<curve_point> its = points_of(results, wanted);
     if (index_t(its.size()) >= least_curve_points) {
-      const curve_fit fit = wanted.slice.empty() ? *ahead.curve : fit_learning_curve(its);
+      const curve_fit fit = wanted.measure == accuracy_of_all ? *ahead.curve : fit_learning_curve(its);
       one.labels = forecast_labels(fit, wanted.at_least, most);
       const double a_day = days > 0.01 ? double(ahead.labels) / days : 0;
       one.effort = forecast_effort(*one.labels, ahead.labels, cost, {a_day, a_day, a_day});

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "poolwise/campaign/campaign.hpp"
+#include "poolwise/campaign/effort.hpp"
 #include "poolwise/campaign/holdout.hpp"
 #include "poolwise/metrics/forecast.hpp"
 #include "poolwise/metrics/saving.hpp"
@@ -28,17 +29,13 @@ stop_verdict judge(campaign& of, bool record, std::int64_t now_ms);
 
 /// A target, and what it will take.
 struct target_outlook {
-  std::string name;  ///< "accuracy", or "accuracy of night"
+  std::string name;  ///< "accuracy", "accuracy of night", or measure_target::measure()
   double at_least = 0;
   std::optional<share_estimate> now = {};
   std::optional<labels_forecast> labels = {};  ///< none: too few results to fit a curve to
   effort_forecast effort = {};                 ///< from now on
   bool met() const { return now && now->value && *now->value >= at_least; }
 };
-
-/// What each item's label took: its cost as the label says, else as the item was handed out, and its seconds as
-/// the label says.
-std::vector<label_record> label_records(const tables& seen);
 
 /// What the audit arm shows of the strategy: how many labels random picks need for one error of the model that
 /// the strategy finds. Of rounds whose picks are all labelled, by the classes that the model held most likely
@@ -53,6 +50,7 @@ struct outlook {
   std::vector<target_outlook> targets;
   std::optional<curve_fit> curve;  ///< of the accuracy on all held-out items
   std::string missing;             ///< why there is no curve, as a sentence
+  std::string falls;  ///< that the curve falls beyond noise, as a sentence; forecasts are then unsafe
   /// What each result would have been forecast to be by the results before it.
   struct past_forecast {
     index_t round = 0, labels = 0;

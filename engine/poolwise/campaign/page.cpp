@@ -8,6 +8,7 @@
 #include <span>
 #include <unordered_map>
 
+#include "poolwise/campaign/audit.hpp"
 #include "poolwise/campaign/holdout.hpp"
 #include "poolwise/campaign/outlook.hpp"
 #include "poolwise/campaign/rounds.hpp"
@@ -15,7 +16,6 @@
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/learn/pca.hpp"
 #include "poolwise/loop/loop.hpp"
-#include "poolwise/metrics/composition.hpp"
 
 namespace poolwise {
 namespace {
@@ -30,6 +30,17 @@ report_estimate estimate_of(const share_estimate& share) {
 
 report_estimate estimate_of(const forecast_value& said, double from = 0) {
   return {from + said.value, from + said.low, from + said.high};
+}
+
+/// How two models did on the items of one held-out set, the later one first.
+std::optional<paired_counts> same_items(const holdout_result& before, const holdout_result& after) {
+  if (after.right.empty() || before.right.size() != after.right.size()) return std::nullopt;
+  paired_counts both;
+  for (std::size_t i = 0; i < after.right.size(); ++i) {
+    const bool was = before.right[i] == '1', is = after.right[i] == '1';
+    ++(is ? was ? both.both : both.first_only : was ? both.second_only : both.neither);
+  }
+  return both;
 }
 
 /// What was handed out in each round, and when its labels came.
@@ -71,7 +82,8 @@ class page_maker {
   void add_arms(campaign_report& page) const;
   void add_efforts(campaign_report& page) const;
   void add_slices(campaign_report& page) const;
-  void add_distributions(campaign_report& page) const;
+  void add_drift(campaign_report& page) const;
+  void add_model_audits(campaign_report& page) const;
   void add_lead_times(campaign_report& page) const;
   void add_stopping(campaign_report& page) const;
   void add_rounds(campaign_report& page) const;
@@ -207,6 +219,7 @@ void page_maker::add_curves(campaign_report& page, const outlook& ahead) const {
     }
     if (!curve.points.empty()) page.curves.push_back(std::move(curve));
   }
+  if (!ahead.falls.empty()) page.next.push_back("Look at the learning curve: " + ahead.falls + ".");
   if (!ahead.curve) return;
   report_curve forecast;
   forecast.of = report_curve::kind::forecast;
@@ -235,6 +248,8 @@ void page_maker::add_efforts(campaign_report& page) const {
   for (const type_effort& one : efforts_by_type(label_records(seen_)))
     table.rows.push_back({one.type.empty() ? "all" : one.type, std::to_string(one.labels),
                           one.cost ? text(*one.cost) : "", one.time ? text(one.time->mean) : ""});
+  for (const std::string& sentence : fit_tariffs(seen_, settings_).sentences)
+    table.caption += " " + sentence + ".";
   if (!table.rows.empty()) page.tables.push_back(std::move(table));
 }
 
@@ -259,39 +274,53 @@ void page_maker::add_slices(campaign_report& page) const {
   }
 }
 
-void page_maker::add_distributions(campaign_report& page) const {
-  std::map<std::string, index_t> by_label;
-  for (const auto& [id, item] : items_)
-    if (!item.label.empty()) ++by_label[item.label];
-  if (!by_label.empty()) {
-    report_distribution labels{.name = "label", .groups = {}, .test = "", .picked_p = {}, .labelled_p = {}};
-    for (const auto& [name, count] : by_label) labels.groups.push_back({name, {}, count, count});
-    page.distributions.push_back(std::move(labels));
+void page_maker::add_drift(campaign_report& page) const {
+  const std::vector<round_drift> rounds = drift_by_round(of_, seen_);
+  const auto watch = [&](const std::string& name, bool alarms) -> report_watch& {
+    for (report_watch& one : page.drift)
+      if (one.name == name) return one;
+    report_watch& one = page.drift.emplace_back();
+    one.name = name;
+    one.sentence = alarms ? "No round differs from those before." : "It moves with the model, and is no alarm.";
+    return one;
+  };
+  for (const round_drift& round : rounds) {
+    for (const drift_line& line : round.report.lines) {
+      report_watch& one = watch(line.name + ", " + line.test, true);
+      one.points.push_back({round.round, line.statistic, line.adjusted});
+      if (!line.drifted) continue;
+      one.holds = true;
+      one.sentence = "Round " + std::to_string(round.round) + " is not like the rounds before.";
+    }
+    if (round.scores) {
+      report_watch& one = watch("confidence, PSI", false);
+      one.points.push_back({round.round, round.scores->stability.value_or(0), round.scores->p});
+    }
   }
-  if (settings_.slice_column.empty()) return;
-  const pool_version pool = of_.pool();
-  const item_table& items = of_.items(pool);
-  std::vector<index_t> in_pool(items.slices.size(), 0), picked(in_pool), labelled(in_pool);
-  for (const index_t slice : items.slice) ++in_pool[std::size_t(slice)];
-  std::unordered_map<std::string, std::size_t> number;
-  for (std::size_t k = 0; k < items.slices.size(); ++k) number.emplace(items.slices[k], k);
-  for (const auto& [id, item] : items_) {
-    const auto slice = number.find(item.slice);
-    if (slice == number.end()) continue;
-    ++picked[slice->second];
-    labelled[slice->second] += !item.label.empty();
+}
+
+void page_maker::add_model_audits(campaign_report& page) const {
+  report_table table{.heading = "Accuracy on the pool, by the items drawn at random",
+                     .caption =
+                         "Of the model of each round, before it saw their labels. LURE, and AIPW with the "
+                         "model's own confidence; 95 % intervals.",
+                     .header = {"round", "draws", "effective labels", "LURE", "AIPW"},
+                     .rows = {}};
+  const auto text = [](const std::optional<pool_estimate>& one) {
+    if (!one) return std::string();
+    char figures[80];
+    std::snprintf(figures, sizeof figures, "%.1f %% (%.1f to %.1f)", 100 * one->value, 100 * one->bounds.low,
+                  100 * one->bounds.high);
+    return std::string(figures);
+  };
+  for (const model_audit& one : audit_models(seen_, settings_)) {
+    char labels[24] = "";
+    if (one.accuracy) std::snprintf(labels, sizeof labels, "%.1f", one.accuracy->effective_labels);
+    if (one.draws > 0)
+      table.rows.push_back({std::to_string(one.round), std::to_string(one.draws), labels,
+                            one.accuracy ? text(one.accuracy) : one.missing, text(one.assisted)});
   }
-  report_distribution slices{
-      .name = settings_.slice_column, .groups = {}, .test = "chi-squared", .picked_p = {}, .labelled_p = {}};
-  index_t all_picked = 0, all_labelled = 0;
-  for (std::size_t k = 0; k < in_pool.size(); ++k) {
-    slices.groups.push_back({items.slices[k], in_pool[k], picked[k], labelled[k]});
-    all_picked += picked[k];
-    all_labelled += labelled[k];
-  }
-  if (all_picked > 0) slices.picked_p = audit_composition(in_pool, picked).p;
-  if (all_labelled > 0) slices.labelled_p = audit_composition(in_pool, labelled).p;
-  page.distributions.push_back(std::move(slices));
+  if (!table.rows.empty()) page.tables.push_back(std::move(table));
 }
 
 void page_maker::add_lead_times(campaign_report& page) const {
@@ -344,16 +373,24 @@ void page_maker::add_rounds(campaign_report& page) const {
     row.money = double(round.record.cost);
     row.hypothesis = round.record.hypothesis;
     row.remarks = round.record.remarks;
+    if (round.record.guideline > 0)
+      row.remarks.push_back("guideline " + std::to_string(round.record.guideline));
     const holdout_result *before = nullptr, *after = nullptr;
     for (const holdout_result& one : results_) {
       if (one.round < round.entry.round) before = &one;
       if (one.round >= round.entry.round && after == nullptr) after = &one;
     }
     if (before != nullptr && after != nullptr && after->all.value && before->all.value) {
-      char text[64];
+      char text[160];
       std::snprintf(text, sizeof text, "accuracy %.1f %% to %.1f %%", 100 * *before->all.value,
                     100 * *after->all.value);
       row.outcome = text;
+      if (const auto both = same_items(*before, *after)) {
+        const interval change = newcombe_paired(*both);
+        std::snprintf(text, sizeof text, " (by %+.1f to %+.1f %%, p %.2g)", 100 * change.low, 100 * change.high,
+                      mcnemar_p(*both));
+        row.outcome += text;
+      }
     }
   }
 }
@@ -373,8 +410,8 @@ void page_maker::add_versions(campaign_report& page) const {
     add("model", std::to_string(model.model) + (model.reference.empty() ? "" : " (" + model.reference + ")"));
     for (const part_file& part : model.parts) add(part.part, part.sha256);
   }
-  if (const auto latest = seen_.latest("guideline"))
-    add("guideline", "version " + std::to_string(json::parse(latest->body).at("guideline").get<index_t>()));
+  if (const index_t guideline = latest_guideline(seen_); guideline > 0)
+    add("guideline", "version " + std::to_string(guideline));
   add("ledger", to_text(seen_.head()));
   add("Poolwise", POOLWISE_VERSION);
 }
@@ -396,7 +433,7 @@ void page_maker::add_map(campaign_report& page) const {
   }
   const matrix_view<const float> all = *opened.inputs().embeddings;
   if (all.rows != pool.rows || all.cols < 2) return;
-  const item_index rows(of_.items(pool).ids, pool.rows);
+  const item_table& rows = of_.items(pool);
   struct place {
     index_t row;
     const std::string* id;
@@ -466,7 +503,9 @@ campaign_report page_maker::make() {
   add_arms(page);
   add_efforts(page);
   add_slices(page);
-  add_distributions(page);
+  add_model_audits(page);
+  page.distributions = distributions_of(of_, seen_);
+  add_drift(page);
   add_lead_times(page);
   add_stopping(page);
   add_rounds(page);

@@ -63,6 +63,8 @@ void opened_parts::add(opened& one) {
     inputs_.queries = as_float_matrix(one.raw, one.kept);
   } else if (part == "cost-matrix") {
     inputs_.cost_matrix = as_float_matrix(one.raw, one.kept);
+  } else if (part == "private") {
+    inputs_.private_rows = as_float_matrix(one.raw, one.kept);
   } else if (part == "logits" || part == "probs") {
     inputs_.model = as_matrix(one.raw, one.kept);
     inputs_.model_kind = part == "probs" ? outputs::probabilities : outputs::logits;

@@ -13,9 +13,9 @@
 
 namespace poolwise {
 
-/// An array of the pool's rows, and what it is to the pool: "embeddings", "queries", "logits", "probs",
-/// "predictions", "cost-matrix", or one member of "committee", "committee-probs" or "targets" (or all of them
-/// in one array).
+/// An array of the pool's rows, and what it is to the pool: "embeddings", "queries", "private", "cost-matrix",
+/// "logits", "probs", "predictions", or one member of "committee", "committee-probs" or "targets" (or all of
+/// them in one array).
 struct part_file {
   std::string part;
   std::string file;         ///< as open_array reads it, absolute

@@ -39,6 +39,15 @@ class body_reader {
                           one.at("bytes")});
     });
   }
+  void read(const char* key, std::vector<fitted_cost>& types) const {
+    const auto found = body_.find(key);
+    if (found == body_.end()) return;
+    take(key, [&] {
+      for (const json& one : *found)
+        types.push_back(
+            {one.at("type"), one.at("labels"), one.at("base"), one.at("per_length"), one.at("spread")});
+    });
+  }
   /// The text of an object within.
   std::string object(const char* key) const {
     const auto found = body_.find(key);
@@ -129,6 +138,15 @@ std::string body_of(const batch_record& round) {
   if (round.model != 0) body["model"] = round.model;
   if (round.of_optimum) body["of_optimum"] = *round.of_optimum;
   if (round.selected_entropy) body["selected_entropy"] = *round.selected_entropy;
+  if (round.mean_confidence) body["mean_confidence"] = *round.mean_confidence;
+  if (round.guideline != 0) body["guideline"] = round.guideline;
+  for (const auto& [key, types] : {std::pair{"price", &round.price}, {"took", &round.took}})
+    for (const fitted_cost& one : *types)
+      body[key].push_back({{"type", one.type},
+                           {"labels", one.labels},
+                           {"base", one.base},
+                           {"per_length", one.per_length},
+                           {"spread", one.spread}});
   if (!round.hypothesis.empty()) body["hypothesis"] = round.hypothesis;
   return body.dump();
 }
@@ -148,6 +166,10 @@ batch_record round_in(const std::string& text) {
   body.read("seconds", round.seconds);
   body.read("of_optimum", round.of_optimum);
   body.read("selected_entropy", round.selected_entropy);
+  body.read("mean_confidence", round.mean_confidence);
+  body.read("guideline", round.guideline);
+  body.read("price", round.price);
+  body.read("took", round.took);
   body.read("remarks", round.remarks);
   body.read("hypothesis", round.hypothesis);
   body.read("library", round.library);
@@ -163,7 +185,9 @@ std::string body_of(const picked_item& pick) {
   if (!pick.type.empty()) body["type"] = pick.type;
   if (!pick.kept_by.empty()) body["kept_by"] = pick.kept_by;
   if (pick.predicted) body["predicted"] = *pick.predicted;
+  if (pick.confidence) body["confidence"] = *pick.confidence;
   if (pick.probability) body["probability"] = *pick.probability;
+  if (pick.length > 0) body["length"] = pick.length;
   return body.dump();
 }
 
@@ -183,7 +207,9 @@ picked_item picked_item_in(const std::string& text) {
   body.read("reason", pick.reason);
   body.read("kept_by", pick.kept_by);
   body.read("predicted", pick.predicted);
+  body.read("confidence", pick.confidence);
   body.read("probability", pick.probability);
+  body.read("length", pick.length);
   return pick;
 }
 

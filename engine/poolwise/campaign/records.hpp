@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "poolwise/campaign/parts.hpp"
+#include "poolwise/metrics/forecast.hpp"
 #include "poolwise/query/spec.hpp"
 
 namespace poolwise {
@@ -38,18 +39,25 @@ struct picked_item {
   std::string slice, type, arm, reason;   ///< arm: "strategy" or "audit"
   std::map<std::string, double> kept_by;  ///< the scores of earlier stages
   std::optional<std::int32_t> predicted;  ///< the class that the model held most likely, by its number
+  std::optional<double> confidence;       ///< the probability that the model gave that class
   std::optional<double> probability;      ///< of being drawn, where the pick was drawn
+  double length = 0;                      ///< as the items' file says
 };
 
 /// A batch that was handed out.
 struct batch_record {
   index_t round = 0, pool = 0, model = 0;  ///< model 0: none was needed
+  index_t guideline = 0;                   ///< the version by which it is to be labelled; 0: there was none
   query_spec spec;                   ///< what was asked of the strategy: what is left after the audit's draws
   index_t audit = 0, available = 0;  ///< how many were drawn at random, of how many rows
   index_t picks = 0;
   std::int64_t cost = 0, seconds = 0;
   std::optional<double> of_optimum;
   std::optional<double> selected_entropy;  ///< the largest of the strategy's picks, in nats
+  /// The mean probability that the model gives its class, over the rows available; of more than 20,000 over
+  /// so many of them.
+  std::optional<double> mean_confidence;
+  std::vector<fitted_cost> price, took;  ///< cost(type, length) of money and of seconds, where the log said it
   std::vector<std::string> remarks;
   std::string hypothesis, library;
 };

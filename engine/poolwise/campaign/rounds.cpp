@@ -11,6 +11,7 @@
 #include <numeric>
 
 #include "poolwise/campaign/detail/prediction.hpp"
+#include "poolwise/campaign/effort.hpp"
 #include "poolwise/campaign/holdout.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
@@ -29,34 +30,27 @@ struct round_start {
   std::vector<std::pair<index_t, std::string>> labels;  // what some of the labelled rows are
   std::optional<model_version> model;                   // the newest
   std::vector<double> gaps;  // by slice of the settings: what it misses its target by
+  index_t guideline = 0;
 };
 
 /// A round when another one came between its look at the ledger and its record.
 struct overtaken {};
 
 /// The rows of a pool whose items stand in the ledger's first `events` events.
-void take_rows(const tables& seen, const item_index& rows, std::optional<index_t> events, round_start& start) {
-  const auto before = [&](index_t event) { return !events || event < *events; };
-  std::vector<std::string> items;
-  seen.each_unavailable([&](std::string_view item) { items.emplace_back(item); });
-  for (const std::string& item : items) {
-    const item_record known = seen.item(item);
-    const bool picked = known.decision && before(*known.decision);
-    const bool labelled = std::any_of(known.labels.begin(), known.labels.end(), before);
-    const bool excluded = known.excluded && before(*known.excluded);
-    if (!picked && !labelled && !excluded) continue;
+void take_rows(const tables& seen, const item_table& items, index_t events, round_start& start) {
+  const auto take = [&](const unavailable_item& one) {
     ++start.unavailable;
-    if (const auto row = rows.row_of(item)) {
-      if (picked || labelled) start.labelled.push_back(*row);
-      if (excluded) start.excluded.push_back(*row);
-    }
-  }
+    const auto row = items.row_of(one.item);
+    if (row && (one.picked || one.labelled)) start.labelled.push_back(*row);
+    if (row && one.excluded) start.excluded.push_back(*row);
+  };
+  seen.each_unavailable(take, events);
   std::map<std::string, std::string, std::less<>> latest;
   seen.each_label(versions::all, [&](const label& one) {
-    if (before(one.event)) latest[one.item] = one.text;
+    if (one.event < events) latest[one.item] = one.text;
   });
   for (const auto& [item, text] : latest)
-    if (const auto row = rows.row_of(item)) start.labels.emplace_back(*row, text);
+    if (const auto row = items.row_of(item)) start.labels.emplace_back(*row, text);
   std::sort(start.labelled.begin(), start.labelled.end());
   std::sort(start.excluded.begin(), start.excluded.end());
 }
@@ -132,6 +126,7 @@ constexpr wording campaign_words{.call = "campaign",
                                  .labels = "campaign ingest --labels",
                                  .targets = "--targets",
                                  .cost_matrix = "campaign pool add --cost-matrix",
+                                 .private_rows = "campaign pool add --private",
                                  .excluded = "campaign exclude",
                                  .cost = "[price] in campaign.toml",
                                  .group = "[items] slice in campaign.toml",
@@ -159,22 +154,24 @@ class round_maker {
  public:
   /// Views the settings and the items.
   round_maker(const campaign_settings& settings, const pool_version& pool, const item_table& items,
-              std::span<const part_file> model)
-      : settings_(settings), pool_(pool), items_(items), rows_(items_.ids, pool.rows) {
+              std::span<const part_file> model, fitted_tariffs fitted)
+      : settings_(settings), pool_(pool), items_(items), fitted_(std::move(fitted)) {
+    if (!fitted_.price.empty()) fitted_price_ = fitted_amounts(items_.price, fitted_.price, items_);
+    if (!fitted_.seconds.empty()) fitted_seconds_ = fitted_amounts(items_.seconds, fitted_.seconds, items_);
     parts_.open(pool.parts);
     parts_.open(model);
     inputs_ = parts_.inputs();
     inputs_.rows = pool.rows;
     inputs_.ids = items_.ids.numbered() ? nullptr : &items_.ids;
-    inputs_.cost = {items_.price.data(), index_t(items_.price.size())};
-    if (!items_.seconds.empty())
-      inputs_.also_cost.push_back({time_budget, {items_.seconds.data(), index_t(items_.seconds.size())}});
+    inputs_.cost = {price().data(), index_t(price().size())};
+    if (!seconds().empty())
+      inputs_.also_cost.push_back({time_budget, {seconds().data(), index_t(seconds().size())}});
     inputs_.group_names = items_.slices;
     inputs_.check(campaign_words.call);
   }
 
   const opened_parts& parts() const { return parts_; }
-  const item_index& rows() const { return rows_; }
+  const item_table& items() const { return items_; }
 
   /// A round from what is left when so much was spent.
   handed_out make(const where& on, const round_start& start, const spending& spent,
@@ -198,11 +195,19 @@ class round_maker {
                                 batch_record& round, const query_run& how) const;
   picked_item item_of(index_t row, const char* arm) const;
   std::vector<std::uint8_t> taken(const round_start& start) const;
+  double mean_confidence(const std::vector<std::uint8_t>& gone) const;
+  const std::vector<std::int64_t>& price() const {
+    return fitted_.price.empty() ? items_.price : fitted_price_;
+  }
+  const std::vector<std::int64_t>& seconds() const {
+    return fitted_.seconds.empty() ? items_.seconds : fitted_seconds_;
+  }
 
   const campaign_settings& settings_;
   pool_version pool_;
   const item_table& items_;
-  item_index rows_;
+  fitted_tariffs fitted_;
+  std::vector<std::int64_t> fitted_price_, fitted_seconds_;
   opened_parts parts_;
   pool_inputs inputs_;
 };
@@ -220,14 +225,36 @@ picked_item round_maker::item_of(index_t row, const char* arm) const {
   item.row = row;
   item.item = items_.ids[row];
   item.arm = arm;
-  if (!items_.price.empty()) item.cost = items_.price[place];
-  if (!items_.seconds.empty()) item.seconds = items_.seconds[place];
+  if (!price().empty()) item.cost = price()[place];
+  if (!seconds().empty()) item.seconds = seconds()[place];
+  if (!items_.length.empty()) item.length = items_.length[place];
   if (inputs_.model)
-    if (const std::vector<double> p = probabilities_of(*inputs_.model, inputs_.model_kind, row); !p.empty())
+    if (const std::vector<double> p = probabilities_of(*inputs_.model, inputs_.model_kind, row); !p.empty()) {
       item.predicted = class_of(p);
+      item.confidence = p[std::size_t(*item.predicted)];
+    }
   if (!items_.type.empty()) item.type = items_.types[std::size_t(items_.type[place])];
   if (!items_.slice.empty()) item.slice = items_.slices[std::size_t(items_.slice[place])];
   return item;
+}
+
+double round_maker::mean_confidence(const std::vector<std::uint8_t>& gone) const {
+  constexpr index_t most = 20'000;
+  const index_t available = index_t(std::count(gone.begin(), gone.end(), 0));
+  double sum = 0;
+  index_t seen = 0, count = 0;
+  for (index_t row = 0; row < pool_.rows; ++row) {
+    if (gone[std::size_t(row)] != 0) continue;
+    // Of more rows than `most` those at equal distances.
+    const index_t before = seen++;
+    if (available > most && before * most / available == (before - 1) * most / available && before > 0)
+      continue;
+    const std::vector<double> p = probabilities_of(*inputs_.model, inputs_.model_kind, row);
+    if (p.empty()) continue;
+    sum += *std::max_element(p.begin(), p.end());
+    ++count;
+  }
+  return count > 0 ? sum / double(count) : 0;
 }
 
 // Uniform over what is left: the same for any model.
@@ -246,8 +273,8 @@ round_maker::drawn round_maker::draw_audit(const where& on, const round_start& s
   spec.round = round.spec.round;
   for (const poolwise::pick& p : select(on, pool, spec).picks) {
     audit.rows.push_back(p.row);
-    if (!items_.price.empty()) audit.money += items_.price[std::size_t(p.row)];
-    if (!items_.seconds.empty()) audit.seconds += items_.seconds[std::size_t(p.row)];
+    if (!price().empty()) audit.money += price()[std::size_t(p.row)];
+    if (!seconds().empty()) audit.seconds += seconds()[std::size_t(p.row)];
   }
   return audit;
 }
@@ -299,11 +326,16 @@ handed_out round_maker::make(const where& on, const round_start& start, const sp
   handed_out made;
   batch_record& round = made.round;
   round.round = start.round;
+  round.guideline = start.guideline;
+  round.price = fitted_.price;
+  round.took = fitted_.seconds;
+  round.remarks = fitted_.sentences;
   round.pool = pool_.version;
   round.library = POOLWISE_VERSION;
   round.hypothesis = request.hypothesis.empty() ? settings_.hypothesis : request.hypothesis;
   const std::vector<std::uint8_t> gone = taken(start);
   round.available = index_t(std::count(gone.begin(), gone.end(), 0));
+  if (inputs_.model && settings_.audit > 0) round.mean_confidence = mean_confidence(gone);
   round.spec = settings_.query;
   if (!request.strategy.empty()) round.spec.strategy = request.strategy;
   round.spec.round = std::uint32_t(start.round);
@@ -317,8 +349,8 @@ handed_out round_maker::make(const where& on, const round_start& start, const sp
       if (gone[row] == 0) dearest = std::max(dearest, cost[row]);
     if (has != any && dearest > 0) round.audit = std::min(round.audit, has / dearest);
   };
-  at_most(items_.price, left.money);
-  at_most(items_.seconds, left.seconds);
+  at_most(price(), left.money);
+  at_most(seconds(), left.seconds);
   round.spec.batch = batch - round.audit;
   const drawn audit = draw_audit(on, start, round);
   set_limits(start, audit, left, round);
@@ -428,13 +460,15 @@ made_round make_round(campaign& of, const where& on, const round_request& reques
   const pool_version pool = of.pool();
   std::vector<part_file> model = request.model;
   for (part_file& one : model) one.file = absolute_spec(one.file);
-  const round_maker maker(settings, pool, of.items(pool), model);
+  fitted_tariffs fitted = of.log().read([&](const tables& seen) { return fit_tariffs(seen, settings); });
+  const round_maker maker(settings, pool, of.items(pool), model, std::move(fitted));
   maker.parts().require_recorded();  // a round of files that have changed could not be made again
   round_start start;
   of.log().read([&](const tables& seen) {
-    take_rows(seen, maker.rows(), std::nullopt, start);
+    take_rows(seen, maker.items(), seen.size(), start);
     start.round = index_t(seen.rounds().size()) + 1;
     if (const auto latest = seen.latest("model")) start.model = model_in(latest->body);
+    start.guideline = latest_guideline(seen);
     start.gaps = gaps_of(seen, settings);
     return 0;
   });
@@ -462,9 +496,7 @@ handed_out hand_out(campaign& of, const where& on, const round_request& request,
     const batch_record& round = made.batch.round;
     try {
       of.record(now_ms, [&](const tables& seen) {
-        index_t unavailable = 0;
-        seen.each_unavailable([&](std::string_view) { ++unavailable; });
-        if (unavailable != made.unavailable || index_t(seen.rounds().size()) + 1 != round.round)
+        if (seen.unavailable_items() != made.unavailable || index_t(seen.rounds().size()) + 1 != round.round)
           throw overtaken{};
         std::vector<new_event> events;
         if (made.model) events.push_back({"model", body_of(*made.model)});
@@ -503,13 +535,13 @@ std::filesystem::path batch_file(const std::filesystem::path& folder, index_t ro
 }
 
 std::string batch_csv(const handed_out& batch) {
-  std::string csv = "item,round,rank,row,arm,slice,cost,score,reason\n";
+  std::string csv = "item,round,rank,row,arm,slice,cost,seconds,score,reason\n";
   for (const picked_item& one : batch.items) {
     char score[32] = "";
     if (one.score) std::snprintf(score, sizeof score, "%.9g", *one.score);
-    for (const std::string& field :
-         {csv_field(one.item), std::to_string(one.round), std::to_string(one.rank), std::to_string(one.row),
-          one.arm, csv_field(one.slice), std::to_string(one.cost), std::string(score)})
+    for (const std::string& field : {csv_field(one.item), std::to_string(one.round), std::to_string(one.rank),
+                                     std::to_string(one.row), one.arm, csv_field(one.slice),
+                                     std::to_string(one.cost), std::to_string(one.seconds), std::string(score)})
       (csv += field) += ',';
     (csv += csv_field(one.reason)) += '\n';
   }
@@ -540,14 +572,17 @@ replayed replay(campaign& of, const where& on, index_t number) {
   });
   const campaign_settings settings = read_settings(settings_text, settings_of(of.folder()).string());
   const item_table items = items_of(pool, settings);
-  const round_maker maker(settings, pool, items, model.parts);
+  const round_maker maker(settings, pool, items, model.parts, {round.price, round.took, {}});
   maker.parts().require_recorded();
   of.log().read([&](const tables& seen) {
-    take_rows(seen, maker.rows(), seen.round(number)->event, start);
+    take_rows(seen, maker.items(), seen.round(number)->event, start);
     return 0;
   });
   result.again.round = round;
   result.again.items = maker.make_again(on, start, round);
+  // What an earlier version of the library did not record.
+  for (std::size_t i = 0; i < std::min(result.again.items.size(), result.recorded.items.size()); ++i)
+    if (!result.recorded.items[i].confidence) result.again.items[i].confidence.reset();
   const auto& before = result.recorded.items;
   const auto& after = result.again.items;
   for (std::size_t i = 0; i < std::max(before.size(), after.size()) && result.difference.empty(); ++i)

@@ -48,8 +48,8 @@ handed_out hand_out(campaign& of, const where& on, const round_request& request,
 /// The batch of round `number` as the ledger has it. throws usage_error where there is no such round.
 handed_out recorded_round(const campaign& of, index_t number);
 
-/// What a batch says of each item: item,round,rank,row,arm,slice,cost,score,reason. With columns of the pool's
-/// file of items one would join by `item`.
+/// What a batch says of each item: item,round,rank,row,arm,slice,cost,seconds,score,reason. With columns of the
+/// pool's file of items one would join by `item`.
 std::string batch_csv(const handed_out& batch);
 std::filesystem::path batch_file(const std::filesystem::path& folder, index_t round);
 

@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 #include <limits>
@@ -143,11 +144,15 @@ void read_tariff(section& file, const char* name, tariff& what) {
   section table = file.table(name);
   table.read("each", what.each, 0, 1e15);
   table.read("column", what.column);
+  table.read("fitted", what.fitted, 1, 1e9);
   section types = table.table("type");
   for (const std::string& type : types.keys()) types.read(type, what.by_type[type], 0, 1e15);
   table.finish();
   if (int(what.each.has_value()) + int(!what.column.empty()) + int(!what.by_type.empty()) > 1)
     file.refuse(name, *file.node(name), "has more than one of each, column and type; leave one of them");
+  if (what.fitted > 0 && !what.given())
+    file.refuse(name, *file.node(name),
+                "is fitted, and has no each, column or type for the time before; add it");
 }
 
 void read_allotment(section& file, const char* name, allotment& what) {
@@ -200,6 +205,39 @@ void read_slices(section& file, campaign_settings& settings) {
   all.finish();
 }
 
+void read_targets(section& file, campaign_settings& settings) {
+  section all = file.table("targets");
+  for (const std::string& name : all.keys()) {
+    section table = all.table(name);
+    measure_target& target = settings.targets.emplace_back();
+    target.name = name;
+    std::optional<double> precision, recall, cut;
+    table.read("label", target.label);
+    table.read("precision", precision, 0, 1);
+    table.read("recall", recall, 1e-6, 1);
+    table.read("cost_cut", cut, 0, 1);
+    table.read("review_cost", target.review_cost, 1e-9, 1e15);
+    table.read("error_cost", target.error_cost, 0, 1e15);
+    table.finish();
+    const bool is_precision = precision && recall && !target.label.empty() && !cut && target.review_cost == 0;
+    const bool is_cut = cut && target.review_cost > 0 && !precision && !recall && target.label.empty();
+    if (!is_precision && !is_cut)
+      all.refuse(name, *all.node(name),
+                 "is label, recall and precision, or cost_cut, review_cost and error_cost");
+    target.at_least = precision ? *precision : *cut;
+    target.recall = recall.value_or(0);
+    const auto& labels = settings.labels;
+    if (is_precision && !labels.empty() &&
+        std::find(labels.begin(), labels.end(), target.label) == labels.end())
+      table.refuse("label", *table.node("label"), "is one of campaign.labels");
+    for (std::size_t k = 0; k + 1 < settings.targets.size(); ++k)
+      if (settings.targets[k].measure() == target.measure())
+        all.refuse(name, *all.node(name),
+                   "is of the same measure as " + settings.targets[k].name + "; keep one");
+  }
+  all.finish();
+}
+
 void read_stop(section& file, campaign_settings& settings) {
   section table = file.table("stop");
   table.read_by("rule", [&](const std::string& text) {
@@ -212,6 +250,18 @@ void read_stop(section& file, campaign_settings& settings) {
 }
 
 }  // namespace
+
+std::string measure_target::measure() const {
+  if (label.empty()) return "cost cut";
+  std::ostringstream text;
+  text << "precision of " << label << " at a recall of " << 100 * recall << " %";
+  return text.str();
+}
+
+std::string class_name(const campaign_settings& settings, std::int32_t number) {
+  const auto place = std::size_t(number);
+  return place < settings.labels.size() ? settings.labels[place] : std::to_string(number);
+}
 
 campaign_settings read_settings(const std::string& text, const std::string& file) {
   toml::table parsed;
@@ -235,6 +285,7 @@ campaign_settings read_settings(const std::string& text, const std::string& file
   items.read("id", settings.id_column);
   items.read("slice", settings.slice_column);
   items.read("type", settings.type_column);
+  items.read("length", settings.length_column);
   items.finish();
   read_tariff(whole, "price", settings.price);
   read_tariff(whole, "seconds", settings.seconds);
@@ -242,6 +293,7 @@ campaign_settings read_settings(const std::string& text, const std::string& file
   read_allotment(whole, "budget", settings.total);
   read_allotment(whole, "round", settings.round);
   read_slices(whole, settings);
+  read_targets(whole, settings);
   read_stop(whole, settings);
   whole.finish();
   for (const auto& [name, what] : {std::pair{"price", &settings.price}, {"seconds", &settings.seconds}})
@@ -274,6 +326,7 @@ std::string example_settings(const std::string& name) {
          "id = \"id\"\n"
          "# slice = \"region\"           # items that are looked at on their own\n"
          "# type = \"type\"              # what a price depends on\n"
+         "# length = \"pages\"           # and by how much\n"
          "\n"
          "# [price]\n"
          "# each = 5                   # or by a column of the items: column = \"cents\", or by type:\n"
@@ -283,6 +336,10 @@ std::string example_settings(const std::string& name) {
          "# [seconds.type]             # how long a label takes, for a budget in hours\n"
          "# photo = 12\n"
          "# \"*\" = 8\n"
+         "# [seconds]\n"
+         "# fitted = 30                # from so many labels of a type on: base + per_length x length, from "
+         "the "
+         "log\n"
          "\n"
          "[query]\n"
          "strategy = \"margin\"          # see `poolwise strategies`\n"
@@ -301,6 +358,15 @@ std::string example_settings(const std::string& name) {
          "# target = 0.8\n"
          "# floor = 10                 # picks of each round at least\n"
          "# quota = 60                 # and at most\n"
+         "\n"
+         "# [targets.cats]              # other targets than accuracy\n"
+         "# label = \"cat\"\n"
+         "# recall = 0.8\n"
+         "# precision = 0.9\n"
+         "# [targets.work]              # the model answers where it is sure, and people answer the rest\n"
+         "# cost_cut = 0.4             # less than if people answered all\n"
+         "# review_cost = 5            # of an answer by people\n"
+         "# error_cost = 60            # of a wrong answer of the model\n"
          "\n"
          "[stop]\n"
          "rule = \"any(target, budget)\"\n";

@@ -1,8 +1,9 @@
 #include "poolwise/files/ids.hpp"
 
+#include <bit>
 #include <cstdint>
+#include <functional>
 #include <string_view>
-#include <unordered_map>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
@@ -28,22 +29,8 @@ index_t heap_bytes(const std::string& text) {
   return text.capacity() >= sizeof(std::string) / 2 ? index_t(text.capacity()) + 17 : 0;
 }
 
-void require_distinct(const id_list& list, const std::string& file) {
-  std::unordered_map<std::string_view, std::size_t> row_of;
-  row_of.reserve(list.ids.size());
-  for (std::size_t row = 0; row < list.ids.size(); ++row) {
-    const std::string& id = list.ids[row];
-    if (id.empty())
-      throw value_error(place_in(call, file, list.lines[row]) + ": the id of row " + std::to_string(row) +
-                        " is empty; give every row an id, and delete blank lines");
-    const auto [first, is_new] = row_of.emplace(id, row);
-    if (!is_new)
-      throw value_error(place_in(call, file, list.lines[row]) + ": the id '" + printable(id, shown) +
-                        "' of row " + std::to_string(row) + " is already that of row " +
-                        std::to_string(first->second) + " (line " + std::to_string(list.lines[first->second]) +
-                        "); give every row its own");
-  }
-}
+constexpr int row_bits = 40;
+constexpr std::uint64_t row_mask = (std::uint64_t{1} << row_bits) - 1;
 
 wanted_columns id_column(const std::string& column, const char* otherwise) {
   return {.call = call,
@@ -58,7 +45,7 @@ auto adding_to(id_list& list, const std::filesystem::path& file, const copy_limi
   return [&, name = printable(file.string())](index_t line, std::span<std::string> values) {
     if (!is_utf8(values[0]))
       throw format_error(place_in(call, name, line) + ": the id is not UTF-8; save the file as UTF-8");
-    constexpr std::size_t table_entry = 64;
+    constexpr std::size_t table_entry = 24;  // at most
     list.bytes += index_t(sizeof(std::string) + sizeof(index_t) + table_entry) + heap_bytes(values[0]);
     require_room(most, call, file, list.bytes, "holds ids that are kept in memory");
     list.ids.push_back(std::move(values[0]));
@@ -79,19 +66,52 @@ row_ids::row_ids(const std::filesystem::path& file, index_t rows, const std::str
   if (index_t(list.ids.size()) != rows)
     throw shape_error("row_ids: " + name + " has " + std::to_string(list.ids.size()) +
                       " ids but the pool has " + std::to_string(rows) + " rows; give one id a row");
-  require_distinct(list, name);
   ids_ = std::move(list.ids);
+  const auto wrong = file_rows();
+  if (!wrong) return;
+  const std::string &id = at(*wrong), place = place_in(call, name, list.lines[std::size_t(*wrong)]);
+  if (id.empty())
+    throw value_error(place + ": the id of row " + std::to_string(*wrong) +
+                      " is empty; give every row an id, and delete blank lines");
+  const index_t first = *row_of(id);
+  throw value_error(place + ": the id '" + printable(id, shown) + "' of row " + std::to_string(*wrong) +
+                    " is already that of row " + std::to_string(first) + " (line " +
+                    std::to_string(list.lines[std::size_t(first)]) + "); give every row its own");
 }
 
 row_ids::row_ids(std::vector<std::string> ids) : ids_(std::move(ids)) {
-  std::unordered_map<std::string_view, std::size_t> row_of;
-  for (std::size_t row = 0; row < ids_.size(); ++row) {
-    const auto [first, is_new] = row_of.emplace(ids_[row], row);
-    if (ids_[row].empty() || !is_new)
-      throw value_error("row_ids: the id '" + printable(ids_[row], shown) + "' of row " + std::to_string(row) +
-                        (is_new ? " is empty" : " is already that of row " + std::to_string(first->second)) +
-                        "; give every row its own");
+  if (const auto wrong = file_rows())
+    throw value_error(
+        "row_ids: the id '" + printable(at(*wrong), shown) + "' of row " + std::to_string(*wrong) +
+        (at(*wrong).empty() ? " is empty" : " is already that of row " + std::to_string(*row_of(at(*wrong)))) +
+        "; give every row its own");
+}
+
+std::size_t row_ids::place_of(std::string_view id) const {
+  const std::uint64_t hashed = std::hash<std::string_view>{}(id);
+  const std::size_t last = places_.size() - 1;
+  std::size_t place = std::size_t(hashed) & last;
+  for (;; place = (place + 1) & last) {
+    const std::uint64_t there = places_[place];
+    if (there == 0) return place;
+    if (((there ^ hashed) & ~row_mask) == 0 && ids_[std::size_t((there & row_mask) - 1)] == id) return place;
   }
+}
+
+std::optional<index_t> row_ids::file_rows() {
+  places_.assign(std::bit_ceil(ids_.size() + ids_.size() / 2 + 1), 0);
+  for (std::size_t row = 0; row < ids_.size(); ++row) {
+    std::uint64_t& place = places_[place_of(ids_[row])];
+    if (place != 0 || ids_[row].empty()) return index_t(row);
+    place = (std::hash<std::string_view>{}(ids_[row]) & ~row_mask) | (row + 1);
+  }
+  return std::nullopt;
+}
+
+std::optional<index_t> row_ids::row_of(std::string_view id) const {
+  if (places_.empty()) return std::nullopt;
+  const std::uint64_t there = places_[place_of(id)];
+  return there == 0 ? std::nullopt : std::optional(index_t(there & row_mask) - 1);
 }
 
 std::vector<index_t> row_ids::rows_of(std::span<const std::string> ids) const {
@@ -106,14 +126,11 @@ std::vector<index_t> row_ids::rows_of(std::span<const std::string> ids) const {
     }
     return rows;
   }
-  std::unordered_map<std::string_view, index_t> row_of;
-  row_of.reserve(ids_.size());
-  for (std::size_t row = 0; row < ids_.size(); ++row) row_of.emplace(ids_[row], index_t(row));
   for (const std::string& id : ids) {
-    const auto found = row_of.find(id);
-    if (found == row_of.end())
+    const auto row = row_of(id);
+    if (!row)
       throw value_error("row_ids: no row has the id '" + printable(id, shown) + "'; give ids of the pool");
-    rows.push_back(found->second);
+    rows.push_back(*row);
   }
   return rows;
 }
@@ -139,7 +156,7 @@ std::vector<index_t> row_ids::rows_in(const std::filesystem::path& file, index_t
 }
 
 std::uint64_t row_ids::bytes() const {
-  std::uint64_t total = ids_.capacity() * sizeof(std::string);
+  std::uint64_t total = ids_.capacity() * sizeof(std::string) + places_.size() * sizeof(std::uint64_t);
   for (const std::string& id : ids_) total += std::uint64_t(heap_bytes(id));
   return total;
 }

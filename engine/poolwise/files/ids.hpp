@@ -1,9 +1,12 @@
 // Stable ids: what a row is called outside Poolwise.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "poolwise/core/types.hpp"
@@ -34,6 +37,9 @@ class row_ids {
   const std::string& at(index_t row) const { return ids_[std::size_t(row)]; }
   index_t size() const { return index_t(ids_.size()); }
 
+  /// Of rows that are not numbered, the one that is called so.
+  std::optional<index_t> row_of(std::string_view id) const;
+
   /// The rows that these ids name, in their order. throws value_error for an id that no row has, usage_error
   /// where rows are numbered and it is no number.
   std::vector<index_t> rows_of(std::span<const std::string> ids) const;
@@ -47,7 +53,13 @@ class row_ids {
   std::uint64_t bytes() const;
 
  private:
+  /// Files each row under its id. Returns the first row whose id is empty, or that of an earlier one.
+  std::optional<index_t> file_rows();
+  std::size_t place_of(std::string_view id) const;
+
   std::vector<std::string> ids_;
+  // Rows by the hashes of their ids: the row plus one below, a part of its hash above; 0 where there is none.
+  std::vector<std::uint64_t> places_;
   std::string column_ = "id";
 };
 

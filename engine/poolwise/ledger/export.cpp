@@ -11,11 +11,12 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* decision_columns[] = {"event", "at_ms", "round", "rank", "item",   "row",
-                                            "score", "cost",  "group", "arm",  "reason", "probability"};
-constexpr const char* label_columns[] = {"event",      "at_ms",   "item",     "label",  "source",
-                                         "external",   "version", "replaces", "by",     "seconds",
-                                         "confidence", "cost",    "why",      "current"};
+constexpr const char* decision_columns[] = {"event", "at_ms",  "round",      "rank",    "item",
+                                            "row",   "score",  "cost",       "seconds", "group",
+                                            "arm",   "reason", "probability"};
+constexpr const char* label_columns[] = {"event",      "at_ms",   "item",     "label",     "source",
+                                         "external",   "version", "replaces", "by",        "seconds",
+                                         "confidence", "cost",    "why",      "guideline", "current"};
 
 std::string cell(const json& row, const char* column) {
   const auto value = row.find(column);

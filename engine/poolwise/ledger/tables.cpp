@@ -185,10 +185,24 @@ bool tables::unavailable(const std::string& item) const {
   return translated(in_->name(), [&] { return in_->ask("SELECT 1 FROM items WHERE item = ?", item).next(); });
 }
 
-void tables::each_unavailable(const std::function<void(std::string_view)>& visit) const {
+index_t tables::unavailable_items() const {
+  return translated(in_->name(), [&] {
+    auto row = in_->ask("SELECT count(*) FROM items");
+    return row.next() ? row.number(0) : 0;
+  });
+}
+
+void tables::each_unavailable(const std::function<void(const unavailable_item&)>& visit, index_t before) const {
+  // A label that others replaced may be the only one of before.
+  constexpr const char* first_label =
+      "SELECT item, decision < ?1, iif(label < ?1, 1, label IS NOT NULL AND EXISTS (SELECT 1 FROM labels WHERE "
+      "labels.item = items.item AND event < ?1)), excluded < ?1 FROM items ORDER BY item";
   translated(in_->name(), [&] {
-    auto row = in_->ask("SELECT item FROM items ORDER BY item");
-    while (row.next()) visit(row.text(0));
+    auto row = in_->ask(first_label, before);
+    while (row.next()) {
+      const unavailable_item one{row.view(0), row.number(1) != 0, row.number(2) != 0, row.number(3) != 0};
+      if (one.picked || one.labelled || one.excluded) visit(one);
+    }
   });
 }
 

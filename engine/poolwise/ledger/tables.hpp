@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -83,6 +84,12 @@ struct item_record {
   std::vector<index_t> labels;                       ///< all versions
 };
 
+/// An item that was picked, labelled or excluded.
+struct unavailable_item {
+  std::string_view item;
+  bool picked = false, labelled = false, excluded = false;
+};
+
 /// What a ledger holds at one moment, for as long as the call lasts that it was passed to (ledger::read,
 /// ledger::change). Each list comes in the order of its events unless it says otherwise. All throw format_error
 /// where the file is damaged, io_error where it cannot be read.
@@ -107,8 +114,10 @@ class tables {
 
   /// Whether an item was picked, labelled or excluded. O(log items).
   bool unavailable(const std::string& item) const;
-  /// All such items, by their bytes.
-  void each_unavailable(const std::function<void(std::string_view item)>& visit) const;
+  index_t unavailable_items() const;
+  /// All that the events before number `before` made unavailable.
+  void each_unavailable(const std::function<void(const unavailable_item&)>& visit,
+                        index_t before = std::numeric_limits<index_t>::max()) const;
   item_record item(const std::string& id) const;
 
   /// Current labels come by their items' bytes.

@@ -45,6 +45,7 @@ std::vector<double> holm(std::span<const double> p);
 
 /// Benjamini & Hochberg's (1995) adjusted p values, in the order given: of those <= alpha, a share of at most
 /// alpha is false on average, where tests are independent or positively dependent. throws as holm.
+/// Library only: the verbs promise a rate of any false alarm, which is Holm's.
 std::vector<double> benjamini_hochberg(std::span<const double> p);
 
 /// curves[strategy][seed], all at the same labels. penalty(i, j) is the share of the rounds in which i beats j

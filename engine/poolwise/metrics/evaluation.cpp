@@ -144,6 +144,19 @@ share_estimate confusion_matrix::recall(index_t label, double level) const {
   return share_of(count(label, label), items, level);
 }
 
+namespace {
+
+/// Gives the mean of n >= 2 values its interval; `variance` is divided by n.
+void bound(mean_estimate& mean, double variance, double n, double level) {
+  mean.standard_error = std::sqrt(variance / (n - 1));
+  const boost::math::students_t student(n - 1);
+  const double reach =
+      boost::math::quantile(boost::math::complement(student, (1 - level) / 2)) * mean.standard_error;
+  mean.bounds = {mean.value - reach, mean.value + reach};
+}
+
+}  // namespace
+
 mean_estimate utility(const confusion_matrix& confusion, matrix_view<const double> worth, double level) {
   const index_t classes = confusion.classes();
   if (worth.rows != classes || worth.cols != classes)
@@ -167,11 +180,7 @@ mean_estimate utility(const confusion_matrix& confusion, matrix_view<const doubl
   out.bounds = {-endless, endless};
   if (confusion.items() < 2) return out;
   const double variance = mean_of([&](double w) { return (w - out.value) * (w - out.value); });
-  out.standard_error = std::sqrt(variance / (n - 1));
-  const boost::math::students_t student(n - 1);
-  const double reach =
-      boost::math::quantile(boost::math::complement(student, (1 - level) / 2)) * out.standard_error;
-  out.bounds = {out.value - reach, out.value + reach};
+  bound(out, variance, n, level);
   return out;
 }
 
@@ -197,6 +206,52 @@ std::optional<operating_point> recall_at_precision(std::span<const double> score
   }
   if (best == nullptr) return std::nullopt;
   return point_of(*best, all.back().right);
+}
+
+review_point best_review(std::span<const double> confidence, std::span<const std::uint8_t> right,
+                         double review_cost, double error_cost, double level) {
+  require_pairs("best_review", "confidence", confidence.size(), "right", right.size());
+  require_level("best_review", level);
+  if (!(review_cost > 0 && error_cost >= 0 && std::isfinite(review_cost) && std::isfinite(error_cost)))
+    throw value_error("best_review: review_cost is " + std::to_string(review_cost) + " and error_cost " +
+                      std::to_string(error_cost) + "; pass a cost above 0 and one from 0 on");
+  std::vector<std::size_t> order(confidence.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (std::isnan(confidence[i]))
+      throw value_error("best_review: confidence " + std::to_string(i) + " is NaN; pass numbers");
+    order[i] = i;
+  }
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return confidence[a] > confidence[b]; });
+  const double n = double(order.size()), of_wrong = 1 - error_cost / review_cost;
+  const double endless = std::numeric_limits<double>::infinity();
+  index_t answered = 0, so_far = 0, best_right = 0, now_right = 0;
+  double most = 0, threshold = endless;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    ++so_far;
+    now_right += right[order[i]] != 0;
+    if (i + 1 < order.size() && confidence[order[i + 1]] == confidence[order[i]]) continue;
+    const double saved = double(now_right) + double(so_far - now_right) * of_wrong;
+    if (saved <= most) continue;
+    most = saved;
+    answered = so_far;
+    best_right = now_right;
+    threshold = confidence[order[i]];
+  }
+  review_point best;
+  best.threshold = threshold;
+  best.answered = share_of(answered, index_t(order.size()), level);
+  best.right = share_of(best_right, answered, level);
+  best.cut.value = most / n;
+  best.cut.bounds = {-endless, endless};
+  if (order.size() < 2) return best;
+  const auto off = [&](double value) { return (value - best.cut.value) * (value - best.cut.value); };
+  bound(best.cut,
+        (double(best_right) * off(1) + double(answered - best_right) * off(of_wrong) +
+         (n - double(answered)) * off(0)) /
+            n,
+        n, level);
+  return best;
 }
 
 }  // namespace poolwise

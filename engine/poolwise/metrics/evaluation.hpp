@@ -39,7 +39,8 @@ std::vector<window_estimate> rolling_accuracy(std::span<const std::int32_t> pred
                                               std::span<const std::int32_t> labels, index_t width, index_t step,
                                               double level = 0.95);
 
-/// Items by what they are and what they were taken for.
+/// Items by what they are and what they were taken for. Library only, with `utility`: campaign.toml has no
+/// matrix of worths; its cost cut is that of best_review.
 class confusion_matrix {
  public:
   /// throws shape_error for uneven or no items, value_error for a class outside [0, classes).
@@ -87,8 +88,26 @@ operating_point precision_at_recall(std::span<const double> scores, std::span<co
                                     double recall);
 
 /// Of all thresholds with the precision asked for at least, the one of the highest recall; of equals the
-/// highest precision. None where none is so precise. throws as precision_at_recall.
+/// highest precision. None where none is so precise. throws as precision_at_recall. Library only: targets ask
+/// for a precision at a recall.
 std::optional<operating_point> recall_at_precision(std::span<const double> scores,
                                                    std::span<const std::uint8_t> positive, double precision);
+
+/// A model that answers where its confidence is >= threshold, and people who answer the rest. The threshold was
+/// chosen on the same items, so that the cut is somewhat too hopeful.
+struct review_point {
+  double threshold = 0;     ///< infinite: it pays to answer none
+  share_estimate answered;  ///< by the model, of all items; with Wilson's interval at 95 %
+  share_estimate right;     ///< of those
+  /// Of the cost of people's answers to all items, the share saved: the mean over items of 0, 1, or
+  /// 1 - error_cost / review_cost for a wrong answer, with Student's interval.
+  mean_estimate cut;
+};
+
+/// Of all thresholds the one that saves most; of equals the highest. right[i] != 0 says that the model is right
+/// about item i. After Chow 1970. throws shape_error for uneven or no items; value_error for a NaN confidence,
+/// unless review_cost > 0 and error_cost >= 0, and unless 0 < level < 1. O(n log n).
+review_point best_review(std::span<const double> confidence, std::span<const std::uint8_t> right,
+                         double review_cost, double error_cost, double level = 0.95);
 
 }  // namespace poolwise

@@ -20,11 +20,11 @@ struct interval {
 interval wilson(index_t successes, index_t trials, double level = 0.95);
 
 /// Clopper & Pearson's (1934): from inverted binomial tests, so that it never covers less than its level, and
-/// mostly more.
+/// mostly more. Library only: the verbs give Wilson's, which comes nearer to its level.
 interval clopper_pearson(index_t successes, index_t trials, double level = 0.95);
 
 /// Of p1 - p2, from independent samples: the hybrid of two Wilson intervals, method 10 of Newcombe 1998
-/// (Statistics in Medicine 17, 873-890).
+/// (Statistics in Medicine 17, 873-890). Library only: the verbs compare models on the same items.
 interval newcombe(index_t first, index_t first_trials, index_t second, index_t second_trials,
                   double level = 0.95);
 

@@ -47,8 +47,9 @@ saving saving_by_yield(std::span<const arms_of_round> rounds, double level = 0.9
 ///
 /// It holds if accuracy in truth never falls with labels, if the target was fixed beforehand, and if no tested
 /// item was trained on. The interval has the noise of the test alone, so that it is about these two sets of
-/// labels; over seeds, `efficiency` and paired tests say what to expect of other ones. throws as aubc;
-/// value_error for an accuracy outside [0, 1], unless tested >= 1 and 0 < target, level < 1.
+/// labels; over seeds, `efficiency` and paired tests say what to expect of other ones. Library only: a campaign
+/// fits no models to the labels of either arm alone. throws as aubc; value_error for an accuracy outside [0,
+/// 1], unless tested >= 1 and 0 < target, level < 1.
 saving saving_by_curves(const learning_curve& active, const learning_curve& random, double target,
                         index_t tested, double level = 0.95);
 

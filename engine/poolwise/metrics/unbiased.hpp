@@ -59,7 +59,8 @@ std::vector<double> lure_weights(std::span<const double> proposals, index_t pool
 pool_estimate lure(std::span<const double> values, std::span<const double> proposals, index_t pool,
                    double level = 0.95);
 
-/// Horvitz & Thompson 1952: 1/N sum value / pi, without bias. Items taken for certain have pi = 1.
+/// Horvitz & Thompson 1952: 1/N sum value / pi, without bias. Items taken for certain have pi = 1. Library
+/// only, with `hajek`: the random picks of a round are uniform, of which LURE says the same.
 ///
 /// values, inclusion  [drawn], 0 < pi <= 1;  pool  N
 /// throws as lure.

@@ -48,6 +48,7 @@ gathered_pool::gathered_pool(cpu on, const pool_inputs& pool, std::vector<index_
   view_.query_weights = pool.query_weights;
   view_.targets = pool.targets;
   view_.cost_matrix = pool.cost_matrix;
+  view_.private_rows = pool.private_rows;
   if (needed.has(part::outputs)) view_.model = model_.rows_of(on, *pool.model, rows_);
   if (needed.has(part::committee)) view_.committee = committee_.rows_of(on, *pool.committee, rows_);
   if (needed.has(part::embeddings)) {

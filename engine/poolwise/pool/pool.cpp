@@ -117,9 +117,9 @@ bool are_probabilities(const real_matrix& x) {
 
 std::string names_of(parts needed) {
   constexpr std::pair<part, const char*> all[] = {
-      {part::outputs, "outputs"},         {part::committee, "committee"},    {part::embeddings, "embeddings"},
-      {part::predictions, "predictions"}, {part::queries, "queries"},        {part::labels, "labels"},
-      {part::targets, "targets"},         {part::cost_matrix, "cost matrix"}};
+      {part::outputs, "outputs"},         {part::committee, "committee"},  {part::embeddings, "embeddings"},
+      {part::predictions, "predictions"}, {part::queries, "queries"},      {part::labels, "labels"},
+      {part::targets, "targets"},         {part::private_rows, "private"}, {part::cost_matrix, "cost matrix"}};
   std::string names;
   for (const auto& [one, name] : all)
     if (needed.has(one)) names += (names.empty() ? "" : ", ") + std::string(name);
@@ -156,6 +156,7 @@ bool pool_inputs::has(part one) const {
   if (one == part::labels) return !labels.empty() || labelled.empty();
   if (one == part::targets) return targets.has_value();
   if (one == part::cost_matrix) return cost_matrix.has_value();
+  if (one == part::private_rows) return private_rows.has_value();
   return queries.has_value();
 }
 

@@ -92,6 +92,7 @@ std::uint64_t fingerprint(const where& on, const query& asked) {
   if (pool.targets)
     for (const real_matrix& member : pool.targets->each()) add_rows(host, member, h);
   if (pool.cost_matrix) add_rows(host, *pool.cost_matrix, h);
+  if (pool.private_rows) add_rows(host, *pool.private_rows, h);
   return h.value();
 }
 

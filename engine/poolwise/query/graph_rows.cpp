@@ -112,12 +112,17 @@ std::uint64_t lists_bytes(const strategy_size& size) {
   return knn_graph_bytes(size.neighbours, index_t(size.rows + size.labelled), index_t(size.features));
 }
 
-similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows) {
+similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows, similarity_law& law) {
   knn_report made;
   similarity_graph graph =
-      knn_similarities(x.on, rows.points(), x.what->given.count("neighbours"), 0, x.asked->neighbours, &made);
+      knn_similarities(x.on, rows.points(), x.what->given.count("neighbours"), law, x.asked->neighbours, &made);
   *x.lists = made;
   return graph;
+}
+
+similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows) {
+  similarity_law law;
+  return neighbour_graph(x, rows, law);
 }
 
 std::uint64_t neighbour_graph_bytes(const strategy_size& size) {

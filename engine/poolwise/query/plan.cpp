@@ -135,8 +135,9 @@ plan_step stage_step(const where& on, const query& asked, const stage& s, bool g
   const strategy_size size = size_of(on, asked, s, rows, picks);
   plan_step step{s.text, batch_bytes(picks) + strategy_bytes(on, asked, s, rows, picks),
                  s.entry->scores() ? 1 : expected_sweeps(picks), 0};
-  // The picks of a sweep are copied for it, as words or bytes; none is longer than a chain of 16384.
-  step.bytes += std::min<std::uint64_t>(size.picks, 16384) * size.features * 2;
+  // The picks of a sweep are copied for it, and once more as words or bytes; none is longer than a chain of
+  // 16384.
+  step.bytes += std::min<std::uint64_t>(size.picks, 16384) * size.features * (4 + 2);
   // What each row would add to the picks, by which they are held against the best batch.
   if (s.entry->does.has(trait::leaves_gains) && (asked.limit().priced() || !asked.spec().floor.empty()))
     step.bytes += size.rows * (2 * sizeof(float) + 4 * sizeof(candidate));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "poolwise/budget/spend.hpp"
+#include "poolwise/core/device_memory.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/stopwatch.hpp"
 #include "poolwise/core/text.hpp"
@@ -56,6 +57,7 @@ class selection {
         left_(asked.available()),
         limit_(asked.limit()) {
     limit_.barred = {barred_.data(), pool().rows};
+    for (const cost_column& one : pool().also_cost) result_.also_cost.push_back(one.name);
   }
 
   /// Measures as an earlier selection of the same pool did, which is kept.
@@ -297,6 +299,7 @@ class selection {
                   .what = &s,
                   .pool = pool(),
                   .unit = unit_,
+                  .whole = &pool(),
                   .limit = limit_,
                   .lists = &result_.neighbours,
                   .remarks = &result_.remarks};
@@ -350,6 +353,7 @@ class selection {
         for_cost = " for its cost";
       }
     }
+    result_.of_optimum = run.of_optimum;
     if (certifies && !gains.empty()) {
       // Gains are rounded to fp32.
       const double worth = by.worth(x, picks);
@@ -442,6 +446,7 @@ class selection {
           {row, pool().id(row), c.score, pool().cost.empty() ? 0 : pool().cost[row], reason + among_, {}});
       for (const std::vector<float>& column : columns_)
         result_.picks.back().kept_by.push_back(column[std::size_t(c.row)]);
+      for (const cost_column& one : pool().also_cost) result_.picks.back().also_cost.push_back(one.cost[row]);
     }
   }
 
@@ -582,6 +587,11 @@ std::int64_t batch::cost() const {
                          [](std::int64_t sum, const pick& p) { return sum + p.cost; });
 }
 
+std::int64_t batch::cost(std::size_t which) const {
+  return std::accumulate(picks.begin(), picks.end(), std::int64_t{0},
+                         [which](std::int64_t sum, const pick& p) { return sum + p.also_cost[which]; });
+}
+
 query_plan plan_within(const where& on, const query& asked, const query_run& how) {
   query_plan needed = plan_memory(on, asked);
   const std::uint64_t bytes = needed.bytes - process_bytes + how.held;
@@ -595,7 +605,31 @@ query_plan plan_within(const where& on, const query& asked, const query_run& how
 
 namespace {
 
+/// Rows beside the pool, scaled to length 1 into `kept`. One of zeros stays so.
+std::optional<matrix_view<const float>> unit_rows_beside(cpu on,
+                                                         const std::optional<matrix_view<const float>>& rows,
+                                                         std::vector<float>& kept) {
+  if (!rows) return rows;
+  kept = unit_rows(on, *rows);
+  for (index_t i = 0; i < rows->rows; ++i)
+    if (std::all_of(rows->row(i), rows->row(i) + rows->cols, [](float v) { return v == 0; }))
+      std::fill_n(kept.begin() + i * rows->cols, rows->cols, 0.0f);
+  return matrix_view<const float>{kept.data(), rows->rows, rows->cols};
+}
+
 /// The same query of rows scaled to length 1. throws value_error for a row that has no direction.
+/// A query ends with the devices' memory given back: what comes next, such as training, may need all of it.
+struct device_memory_loan {
+  explicit device_memory_loan(const where& on) : of_devices(!std::holds_alternative<cpu>(on)) {}
+  ~device_memory_loan() {
+    if (of_devices) release_device_memory();
+  }
+  device_memory_loan(const device_memory_loan&) = delete;
+  device_memory_loan& operator=(const device_memory_loan&) = delete;
+
+  bool of_devices;
+};
+
 batch run_by_cosine(const where& on, const query& asked, query_run how) {
   const auto embeddings = asked.pool().embeddings.value();
   const std::vector<float> scaled = unit_rows(host_of(on), embeddings);
@@ -612,6 +646,9 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
   }
   pool_inputs pool = asked.pool();
   pool.embeddings = matrix_view<const float>{scaled.data(), embeddings.rows, embeddings.cols};
+  std::vector<float> queries, private_rows;
+  pool.queries = unit_rows_beside(host_of(on), pool.queries, queries);
+  pool.private_rows = unit_rows_beside(host_of(on), pool.private_rows, private_rows);
   query_spec spec = asked.spec();
   spec.distance = metric::euclidean;
   how.held += std::uint64_t(scaled.size()) * sizeof(float);
@@ -622,6 +659,7 @@ batch run_by_cosine(const where& on, const query& asked, query_run how) {
 
 batch run(const where& on, const query& asked, const query_run& how) {
   require_host_arrays(on);
+  const device_memory_loan loan(on);
   std::uint64_t spare = std::numeric_limits<std::uint64_t>::max();
   if (how.ceiling > 0) {
     const std::uint64_t planned = plan_within(on, asked, how).bytes - process_bytes + how.held;

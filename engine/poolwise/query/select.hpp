@@ -25,24 +25,28 @@ struct pick {
   std::int64_t cost = 0;
   std::string reason;
   std::vector<float> kept_by;  ///< the scores by which it was kept, one for each of batch::kept_by
+  std::vector<std::int64_t> also_cost = {};  ///< one for each of batch::also_cost
 };
 
 struct batch {
   std::vector<pick> picks;
-  std::string strategy = {};              ///< by which they were picked, spelled_out
-  std::vector<std::string> kept_by = {};  ///< the stages before the last that scored rows, in order
+  std::string strategy = {};                ///< by which they were picked, spelled_out
+  std::vector<std::string> kept_by = {};    ///< the stages before the last that scored rows, in order
+  std::vector<std::string> also_cost = {};  ///< the names of pool_inputs::also_cost, in order
   index_t skipped_rows = 0;  ///< invalid rows left out under on_invalid::skip, and the first of them
   index_t first_skipped = -1;
   double rank_seconds = 0, diversify_seconds = 0;
   std::optional<knn_report> neighbours = {};  ///< how the strategy found them, if it looks for any
   /// Where a budget decided between scores: at least this share of the highest total score that it buys. Of
   /// facility_location, graph_cut and probcover under a budget or floors: of what the best batch of the rows
-  /// that they chose among is worth beside the labelled ones.
+  /// that they chose among is worth beside the labelled ones. Of gist at any time.
   std::optional<double> of_optimum = {};
   /// Sentences on what was not quite as asked: fewer picks, more candidates.
   std::vector<std::string> remarks = {};
 
   std::int64_t cost() const;
+  /// All picks together, of also_cost[which].
+  std::int64_t cost(std::size_t which) const;
 };
 
 /// How a query is run, which the picks do not depend on.
@@ -51,8 +55,8 @@ struct query_run {
   /// number.
   std::uint64_t ceiling = 0, held = 0;
   /// Keeps the picks so far: a run that was ended goes on from there. It stays when the run is over, until the
-  /// caller has the batch safe and removes it. Empty: none. Scores alone and typiclust pick at once, and keep
-  /// nothing.
+  /// caller has the batch safe and removes it. Empty: none. Scores alone, typiclust and others pick at once,
+  /// and keep nothing.
   std::filesystem::path checkpoint = {};
   /// Called where picks of an earlier run are gone on from, and after every pass that made picks. Rows are the
   /// pool's.

@@ -20,7 +20,10 @@ metric parse_metric(const std::string& text) {
 }
 
 query::query(const query_spec& spec, const pool_inputs& pool, const wording& words)
-    : spec_(spec), what_(parse_strategy(spec.strategy)), pool_(pool), words_(words) {
+    : spec_(spec),
+      what_(parse_strategy(spec.strategy).at(index_t(pool.labelled.size()))),
+      pool_(pool),
+      words_(words) {
   check_amounts();
   pool_.check(words_.call);
   check_needs();
@@ -102,6 +105,7 @@ void query::check_needs() const {
              {part::embeddings, "embeddings", words_.embeddings},
              {part::predictions, "predictions", words_.predictions},
              {part::queries, "embeddings to be like", words_.queries},
+             {part::private_rows, "embeddings to be unlike", words_.private_rows},
              {part::labels, "the labels of the labelled rows", words_.labels},
              {part::targets, "the committee's outputs for the rows to be predicted", words_.targets},
              {part::cost_matrix, "the costs of mistakes", words_.cost_matrix}};

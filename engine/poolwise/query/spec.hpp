@@ -68,6 +68,7 @@ struct wording {
   const char* labels = "pool_inputs::labels";
   const char* targets = "pool_inputs::targets";
   const char* cost_matrix = "pool_inputs::cost_matrix";
+  const char* private_rows = "pool_inputs::private_rows";
   const char* excluded = "pool_inputs::excluded";
   const char* cost = "pool_inputs::cost";
   const char* group = "pool_inputs::group";

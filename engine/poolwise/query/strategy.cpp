@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
+#include <optional>
 #include <utility>
 
 #include "poolwise/core/error.hpp"
@@ -23,18 +25,38 @@ std::string plain(std::string_view name) {
 /// Reads the words of one strategy.
 class reader {
   static constexpr int most_nested = 8;
+  static constexpr std::optional<index_t> any_labels = std::numeric_limits<index_t>::max();
 
  public:
   explicit reader(const std::string& text) : text_(text) {}
 
   strategy read() const {
-    const std::vector<std::string> words = split(text_, '/');
+    std::vector<std::string> phases = split(text_, ',');
+    if (phases.size() < 2) return read_phase(text_);
+    strategy all{text_, {}};
+    for (const std::string& phase : phases) {
+      const bool last = &phase == &phases.back();
+      const std::size_t at = last ? phase.size() : std::min(phase.rfind('@'), phase.size());
+      const auto below = last ? any_labels : number_in<index_t>(phase.substr(std::min(at + 1, phase.size())));
+      const index_t least = all.phases.empty() ? 0 : all.phases.back().below;
+      if (!below || *below <= least)
+        refuse(":", "\"" + phase + "\" does not say at how many labels it ends, more than " +
+                        std::to_string(least) + "; write such as typiclust@500,margin");
+      all.phases.push_back({*below, read_phase(phase.substr(0, at))});
+    }
+    all.stages = all.phases.back().picks.stages;
+    return all;
+  }
+
+ private:
+  strategy read_phase(const std::string& text) const {
+    const std::vector<std::string> words = split(text, '/');
     if (words.size() % 2 == 0)
       refuse(
           "",
           "has " + std::to_string(words.size()) +
               " parts; write one name, or stages with what is kept between them, such as margin/10x/kcenter");
-    strategy read{text_, {}};
+    strategy read{text, {}};
     for (std::size_t i = 0; i < words.size(); i += 2) {
       read.stages.push_back(stage_of(words[i]));
       if (i + 1 < words.size()) read.stages.back().keep = keep_of(words[i + 1]);
@@ -42,7 +64,6 @@ class reader {
     return read;
   }
 
- private:
   [[noreturn]] void refuse(const char* colon, const std::string& why) const {
     throw usage_error("strategy \"" + text_ + "\"" + colon + " " + why);
   }
@@ -146,8 +167,16 @@ void check_scores(const strategy& what, const pool_inputs& pool) {
 
 parts stage::needs() const { return inner ? entry->needs | inner->needs() : entry->needs; }
 
+const strategy& strategy::at(index_t labelled) const {
+  for (const strategy_phase& phase : phases)
+    if (labelled < phase.below) return phase.picks;
+  return *this;
+}
+
 bool strategy::needs(part one) const {
-  return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.needs().has(one); });
+  return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.needs().has(one); }) ||
+         std::any_of(phases.begin(), phases.end(),
+                     [one](const strategy_phase& phase) { return phase.picks.needs(one); });
 }
 bool strategy::does(trait one) const {
   return std::any_of(stages.begin(), stages.end(), [one](const stage& s) { return s.entry->does.has(one); });
@@ -183,6 +212,11 @@ std::string spelled_out(const keep_rule& keep) {
 
 std::string spelled_out(const strategy& what) {
   std::string text;
+  for (const strategy_phase& phase : what.phases) {
+    text.append(spelled_out(phase.picks));
+    if (&phase == &what.phases.back()) return text;
+    text.append("@").append(std::to_string(phase.below)).append(",");
+  }
   for (const stage& s : what.stages) {
     text += spelled_out(s);
     if (&s != &what.last()) text.append("/").append(spelled_out(s.keep)).append("/");

@@ -31,22 +31,38 @@ struct stage {
   parts needs() const;
 };
 
+struct strategy_phase;
+
 struct strategy {
   std::string name;
   std::vector<stage> stages;
+  /// Where it changes with the number of labels: all that it is, in order. The stages are those of the last.
+  std::vector<strategy_phase> phases = {};
+
+  /// What picks where so many rows have a label: a strategy without phases.
+  const strategy& at(index_t labelled) const;
 
   const stage& first() const { return stages.front(); }
   const stage& last() const { return stages.back(); }
-  bool needs(part one) const;
-  bool does(trait one) const;  ///< whether some stage does
+  bool needs(part one) const;  ///< in some phase
+  bool does(trait one) const;  ///< whether some stage of the last phase does
   /// The score, where the strategy is one: a single stage that ranks.
-  const stage* score() const { return stages.size() == 1 && first().entry->scores() ? &first() : nullptr; }
+  const stage* score() const {
+    return phases.empty() && stages.size() == 1 && first().entry->scores() ? &first() : nullptr;
+  }
+};
+
+/// A strategy while fewer than `below` rows have a label; the last one has any number.
+struct strategy_phase {
+  index_t below = 0;
+  strategy picks;
 };
 
 /// Reads stages and what is kept between them: "margin"; "margin/1000/kcenter" (k-center among the 1000 rows of
 /// highest margin); "margin/10x/badge" (ten rows for each pick); "margin/50%/bald/20%/typiclust/10x/kcenter". A
 /// stage takes parameters by name, and a score that it is made of: "graph_cut(lambda=4)", "power(bald,
-/// beta=2)/10x/kcenter". throws usage_error that names the nearest known word for an unknown one.
+/// beta=2)/10x/kcenter". Phases stand in order, each but the last with the number of labels at which it ends:
+/// "typiclust@500,margin". throws usage_error that names the nearest known word for an unknown one.
 strategy parse_strategy(const std::string& text);
 
 /// The strategy with every parameter that it takes, given or not, as parse_strategy reads it:

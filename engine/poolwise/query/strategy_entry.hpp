@@ -82,6 +82,7 @@ struct stage_input {
 
   double unit = 1;  ///< a distance of 1 as it was given, where the embeddings were scaled
 
+  const pool_inputs* whole = nullptr;      ///< all rows of the pool, the labelled ones among them
   matrix_view<const float> labelled = {};  ///< [labelled, features], finite: what has a label already
   vector_view<const float> labels = {};    ///< [labelled]; NaN where it is not known; empty where none is
   // For those that pick:

@@ -14,6 +14,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
@@ -565,6 +566,7 @@ void score_committee(const where& on, const real_cube& x, outputs kind, std::spa
   if (members < 1) throw shape_error("score_committee: x has 0 members; pass the outputs of at least one");
   require_columns("score_committee", cols);
   require_scores("score_committee", scores, rows, which.size());
+  require_reachable(on, "score_committee", {{"x", x}, {"scores", scores}});
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on))
       return score_committee_cuda(*device, x, kind, which, scores);
@@ -657,6 +659,7 @@ void committee_accumulator::add(const where& on, const real_matrix& member, outp
   if (rows_of(member) != s.rows || cols_of(member) != s.cols)
     throw shape_error("committee_accumulator::add: member is " + shape(rows_of(member), cols_of(member)) +
                       " but the committee is " + shape(s.rows, s.cols) + "; pass outputs of that shape");
+  require_reachable(on, "committee_accumulator::add", {{"member", member}});
   if constexpr (has_cuda)
     if (s.on_device != nullptr) {
       add_member_cuda(*s.on_device, member, kind, s.members);
@@ -680,6 +683,7 @@ void committee_accumulator::finish(const where& on, matrix_view<float> scores) c
   require_scores("committee_accumulator::finish", scores, s.rows, s.which.size());
   if (s.members == 0)
     throw value_error("committee_accumulator::finish: no member has come; add at least one first");
+  require_reachable(on, "committee_accumulator::finish", {{"scores", scores}});
   if constexpr (has_cuda)
     if (s.on_device != nullptr) return finish_committee_cuda(*s.on_device, s.members, s.which, scores);
   const cpu host = require_cpu(on, "committee_accumulator::finish");

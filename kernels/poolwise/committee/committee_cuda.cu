@@ -10,6 +10,7 @@
 #include "poolwise/committee/detail/disagreements-inl.hpp"
 #include "poolwise/committee/detail/needs.hpp"
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/score/detail/fold_cuda.cuh"
 #include "poolwise/score/detail/row_tile_cuda.cuh"
@@ -523,21 +524,20 @@ void mix_rows(const member_rows<T>& x, index_t seen, const gathered& g, const re
   const auto votes = std::size_t(out.votes ? by.threads() * ((by.columns + 3) / 4 * 4) : 0) * sizeof(float);
   if (x.cols <= tile_cols) {
     const int ring = tile_source<Kind, T>::stages * tile_source<Kind, T>::bytes(by, x.cols);
-    mix_tile_kernel<Kind, T>
-        <<<grid, unsigned(by.threads()), std::size_t(ring) + votes, memory.stream()>>>(x, by, seen, g, out);
-    check(cudaGetLastError(), memory.call(), "launching mix_tile_kernel");
+    launch(memory.call(), "mix_tile_kernel",
+           {grid, unsigned(by.threads()), std::size_t(ring) + votes, memory.stream()}, mix_tile_kernel<Kind, T>,
+           x, by, seen, g, out);
   } else {
-    mix_row_kernel<Kind, T><<<grid, unsigned(by.threads()), votes, memory.stream()>>>(x, by, seen, g, out);
-    check(cudaGetLastError(), memory.call(), "launching mix_row_kernel");
+    launch(memory.call(), "mix_row_kernel", {grid, unsigned(by.threads()), votes, memory.stream()},
+           mix_row_kernel<Kind, T>, x, by, seen, g, out);
   }
 }
 
 template <outputs Kind, class T>
 void mix_records(const member_rows<T>& x, index_t seen, const row_record* records, const std::int32_t* argmax,
                  const gathered& g, float* logs, const requested_scores& out, const device_memory& memory) {
-  mix_records_kernel<Kind>
-      <<<unsigned(x.rows), block_threads, 0, memory.stream()>>>(x, seen, records, argmax, g, logs, out);
-  check(cudaGetLastError(), memory.call(), "launching mix_records_kernel");
+  launch(memory.call(), "mix_records_kernel", {unsigned(x.rows), block_threads, 0, memory.stream()},
+         mix_records_kernel<Kind, T>, x, seen, records, argmax, g, logs, out);
 }
 
 /// Rows in tiles that the cache holds.
@@ -640,11 +640,8 @@ std::shared_ptr<committee_on_device> make_committee_on_device(const cuda& on, in
   const current_device here(on.device, "committee_accumulator");
   // Memory is freed in the order of a stream, which for the default one is the current device's.
   const auto destroy = [device = on.device](committee_on_device* c) {
-    int before = device;
-    cudaGetDevice(&before);
-    cudaSetDevice(device);
+    const current_device its_own(device, "committee_accumulator");
     delete c;
-    cudaSetDevice(before);
   };
   return {new committee_on_device(on, rows, cols, which), destroy};
 }
@@ -663,9 +660,9 @@ void predictive_variance_cuda(const cuda& on, cube_view<const float> predictions
   const current_device here(on.device, "predictive_variance");
   int lanes = 1;
   while (lanes < predictions.cols && lanes < 32) lanes *= 2;
-  predictive_variance_kernel<<<grid_of(predictions.rows * lanes, block_threads), block_threads, 0, on.stream>>>(
-      predictions, lanes, variance);
-  check(cudaGetLastError(), "predictive_variance", "launching predictive_variance_kernel");
+  launch("predictive_variance", "predictive_variance_kernel",
+         {grid_of(predictions.rows * lanes, block_threads), block_threads, 0, on.stream},
+         predictive_variance_kernel, predictions, lanes, variance);
 }
 
 }  // namespace poolwise

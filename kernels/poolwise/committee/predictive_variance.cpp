@@ -7,6 +7,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 
 namespace poolwise {
@@ -35,6 +36,7 @@ void predictive_variance(const where& on, cube_view<const float> predictions, ve
   if (variance.size != rows)
     throw shape_error("predictive_variance: variance has " + std::to_string(variance.size) +
                       " places but predictions has " + std::to_string(rows) + " rows; pass one place per row");
+  require_reachable(on, "predictive_variance", {{"predictions", predictions}, {"variance", variance}});
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on))
       return predictive_variance_cuda(*device, predictions, variance);

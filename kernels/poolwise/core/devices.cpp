@@ -35,17 +35,17 @@ std::string reason(cudaError_t why) {
 
 }  // namespace
 
-cuda_status list_cuda_devices() {
+cuda_status list_cuda_devices(bool free_memory) {
   cuda_status status;
   int count = 0, current = 0;
   cudaError_t result = cudaGetDeviceCount(&count);
-  const bool restore = succeeds(result) && succeeds(cudaGetDevice(&current));
+  const bool restore = free_memory && succeeds(result) && succeeds(cudaGetDevice(&current));
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp found{};
     result = cudaGetDeviceProperties(&found, i);
     if (succeeds(result))
-      status.devices.push_back({i, found.name, found.major, found.minor, found.totalGlobalMem, free_bytes_of(i),
-                                found.multiProcessorCount});
+      status.devices.push_back({i, found.name, found.major, found.minor, found.totalGlobalMem,
+                                free_memory ? free_bytes_of(i) : 0, found.multiProcessorCount});
   }
   if (restore) succeeds(cudaSetDevice(current));
   if (status.devices.empty()) status.missing = reason(result == cudaSuccess ? cudaErrorNoDevice : result);
@@ -54,7 +54,7 @@ cuda_status list_cuda_devices() {
 
 #else
 
-cuda_status list_cuda_devices() {
+cuda_status list_cuda_devices(bool) {
   return {.devices = {},
           .missing =
               "list_cuda_devices: this build has no CUDA runtime; it needs the CUDA toolkit 12.4 or newer, "

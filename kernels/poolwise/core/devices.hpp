@@ -12,7 +12,8 @@ struct cuda_device {
   std::string name;
   int capability_major = 0, capability_minor = 0;
   std::size_t memory_bytes = 0;
-  std::size_t free_bytes = 0;  ///< now; 0 where the device lets nobody in, as under another's exclusive use
+  std::size_t free_bytes =
+      0;  ///< now; 0 where nobody asked, or the device lets nobody in, as under another's exclusive use
   int multiprocessors = 0;
 };
 
@@ -23,8 +24,10 @@ struct cuda_status {
 
 /// Never throws for want of a GPU: a build without CUDA, no driver and no device are reasons, in `missing`.
 /// A device that does not answer is left out.
-/// Makes a context on every device to ask for its free memory (a second or so, and some hundred MiB of it, on
-/// hardware), and leaves the caller's current device as it was.
-cuda_status list_cuda_devices();
+/// free_memory  whether each is asked how much of its memory is free: that makes a context on every device (a
+/// second
+///              or so, and some hundred MiB of it until the process ends) and leaves the current device as it
+///              was
+cuda_status list_cuda_devices(bool free_memory = false);
 
 }  // namespace poolwise

@@ -1,6 +1,7 @@
 // The canonical tree over the rows of a matrix. Memory-bound: each kernel reads the rows once, coalesced, with
 // several loads of a thread in flight; which one runs depends on the shape and the alignment alone.
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/distance/detail/canonical_cuda.hpp"
 #include "poolwise/distance/detail/canonical_tree.cuh"
 
@@ -116,16 +117,17 @@ void canonical_rows(const cuda& on, const char* call, matrix_view<const float> x
   const bool vectors = has_vectors(x) && (y == nullptr || reinterpret_cast<std::uintptr_t>(y) % 16 == 0);
   if (x.cols <= short_cols && x.cols > 0 && (!vectors || x.cols < canonical_lanes)) {
     const auto magic = unsigned((0x100000000ull + std::uint64_t(x.cols) - 1) / std::uint64_t(x.cols));
-    canonical_short_rows_kernel<Pair>
-        <<<grid_of(x.rows, rows_a_block), rows_a_block, 0, on.stream>>>(x, y, out, magic);
+    launch(call, "canonical_rows_kernel", {grid_of(x.rows, rows_a_block), rows_a_block, 0, on.stream},
+           canonical_short_rows_kernel<Pair, Out>, x, y, out, magic);
   } else if (vectors) {
-    canonical_rows_by_quads_kernel<Pair>
-        <<<grid_of(x.rows * (canonical_lanes / 4), block_threads), block_threads, 0, on.stream>>>(x, y, out);
+    launch(call, "canonical_rows_kernel",
+           {grid_of(x.rows * (canonical_lanes / 4), block_threads), block_threads, 0, on.stream},
+           canonical_rows_by_quads_kernel<Pair, Out>, x, y, out);
   } else {
-    canonical_rows_by_lanes_kernel<Pair>
-        <<<grid_of(x.rows * canonical_lanes, block_threads), block_threads, 0, on.stream>>>(x, y, out);
+    launch(call, "canonical_rows_kernel",
+           {grid_of(x.rows * canonical_lanes, block_threads), block_threads, 0, on.stream},
+           canonical_rows_by_lanes_kernel<Pair, Out>, x, y, out);
   }
-  check(cudaGetLastError(), call, "launching canonical_rows_kernel");
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical_tile.cuh"
 #include "poolwise/distance/detail/canonical_tiles_cuda.hpp"
@@ -197,16 +198,16 @@ constexpr index_t most_rows = 1 << 28;  // of a launch: the kernels count in 32 
 
 void begin_nearest(const device_memory& memory, vector_view<nearest_key> keys) {
   if (keys.empty()) return;
-  begin_nearest_kernel<<<grid_of(keys.size, block_threads), block_threads, 0, memory.stream()>>>(keys);
-  check(cudaGetLastError(), memory.call(), "launching begin_nearest_kernel");
+  launch(memory.call(), "begin_nearest_kernel",
+         {grid_of(keys.size, block_threads), block_threads, 0, memory.stream()}, begin_nearest_kernel, keys);
 }
 
 void end_nearest(const device_memory& memory, vector_view<const nearest_key> keys, index_t first, float* d2,
                  index_t* which) {
   if (keys.empty()) return;
-  end_nearest_kernel<<<grid_of(keys.size, block_threads), block_threads, 0, memory.stream()>>>(keys, first, d2,
-                                                                                               which);
-  check(cudaGetLastError(), memory.call(), "launching end_nearest_kernel");
+  launch(memory.call(), "end_nearest_kernel",
+         {grid_of(keys.size, block_threads), block_threads, 0, memory.stream()}, end_nearest_kernel, keys,
+         first, d2, which);
 }
 
 template <class Sink>
@@ -217,9 +218,9 @@ void all_canonical(const device_memory& memory, matrix_view<const float> points,
     const auto some = rows_between(points, first, std::min(points.rows, first + most_rows));
     const index_t blocks =
         (some.rows + tile_rows - 1) / tile_rows * ((centers.rows + tile_centers - 1) / tile_centers);
-    canonical_tiles_kernel<<<grid_of(blocks, 1), block_threads, 0, memory.stream()>>>(
-        some, centers, has_vectors(some) && has_vectors(centers), nullptr, nullptr, sink.from(first));
-    check(cudaGetLastError(), memory.call(), "launching canonical_tiles_kernel");
+    launch(memory.call(), "canonical_tiles_kernel", {grid_of(blocks, 1), block_threads, 0, memory.stream()},
+           canonical_tiles_kernel<Sink>, some, centers, has_vectors(some) && has_vectors(centers), nullptr,
+           nullptr, sink.from(first));
   }
 }
 
@@ -230,13 +231,14 @@ void listed_canonical(const device_memory& memory, matrix_view<const float> poin
   const bool vectors = has_vectors(points) && has_vectors(centers);
   const auto pairs_kernel = vectors ? canonical_pairs_kernel<4, Sink> : canonical_pairs_kernel<16, Sink>;
   const index_t pair_threads = index_t(listed.pair_room) * (vectors ? 4 : 16);
-  pairs_kernel<<<grid_of(pair_threads, block_threads, 8 * index_t(multiprocessors)), block_threads, 0,
-                 memory.stream()>>>(points, centers, listed.pairs, listed.pair_count, listed.pair_room, sink);
-  check(cudaGetLastError(), memory.call(), "launching canonical_pairs_kernel");
+  launch(
+      memory.call(), "canonical_pairs_kernel",
+      {grid_of(pair_threads, block_threads, 8 * index_t(multiprocessors)), block_threads, 0, memory.stream()},
+      pairs_kernel, points, centers, listed.pairs, listed.pair_count, listed.pair_room, sink);
   constexpr index_t parts = listed_edge / tile_centers;
-  canonical_tiles_kernel<<<grid_of(most_tiles * parts, 1, 2 * index_t(multiprocessors)), block_threads, 0,
-                           memory.stream()>>>(points, centers, vectors, listed.tiles, listed.tile_count, sink);
-  check(cudaGetLastError(), memory.call(), "launching canonical_tiles_kernel");
+  launch(memory.call(), "canonical_tiles_kernel",
+         {grid_of(most_tiles * parts, 1, 2 * index_t(multiprocessors)), block_threads, 0, memory.stream()},
+         canonical_tiles_kernel<Sink>, points, centers, vectors, listed.tiles, listed.tile_count, sink);
 }
 
 template void all_canonical(const device_memory&, matrix_view<const float>, matrix_view<const float>,

@@ -10,6 +10,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
@@ -50,6 +51,7 @@ void squared_distances(const where& on, matrix_view<const float> points, vector_
     throw shape_error("squared_distances: center has " + std::to_string(center.size) +
                       " columns but points has " + std::to_string(points.cols) +
                       "; pass a center of as many columns");
+  require_reachable(on, "squared_distances", {{"points", points}, {"center", center}, {"d2", d2}});
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on)) return squared_distances_cuda(*device, points, center, d2);
   if constexpr (has_cuda)
@@ -68,6 +70,7 @@ void squared_distances(const where& on, matrix_view<const float> points, vector_
 void squared_norms(const where& on, matrix_view<const float> points, vector_view<float> d2) {
   require_build_for(on, "squared_norms");
   require_places("squared_norms", "d2", d2.size, points.rows);
+  require_reachable(on, "squared_norms", {{"points", points}, {"d2", d2}});
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on)) return squared_norms_cuda(*device, points, d2);
   if constexpr (has_cuda)
@@ -86,6 +89,7 @@ void squared_norms(const where& on, matrix_view<const float> points, vector_view
 
 nonfinite_rows find_nonfinite(const where& on, matrix_view<const float> points) {
   require_build_for(on, "find_nonfinite");
+  require_reachable(on, "find_nonfinite", {{"points", points}});
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on))
       return find_nonfinite_cuda(*device, "find_nonfinite", points);
@@ -124,6 +128,8 @@ namespace {
 /// Refuses rows that are not finite. Gives the largest size of a value.
 float largest_if_finite(const where& on, const char* call, const char* argument,
                         matrix_view<const float> points) {
+  require_build_for(on, call);
+  require_reachable(on, call, {{argument, points}});
   const nonfinite_rows found = find_nonfinite(on, points);
   if (found.count > 0)
     throw value_error(std::string(call) + ": " + argument + " holds a NaN or an infinity in row " +

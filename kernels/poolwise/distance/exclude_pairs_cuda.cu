@@ -1,3 +1,4 @@
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/distance/detail/exclude_pairs_cuda.hpp"
 #include "poolwise/distance/detail/exclusion.cuh"
 
@@ -27,8 +28,8 @@ index_t most_listed_tiles(index_t rows, index_t centers) {
 void exclude_pairs(const device_memory& memory, const exclusion_job& job, int multiprocessors) {
   const index_t across = grid_of(job.rows, tuning::rows), deep = grid_of(job.centers, tuning::centers);
   const dim3 grid(unsigned(across), unsigned(std::clamp<index_t>(2 * multiprocessors / across, 1, deep)));
-  kernel<<<grid, tuning::rows, ring_bytes, memory.stream()>>>(job);
-  check(cudaGetLastError(), memory.call(), "launching exclude_by_bf16_kernel");
+  launch(memory.call(), "exclude_by_bf16_kernel", {grid, tuning::rows, ring_bytes, memory.stream()}, kernel,
+         job);
 }
 
 }  // namespace poolwise

@@ -7,6 +7,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
@@ -120,6 +121,7 @@ void nearest(const where& on, point_rows given, point_rows given_references, vec
   check_shapes(given, given_references, d2, which);
   const finite_rows points = given.require_finite(on, "nearest", "points"),
                     references = given_references.require_finite(on, "nearest", "references");
+  require_reachable(on, "nearest", {{"d2", d2}, {"which", which}});
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on))
       return nearest_cuda(*device, points, references, d2, which);

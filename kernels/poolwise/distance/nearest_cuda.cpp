@@ -34,15 +34,13 @@ void nearest_cuda(const cuda& on, matrix_view<const float> points, matrix_view<c
   for (index_t first = 0; first < points.rows; first += tile) {
     const auto some = rows_between(points, first, std::min(points.rows, first + tile));
     rounded_rows kept;
-    const bool keeps = sweep.uses_tensor_cores(slab) && references.rows > slab &&
-                       memory.left() >= canonical_sweep::rounded_bytes(points.cols, some.rows);
-    if (keeps) kept = sweep.round(some);
+    if (references.rows > slab) kept = sweep.keep(some, slab);
     for (index_t epoch = 0; epoch < references.rows; epoch += most_epoch) {
       begin_nearest(memory, {keys.data(), some.rows});
       const index_t end = std::min(references.rows, epoch + most_epoch);
       for (index_t at = epoch; at < end; at += slab) {
         sweep.set_centers(rows_between(references, at, std::min(end, at + slab)));
-        sweep.lower(some, keeps ? &kept : nullptr, keys.data(), std::uint32_t(at - epoch));
+        sweep.lower(some, kept, keys.data(), std::uint32_t(at - epoch));
       }
       end_nearest(memory, {keys.data(), some.rows}, epoch, d2.data + first,
                   which.empty() ? nullptr : which.data + first);

@@ -1,5 +1,6 @@
 #include <cuda_bf16.h>
 
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/distance/detail/round_rows_cuda.hpp"
 
@@ -75,16 +76,15 @@ rounded_rows rounded_room(device_memory& memory, index_t rows, index_t cols) {
 void round_rows(const device_memory& memory, matrix_view<const float> points, const float* origin,
                 const rounded_rows& to, rounded_limits* limits) {
   if (points.rows == 0) return;
-  round_rows_kernel<<<grid_of(points.rows * 32, block_threads), block_threads, 0, memory.stream()>>>(
-      points, origin, reinterpret_cast<__nv_bfloat16*>(to.values.data()), to.facts.data(), limits);
-  check(cudaGetLastError(), memory.call(), "launching round_rows_kernel");
+  launch(memory.call(), "round_rows_kernel",
+         {grid_of(points.rows * 32, block_threads), block_threads, 0, memory.stream()}, round_rows_kernel,
+         points, origin, reinterpret_cast<__nv_bfloat16*>(to.values.data()), to.facts.data(), limits);
 }
 
 void find_origin(const device_memory& memory, matrix_view<const float> points, float* origin) {
   const auto rows = int(std::min<index_t>(points.rows, origin_sample));
-  mean_kernel<<<grid_of(points.cols, mean_threads), mean_threads, 0, memory.stream()>>>(
-      points, points.rows / rows, rows, origin);
-  check(cudaGetLastError(), memory.call(), "launching mean_kernel");
+  launch(memory.call(), "mean_kernel", {grid_of(points.cols, mean_threads), mean_threads, 0, memory.stream()},
+         mean_kernel, points, points.rows / rows, rows, origin);
 }
 
 }  // namespace poolwise

@@ -1,6 +1,7 @@
 #include "poolwise/distance/detail/rows_cuda.hpp"
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/core/detail/launch.cuh"
 
 namespace poolwise {
 namespace {
@@ -19,9 +20,9 @@ __global__ void gather_rows_kernel(matrix_view<const float> points, vector_view<
 void gather_rows(const device_memory& memory, matrix_view<const float> points, vector_view<const index_t> rows,
                  matrix_view<float> gathered) {
   if (rows.size == 0 || points.cols == 0) return;
-  gather_rows_kernel<<<grid_of(rows.size, 1, most_blocks), block_threads, 0, memory.stream()>>>(points, rows,
-                                                                                                gathered);
-  check(cudaGetLastError(), memory.call(), "launching gather_rows_kernel");
+  launch(memory.call(), "gather_rows_kernel",
+         {grid_of(rows.size, 1, most_blocks), block_threads, 0, memory.stream()}, gather_rows_kernel, points,
+         rows, gathered);
 }
 
 }  // namespace poolwise

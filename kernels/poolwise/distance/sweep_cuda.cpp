@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/distance/detail/exclude_pairs_cuda.hpp"
 #include "poolwise/distance/distance.hpp"
@@ -66,8 +67,16 @@ void canonical_sweep::set_origin(matrix_view<const float> points) {
   if (tensor_cores_ && points.rows > 0) find_origin(memory_, points, origin_.data());
 }
 
-rounded_rows canonical_sweep::round(matrix_view<const float> points) {
-  rounded_rows kept = rounded_room(memory_, points.rows, cols_);
+rounded_rows canonical_sweep::keep(matrix_view<const float> points, index_t centers) {
+  // What is free is not all to be had: pools grow in steps, and others take memory meanwhile.
+  const std::size_t bytes = rounded_bytes(cols_, points.rows), left = memory_.left();
+  if (!uses_tensor_cores(centers) || points.rows == 0 || bytes > left - left / 20) return {};
+  rounded_rows kept;
+  try {
+    kept = rounded_room(memory_, points.rows, cols_);
+  } catch (const memory_error&) {
+    return {};
+  }
   round_rows(memory_, points, origin_.data(), kept, nullptr);
   return kept;
 }
@@ -114,22 +123,21 @@ void canonical_sweep::exclude_and_decide(matrix_view<const float> points, const 
 }
 
 template <class Sink>
-void canonical_sweep::sweep(matrix_view<const float> points, const rounded_rows* kept, Sink sink) {
+void canonical_sweep::sweep(matrix_view<const float> points, const rounded_rows& kept, Sink sink) {
   if (!uses_tensor_cores(centers_.rows)) return all_canonical(memory_, points, centers_, sink);
-  if (kept == nullptr && rounded_slab_.facts.size() == 0) rounded_slab_ = rounded_room(memory_, slab_, cols_);
+  if (kept.empty() && rounded_slab_.empty()) rounded_slab_ = rounded_room(memory_, slab_, cols_);
   for (index_t first = 0; first < points.rows; first += slab_) {
     const auto slab = rows_between(points, first, std::min(points.rows, first + slab_));
-    if (kept == nullptr) round_rows(memory_, slab, origin_.data(), rounded_slab_, nullptr);
-    exclude_and_decide(slab, kept == nullptr ? rounded_slab_ : *kept, kept == nullptr ? 0 : first,
-                       sink.from(first));
+    if (kept.empty()) round_rows(memory_, slab, origin_.data(), rounded_slab_, nullptr);
+    exclude_and_decide(slab, kept.empty() ? rounded_slab_ : kept, kept.empty() ? 0 : first, sink.from(first));
   }
 }
 
-void canonical_sweep::lower(matrix_view<const float> points, const rounded_rows* kept, float* m) {
+void canonical_sweep::lower(matrix_view<const float> points, const rounded_rows& kept, float* m) {
   sweep(points, kept, least_distance{m});
 }
 
-void canonical_sweep::lower(matrix_view<const float> points, const rounded_rows* kept, nearest_key* nearest,
+void canonical_sweep::lower(matrix_view<const float> points, const rounded_rows& kept, nearest_key* nearest,
                             std::uint32_t first_reference) {
   sweep(points, kept, nearest_reference{nearest, first_reference});
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "poolwise/budget/allowance.hpp"
@@ -26,9 +27,11 @@ struct batch_run {
   index_t proposals = 0;                                  ///< of kmeans_pp: rows drawn, accepted or not
   index_t gains = 0;  ///< of batch_bald: gains computed after all picks so far, in sweeps or one by one
   index_t exact = 0;  ///< of batch_bald: the first so many picks count every joint configuration
-  /// Of facility_location, graph_cut and probcover, where it is not null: written, [rows] what each would add to
-  /// all picks.
+  /// Of facility_location, graph_cut and probcover, where it is not null: written, [rows] what each would add
+  /// to all picks.
   std::vector<float>* gains_left = nullptr;
+  /// Written by a strategy that knows which share of the best batch its own is certain to be.
+  std::optional<double> of_optimum = {};
 };
 
 /// Refuses, in the name of `call`, to go on from picks that a selection with this limit cannot have made.

@@ -23,18 +23,20 @@ constexpr float taken = -2.0f;
 
 constexpr index_t row_block = 256;
 
-/// f(A) = sum_i weight_i max_{j in A} s_ij.
+/// f(A) = sum_i weight_i max(0, min(max_{j in A} s_ij, upto_i) - from_i).
 class coverage {
  public:
-  coverage(const similarity_graph& graph, vector_view<const float> weights)
-      : graph_(graph), weights_(weights), covered_(std::size_t(graph.rows()), 0.0f) {}
+  coverage(const similarity_graph& graph, vector_view<const float> weights, const coverage_bounds& within = {})
+      : graph_(graph), weights_(weights), upto_(within.upto), covered_(within.from.begin(), within.from.end()) {
+    covered_.resize(std::size_t(graph.rows()), 0.0f);
+  }
 
   /// Adds `row` to A; calls lowered(j) for every row whose gain may fall.
   template <class Lowered>
   void take(index_t row, Lowered&& lowered) {
     for (const auto& to : graph_.of(row)) {
       const float before = std::exchange(covered_[to.row], std::max(covered_[to.row], to.similarity));
-      if (covered_[to.row] == before) continue;
+      if (covered_[to.row] == before || (!upto_.empty() && before >= upto_[to.row])) continue;
       for (const auto& other : graph_.of(to.row))
         if (other.similarity > before) lowered(index_t(other.row));
     }
@@ -44,15 +46,61 @@ class coverage {
   double gain(index_t row) const {
     double sum = 0;
     for (const auto& to : graph_.of(row))
-      if (const double more = double(to.similarity) - double(covered_[to.row]); more > 0)
+      if (const double more = double(within(to)) - double(covered_[to.row]); more > 0)
         sum += weights_.empty() ? more : double(weights_[to.row]) * more;
     return sum;
   }
 
  private:
+  float within(const similarity_graph::edge& to) const {
+    return upto_.empty() ? to.similarity : std::min(to.similarity, upto_[to.row]);
+  }
+
+  const similarity_graph& graph_;
+  vector_view<const float> weights_, upto_;
+  std::vector<float> covered_;  // by what is most alike in A, or kept out
+};
+
+/// f(A) = sum_i weight_i min(sum_{j in A} s_ij, share * sum_j weight_j s_ij).
+class saturation {
+ public:
+  saturation(cpu on, const similarity_graph& graph, double share, vector_view<const float> weights)
+      : graph_(graph), weights_(weights), wanted_(std::size_t(graph.rows())) {
+    parallel_blocks(on, graph.rows(), row_block, [&](index_t, index_t begin, index_t end) {
+      for (index_t i = begin; i < end; ++i) {
+        double sum = 0;
+        for (const auto& to : graph_.of(i)) sum += weight(to.row) * double(to.similarity);
+        wanted_[std::size_t(i)] = share * sum;
+      }
+    });
+  }
+
+  template <class Lowered>
+  void take(index_t row, Lowered&& lowered) {
+    for (const auto& to : graph_.of(row)) {
+      const double before = wanted_[to.row];
+      if (before <= 0) continue;
+      const double now = wanted_[to.row] = before - double(to.similarity);
+      for (const auto& other : graph_.of(to.row))
+        if (double(other.similarity) > now) lowered(index_t(other.row));
+    }
+  }
+
+  /// No term ever rises, nor then a sum of them in the order of the list.
+  double gain(index_t row) const {
+    double sum = 0;
+    for (const auto& to : graph_.of(row))
+      if (const double more = std::min(double(to.similarity), wanted_[to.row]); more > 0)
+        sum += weight(to.row) * more;
+    return sum;
+  }
+
+ private:
+  double weight(index_t row) const { return weights_.empty() ? 1.0 : double(weights_[row]); }
+
   const similarity_graph& graph_;
   vector_view<const float> weights_;
-  std::vector<float> covered_;  // by what is most alike in A
+  std::vector<double> wanted_;  // what each row has room for yet
 };
 
 /// f(A) = lambda sum_i weight_i sum_{j in A} s_ij - sum_{i in A, j in A} s_ij.
@@ -252,6 +300,41 @@ std::vector<candidate> facility_location(const where& on, const similarity_graph
   check(host, call, graph, limit, labelled, weights, 0, run, vertex);
   return picks_of(graph, limit, run, vertex, [&](std::vector<float> factors) {
     return facility_location_model(host, graph, labelled, weights, std::move(factors), vertex);
+  });
+}
+
+std::vector<candidate> bounded_coverage(const where& on, const similarity_graph& graph,
+                                        const coverage_bounds& bounds, const allowance& limit,
+                                        std::span<const index_t> labelled, vector_view<const float> weights,
+                                        batch_run* run, std::span<const index_t> vertex) {
+  const char* const call = "bounded_coverage";
+  const cpu host = require_cpu(on, call);
+  check(host, call, graph, limit, labelled, weights, 0, run, vertex);
+  check_row_values(host, call, "bounds.from", bounds.from, graph.rows());
+  check_row_values(host, call, "bounds.upto", bounds.upto, graph.rows());
+  for (const auto& of : {bounds.from, bounds.upto})
+    for (index_t i = 0; i < of.size; ++i)
+      if (of[i] > 1)
+        refuse(call, "a bound of row " + std::to_string(i) + " is " + std::to_string(of[i]) +
+                         "; it must be from 0 to 1");
+  return picks_of(graph, limit, run, vertex, [&](std::vector<float> factors) {
+    return std::make_unique<graph_model<coverage>>(host, graph.rows(), coverage(graph, weights, bounds),
+                                                   labelled, std::move(factors), vertex);
+  });
+}
+
+std::vector<candidate> saturated_coverage(const where& on, const similarity_graph& graph, double share,
+                                          const allowance& limit, std::span<const index_t> labelled,
+                                          vector_view<const float> weights, batch_run* run,
+                                          std::span<const index_t> vertex) {
+  const char* const call = "saturated_coverage";
+  const cpu host = require_cpu(on, call);
+  check(host, call, graph, limit, labelled, weights, 0, run, vertex);
+  if (!(share > 0 && share <= 1))
+    refuse(call, "share is " + std::to_string(share) + "; it must be above 0, and 1 at most");
+  return picks_of(graph, limit, run, vertex, [&](std::vector<float> factors) {
+    return std::make_unique<graph_model<saturation>>(
+        host, graph.rows(), saturation(host, graph, share, weights), labelled, std::move(factors), vertex);
   });
 }
 

@@ -36,6 +36,33 @@ std::vector<candidate> facility_location(const where& on, const similarity_graph
                                          vector_view<const float> weights = {}, batch_run* run = nullptr,
                                          std::span<const index_t> vertex = {});
 
+/// Between which similarities a row counts as covered more. Both may be empty, for 0 and for 1.
+struct coverage_bounds {
+  vector_view<const float> from = {};  ///< [rows] from 0 to 1: less than that is nothing
+  vector_view<const float> upto = {};  ///< [rows] from 0 to 1: more than that is no more
+};
+
+/// Facility location within bounds: f(A) = sum_i weight_i max(0, min(max_{j in A} s_ij, upto_i) - from_i). With
+/// `upto` a similarity to queries, and `from` one to what is to be kept out, it is the (conditional) mutual
+/// information of facility location (Kothawade et al., NeurIPS 2021). All else as of facility_location;
+/// value_error for a bound out of range.
+std::vector<candidate> bounded_coverage(const where& on, const similarity_graph& graph,
+                                        const coverage_bounds& bounds, const allowance& limit,
+                                        std::span<const index_t> labelled = {},
+                                        vector_view<const float> weights = {}, batch_run* run = nullptr,
+                                        std::span<const index_t> vertex = {});
+
+/// Saturated coverage: f(A) = sum_i weight_i min(sum_{j in A} s_ij, share * sum_j weight_j s_ij), j over all
+/// rows of the graph: a row that enough picks are like asks for no more.
+///
+/// share     from 0 to 1, above 0
+/// labelled, weights, vertex, returns, throws  as facility_location; value_error for another share.
+/// Sums are in double. Memory beside the graph: 16 B a row and 8 B a candidate. Lin & Bilmes, ACL 2011.
+std::vector<candidate> saturated_coverage(const where& on, const similarity_graph& graph, double share,
+                                          const allowance& limit, std::span<const index_t> labelled = {},
+                                          vector_view<const float> weights = {}, batch_run* run = nullptr,
+                                          std::span<const index_t> vertex = {});
+
 /// Graph cut: f(A) = lambda sum_i weight_i sum_{j in A} s_ij - sum_{i in A, j in A} s_ij, the first i over all
 /// rows of the graph: picks resemble much of the pool, and little of each other.
 ///

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/diverse/detail/farthest_cuda.hpp"
 #include "poolwise/topk/detail/select_cuda.cuh"
@@ -138,29 +139,30 @@ unsigned grid_over(index_t rows) { return grid_of(rows, block_threads, most_bloc
 void begin_distances(const device_memory& memory, const shard_rows& shard, const float* covered,
                      const std::uint8_t* barred) {
   if (shard.rows == 0) return;
-  begin_distances_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(shard, covered, barred);
-  check(cudaGetLastError(), memory.call(), "launching begin_distances_kernel");
+  launch(memory.call(), "begin_distances_kernel", {grid_over(shard.rows), block_threads, 0, memory.stream()},
+         begin_distances_kernel, shard, covered, barred);
 }
 
 void retire_rows(const device_memory& memory, const shard_rows& shard, vector_view<const index_t> rows) {
   if (rows.empty()) return;
-  retire_rows_kernel<<<grid_of(rows.size, block_threads), block_threads, 0, memory.stream()>>>(shard, rows);
-  check(cudaGetLastError(), memory.call(), "launching retire_rows_kernel");
+  launch(memory.call(), "retire_rows_kernel",
+         {grid_of(rows.size, block_threads), block_threads, 0, memory.stream()}, retire_rows_kernel, shard,
+         rows);
 }
 
 void retire_beyond(const device_memory& memory, const shard_rows& shard, const std::int64_t* cost,
                    std::int64_t budget, const index_t* group, const index_t* quota) {
   if (shard.rows == 0 || (cost == nullptr && group == nullptr)) return;
-  retire_beyond_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(shard, cost, budget, group,
-                                                                                     quota);
-  check(cudaGetLastError(), memory.call(), "launching retire_beyond_kernel");
+  launch(memory.call(), "retire_beyond_kernel", {grid_over(shard.rows), block_threads, 0, memory.stream()},
+         retire_beyond_kernel, shard, cost, budget, group, quota);
 }
 
 void note_first_outside(const device_memory& memory, vector_view<const float> values, float most,
                         unsigned long long* first) {
   if (values.empty()) return;
-  note_first_outside_kernel<<<grid_over(values.size), block_threads, 0, memory.stream()>>>(values, most, first);
-  check(cudaGetLastError(), memory.call(), "launching note_first_outside_kernel");
+  launch(memory.call(), "note_first_outside_kernel",
+         {grid_over(values.size), block_threads, 0, memory.stream()}, note_first_outside_kernel, values, most,
+         first);
 }
 
 void select_best(const device_memory& memory, const shard_rows& shard, index_t count, selection* limits,
@@ -168,14 +170,13 @@ void select_best(const device_memory& memory, const shard_rows& shard, index_t c
   const gains rows{shard};
   find_best(memory, rows, count, limits);
   if (shard.rows == 0 || count == 0) return;
-  take_best_kernel<<<grid_over(shard.rows), block_threads, 0, memory.stream()>>>(rows, limits, best);
-  check(cudaGetLastError(), memory.call(), "launching take_best_kernel");
+  launch(memory.call(), "take_best_kernel", {grid_over(shard.rows), block_threads, 0, memory.stream()},
+         take_best_kernel, rows, limits, best);
 }
 
 void run_chain(const device_memory& memory, const chain_job& job) {
   const index_t threads = std::clamp<index_t>((job.count + 31) / 32 * 32, 32, chain_threads);
-  chain_kernel<<<1, unsigned(threads), 0, memory.stream()>>>(job);
-  check(cudaGetLastError(), memory.call(), "launching chain_kernel");
+  launch(memory.call(), "chain_kernel", {1, unsigned(threads), 0, memory.stream()}, chain_kernel, job);
 }
 
 }  // namespace poolwise

@@ -14,6 +14,7 @@
 #include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
+#include "poolwise/diverse/detail/rows_at_hand.hpp"
 #include "poolwise/diverse/kcenter.hpp"
 #include "poolwise/topk/topk.hpp"
 
@@ -39,6 +40,7 @@ class farthest_first : public gain_model {
         weights_(weights),
         sweeper_(on, points),
         shortlist_sweeper_(on, points),
+        at_hand_(on, points),
         distance_(std::size_t(points.rows), std::numeric_limits<float>::infinity()),
         gain_(std::size_t(weights.size)),
         parts_(std::size_t(blocks_of(points.rows, part_rows))) {
@@ -85,6 +87,7 @@ class farthest_first : public gain_model {
 
   std::vector<candidate> chain(const std::vector<candidate>& shortlist, candidate rival,
                                remaining& left) override {
+    at_hand_.clear();
     std::vector<entry> entries;
     for (const candidate& c : shortlist) entries.push_back({c, 0});
     candidate_heap<entry> waiting(std::move(entries));
@@ -195,10 +198,10 @@ class farthest_first : public gain_model {
 
   float nearest(index_t row, const std::vector<candidate>& picks, std::size_t from) {
     settle_far_pages(on_);
-    centers_.clear();
-    for (std::size_t p = from; p < picks.size(); ++p) centers_.push_back(points_.row(picks[p].row));
-    fresh_.resize(centers_.size());
-    canonical_squared_distances(points_.row(row), {centers_.data(), index_t(centers_.size())}, points_.cols,
+    while (at_hand_.count() < index_t(picks.size())) at_hand_.add(picks[std::size_t(at_hand_.count())].row);
+    const auto centers = at_hand_.addresses(from);
+    fresh_.resize(centers.size());
+    canonical_squared_distances(points_.row(row), {centers.data(), index_t(centers.size())}, points_.cols,
                                 fresh_.data());
     return *std::min_element(fresh_.begin(), fresh_.end());
   }
@@ -207,11 +210,11 @@ class farthest_first : public gain_model {
   matrix_view<const float> points_;
   vector_view<const float> weights_;
   distance_sweeper sweeper_, shortlist_sweeper_;
+  rows_at_hand at_hand_;         // picks of the chain
   std::vector<float> distance_;  // to the nearest labelled or picked row
   std::vector<float> gain_;      // where there are weights
   std::vector<part> parts_;
   std::vector<index_t> picks_;
-  std::vector<const float*> centers_;
   std::vector<float> fresh_;
 };
 

@@ -61,9 +61,7 @@ class kcenter_shard : public device_shard {
       return;
     }
     sweep_->set_origin(resident_rows());
-    if (sweep_->uses_tensor_cores(most_) &&
-        memory_.left() >= canonical_sweep::rounded_bytes(points_.cols, range.count))
-      kept_ = sweep_->round(resident_rows());
+    kept_ = sweep_->keep(resident_rows(), most_);
   }
 
   ~kcenter_shard() {
@@ -199,13 +197,13 @@ class kcenter_shard : public device_shard {
 
   void lower() {
     if (resident()) {
-      sweep_->lower(resident_rows(), kept_.facts.size() > 0 ? &kept_ : nullptr, rows_.distance);
+      sweep_->lower(resident_rows(), kept_, rows_.distance);
       return;
     }
     for (index_t first = 0, turn = 0; first < points_.rows; first += tile_rows_, ++turn) {
       slot& s = slots_[turn % 2];
       const auto tile = send_tile(s, first, std::min(tile_rows_, points_.rows - first));
-      sweep_->lower(tile, nullptr, rows_.distance + first);
+      sweep_->lower(tile, {}, rows_.distance + first);
       s.used->record(memory_.stream());
     }
   }

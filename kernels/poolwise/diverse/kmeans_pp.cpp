@@ -17,6 +17,7 @@
 #include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/diverse/detail/models.hpp"
+#include "poolwise/diverse/detail/rows_at_hand.hpp"
 #include "poolwise/diverse/kmeans_pp.hpp"
 
 namespace poolwise {
@@ -28,7 +29,7 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 class plain_rows {
  public:
   plain_rows(const where& on, matrix_view<const float> points)
-      : on_(on), points_(points), sweeper_(host_of(on), points) {}
+      : on_(on), points_(points), sweeper_(host_of(on), points), at_hand_(host_of(on), points) {}
 
   index_t count() const { return points_.rows; }
 
@@ -44,31 +45,35 @@ class plain_rows {
     sweeper_.lower(centers, distance);
   }
 
-  /// d2[j] = squared distance of `row` and row others[j].
-  void squared_distances(index_t row, const std::vector<index_t>& others, float* d2) const {
-    const auto addresses = addresses_of(points_, others);
+  /// Rows with which others are compared one by one.
+  void take(index_t row) { at_hand_.add(row); }
+  void let_go() { at_hand_.clear(); }
+  index_t taken() const { return at_hand_.count(); }
+
+  /// d2[j] = squared distance of `row` and the j-th row that was taken.
+  void squared_distances(index_t row, float* d2) const {
+    const auto addresses = at_hand_.addresses();
     canonical_squared_distances(points_.row(row), {addresses.data(), index_t(addresses.size())}, points_.cols,
                                 d2);
-  }
-
-  static std::vector<const float*> addresses_of(matrix_view<const float> x, const std::vector<index_t>& rows) {
-    std::vector<const float*> addresses;
-    addresses.reserve(rows.size());
-    for (const index_t row : rows) addresses.push_back(x.row(row));
-    return addresses;
   }
 
  private:
   where on_;
   matrix_view<const float> points_;
   distance_sweeper sweeper_;
+  rows_at_hand at_hand_;
 };
 
 /// Outer products a_i (x) h_i by their factors.
 class outer_products {
  public:
   outer_products(const where& on, const factored_rows& points)
-      : on_(on), points_(points), sweeper_(host_of(on), points), norm2_(std::size_t(points.a.rows)) {
+      : on_(on),
+        points_(points),
+        sweeper_(host_of(on), points),
+        a_at_hand_(host_of(on), points.a),
+        h_at_hand_(host_of(on), points.h),
+        norm2_(std::size_t(points.a.rows)) {
     parallel_blocks(host_of(on), count(), weight_block,
                     [&](index_t, index_t begin, index_t end) { multiply_norms(begin, end); });
   }
@@ -86,9 +91,20 @@ class outer_products {
     sweeper_.lower({norm2_.data(), count()}, centers, distance);
   }
 
-  void squared_distances(index_t row, const std::vector<index_t>& others, float* d2) const {
+  void take(index_t row) {
+    a_at_hand_.add(row);
+    h_at_hand_.add(row);
+  }
+  void let_go() {
+    a_at_hand_.clear();
+    h_at_hand_.clear();
+  }
+  index_t taken() const { return h_at_hand_.count(); }
+
+  void squared_distances(index_t row, float* d2) const {
     const auto& [a, h, bias] = points_;
-    const auto a_others = plain_rows::addresses_of(a, others), h_others = plain_rows::addresses_of(h, others);
+    const std::vector<index_t>& others = h_at_hand_.in_pool();
+    const auto a_others = a_at_hand_.addresses(), h_others = h_at_hand_.addresses();
     std::vector<float> a_dot(others.size()), h_dot(others.size());
     canonical_dots(a.row(row), {a_others.data(), index_t(a_others.size())}, a.cols, a_dot.data());
     canonical_dots(h.row(row), {h_others.data(), index_t(h_others.size())}, h.cols, h_dot.data());
@@ -112,6 +128,7 @@ class outer_products {
   where on_;
   factored_rows points_;
   outer_product_sweeper sweeper_;
+  rows_at_hand a_at_hand_, h_at_hand_;
   std::vector<double> norm2_;  // |a_i|^2 (|h_i|^2 + bias)
 };
 
@@ -133,6 +150,7 @@ class host_weights : public weight_model {
 
   double sweep(const std::vector<candidate>& latest, const remaining& left) override {
     proposals_.clear();
+    points_.let_go();
     std::vector<index_t> centers;
     for (const candidate& pick : latest) centers.push_back(pick.row);
     if (!centers.empty()) {
@@ -168,10 +186,10 @@ class host_weights : public weight_model {
   float nearest(index_t p, const std::vector<index_t>& accepted) override {
     if (accepted.empty()) return infinity;
     settle_far_pages(on_);
-    others_.clear();
-    for (const index_t place : accepted) others_.push_back(proposals_[std::size_t(place)]);
-    fresh_.resize(others_.size());
-    points_.squared_distances(proposals_[std::size_t(p)], others_, fresh_.data());
+    while (points_.taken() < index_t(accepted.size()))
+      points_.take(proposals_[std::size_t(accepted[std::size_t(points_.taken())])]);
+    fresh_.resize(accepted.size());
+    points_.squared_distances(proposals_[std::size_t(p)], fresh_.data());
     return *std::min_element(fresh_.begin(), fresh_.end());
   }
 
@@ -232,7 +250,7 @@ class host_weights : public weight_model {
   bool first_ = true;          // no pick yet: weights are squared norms
   std::vector<float> weight_;  // and then squared distances to the nearest pick
   std::vector<double> sums_;   // of the weights up to the end of each block
-  std::vector<index_t> proposals_, others_;
+  std::vector<index_t> proposals_;
   std::vector<float> fresh_;
 };
 

@@ -86,9 +86,7 @@ class plain_device_rows {
         sweep_(memory, device, points.cols, shard.count, most_proposals) {
     if (shard.count == 0) return;
     sweep_.set_origin(points_.rows());
-    if (sweep_.uses_tensor_cores(most_proposals) &&
-        memory.left() >= canonical_sweep::rounded_bytes(points.cols, shard.count))
-      kept_ = sweep_.round(points_.rows());
+    kept_ = sweep_.keep(points_.rows(), most_proposals);
   }
 
   void squared_norms(vector_view<float> norm2) {
@@ -102,7 +100,7 @@ class plain_device_rows {
   /// Lowers weights by the first rows among those brought.
   void lower(index_t centers, float* weight) {
     sweep_.set_centers(points_.brought(centers));
-    sweep_.lower(points_.rows(), kept_.facts.size() > 0 ? &kept_ : nullptr, weight);
+    sweep_.lower(points_.rows(), kept_, weight);
   }
 
   void all_pairs(index_t count, float* d2) { sweep_.all_pairs(points_.brought(count), d2, count); }
@@ -444,7 +442,7 @@ void lower_distances_offload(const offload& on, matrix_view<const float> points,
         copy_async(after.data, before.data, before.size, memory);
         sweep.set_origin(rows);
         sweep.set_centers(c);
-        sweep.lower(rows, nullptr, after.data);
+        sweep.lower(rows, {}, after.data);
       },
       points, vector_view<const float>(distance), vector_view<float>{lowered.data(), points.rows},
       whole{center_rows});

@@ -6,6 +6,7 @@
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/pair_sweep.hpp"
+#include "poolwise/diverse/detail/rows_at_hand.hpp"
 
 namespace poolwise {
 namespace {
@@ -37,12 +38,10 @@ index_t rows_at_once(cpu on, row_set rows, index_t most) {
 }
 
 /// The mean of some rows, roughly.
-std::vector<float> mean_of(cpu on, matrix_view<const float> points, const std::vector<index_t>& rows) {
+std::vector<float> mean_of(matrix_view<const float> points, const std::vector<index_t>& rows) {
   std::vector<float> mean(std::size_t(points.cols));
-  for (const index_t row : rows) {
+  for (const index_t row : rows)
     for (index_t c = 0; c < points.cols; ++c) mean[std::size_t(c)] += points.row(row)[c] / float(rows.size());
-    settle_far_pages(on);
-  }
   return mean;
 }
 
@@ -56,17 +55,25 @@ class outer_pairs {
   static constexpr int factors = 2;
   const float bias;
 
-  outer_pairs(const factored_rows& points, vector_view<const double> norm2)
-      : bias(points.bias ? 1.0f : 0.0f), points_(points), norm2_(norm2) {}
+  outer_pairs(const factored_rows& points, vector_view<const double> norm2, const factored_rows& centers,
+              vector_view<const double> center_norm2)
+      : bias(points.bias ? 1.0f : 0.0f),
+        points_(points),
+        centers_(centers),
+        norm2_(norm2),
+        center_norm2_(center_norm2) {}
 
-  matrix_view<const float> matrix(side, int f) const { return f == 0 ? points_.a : points_.h; }
+  matrix_view<const float> matrix(side of, int f) const {
+    const factored_rows& x = of == side::rows ? points_ : centers_;
+    return f == 0 ? x.a : x.h;
+  }
   const float* origin() const { return nullptr; }
   double underflow() const { return 0x1p-140; }
 
-  double part(const factor_facts<outer_pairs>& facts, index_t place, index_t row) const {
+  double part(side of, const factor_facts<outer_pairs>& facts, index_t place, index_t row) const {
     const bool fits =
         std::max(facts[0]->norm2[std::size_t(place)], facts[1]->norm2[std::size_t(place)]) < infinity;
-    const double norm2 = norm2_[row];
+    const double norm2 = of == side::rows ? norm2_[row] : center_norm2_[row];
     return fits && norm2 < 0x1p120 ? norm2 * (1 - 0x1p-20) : double(infinity);
   }
 
@@ -75,25 +82,26 @@ class outer_pairs {
     const float *one[pairs_at_once], *other[pairs_at_once];
     float dot[factors][pairs_at_once];
     for (int f = 0; f < factors; ++f) {
-      const auto x = matrix(side::rows, f);
+      const auto x = matrix(side::rows, f), centers = matrix(side::references, f);
       index_t p = 0;
       do {
         one[p] = x.row(row(p));
-        other[p] = x.row(center(p));
+        other[p] = centers.row(center(p));
       } while (++p < count);
       canonical_dots(vector_view<const float* const>{one, count}, other, x.cols, dot[f]);
     }
     for (index_t p = 0; p < count; ++p)
-      d2[p] = outer_squared_distance(norm2_[row(p)], norm2_[center(p)], dot[0][p], dot[1][p], points_.bias);
+      d2[p] =
+          outer_squared_distance(norm2_[row(p)], center_norm2_[center(p)], dot[0][p], dot[1][p], points_.bias);
   }
 
  private:
-  factored_rows points_;
-  vector_view<const double> norm2_;
+  factored_rows points_, centers_;
+  vector_view<const double> norm2_, center_norm2_;
 };
 
 template <class Pairs>
-std::vector<reference_panel<Pairs>> panels_of(cpu on, const Pairs& pairs, const std::vector<index_t>& centers,
+std::vector<reference_panel<Pairs>> panels_of(const Pairs& pairs, const std::vector<index_t>& centers,
                                               grain fine) {
   std::vector<reference_panel<Pairs>> panels;
   quantised_tile some(pairs, side::references, fine, quantised_panel::width);
@@ -101,7 +109,6 @@ std::vector<reference_panel<Pairs>> panels_of(cpu on, const Pairs& pairs, const 
     const auto count = std::min<index_t>(quantised_panel::width, index_t(centers.size() - begin));
     some.load(pairs, count, [&](index_t j) { return centers[begin + std::size_t(j)]; });
     panels.emplace_back(some);
-    settle_far_pages(on, unsigned(count));
   }
   return panels;
 }
@@ -118,7 +125,7 @@ void lower_directly(cpu on, const Pairs& pairs, row_set rows, const std::vector<
           for (index_t i = begin; i < end; ++i)
             distance[rows[i]] = std::min(distance[rows[i]], fresh[i - begin]);
         }
-        settle_far_pages(on, unsigned(centers.size()));  // picks lie anywhere
+        if (rows.far_apart()) settle_far_pages(on, unsigned(end - begin));
       });
 }
 
@@ -136,7 +143,7 @@ void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, row_set rows,
   if (index_t(centers.size()) <= few_centers || filter.direct())
     return lower_directly(on, pairs, rows, centers, distance);
   const grain fine = filter.fine();
-  const auto panels = panels_of(on, pairs, centers, fine);
+  const auto panels = panels_of(pairs, centers, fine);
   const index_t height = rows_at_once(on, rows, height_for(pairs.matrix(side::rows, Pairs::factors - 1).cols));
   // Nothing lowers a distance of 0, or one that is to stay.
   const auto reach = [distance](index_t row) { return distance[row] > 0 ? distance[row] : -1; };
@@ -150,33 +157,39 @@ void lower_by(cpu on, const Pairs& pairs, pair_filter& filter, row_set rows,
     auto& mine = tiles.mine();
     mine.rows.load(pairs, end - begin, [&](index_t i) { return rows[begin + i]; });
     for (index_t i = 0; i < end - begin; ++i) mine.rows.limit(pairs, i, reach(mine.rows.id(i)));
-    for (const auto& panel : panels) {
-      mine.idle += mine.sweep.meet(mine.rows, panel, reach, lowers);
-      settle_far_pages(on, quantised_panel::width);  // picks lie anywhere
-    }
+    for (const auto& panel : panels) mine.idle += mine.sweep.meet(mine.rows, panel, reach, lowers);
+    if (rows.far_apart()) settle_far_pages(on, unsigned(end - begin));
   });
   index_t idle = 0;
   for (const auto& of_thread : tiles.all()) idle += of_thread.idle;
   filter.count(fine, rows.count, index_t(centers.size()), idle);
 }
 
+void lower_plain(cpu on, matrix_view<const float> points, pair_filter& filter, row_set rows,
+                 const std::vector<index_t>& in_pool, float* distance) {
+  const rows_at_hand centers(on, points, in_pool);
+  const plain_pairs pairs(points, centers.view(), mean_of(centers.view(), centers.numbers()));
+  lower_by(on, pairs, filter, rows, centers.numbers(), distance);
+}
+
 }  // namespace
 
 void distance_sweeper::lower(const std::vector<index_t>& centers, float* distance) {
-  lower_by(on_, plain_pairs(points_, points_, mean_of(on_, points_, centers)), filter_, {points_.rows}, centers,
-           distance);
+  lower_plain(on_, points_, filter_, {points_.rows}, centers, distance);
 }
 
 void distance_sweeper::lower_runs(const std::vector<index_t>& first, index_t length, index_t count,
                                   const std::vector<index_t>& centers, float* distance) {
-  const row_set rows{count, first.data(), length};
-  lower_by(on_, plain_pairs(points_, points_, mean_of(on_, points_, centers)), filter_, rows, centers,
-           distance);
+  lower_plain(on_, points_, filter_, {count, first.data(), length}, centers, distance);
 }
 
 void outer_product_sweeper::lower(vector_view<const double> norm2, const std::vector<index_t>& centers,
                                   float* distance) {
-  lower_by(on_, outer_pairs(points_, norm2), filter_, {points_.a.rows}, centers, distance);
+  const rows_at_hand a(on_, points_.a, centers), h(on_, points_.h, centers);
+  std::vector<double> room;
+  const factored_rows there{a.view(), h.view(), points_.bias};
+  const outer_pairs pairs(points_, norm2, there, h.values(norm2, room));
+  lower_by(on_, pairs, filter_, {points_.a.rows}, h.numbers(), distance);
 }
 
 }  // namespace poolwise

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "poolwise/core/detail/has_cuda.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
 
@@ -30,6 +31,7 @@ void check_row_values(const where& on, const char* call, const char* name, vecto
   if (values.size != rows)
     throw shape_error(argument + " has " + std::to_string(values.size) + " places but there are " +
                       std::to_string(rows) + " rows; pass one for each row, or none");
+  require_reachable(on, call, {{name, values}});
   const float most = infinity_allowed ? limits::infinity() : limits::max();
   if (const auto [row, value] = first_outside(on, call, values, most); row >= 0)
     throw value_error(argument + " of row " + std::to_string(row) + " is " + std::to_string(value) +

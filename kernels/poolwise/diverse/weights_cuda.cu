@@ -1,3 +1,4 @@
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/distance/detail/canonical_tile.cuh"
 #include "poolwise/diverse/detail/stale_rejection.hpp"
@@ -154,8 +155,9 @@ template <class Sink>
 void visit_pairs(const device_memory& memory, const factored_view& x, const factored_view& y, Sink sink) {
   if (x.a.rows == 0 || y.a.rows == 0) return;
   const index_t tiles = (x.a.rows + tile_rows - 1) / tile_rows * ((y.a.rows + tile_centers - 1) / tile_centers);
-  factored_tiles_kernel<<<grid_of(tiles, 1, 1 << 16), block_threads, 0, memory.stream()>>>(x, y, sink);
-  check(cudaGetLastError(), memory.call(), "launching factored_tiles_kernel");
+  launch(memory.call(), "factored_tiles_kernel",
+         {grid_of(tiles, 1, 1 << 16), block_threads, 0, memory.stream()}, factored_tiles_kernel<Sink>, x, y,
+         sink);
 }
 
 }  // namespace
@@ -163,31 +165,31 @@ void visit_pairs(const device_memory& memory, const factored_view& x, const fact
 void sum_weights(const device_memory& memory, vector_view<const float> weights, double* sums) {
   if (weights.empty()) return;
   const index_t blocks = (weights.size + weight_block - 1) / weight_block;
-  sum_weights_kernel<<<grid_of(blocks * weight_lanes, block_threads), block_threads, 0, memory.stream()>>>(
-      weights, blocks, sums);
-  check(cudaGetLastError(), memory.call(), "launching sum_weights_kernel");
+  launch(memory.call(), "sum_weights_kernel",
+         {grid_of(blocks * weight_lanes, block_threads), block_threads, 0, memory.stream()}, sum_weights_kernel,
+         weights, blocks, sums);
 }
 
 void draw_rows(const device_memory& memory, vector_view<const float> weights,
                vector_view<const block_draw> draws, candidate* drawn) {
   if (draws.empty()) return;
-  draw_rows_kernel<<<grid_of(draws.size * 32, block_threads), block_threads, 0, memory.stream()>>>(
-      weights, draws, drawn);
-  check(cudaGetLastError(), memory.call(), "launching draw_rows_kernel");
+  launch(memory.call(), "draw_rows_kernel",
+         {grid_of(draws.size * 32, block_threads), block_threads, 0, memory.stream()}, draw_rows_kernel,
+         weights, draws, drawn);
 }
 
 void multiply_norms(const device_memory& memory, vector_view<const float> a_norm2, const float* h_norm2,
                     double bias, double* norm2, unsigned long long* first_beyond) {
   if (a_norm2.empty()) return;
-  multiply_norms_kernel<<<grid_of(a_norm2.size, block_threads), block_threads, 0, memory.stream()>>>(
-      a_norm2, h_norm2, bias, norm2, first_beyond);
-  check(cudaGetLastError(), memory.call(), "launching multiply_norms_kernel");
+  launch(memory.call(), "multiply_norms_kernel",
+         {grid_of(a_norm2.size, block_threads), block_threads, 0, memory.stream()}, multiply_norms_kernel,
+         a_norm2, h_norm2, bias, norm2, first_beyond);
 }
 
 void round_norms(const device_memory& memory, vector_view<const double> from, float* to) {
   if (from.empty()) return;
-  round_norms_kernel<<<grid_of(from.size, block_threads), block_threads, 0, memory.stream()>>>(from, to);
-  check(cudaGetLastError(), memory.call(), "launching round_norms_kernel");
+  launch(memory.call(), "round_norms_kernel",
+         {grid_of(from.size, block_threads), block_threads, 0, memory.stream()}, round_norms_kernel, from, to);
 }
 
 void lower_factored(const device_memory& memory, const factored_view& x, const factored_view& y, float* m) {

@@ -12,6 +12,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/philox.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/distance.hpp"
@@ -97,8 +98,21 @@ void check_kmeans(const where& on, matrix_view<const float> points, matrix_view<
   if (centroids.rows < 1 || centroids.rows > train)
     refuse(std::to_string(centroids.rows) + " clusters of " + std::to_string(train) +
            " rows to train on; ask for 1 to " + std::to_string(train));
+  if (options.weights.size != 0 && options.weights.size != points.rows)
+    refuse("weights has " + std::to_string(options.weights.size) + " places but points has " +
+           std::to_string(points.rows) + " rows; pass one per row, or none");
+  if (options.fixed < 0 || options.fixed > centroids.rows)
+    refuse(std::to_string(options.fixed) + " centroids of " + std::to_string(centroids.rows) +
+           " are fixed; fix at most all");
+  if ((options.fixed > 0 || options.weights.size > 0) &&
+      (options.train_rows != 0 || std::holds_alternative<cuda>(on)))
+    refuse("weights and fixed centroids are for all rows, in host memory; pass no train_rows, and no cuda{}");
+  for (const float weight : options.weights)
+    if (!(weight > 0 && weight <= std::numeric_limits<float>::max()))
+      throw value_error("kmeans: a weight is " + std::to_string(weight) + "; pass finite numbers above 0");
   if (options.iterations < 1)
     throw value_error("kmeans: " + std::to_string(options.iterations) + " iterations; pass at least 1");
+  require_reachable(on, "kmeans", {{"points", points}, {"centroids", centroids}});
 }
 
 /// Where rows are assigned that lie in host memory now.
@@ -133,9 +147,21 @@ void kmeans(const where& on, point_rows given, matrix_view<float> centroids, con
   parameters.min_points_per_centroid = 1;  // fewer make FAISS print
   parameters.max_points_per_centroid = std::numeric_limits<int>::max();
   faiss::Clustering clustering(int(points.cols()), int(centroids.rows), parameters);
+  const auto fixed = std::size_t(options.fixed * points.cols());
+  if (fixed > 0) {
+    require_finite(host_of(on), "kmeans", "fixed centroids",
+                   {centroids.data, options.fixed, points.cols(), centroids.stride});
+    clustering.frozen_centroids = true;
+    for (index_t c = 0; c < options.fixed; ++c)
+      clustering.centroids.insert(clustering.centroids.end(), centroids.row(c),
+                                  centroids.row(c) + points.cols());
+  }
+  if (options.fixed == centroids.rows) return;
   canonical_index index(from_host(on), points.cols());
-  with_faiss(threads_of(host_of(on)),
-             [&] { clustering.train(index_t(rows.size()) / points.cols(), rows.data(), index); });
+  with_faiss(threads_of(host_of(on)), [&] {
+    clustering.train(index_t(rows.size()) / points.cols(), rows.data(), index,
+                     options.weights.empty() ? nullptr : options.weights.data);
+  });
 
   if constexpr (has_cuda)
     if (const auto* device = std::get_if<cuda>(&on))

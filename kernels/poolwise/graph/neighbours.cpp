@@ -7,6 +7,7 @@
 
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/distance_tiles.hpp"
@@ -81,6 +82,7 @@ class requirements {
 
 void search(const where& on, const char* call, finite_rows points, finite_rows references, bool leave_out_self,
             const neighbour_lists& to) {
+  require_reachable(on, call, {{"which", to.which}, {"d2", to.d2}});
   if constexpr (has_cuda) {
     const index_t self = leave_out_self ? 0 : not_among_references;
     if (const auto* device = std::get_if<cuda>(&on))

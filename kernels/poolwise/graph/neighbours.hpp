@@ -73,11 +73,14 @@ struct kmeans_options {
   index_t train_rows = 0;
   int iterations = 25;
   std::uint64_t seed = 0;
+  vector_view<const float> weights = {};  ///< [rows] > 0, finite, of all rows in a mean; or empty for 1
+  index_t fixed = 0;                      ///< the first so many centroids are read, and stay where they are
 };
 
 /// k-means: writes the centroids [clusters, cols] that Lloyd's iterations reach from randomly drawn rows.
 /// throws  shape_error for fewer rows to train on than clusters, or no columns; value_error for a NaN or an
-/// infinity in points. FAISS's Clustering; every assignment is nearest()'s, so that the centroids are the same,
+/// infinity in points or fixed centroids, another weight. With weights or fixed centroids all rows are trained
+/// on, in host memory. FAISS's Clustering; every assignment is nearest()'s, so that the centroids are the same,
 /// to the bit, for any number of threads and on any device. FAISS takes the means on the host: with `cuda` the
 /// rows to train on are copied there and the call waits; points and centroids lie on the device.
 void kmeans(const where& on, point_rows points, matrix_view<float> centroids,

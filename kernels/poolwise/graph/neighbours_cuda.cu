@@ -1,4 +1,5 @@
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/distance/detail/canonical_cuda.hpp"
 #include "poolwise/distance/detail/error_bound.hpp"
@@ -193,9 +194,8 @@ constexpr index_t most_blocks = 1 << 16;
 void scan_neighbours(const cuda& on, const char* call, matrix_view<const float> points,
                      matrix_view<const float> references, index_t self, undecided_rows listed,
                      matrix_view<index_t> which, matrix_view<float> d2) {
-  scan_neighbours_kernel<<<grid_of(points.rows, 1, most_blocks), block_threads, 0, on.stream>>>(
-      points, references, self, listed, which, d2);
-  check(cudaGetLastError(), call, "launching scan_neighbours_kernel");
+  launch(call, "scan_neighbours_kernel", {grid_of(points.rows, 1, most_blocks), block_threads, 0, on.stream},
+         scan_neighbours_kernel, points, references, self, listed, which, d2);
 }
 
 }  // namespace
@@ -215,13 +215,11 @@ void settle_neighbours_cuda(const cuda& on, const char* call, matrix_view<const 
   squared_norms_cuda(on, points, norm2.view());
   check(cudaMemsetAsync(largest.data(), 0, sizeof(unsigned), on.stream), call, "clearing memory");
   check(cudaMemsetAsync(count.data(), 0, sizeof(unsigned long long), on.stream), call, "clearing memory");
-  largest_kernel<<<grid_of(references.rows, block_threads, 1024), block_threads, 0, on.stream>>>(
-      reference_norm2.view(), largest.data());
-  check(cudaGetLastError(), call, "launching largest_kernel");
+  launch(call, "largest_kernel", {grid_of(references.rows, block_threads, 1024), block_threads, 0, on.stream},
+         largest_kernel, reference_norm2.view(), largest.data());
   const undecided_rows undecided{rows.data(), count.data()};
-  settle_kernel<<<grid_of(points.rows, 1, most_blocks), block_threads, 0, on.stream>>>(
-      points, references, self, proposed, norm2.view(), largest.data(), undecided, which, d2);
-  check(cudaGetLastError(), call, "launching settle_kernel");
+  launch(call, "settle_kernel", {grid_of(points.rows, 1, most_blocks), block_threads, 0, on.stream},
+         settle_kernel, points, references, self, proposed, norm2.view(), largest.data(), undecided, which, d2);
   scan_neighbours(on, call, points, references, self, undecided, which, d2);
 }
 
@@ -231,9 +229,8 @@ void order_proposals_cuda(const cuda& on, const char* call, matrix_view<const fl
                           matrix_view<float> d2) {
   if (points.rows == 0) return;
   const current_device here(on.device, call);
-  settle_kernel<<<grid_of(points.rows, 1, most_blocks), block_threads, 0, on.stream>>>(
-      points, references, self, proposed, {}, nullptr, {}, which, d2);
-  check(cudaGetLastError(), call, "launching settle_kernel");
+  launch(call, "settle_kernel", {grid_of(points.rows, 1, most_blocks), block_threads, 0, on.stream},
+         settle_kernel, points, references, self, proposed, {}, nullptr, {}, which, d2);
 }
 
 void neighbours_cuda(const cuda& on, const char* call, matrix_view<const float> points,

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "poolwise/core/detail/exp_log.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
@@ -22,12 +23,6 @@ constexpr index_t most_rows = index_t(1) << 32;
 
 [[noreturn]] void refuse(const char* call, const std::string& what) {
   throw value_error(std::string(call) + ": " + what);
-}
-
-// At distance 0 the quotient may be 0 / 0, at an infinite one it may be of two infinities.
-float similarity_at(float d2, float half_d2) {
-  if (d2 == 0) return 1;
-  return std::isinf(d2) ? 0 : 1 / (1 + d2 / half_d2);
 }
 
 float median(std::vector<float> values) {
@@ -163,15 +158,28 @@ similarity_graph::similarity_graph(cpu on, matrix_view<const index_t> neighbours
           }
       }) {}
 
+// At distance 0 the quotient may be 0 / 0, at an infinite one it may be of two infinities.
+float similarity_law::at(float d2) const {
+  if (d2 == 0) return 1;
+  if (std::isinf(d2)) return 0;
+  return gaussian ? float(fixed_exp(-double(d2) / double(scale_d2))) : 1 / (1 + d2 / scale_d2);
+}
+
 similarity_graph knn_similarities(const where& on, point_rows points, index_t neighbours, float half_d2,
+                                  knn_method method, knn_report* made) {
+  similarity_law law{.scale_d2 = half_d2};
+  return knn_similarities(on, points, neighbours, law, method, made);
+}
+
+similarity_graph knn_similarities(const where& on, point_rows points, index_t neighbours, similarity_law& law,
                                   knn_method method, knn_report* made) {
   const char* const call = "knn_similarities";
   require_build_for(on, call);
   if (std::holds_alternative<cuda>(on))
     refuse(call, "makes a graph in host memory, and cuda{} means arrays on a device; pass offload{}");
-  if (!(half_d2 >= 0 && half_d2 <= std::numeric_limits<float>::max()))
-    refuse(call,
-           "half_d2 is " + std::to_string(half_d2) + "; pass a finite number above 0, or 0 for the median");
+  if (!(law.scale_d2 >= 0 && law.scale_d2 <= std::numeric_limits<float>::max()))
+    refuse(call, (law.gaussian ? "scale_d2 is " : "half_d2 is ") + std::to_string(law.scale_d2) +
+                     "; pass a finite number above 0, or 0 for the median");
   if (neighbours < 1) refuse(call, "got " + std::to_string(neighbours) + " neighbours; pass at least 1");
   const finite_rows finite = points.require_finite(on, call, "points");
   const index_t rows = finite.rows(), each = std::min(neighbours, std::max<index_t>(0, rows - 1));
@@ -183,8 +191,8 @@ similarity_graph knn_similarities(const where& on, point_rows points, index_t ne
   if (each > 0) report = knn_graph_by(method, on, finite, lists, values);
   if (made != nullptr) *made = report;
 
-  if (half_d2 == 0 && each > 0) half_d2 = median_farthest(lists, values);
-  for (float& d2 : similarity) d2 = similarity_at(d2, half_d2);
+  if (law.scale_d2 == 0 && each > 0) law.scale_d2 = median_farthest(lists, values);
+  for (float& d2 : similarity) d2 = law.at(d2);
   return {host_of(on), lists, values};
 }
 

@@ -67,6 +67,18 @@ class similarity_graph {
 similarity_graph knn_similarities(const where& on, point_rows points, index_t neighbours, float half_d2 = 0,
                                   knn_method method = knn_method::exact, knn_report* made = nullptr);
 
+/// How alike rows are at a squared distance.
+struct similarity_law {
+  bool gaussian = false;  ///< exp(-d2 / scale_d2), and not 1 / (1 + d2 / scale_d2)
+  float scale_d2 = 0;     ///< > 0, finite; or 0 for the median that knn_similarities takes
+
+  float at(float d2) const;
+};
+
+/// The same by another law. A scale of 0 is written. throws value_error for another scale.
+similarity_graph knn_similarities(const where& on, point_rows points, index_t neighbours, similarity_law& law,
+                                  knn_method method, knn_report* made = nullptr);
+
 /// The graph of all pairs of rows within a radius, with similarity 1.
 ///
 /// points      [rows, cols]

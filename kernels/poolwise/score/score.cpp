@@ -12,6 +12,7 @@
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/offload.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
@@ -226,6 +227,7 @@ void score(const where& on, const real_matrix& x, outputs kind, std::span<const 
     throw shape_error("score: scores has " + columns(scores.cols) + " but " + std::to_string(which.size()) +
                       " acquisitions were asked for; pass one column per acquisition");
   require_applicable(kind, which);
+  require_reachable(on, "score", {{"x", x}, {"scores", scores}});
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return score_cuda(*device, x, kind, which, scores);
     if (const auto* devices = std::get_if<offload>(&on))
@@ -261,6 +263,7 @@ void output_gradient(const where& on, const real_matrix& x, outputs kind, matrix
     throw shape_error("output_gradient: a is [" + std::to_string(a.rows) + ", " + std::to_string(a.cols) +
                       "] but x is [" + std::to_string(rows_of(x)) + ", " + std::to_string(cols_of(x)) +
                       "]; pass an array of the shape of x");
+  require_reachable(on, "output_gradient", {{"x", x}, {"a", a}});
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return output_gradient_cuda(*device, x, kind, a);
     if (const auto* devices = std::get_if<offload>(&on))

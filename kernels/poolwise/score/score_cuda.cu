@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/score/detail/fold_cuda.cuh"
 #include "poolwise/score/detail/row_tile_cuda.cuh"
 #include "poolwise/score/detail/score_cuda.hpp"
@@ -220,18 +221,17 @@ void fold_tiles(const member_rows<T>& x, const row_output& out, const device_mem
   // Several rows a thread where they are so short that a tile would be over before it began.
   const int rounds = std::max(1, 32 / row_bytes), tile_rows = tile_threads / lanes * rounds;
   const dim3 grid(grid_of(x.rows, tile_rows), unsigned(x.members));
-  score_tile_kernel<Kind>
-      <<<grid, tile_threads, std::size_t(tile_bytes(tile_rows, row_bytes)), memory.stream()>>>(x, lanes,
-                                                                                               tile_rows, out);
-  check(cudaGetLastError(), memory.call(), "launching score_tile_kernel");
+  launch(memory.call(), "score_tile_kernel",
+         {grid, tile_threads, std::size_t(tile_bytes(tile_rows, row_bytes)), memory.stream()},
+         score_tile_kernel<Kind, T>, x, lanes, tile_rows, out);
 }
 
 template <int Threads, outputs Kind, class T>
 void fold_parts(const member_rows<T>& x, index_t parts, const row_output& out, const device_memory& memory) {
   const int part_cols = int(parts == 1 ? x.cols : part_bytes / index_t(sizeof(T)));
   const dim3 grid(grid_of(x.rows * parts, block_threads / Threads), unsigned(x.members));
-  score_row_kernel<Kind, T, Threads><<<grid, block_threads, 0, memory.stream()>>>(x, parts, part_cols, out);
-  check(cudaGetLastError(), memory.call(), "launching score_row_kernel");
+  launch(memory.call(), "score_row_kernel", {grid, block_threads, 0, memory.stream()},
+         score_row_kernel<Kind, T, Threads>, x, parts, part_cols, out);
 }
 
 index_t parts_of(index_t row_bytes) { return (row_bytes + part_bytes - 1) / part_bytes; }
@@ -251,9 +251,9 @@ void fold_long_rows(const member_rows<T>& x, index_t parts, row_output out, devi
       here.data += k * x.member_stride;
       here.members = 1;
       fold_parts<block_threads, Kind>(here, parts, out, memory);
-      merge_parts_kernel<Kind>
-          <<<grid_of(rows, tile_threads), tile_threads, 0, memory.stream()>>>(rows, parts, out);
-      check(cudaGetLastError(), memory.call(), "launching merge_parts_kernel");
+      launch(memory.call(), "merge_parts_kernel",
+             {grid_of(rows, tile_threads), tile_threads, 0, memory.stream()}, merge_parts_kernel<Kind>, rows,
+             parts, out);
       out.skip(rows);
     }
 }
@@ -315,10 +315,10 @@ void gradient_rows(matrix_view<const T> x, outputs kind, matrix_view<float> a, d
   for (index_t first = 0; first < x.rows; first += tile) {
     const index_t rows = std::min(tile, x.rows - first);
     record_rows_cuda(memory, rows_from(all, first, rows), kind, records.data(), argmax.data());
-    output_gradient_kernel<<<grid_of(rows * lanes, block_threads), block_threads, 0, memory.stream()>>>(
-        matrix_view<const T>{x.row(first), rows, x.cols, x.stride}, kind, lanes, records.data(), argmax.data(),
-        {a.row(first), rows, a.cols, a.stride});
-    check(cudaGetLastError(), memory.call(), "launching output_gradient_kernel");
+    launch(memory.call(), "output_gradient_kernel",
+           {grid_of(rows * lanes, block_threads), block_threads, 0, memory.stream()}, output_gradient_kernel<T>,
+           matrix_view<const T>{x.row(first), rows, x.cols, x.stride}, kind, lanes, records.data(),
+           argmax.data(), {a.row(first), rows, a.cols, a.stride});
   }
 }
 

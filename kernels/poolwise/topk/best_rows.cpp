@@ -8,6 +8,7 @@
 
 #include "poolwise/core/detail/has_cuda.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/topk/detail/guess.hpp"
@@ -17,15 +18,19 @@
 namespace poolwise {
 namespace {
 
+/// What a row brings into memory, of a file that is cached in large pages perhaps.
+index_t brought_bytes(const real_matrix& x) {
+  constexpr index_t large_page = index_t{1} << 21;
+  const index_t apart = std::visit([](auto m) { return m.stride * index_t(sizeof(*m.data)); }, x);
+  return std::max(row_bytes(x), std::min(apart, row_bytes(x) + large_page));
+}
+
 /// Rows scored at a time: their scores and what is read of x stay in a core's L2 cache. Of a file whose pages
-/// are given back, so few that a block brings no more than some MiB: a row of a sample, far from the next,
-/// brings 64 KiB.
+/// are given back, so few that a block brings some MiB.
 index_t rows_of_block(cpu on, const real_matrix& x) {
   const index_t block = std::clamp<index_t>(65536 / cols_of(x) / 64 * 64, 64, 8192);
   if (on.pages == nullptr) return block;
-  const index_t apart = std::visit([](auto m) { return m.stride * index_t(sizeof(*m.data)); }, x);
-  return std::clamp<index_t>((index_t{1} << 21) / std::max(row_bytes(x), std::clamp<index_t>(apart, 1, 65536)),
-                             16, block);
+  return std::clamp<index_t>((index_t{1} << 21) / std::max<index_t>(1, brought_bytes(x)), 1, block);
 }
 
 /// Shows the rows of x to a state a thread, and merges them into `state`.
@@ -39,7 +44,7 @@ nan_rows keep_best_rows(cpu on, const real_matrix& x, outputs kind, acquisition 
   };
   per_thread parts(on, rows_of(x), block, part{top_k_state(state.k()), {}, {}});
   parallel_blocks(
-      holding(on, block * row_bytes(x)), rows_of(x), block, [&](index_t, index_t begin, index_t end) {
+      holding(on, block * brought_bytes(x)), rows_of(x), block, [&](index_t, index_t begin, index_t end) {
         part& mine = parts.mine();
         if (mine.scores.empty()) {
           mine.scores.resize(std::size_t(block));
@@ -69,6 +74,7 @@ best_of_rows best_rows(const where& on, const real_matrix& x, outputs kind, acqu
   if (!barred.empty() && barred.size != rows)
     throw shape_error("best_rows: barred has " + std::to_string(barred.size) + " entries but x has " +
                       std::to_string(rows) + " rows; pass one entry per row, or none");
+  require_reachable(on, "best_rows", {{"x", x}, {"barred", barred}});
   // A pool without rows has its shape and its acquisition checked too.
   score(cpu{1}, rows_between(x, 0, 0), kind, which, {});
   top_k_state best(k);

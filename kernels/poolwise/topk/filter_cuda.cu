@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/core/half.hpp"
 #include "poolwise/topk/detail/filter_cuda.hpp"
@@ -174,8 +175,8 @@ std::size_t row_filter::bytes(index_t capacity, const char* call) {
 void row_filter::start(const std::optional<candidate>& limit) {
   const candidate none{std::numeric_limits<index_t>::max(), -std::numeric_limits<float>::infinity()};
   const candidate from = limit.value_or(none);
-  start_kernel<<<1, 1, 0, memory_.stream()>>>(state_.data(), from.score, from.row);
-  check(cudaGetLastError(), memory_.call(), "launching start_kernel");
+  launch(memory_.call(), "start_kernel", {1, 1, 0, memory_.stream()}, start_kernel, state_.data(), from.score,
+         from.row);
   if (capacity() == 0) return;
   // Places that nothing is written to sort last.
   check(cudaMemsetAsync(keys_.data(), 0xff, std::size_t(capacity()) * sizeof(row_key), memory_.stream()),
@@ -186,16 +187,16 @@ void row_filter::sharpen(const float* scores, index_t stride, index_t count, ind
                          const std::uint8_t* barred, index_t rank) {
   const auto limits = memory_.array<selection>(1);
   find_best(memory_, sampled_scores{scores, stride, count, step, barred}, rank, limits.data());
-  sharpen_kernel<<<1, 1, 0, memory_.stream()>>>(state_.data(), limits.data(), step);
-  check(cudaGetLastError(), memory_.call(), "launching sharpen_kernel");
+  launch(memory_.call(), "sharpen_kernel", {1, 1, 0, memory_.stream()}, sharpen_kernel, state_.data(),
+         limits.data(), step);
 }
 
 void row_filter::show(vector_view<const float> scores, index_t row, const std::uint8_t* barred) {
   if (scores.size == 0) return;
   const index_t per_block = block_threads * quads * 4;
-  filter_kernel<<<grid_of(scores.size + 3, per_block, most_blocks), block_threads, 0, memory_.stream()>>>(
-      scores, row, barred, state_.data(), keys_.data(), capacity(), row_bits_);
-  check(cudaGetLastError(), memory_.call(), "launching filter_kernel");
+  launch(memory_.call(), "filter_kernel",
+         {grid_of(scores.size + 3, per_block, most_blocks), block_threads, 0, memory_.stream()}, filter_kernel,
+         scores, row, barred, state_.data(), keys_.data(), capacity(), row_bits_);
 }
 
 row_filter::result row_filter::best(index_t k) {

@@ -15,6 +15,7 @@
 #include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/detail/number_bytes.hpp"
 #include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
@@ -191,6 +192,7 @@ nan_rows& nan_rows::operator+=(const nan_rows& other) {
 nan_rows find_nan(const where& on, vector_view<const float> scores, vector_view<const std::uint8_t> barred) {
   require_build_for(on, "find_nan");
   require_entries("find_nan", barred, scores.size);
+  require_reachable(on, "find_nan", {{"scores", scores}, {"barred", barred}});
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on)) return find_nan_cuda(*device, scores, barred);
     if (const auto* devices = std::get_if<offload>(&on)) return find_nan_cuda(*devices, scores, barred);
@@ -211,6 +213,7 @@ nan_rows top_k_state::add(const where& on, vector_view<const float> scores, inde
                           vector_view<const std::uint8_t> barred) {
   require_build_for(on, "top_k_state::add");
   require_entries("top_k_state::add", barred, scores.size);
+  require_reachable(on, "top_k_state::add", {{"scores", scores}, {"barred", barred}});
   if constexpr (has_cuda) {
     if (const auto* device = std::get_if<cuda>(&on))
       return keep_best_cuda(*device, "top_k_state::add", scores, first_row, barred, *this);
@@ -342,6 +345,7 @@ top_k_state top_k_state::from_bytes(std::span<const std::byte> bytes) {
 
 std::vector<candidate> top_k(const where& on, vector_view<const float> scores, index_t k) {
   require_build_for(on, "top_k");
+  require_reachable(on, "top_k", {{"scores", scores}});
   const auto sweep = [&](const std::optional<candidate>& limit) {
     top_k_state best(k);
     if (limit) best.keep_only_before(*limit);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -38,6 +39,12 @@ class running_statement {
   bool is_null(int column) { return statement_->getColumn(column).isNull(); }
   std::int64_t number(int column) { return statement_->getColumn(column).getInt64(); }
   std::string text(int column) { return statement_->getColumn(column).getString(); }
+  /// Valid until the next row.
+  std::string_view view(int column) {
+    const SQLite::Column found = statement_->getColumn(column);
+    const char* const text = found.getText();
+    return {text, std::size_t(found.getBytes())};
+  }
   digest hash(int column);  ///< throws format_error where it has not 32 bytes
   std::optional<index_t> event_number(int column) {
     return is_null(column) ? std::nullopt : std::optional<index_t>(number(column));

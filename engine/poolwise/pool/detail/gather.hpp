@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "poolwise/core/detail/parallel.hpp"
+#include "poolwise/core/detail/gather.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/pool/pool.hpp"
@@ -21,23 +21,6 @@ std::vector<T> gather(vector_view<const T> values, std::span<const index_t> rows
   if (values.empty()) return out;
   out.reserve(rows.size());
   for (const index_t row : rows) out.push_back(values[row]);
-  return out;
-}
-
-/// Appends.
-template <class T>
-void gather_into(cpu on, matrix_view<const T> x, std::span<const index_t> rows, std::vector<T>& out) {
-  for (const index_t row : rows) {
-    out.insert(out.end(), x.row(row), x.row(row) + x.cols);
-    settle_far_pages(on);
-  }
-}
-
-template <class T>
-std::vector<T> gather(cpu on, matrix_view<const T> x, std::span<const index_t> rows) {
-  std::vector<T> out;
-  out.reserve(rows.size() * std::size_t(x.cols));
-  gather_into(on, x, rows, out);
   return out;
 }
 

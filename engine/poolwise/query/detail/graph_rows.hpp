@@ -39,7 +39,9 @@ std::uint64_t graph_rows_bytes(const strategy_size& size);
 /// What lists of neighbours take beside themselves, by the method of `size`.
 std::uint64_t lists_bytes(const strategy_size& size);
 
-/// The graph of nearest neighbours, as many as the parameter `neighbours` says, and what it takes.
+/// The graph of nearest neighbours, as many as the parameter `neighbours` says, and what it takes. A law whose
+/// scale is 0 is given one.
+similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows, similarity_law& law);
 similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows);
 std::uint64_t neighbour_graph_bytes(const strategy_size& size);
 

@@ -31,12 +31,21 @@ std::optional<candidate> begin(const stage_input& x, vector_view<const float> we
 
 using picks = std::vector<candidate>;
 
-picks farthest(const stage_input& x, batch_run& run, const std::vector<float>& weight) {
+/// `firsts`: the first pick where there is no other center, by weight; else by `weight`.
+picks farthest(const stage_input& x, batch_run& run, const std::vector<float>& weight,
+               const std::vector<float>& firsts = {}) {
   const vector_view<const float> weights{weight.data(), index_t(weight.size())};
+  const std::vector<float>& by = firsts.empty() ? weight : firsts;
   if (x.labelled.rows == 0 && run.begin.picks.empty())
-    if (const auto first = begin(x, weights)) run.begin.picks = {*first};
+    if (const auto first = begin(x, {by.data(), index_t(by.size())})) run.begin.picks = {*first};
   const std::vector<float> covered = distances_to(x.on, x.points(), finite_rows::judged(x.labelled));
   return kcenter(x.on, x.points(), x.limit, {covered.data(), index_t(covered.size())}, weights, &run);
+}
+
+picks from_the_longest(const stage_input& x, batch_run& run) {
+  std::vector<float> squares(std::size_t(x.rows()));
+  if (x.labelled.rows == 0) squared_norms(x.on, *x.pool.embeddings, {squares.data(), x.rows()});
+  return farthest(x, run, {}, squares);
 }
 
 /// The largest distance of a row to what is labelled or picked, times its score where that is a factor, less
@@ -74,6 +83,16 @@ std::vector<strategy_entry> strategies_of_kcenter() {
        .reason = "farthest from labelled and picked rows",
        .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, {}); },
        .bytes = [](const strategy_size& size) { return kcenter_bytes(size.rows); }},
+      {.name = "maxdist",
+       .kind = "diversity",
+       .formula = "as kcenter; of no labelled row it begins with the longest row",
+       .source = "Yu & Kim 2010; Holzmueller et al. 2023",
+       .needs = part::embeddings,
+       .does = trait::counts_labelled,
+       .pick = from_the_longest,
+       .reason = "farthest from labelled and picked rows",
+       .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, {}); },
+       .bytes = [](const strategy_size& size) { return kcenter_bytes(size.rows) + size.rows * sizeof(float); }},
       {.name = "weighted_kcenter",
        .kind = "diversity",
        .formula = "score * squared distance as of kcenter",

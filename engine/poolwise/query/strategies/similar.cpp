@@ -1,12 +1,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include "poolwise/core/detail/parallel.hpp"
-#include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
+#include "poolwise/query/detail/rows_beside.hpp"
 #include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
@@ -27,32 +26,10 @@ class measurable_row {
   std::vector<float> values_;
 };
 
-void check(const stage_input& x) {
-  const matrix_view<const float> queries = *x.pool.queries;
-  const vector_view<const float> weights = x.pool.query_weights;
-  if (queries.rows == 0 || queries.cols != x.pool.embeddings->cols)
-    throw shape_error("similar: the queries are [" + std::to_string(queries.rows) + ", " +
-                      std::to_string(queries.cols) + "] but the embeddings have " +
-                      std::to_string(x.pool.embeddings->cols) +
-                      " features; give at least one query, of as many");
-  if (!weights.empty() && weights.size != queries.rows)
-    throw shape_error("similar: there are " + std::to_string(weights.size) + " weights for " +
-                      std::to_string(queries.rows) + " queries; give one for each, or none");
-  double total = 0;
-  for (index_t q = 0; q < queries.rows; ++q) {
-    const float weight = weights.empty() ? 1.0f : weights[q];
-    if (!all_finite(queries.row(q), queries.cols) || !(weight >= 0 && std::isfinite(weight)))
-      throw value_error("similar: query " + std::to_string(q) +
-                        " holds a value that is not finite, or has no weight of 0 or more; mend it");
-    total += weight;
-  }
-  if (total == 0) throw value_error("similar: all queries have weight 0; give one of them more");
-}
-
 /// The cosine of a row to each query, weighted: the largest, or their mean. A row or a query of zeros is like
 /// nothing: its cosine is 0.
 void score_similar(const stage_input& x, vector_view<float> scores) {
-  check(x);
+  check_queries("similar", x);
   const matrix_view<const float> queries = *x.pool.queries, rows = *x.pool.embeddings;
   const vector_view<const float> weights = x.pool.query_weights;
   const bool mean = x.what->given["mean"] != 0;

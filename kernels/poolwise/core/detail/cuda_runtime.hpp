@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "poolwise/core/device_memory.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 
@@ -18,7 +19,9 @@ namespace poolwise {
 /// not find it.
 void check(cudaError_t result, const char* call, const char* doing);
 
-/// Makes `device` current, and on leaving the one that was. throws cuda_error if there is no such device.
+/// Makes `device` current, and on leaving the one that was, if it has a context: going back to a device makes
+/// one there, hundreds of megabytes that its other users would miss. throws cuda_error if there is no such
+/// device.
 class current_device {
  public:
   current_device(int device, const char* call);
@@ -34,9 +37,9 @@ class current_device {
 template <class T>
 class device_array;
 
-/// The device memory that one call may use. Allocations are stream-ordered (cudaMallocAsync) from the device's
-/// pool, whose release threshold is raised, so that a second call finds the memory of the first; they count
-/// against the ceiling.
+/// The device memory that one call may use. Allocations are stream-ordered, from a pool of ours that keeps what
+/// is freed until release_device_memory, so that a second call finds the memory of the first, or from the
+/// application's allocator (device_memory.hpp); they count against the ceiling.
 class device_memory {
  public:
   /// The device of `on` must be current. `call` is what errors are reported in the name of.
@@ -66,6 +69,8 @@ class device_memory {
   cudaStream_t stream_;
   std::size_t ceiling_;  // 0: none
   std::size_t used_ = 0;
+  device_allocator from_;         // the application's, if it has one
+  cudaMemPool_t pool_ = nullptr;  // else of ours
 };
 
 template <class T>
@@ -153,7 +158,8 @@ pinned_array<T>::~pinned_array() {
   if (data_ != nullptr) free_pinned(data_);
 }
 
-/// A stream of our own, that does not wait for the legacy default stream.
+/// A stream of our own, that does not wait for the legacy default stream. Its end waits for what is queued, so
+/// that nothing on its way writes to the caller where a call ends early.
 class own_stream {
  public:
   explicit own_stream(const char* call);
@@ -169,7 +175,7 @@ class own_stream {
   cudaStream_t stream_ = nullptr;
 };
 
-/// An event that orders streams and is waited for; it takes no time stamps.
+/// An event that orders streams and is waited for, by a host thread that sleeps; it takes no time stamps.
 class event {
  public:
   explicit event(const char* call);

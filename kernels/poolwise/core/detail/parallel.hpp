@@ -31,10 +31,10 @@ inline void settle_far_pages(cpu on, unsigned reads = 1) {
   if (on.pages != nullptr) on.pages->settle_far(reads);
 }
 
-/// As many threads as may hold a block each whose rows take so many bytes: between two looks at the pages of
-/// mapped files no more than 32 MiB are read, or one block.
+/// As many threads as may hold a block each whose rows take so many bytes. Between two looks at the pages of
+/// mapped files each can end one block, too early to look again, and read another: 32 MiB, or two blocks.
 inline cpu holding(cpu on, index_t block_bytes) {
-  constexpr index_t most = index_t{32} << 20;
+  constexpr index_t most = index_t{16} << 20;
   if (on.pages != nullptr)
     on.threads = int(std::clamp<index_t>(most / std::max<index_t>(1, block_bytes), 1, threads_of(on)));
   return on;

@@ -6,7 +6,8 @@
 // - factors: of how many matrices a distance is made, 1 or 2; of 2 also a `bias` (find_open_pairs).
 // - matrix(side, f): factor f of the rows, or of the references.
 // - origin(): the values around which rows are quantised, or null.
-// - part(facts, place, row), underflow(): a squared distance is at least the parts of its two rows, less twice
+// - part(side, facts, place, row), underflow(): a squared distance is at least the parts of its two rows, less
+// twice
 //   their product, less the underflow.
 // - distances(count, row, reference, d2): d2[p] = the canonical squared distance of row(p) and reference(p), of
 //   at least one such pair.
@@ -57,7 +58,7 @@ class quantised_tile {
       facts[f] = &factors_[f].facts();
     }
     parts_.clear();
-    for (index_t i = 0; i < count; ++i) parts_.push_back(pairs.part(facts, i, id(i)));
+    for (index_t i = 0; i < count; ++i) parts_.push_back(pairs.part(side_, facts, i, id(i)));
   }
 
   index_t count() const { return index_t(ids_.size()); }
@@ -175,7 +176,7 @@ class plain_pairs {
   matrix_view<const float> matrix(side of, int) const { return of == side::rows ? rows_ : references_; }
   const float* origin() const { return origin_.data(); }
   double underflow() const { return floor_.underflow(); }
-  double part(const factor_facts<plain_pairs>& facts, index_t place, index_t) const {
+  double part(side, const factor_facts<plain_pairs>& facts, index_t place, index_t) const {
     return floor_.part(facts[0]->norm2[std::size_t(place)]);
   }
 

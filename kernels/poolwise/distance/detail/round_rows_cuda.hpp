@@ -20,6 +20,8 @@ struct rounded_rows {
   device_array<std::uint16_t> values;  ///< [rows, rounded_pitch(cols)]
   /// [rows] x, y: half of |y^|^2, from below and from above; z: |y^| from above; w: |y - y^| from above
   device_array<float4> facts;
+
+  bool empty() const { return facts.size() == 0; }
 };
 
 /// Room for the copies of as many rows.

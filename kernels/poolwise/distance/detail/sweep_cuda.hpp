@@ -53,18 +53,19 @@ class canonical_sweep {
   /// same results, but few pairs are excluded where |x - o| is large beside the distances.
   void set_origin(matrix_view<const float> points);
 
-  /// Copies to keep between sweeps of the same rows; the origin must not change after.
-  rounded_rows round(matrix_view<const float> points);
+  /// Copies to keep between sweeps of the same rows, with as many centres; none where tensor cores do not serve
+  /// or memory does not suffice. The origin must not change after.
+  rounded_rows keep(matrix_view<const float> points, index_t centers);
 
   /// The centres of the calls that follow, at most as many as said; `c` must stay.
   void set_centers(matrix_view<const float> c);
 
   /// m[i] = min(m[i], the least canonical distance of row i to a centre). Negative m stay as they are. kept:
-  /// copies of these rows from round, or null.
-  void lower(matrix_view<const float> points, const rounded_rows* kept, float* m);
+  /// copies of these rows from `keep`, or none.
+  void lower(matrix_view<const float> points, const rounded_rows& kept, float* m);
 
   /// As lower, by keys; the centres count from first_reference on.
-  void lower(matrix_view<const float> points, const rounded_rows* kept, nearest_key* nearest,
+  void lower(matrix_view<const float> points, const rounded_rows& kept, nearest_key* nearest,
              std::uint32_t first_reference);
 
   /// d2[i * pitch + j] = the canonical distance of rows i and j of points.
@@ -82,7 +83,7 @@ class canonical_sweep {
   };
 
   template <class Sink>
-  void sweep(matrix_view<const float> points, const rounded_rows* kept, Sink sink);
+  void sweep(matrix_view<const float> points, const rounded_rows& kept, Sink sink);
   /// rounded: of more rows, of which those of points begin at `first`.
   template <class Sink>
   void exclude_and_decide(matrix_view<const float> points, const rounded_rows& rounded, index_t first,

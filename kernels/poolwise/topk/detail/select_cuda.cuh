@@ -3,6 +3,7 @@
 #pragma once
 
 #include "poolwise/core/detail/cuda_runtime.hpp"
+#include "poolwise/core/detail/launch.cuh"
 #include "poolwise/core/detail/warp_cuda.cuh"
 #include "poolwise/core/half.hpp"
 #include "poolwise/topk/detail/selection_cuda.hpp"
@@ -124,10 +125,9 @@ void find_best(const device_memory& memory, const Rows& rows, index_t count, sel
   int passes = key_passes;
   for (index_t last = rows.size() - 1; last > 0; last >>= row_digit_bits) ++passes;
   for (int pass = 0; pass < passes; ++pass) {
-    select_digit_kernel<<<grid_of(rows.size(), select_threads, most_select_blocks), select_threads, 0,
-                          memory.stream()>>>(rows, limits, pass, passes,
-                                             static_cast<unsigned long long>(count));
-    check(cudaGetLastError(), memory.call(), "launching select_digit_kernel");
+    launch(memory.call(), "select_digit_kernel",
+           {grid_of(rows.size(), select_threads, most_select_blocks), select_threads, 0, memory.stream()},
+           select_digit_kernel<Rows>, rows, limits, pass, passes, static_cast<unsigned long long>(count));
   }
 }
 
