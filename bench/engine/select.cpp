@@ -30,11 +30,19 @@ struct bench_pool {
     inputs.committee = cube_view<const float>{committee.data(), members, rows, classes};
     inputs.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
     inputs.predictions = cube_view<const float>{committee.data(), members, rows, classes};
+    inputs.targets = cube_view<const float>{committee.data(), members, 100, classes};
+    for (index_t i = 0; i < rows; ++i) labels.push_back(float(i % classes));
+    for (index_t i = 0; i < 100; ++i) labelled.push_back(i * (rows / 100));
+    costs.assign(std::size_t(classes * classes), 1);
+    inputs.labels = {labels.data(), rows};
+    inputs.labelled = labelled;
+    inputs.cost_matrix = matrix_view<const float>{costs.data(), classes, classes};
     inputs.queries = matrix_view<const float>{queries.data(), 10, features};
     inputs.private_rows = matrix_view<const float>{queries.data() + 10 * features, 10, features};
   }
 
-  std::vector<float> logits, committee, embeddings, queries;
+  std::vector<float> logits, committee, embeddings, queries, labels, costs;
+  std::vector<index_t> labelled;
   pool_inputs inputs;
 };
 

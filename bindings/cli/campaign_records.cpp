@@ -28,7 +28,7 @@ void run_init(const init_options& options) {
 }
 
 struct pool_options : campaign_options {
-  std::string items, embeddings, queries, private_rows;
+  std::string items, embeddings, queries, private_rows, cost_matrix;
 };
 
 void run_pool(const pool_options& options) {
@@ -36,6 +36,7 @@ void run_pool(const pool_options& options) {
   for (const std::string& file : listed(options.embeddings))
     arrays.push_back({.part = "embeddings", .file = file});
   if (!options.queries.empty()) arrays.push_back({.part = "queries", .file = options.queries});
+  if (!options.cost_matrix.empty()) arrays.push_back({.part = "cost-matrix", .file = options.cost_matrix});
   if (!options.private_rows.empty()) arrays.push_back({.part = "private", .file = options.private_rows});
   campaign of = options.open();
   const auto added = as_input([&] { return of.add_pool(options.items, arrays, options.now_ms()); });
@@ -174,6 +175,9 @@ void add_campaign_records(CLI::App& campaign) {
                         "Features, [items, features]; or files whose rows follow each other: old.npy,new.npy")
             ->type_name("ARRAY");
         verb.add_option("--queries", options.queries, "Features that picks are to be like, [queries, features]")
+            ->type_name("ARRAY");
+        verb.add_option("--cost-matrix", options.cost_matrix,
+                        "What it costs to take an item of one class for another, [true class, class taken]")
             ->type_name("ARRAY");
         verb.add_option("--private", options.private_rows,
                         "Features that picks are to be unlike, [rows, features]")

@@ -30,6 +30,7 @@ std::vector<part_file> parts_of(const model_flags& model) {
   add("predictions", model.predictions);
   for (const std::string& file : model.committee) add("committee", file);
   for (const std::string& file : model.committee_probs) add("committee-probs", file);
+  for (const std::string& file : model.targets) add("targets", file);
   return arrays;
 }
 

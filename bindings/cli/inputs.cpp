@@ -76,6 +76,13 @@ std::vector<index_t> input_files::open_integers(const std::string& spec, index_t
   return as_integers(opened, cpu{0, pages()});
 }
 
+std::vector<float> input_files::open_values(const std::string& spec) {
+  if (spec.empty()) return {};
+  const array opened = open(spec);
+  count(opened, std::uint64_t(opened.size()) * sizeof(float), "a vector of values and is copied", "give fewer");
+  return as_values(opened, cpu{0, pages()});
+}
+
 std::vector<index_t> input_files::open_rows(const std::string& spec, index_t rows) {
   const array opened = open(spec);
   if (opened.size() <= rows)
@@ -100,10 +107,13 @@ void model_flags::add_to(CLI::App& command) {
       "Without --logits and --probs the mean of its probabilities stands for the model's");
   auto* committee_probs_flag =
       command.add_option("--committee-probs", committee_probs, "Its probabilities, in the same shapes");
+  auto* targets_flag = command.add_option("--targets", targets,
+                                          "What the same members say of rows to be predicted, in the "
+                                          "committee's form: [members, targets, classes]");
   auto* predictions_flag =
       command.add_option("--predictions", predictions, "Predictions of regressors, [members, rows, outputs]");
   for (auto* flag : {logits_flag, probs_flag, predictions_flag}) flag->type_name("ARRAY");
-  for (auto* flag : {committee_flag, committee_probs_flag})
+  for (auto* flag : {committee_flag, committee_probs_flag, targets_flag})
     flag->delimiter(',')->allow_extra_args(false)->type_name("ARRAY");
   probs_flag->excludes(logits_flag);
   committee_probs_flag->excludes(committee_flag);
@@ -127,10 +137,11 @@ model_arrays::model_arrays(const model_flags& flags, input_files& files) : files
     inputs.rows = rows_of(*inputs.model);
   }
   if (!committee.empty()) {
-    inputs.committee = open_committee(committee, files);
+    inputs.committee = open_committee(committee, files, committee_);
     inputs.committee_kind = flags.committee.empty() ? outputs::probabilities : outputs::logits;
     inputs.rows = inputs.committee->rows();
   }
+  if (!flags.targets.empty()) inputs.targets = open_committee(flags.targets, files, targets_);
 }
 
 void model_arrays::give_outputs() {
@@ -141,12 +152,13 @@ void model_arrays::give_outputs() {
   speak_for_model(cpu{0, files_.pages()}, inputs, consensus_);
 }
 
-committee_outputs model_arrays::open_committee(const std::vector<std::string>& specs, input_files& files) {
-  committee_.resize(specs.size());
-  if (specs.size() == 1) return files.open_as(&as_cube, specs[0], committee_[0]);
+committee_outputs model_arrays::open_committee(const std::vector<std::string>& specs, input_files& files,
+                                               std::vector<array>& keep) {
+  keep.resize(specs.size());
+  if (specs.size() == 1) return files.open_as(&as_cube, specs[0], keep[0]);
   std::vector<real_matrix> members;
   for (std::size_t m = 0; m < specs.size(); ++m)
-    members.push_back(files.open_as(&as_matrix, specs[m], committee_[m]));
+    members.push_back(files.open_as(&as_matrix, specs[m], keep[m]));
   return committee_outputs(std::move(members));
 }
 
@@ -201,6 +213,15 @@ void query_flags::add_to(CLI::App& command) {
   command.add_option("--queries", queries, "Features that picks are to be like, [queries, features]")
       ->type_name("ARRAY");
   command.add_option("--private", private_rows, "Features that picks are to be unlike, [rows, features]")
+      ->type_name("ARRAY");
+  command
+      .add_option("--labels", labels,
+                  "What the labelled rows are, [rows]: classes from 0, or values; NaN where nobody knows, and "
+                  "other rows' entries are not looked at")
+      ->type_name("ARRAY");
+  command
+      .add_option("--cost-matrix", cost_matrix,
+                  "What it costs to take an item of one class for another, [true class, class taken]")
       ->type_name("ARRAY");
   command
       .add_option(
@@ -266,6 +287,9 @@ wording words_of(const char* command) {
           .embeddings = "--embeddings",
           .predictions = "--predictions",
           .queries = "--queries",
+          .labels = "--labels",
+          .targets = "--targets",
+          .cost_matrix = "--cost-matrix",
           .private_rows = "--private",
           .excluded = "--exclude",
           .cost = "--cost",
@@ -291,6 +315,10 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
     if (pool.rows == 0) pool.rows = pool.embeddings->rows;
   }
   if (!flags.queries.empty()) pool.queries = files.open_as(&as_float_matrix, flags.queries, queries_);
+  if (!flags.cost_matrix.empty())
+    pool.cost_matrix = files.open_as(&as_float_matrix, flags.cost_matrix, cost_matrix_);
+  labels_ = files.open_values(flags.labels);
+  pool.labels = {labels_.data(), index_t(labels_.size())};
   if (!flags.private_rows.empty())
     pool.private_rows = files.open_as(&as_float_matrix, flags.private_rows, private_rows_);
   cost_ = files.open_integers(flags.cost, pool.rows);

@@ -29,6 +29,8 @@ class input_files {
   /// The same as whole numbers, one for each of `rows` unless these are 0. They are copied: throws value_error
   /// where the copy is beyond the ceiling.
   std::vector<index_t> open_integers(const std::string& spec, index_t rows);
+  /// The same as numbers of any type, in fp32.
+  std::vector<float> open_values(const std::string& spec);
   /// The same as numbers of the pool's `rows`, or as a mask of them.
   std::vector<index_t> open_rows(const std::string& spec, index_t rows);
   grouping open_groups(const std::string& spec, const quota_list& quotas);
@@ -65,10 +67,10 @@ class input_files {
 /// A check for the words of a strategy.
 CLI::Validator strategy_name();
 
-/// --logits or --probs, --committee or --committee-probs, --predictions.
+/// --logits or --probs, --committee or --committee-probs and --targets, --predictions.
 struct model_flags {
   std::string logits, probs, predictions;
-  std::vector<std::string> committee, committee_probs;
+  std::vector<std::string> committee, committee_probs, targets;
 
   void add_to(CLI::App& command);
 };
@@ -86,11 +88,12 @@ class model_arrays {
   pool_inputs inputs;
 
  private:
-  committee_outputs open_committee(const std::vector<std::string>& specs, input_files& files);
+  committee_outputs open_committee(const std::vector<std::string>& specs, input_files& files,
+                                   std::vector<array>& keep);
 
   input_files& files_;
   array model_, predictions_;
-  std::vector<array> committee_;
+  std::vector<array> committee_, targets_;
   std::vector<float> consensus_;
 };
 
@@ -98,8 +101,8 @@ class model_arrays {
 struct query_flags {
   model_flags model;
   query_spec spec;  ///< but for the seed, and the quotas that are in a file
-  std::string embeddings, queries, private_rows, labelled, exclude, candidates, cost, group, quota, ids,
-      id_column = "id";
+  std::string embeddings, queries, private_rows, labels, cost_matrix, labelled, exclude, candidates, cost,
+      group, quota, ids, id_column = "id";
   std::vector<std::string> also_cost, also_budget;  ///< NAME=ARRAY, NAME=NUMBER
 
   void add_to(CLI::App& command);
@@ -132,11 +135,12 @@ class query_inputs {
   input_files& files_;
   query_spec spec_;
   model_arrays model_;
-  array embeddings_, queries_, private_rows_;
+  array embeddings_, queries_, private_rows_, cost_matrix_;
   row_ids ids_;
   std::vector<index_t> labelled_, excluded_, group_;
   std::vector<std::string> group_names_;
   std::vector<std::int64_t> cost_;
+  std::vector<float> labels_;
   std::vector<std::vector<std::int64_t>> also_cost_;
 };
 

@@ -29,7 +29,9 @@ std::vector<strategy> parse_columns(const std::vector<std::string>& names) {
     const strategy& what = columns.back();
     const bool of_outputs =
         what.needs(part::outputs) || what.needs(part::committee) || what.needs(part::predictions);
-    if (what.score() == nullptr || !of_outputs)
+    const parts more =
+        what.first().needs().without(part::outputs | part::committee | part::predictions | part::targets);
+    if (what.score() == nullptr || !of_outputs || more != parts())
       throw CLI::ValidationError("--acquisition",
                                  "\"" + name +
                                      "\" is no score of model outputs; see "
@@ -43,6 +45,7 @@ void require_parts(const pool_inputs& pool, const std::vector<strategy>& columns
     if (what.needs(part::outputs) && !pool.model) throw CLI::RequiredError("--logits, --probs or a committee");
     if (what.needs(part::committee) && !pool.committee)
       throw CLI::RequiredError("--committee or --committee-probs");
+    if (what.needs(part::targets) && !pool.targets) throw CLI::RequiredError("--targets");
     if (what.needs(part::predictions) && !pool.predictions) throw CLI::RequiredError("--predictions");
     check_scores(what, pool);
   }

@@ -41,6 +41,11 @@ class pool_arrays {
                                 const rows_by_id& by_id = {}) {
     return given ? numbers_.emplace_back(call_, name, *given, by_id).span() : std::span<const index_t>();
   }
+  /// Numbers of any type, in fp32.
+  vector_view<const float> values(const char* name, nb::handle given) {
+    const nb::object array = nb::module_::import_("numpy").attr("asarray")(given);
+    return this->array(name, array.attr("astype")("float32")).vector();
+  }
   vector_view<const index_t> column(const char* name, const std::optional<integer_array>& given) {
     const auto values = rows(name, given);
     return {values.data(), index_t(values.size())};
@@ -194,6 +199,9 @@ wording words_of(const char* call) {
           .embeddings = "embeddings",
           .predictions = "predictions",
           .queries = "queries",
+          .labels = "labels",
+          .targets = "targets",
+          .cost_matrix = "cost_matrix",
           .private_rows = "private",
           .excluded = "exclude",
           .cost = "cost",
@@ -215,6 +223,9 @@ struct pool_arguments {
   const word& kind;
   const std::optional<members_array>& committee;
   const std::optional<float_array>&embeddings, &predictions, &queries, &query_weights, &private_rows;
+  const std::optional<integer_array>& labels;
+  const std::optional<members_array>& targets;
+  const std::optional<float_array>& cost_matrix;
   const std::optional<integer>& rows;
   const std::optional<integer_array>&labelled, &exclude, &candidates;
   const std::optional<names>& ids;
@@ -272,6 +283,9 @@ pool_inputs pool_of(const char* call, pool_arrays& arrays, const pool_arguments&
   if (given.queries) pool.queries = arrays.array("queries", *given.queries).rows();
   if (given.query_weights) pool.query_weights = arrays.array("query_weights", *given.query_weights).vector();
   if (given.private_rows) pool.private_rows = arrays.array("private", *given.private_rows).rows();
+  if (given.labels) pool.labels = arrays.values("labels", *given.labels);
+  if (given.targets) pool.targets = arrays.members("targets", *given.targets, kind);
+  if (given.cost_matrix) pool.cost_matrix = arrays.array("cost_matrix", *given.cost_matrix).rows();
   pool.ids = arrays.ids(given.ids);
   pool.cost = arrays.column("cost", given.cost);
   if (table != nullptr) table->give(call, pool);
@@ -324,24 +338,27 @@ auto ask(const word& strategy, const std::optional<pool_argument>& of, const std
          const std::optional<members_array>& committee, const std::optional<float_array>& embeddings,
          const std::optional<float_array>& predictions, const std::optional<float_array>& queries,
          const std::optional<float_array>& query_weights, const std::optional<float_array>& private_rows,
-         const std::optional<integer>& rows, const std::optional<integer_array>& labelled,
-         const std::optional<integer_array>& exclude, const std::optional<integer_array>& candidates,
-         const std::optional<names>& ids, const std::optional<integer_array>& cost,
-         const std::optional<integer>& budget, const std::optional<nb::dict>& also_cost,
-         const std::optional<nb::dict>& also_budget, const std::optional<integer_array>& group,
-         const std::optional<integer_array>& quota, const std::optional<integer_array>& floor,
-         const std::optional<real>& apart, const word& neighbours, const word& by_metric, const integer& seed,
-         const integer& round, const word& on_nan, const std::optional<file_name>& checkpoint_file,
-         const std::optional<integer>& memory, const word& device, const integer& threads,
-         const std::optional<progress_function>& progress, const flag& copy) {
+         const std::optional<integer_array>& labels, const std::optional<members_array>& targets,
+         const std::optional<float_array>& cost_matrix, const std::optional<integer>& rows,
+         const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
+         const std::optional<integer_array>& candidates, const std::optional<names>& ids,
+         const std::optional<integer_array>& cost, const std::optional<integer>& budget,
+         const std::optional<nb::dict>& also_cost, const std::optional<nb::dict>& also_budget,
+         const std::optional<integer_array>& group, const std::optional<integer_array>& quota,
+         const std::optional<integer_array>& floor, const std::optional<real>& apart, const word& neighbours,
+         const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
+         const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
+         const word& device, const integer& threads, const std::optional<progress_function>& progress,
+         const flag& copy) {
   const char* const call = Call::name;
   pool_arrays arrays(call, flag_in(call, "copy", copy));
   query_spec spec;
   const table_pool* const table = of ? pool_in(call, *of) : nullptr;
-  pool_inputs pool = pool_of(call, arrays,
-                             {model, kind, committee, embeddings, predictions, queries, query_weights,
-                              private_rows, rows, labelled, exclude, candidates, ids, cost, group, quota},
-                             table, spec.quota);
+  pool_inputs pool =
+      pool_of(call, arrays,
+              {model, kind, committee, embeddings, predictions, queries, query_weights, private_rows, labels,
+               targets, cost_matrix, rows, labelled, exclude, candidates, ids, cost, group, quota},
+              table, spec.quota);
   arrays.further_costs(also_cost, also_budget, pool, spec);
   const std::string on_invalid_rows = text_in(call, "on_nan", on_nan);
   if (on_invalid_rows != "refuse" && on_invalid_rows != "skip")
@@ -384,11 +401,12 @@ void define_query(nb::module_& m, const std::string& text) {
   m.def(Call::name, &ask<Call>, "strategy"_a, "pool"_a = nb::none(), nb::kw_only(), "batch"_a = nb::none(),
         "outputs"_a = nb::none(), "kind"_a = "logits", "committee"_a = nb::none(), "embeddings"_a = nb::none(),
         "predictions"_a = nb::none(), "queries"_a = nb::none(), "query_weights"_a = nb::none(),
-        "private"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(), "exclude"_a = nb::none(),
-        "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(),
-        "also_cost"_a = nb::none(), "also_budget"_a = nb::none(), "group"_a = nb::none(),
-        "quota"_a = nb::none(), "floor"_a = nb::none(), "apart"_a = nb::none(), "neighbours"_a = "auto",
-        "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
+        "private"_a = nb::none(), "labels"_a = nb::none(), "targets"_a = nb::none(),
+        "cost_matrix"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
+        "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(),
+        "budget"_a = nb::none(), "also_cost"_a = nb::none(), "also_budget"_a = nb::none(),
+        "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(), "apart"_a = nb::none(),
+        "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
         "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
         "progress"_a = nb::none(), "copy"_a = false, text.c_str());
 }
@@ -433,11 +451,16 @@ pool        a Pool, whose parts are what the keywords of the same names would be
 outputs     [rows, classes], and committee [members, rows, classes] or a list of [rows, classes]: logits, or
             probabilities where `kind` is "probabilities". embeddings [rows, features]. predictions [members, rows,
             outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
-            [queries]. private [rows, features], which picks are to be unlike. Only what the strategy needs has to be
-            there; of a committee alone the mean of its probabilities stands for the model's. Outputs are float32, float16 or bfloat16, all others float32; numpy's arrays,
-            tensors, buffers, what speaks DLPack or Arrow, or names of .npy, .npz and .safetensors files.
+            [queries]. private [rows, features], which picks are to be unlike. targets [members, targets, classes], what
+            the committee says of rows to be predicted. cost_matrix [classes, classes], what it costs to take an item of
+            class `row` for one of class `column`. Only what the strategy needs has to be there; of a committee alone
+            the mean of its probabilities stands for the model's. Outputs are float32, float16 or bfloat16, all others
+            float32; numpy's arrays, tensors, buffers, what speaks DLPack or Arrow, or names of .npy, .npz and
+            .safetensors files.
 rows        how many rows the pool has, where no array says it.
 labelled    row numbers that have a label, or their ids: never picked, and k-center's first centres.
+labels      [rows] numbers: the class of each labelled row, from 0, or its value; NaN where nobody knows it. Entries of
+            other rows are not looked at.
 exclude     row numbers that must not be picked, or their ids.
 candidates  the only rows that may be picked, or their ids: all others count as excluded.
 ids         what each row is called, by strings or whole numbers; `Batch.ids` has them.

@@ -32,6 +32,10 @@ TEST(Plan, EveryStrategyAloneAndAmongCandidates) {
   pool.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
   pool.predictions = cube_view<const float>{predictions.data(), members, rows, 1};
   pool.queries = matrix_view<const float>{embeddings.data(), 3, features};
+  pool.targets = cube_view<const float>{committee.data(), members, 7, classes};
+  const std::vector<float> labels(rows, 1), costs(classes * classes, 1);
+  pool.labels = {labels.data(), rows};
+  pool.cost_matrix = matrix_view<const float>{costs.data(), classes, classes};
   pool.private_rows = matrix_view<const float>{embeddings.data() + 3 * features, 2, features};
   std::vector<std::string> names;
   for (const strategy_entry& entry : strategies()) {

@@ -303,6 +303,57 @@ TEST(Gradients, RowsThatAreNoneAreNamed) {
   EXPECT_EQ(scores_by(of.pool, "egl")[0], 0);
 }
 
+// ---- Costs of mistakes
+
+TEST(ExpectedCost, IsThatOfTheCheapestClass) {
+  scored_rows of;
+  std::vector<float> costs;
+  for (index_t y = 0; y < classes; ++y)
+    for (index_t d = 0; d < classes; ++d) costs.push_back(y == d ? 0 : float(1 + (3 * y + d) % 5));
+  of.view();
+  of.pool.cost_matrix = matrix_view<const float>{costs.data(), classes, classes};
+  const std::vector<float> least = scores_by(of.pool, "expected_cost"),
+                           margin = scores_by(of.pool, "cost_margin");
+  for (index_t i = 0; i < rows; ++i) {
+    const std::vector<long double> p = softmax(&of.logits[std::size_t(i * classes)]);
+    std::vector<long double> expected(classes);
+    for (index_t d = 0; d < classes; ++d)
+      for (index_t y = 0; y < classes; ++y)
+        expected[std::size_t(d)] += p[std::size_t(y)] * (long double)costs[std::size_t(y * classes + d)];
+    std::sort(expected.begin(), expected.end());
+    // Probabilities are within 3e-6 relatively, costs up to 5.
+    EXPECT_NEAR(least[std::size_t(i)], double(expected[0]), 2e-5) << i;
+    EXPECT_NEAR(margin[std::size_t(i)], double(5 - (expected[1] - expected[0])), 4e-5) << i;
+  }
+  // Where every mistake costs 1, they are the scores that know of no cost.
+  for (index_t i = 0; i < classes * classes; ++i) costs[std::size_t(i)] = i % (classes + 1) == 0 ? 0 : 1;
+  const std::vector<float> confidence = scores_by(of.pool, "least_confidence"),
+                           gap = scores_by(of.pool, "margin"), plain = scores_by(of.pool, "expected_cost"),
+                           apart = scores_by(of.pool, "cost_margin");
+  for (std::size_t i = 0; i < rows; ++i) {
+    EXPECT_NEAR(plain[i], confidence[i], 2e-6);
+    EXPECT_NEAR(apart[i], gap[i], 2e-6);
+  }
+}
+
+TEST(ExpectedCost, RefusesCostsThatAreNone) {
+  scored_rows of;
+  std::vector<float> costs(classes * classes, 1.0f);
+  of.view();
+  const auto refused = [&](auto wrong, const char* text) {
+    reference::expect_refused<decltype(wrong)>(
+        [&] { select(cpu{}, of.pool, {.strategy = "expected_cost", .batch = 3}); }, text);
+  };
+  refused(usage_error(""), "needs the costs of mistakes");
+  of.pool.cost_matrix = matrix_view<const float>{costs.data(), 2, 2};
+  refused(shape_error(""), "has 2 classes but the outputs have 5");
+  of.pool.cost_matrix = matrix_view<const float>{costs.data(), 2, 3};
+  refused(shape_error(""), "the cost matrix is [2, 3]");
+  costs[7] = -1;
+  of.pool.cost_matrix = matrix_view<const float>{costs.data(), classes, classes};
+  refused(value_error(""), "the cost of taking class 1 for class 2 is -1");
+}
+
 // ---- Density
 
 TEST(Density, IsTheScoreTimesThePowerOfTheMeanCosine) {

@@ -27,7 +27,7 @@ constexpr index_t pool_rows = 500, classes = 5, features = 7, members = 3;
 
 // A pool with everything that any strategy needs.
 struct pool_fixture {
-  std::vector<float> logits, committee, embeddings, predictions, queries;
+  std::vector<float> logits, committee, embeddings, predictions, queries, targets, labels, cost_matrix;
   pool_inputs inputs;
 
   explicit pool_fixture(unsigned seed = 1, index_t rows = pool_rows)
@@ -35,16 +35,23 @@ struct pool_fixture {
         committee(std::size_t(members * rows * classes)),
         embeddings(std::size_t(rows * features)),
         predictions(std::size_t(members * rows)),
-        queries(std::size_t(4 * features)) {
+        queries(std::size_t(4 * features)),
+        targets(std::size_t(members * 6 * classes)) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
-    for (auto* values : {&logits, &committee, &embeddings, &predictions, &queries})
+    for (auto* values : {&logits, &committee, &embeddings, &predictions, &queries, &targets})
       for (float& v : *values) v = normal(random);
     inputs.rows = rows;
     inputs.model = matrix_view<const float>{logits.data(), rows, classes};
     inputs.committee = cube_view<const float>{committee.data(), members, rows, classes};
     inputs.embeddings = matrix_view<const float>{embeddings.data(), rows, features};
     inputs.predictions = cube_view<const float>{predictions.data(), members, rows, 1};
+    inputs.targets = cube_view<const float>{targets.data(), members, 6, classes};
+    for (index_t i = 0; i < rows; ++i) labels.push_back(float(i % 3));
+    for (index_t i = 0; i < classes * classes; ++i)
+      cost_matrix.push_back(i % (classes + 1) == 0 ? 0 : 1 + i % 4);
+    inputs.labels = {labels.data(), rows};
+    inputs.cost_matrix = matrix_view<const float>{cost_matrix.data(), classes, classes};
     inputs.queries = matrix_view<const float>{queries.data(), 2, features};
     inputs.private_rows = matrix_view<const float>{queries.data() + 2 * features, 2, features};
   }
@@ -958,7 +965,7 @@ TEST_P(EveryStrategy, EmbeddingsOfAnyScaleArePickedAlike) {
   auto request = ask(GetParam(), 20);
   const std::vector<index_t> labelled = {3, 50};
   request.labelled = labelled;
-  for (const char* measured : {"badge", "egl", "gradmatch", "gist", "maxdet"})
+  for (const char* measured : {"badge", "egl", "emcm", "eer", "evr", "kl_div", "gradmatch", "gist", "maxdet"})
     if (GetParam().find(measured) != std::string::npos)
       GTEST_SKIP() << "its features have a bias beside them, or a parameter of its own is a distance";
   const batch expected = select(cpu{}, pool.inputs, request);

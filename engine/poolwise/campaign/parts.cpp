@@ -34,6 +34,8 @@ part part_of(const std::string& name) {
   if (name == "embeddings") return part::embeddings;
   if (name == "queries") return part::queries;
   if (name == "private") return part::private_rows;
+  if (name == "cost-matrix") return part::cost_matrix;
+  if (name == "targets") return part::targets;
   if (name == "logits" || name == "probs") return part::outputs;
   if (name == "predictions") return part::predictions;
   if (name == "committee" || name == "committee-probs") return part::committee;
@@ -84,6 +86,7 @@ void opened_parts::open(std::span<const part_file> files) {
     inputs_.committee = committee_outputs(member_probs_);
     inputs_.committee_kind = outputs::probabilities;
   }
+  if (!targets_.empty()) inputs_.targets = committee_outputs(targets_);
   const auto rows_are = [&](index_t rows) {
     if (inputs_.rows == 0) inputs_.rows = rows;
   };
@@ -108,6 +111,9 @@ void opened_parts::add(opened& one) {
     case part::private_rows:
       inputs_.private_rows = as_float_matrix(one.raw, one.kept);
       return;
+    case part::cost_matrix:
+      inputs_.cost_matrix = as_float_matrix(one.raw, one.kept);
+      return;
     case part::outputs:
       inputs_.model_kind = name == "probs" ? outputs::probabilities : outputs::logits;
       return stitch(*model_, as_matrix(one.raw, one.kept));
@@ -120,8 +126,13 @@ void opened_parts::add(opened& one) {
       inputs_.predictions = *floats;
       return;
     }
+    case part::labels:
+      throw value_error("a campaign's labels are those of its ledger");
+    case part::targets:
     case part::committee: {
-      std::vector<real_matrix>& members = name == "committee" ? members_ : member_probs_;
+      std::vector<real_matrix>& members = name == "committee" ? members_
+                                          : name == "targets" ? targets_
+                                                              : member_probs_;
       if (one.raw.shape.size() == 2) return members.push_back(as_matrix(one.raw, one.kept));
       for (const committee_outputs all(as_cube(one.raw, one.kept)); const real_matrix& member : all.each())
         members.push_back(member);

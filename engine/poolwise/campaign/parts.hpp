@@ -17,8 +17,9 @@ namespace poolwise {
 class file_digests;
 class stitched_rows;
 
-/// An array of the pool's rows, and what it is to the pool: "embeddings", "queries", "private", "logits",
-/// "probs", "predictions", or one member of "committee" or "committee-probs" (or all of them in one array).
+/// An array of the pool's rows, and what it is to the pool: "embeddings", "queries", "private", "cost-matrix",
+/// "logits", "probs", "predictions", or one member of "committee", "committee-probs" or "targets" (or all of them in
+/// one array).
 /// Several files of "embeddings", "logits" or "probs" hold the pool's rows one behind the other.
 struct part_file {
   std::string part;
@@ -72,7 +73,7 @@ class opened_parts {
 
   file_digests* known_;
   std::deque<opened> arrays_;  // whose places stay
-  std::vector<real_matrix> members_, member_probs_;
+  std::vector<real_matrix> members_, member_probs_, targets_;
   std::unique_ptr<stitched_rows> model_, embeddings_;
   pool_inputs inputs_;
 };

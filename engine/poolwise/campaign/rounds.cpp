@@ -6,6 +6,7 @@
 #include <ctime>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -29,8 +30,9 @@ struct round_start {
   index_t unavailable = 0;        // items
   std::vector<index_t> labelled;  // rows that were picked or labelled, ascending
   std::vector<index_t> excluded;
-  std::optional<model_version> model;  // the newest
-  std::vector<double> gaps;            // by slice of the settings: what it misses its target by
+  std::vector<std::pair<index_t, std::string>> labels;  // what some of the labelled rows are
+  std::optional<model_version> model;                   // the newest
+  std::vector<double> gaps;  // by slice of the settings: what it misses its target by
   index_t guideline = 0;
 };
 
@@ -46,8 +48,32 @@ void take_rows(const tables& seen, const item_table& items, index_t events, roun
     if (row && one.excluded) start.excluded.push_back(*row);
   };
   seen.each_unavailable(take, events);
+  std::map<std::string, std::string, std::less<>> latest;
+  seen.each_label(versions::all, [&](const label& one) {
+    if (one.event < events) latest[one.item] = one.text;
+  });
+  for (const auto& [item, text] : latest)
+    if (const auto row = items.row_of(item)) start.labels.emplace_back(*row, text);
   std::sort(start.labelled.begin(), start.labelled.end());
   std::sort(start.excluded.begin(), start.excluded.end());
+}
+
+/// [rows] what the labelled ones are: their labels where all of these are numbers, else the place of each among
+/// all of them in the order of their bytes. NaN for other rows.
+std::vector<float> values_of(const round_start& start, index_t rows) {
+  std::vector<float> values(std::size_t(rows), std::numeric_limits<float>::quiet_NaN());
+  std::map<std::string_view, float> value_of;
+  bool numbers = true;
+  for (const auto& [row, text] : start.labels) {
+    const std::optional<double> number = number_in<double>(text);
+    numbers = numbers && number;
+    value_of[text] = number ? float(*number) : 0;
+  }
+  float place = 0;
+  if (!numbers)
+    for (auto& [text, value] : value_of) value = place++;
+  for (const auto& [row, text] : start.labels) values[std::size_t(row)] = value_of[text];
+  return values;
 }
 
 std::vector<double> gaps_of(const tables& seen, const campaign_settings& settings) {
@@ -100,6 +126,9 @@ constexpr wording campaign_words{.call = "campaign",
                                  .embeddings = "campaign pool add --embeddings",
                                  .predictions = "--predictions",
                                  .queries = "campaign pool add --queries",
+                                 .labels = "campaign ingest --labels",
+                                 .targets = "--targets",
+                                 .cost_matrix = "campaign pool add --cost-matrix",
                                  .private_rows = "campaign pool add --private",
                                  .excluded = "campaign exclude",
                                  .cost = "[price] in campaign.toml",
@@ -376,6 +405,8 @@ std::vector<picked_item> round_maker::pick(const where& on, const round_start& s
                std::back_inserter(labelled));
     pool.labelled = labelled;
     pool.excluded = start.excluded;
+    const std::vector<float> labels = values_of(start, pool.rows);
+    pool.labels = {labels.data(), index_t(labels.size())};
     if (!round.spec.budget) pool.cost = {};
     if (round.spec.budgets.empty()) pool.also_cost.clear();
     if (!round.spec.quota.empty()) pool.group = {items_.slice.data(), pool_.rows};

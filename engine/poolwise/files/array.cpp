@@ -170,6 +170,18 @@ matrix_view<const float> as_float_matrix(const array& a, array& keep, cpu on) {
   return {reinterpret_cast<const float*>(keep.data), keep.shape[0], keep.shape[1]};
 }
 
+std::vector<float> as_values(const array& a, cpu on) {
+  require_rank("as_values", a, 1, "[items]");
+  const bool real = a.type == dtype::f2 || a.type == dtype::bf16 || a.type == dtype::f4 || a.type == dtype::f8;
+  if (real) {
+    const array plain = to_float32(a, on);
+    const auto* const first = reinterpret_cast<const float*>(plain.data);
+    return {first, first + plain.size()};
+  }
+  const std::vector<index_t> whole = as_integers(a, on);
+  return {whole.begin(), whole.end()};
+}
+
 std::vector<index_t> as_integers(const array& a, cpu on) {
   require_rank("as_integers", a, 1, "[items]");
   if (a.size() == 0) return {};

@@ -88,6 +88,9 @@ real_cube as_cube(const array& a, array& keep, cpu on = {});
 /// throws as as_matrix.
 matrix_view<const float> as_float_matrix(const array& a, array& keep, cpu on = {});
 
+/// Numbers of any type, one an item, as fp32. throws shape_error for another rank.
+std::vector<float> as_values(const array& a, cpu on = {});
+
 /// Row numbers, costs or labels: rank 1, any integer type or bool, and any type where there are none (numpy's
 /// empty array is float64). throws format_error for floats (says that integers are needed), shape_error for
 /// another rank, value_error for a u8 beyond 2^63 - 1.

@@ -152,6 +152,8 @@ loop_run run_loop(const where& on, const labelled_pool& data, learner& model, co
       std::optional<prediction> predicted;
       std::vector<float> model_outputs;
       inputs.labelled = labelled.rows();
+      const std::vector<float> labels(data.pool_labels.begin(), data.pool_labels.end());
+      inputs.labels = {labels.data(), index_t(labels.size())};
       if (what.needs(part::outputs) || what.needs(part::committee)) predicted.emplace(model, data.pool);
       if (what.needs(part::committee)) inputs.committee = cube_view<const float>(predicted->view);
       if (what.needs(part::outputs)) {

@@ -46,6 +46,8 @@ gathered_pool::gathered_pool(cpu on, const pool_inputs& pool, std::vector<index_
   view_.committee_kind = pool.committee_kind;
   view_.queries = pool.queries;
   view_.query_weights = pool.query_weights;
+  view_.targets = pool.targets;
+  view_.cost_matrix = pool.cost_matrix;
   view_.private_rows = pool.private_rows;
   if (needed.has(part::outputs)) view_.model = model_.rows_of(on, *pool.model, rows_);
   if (needed.has(part::committee)) view_.committee = committee_.rows_of(on, *pool.committee, rows_);
@@ -90,6 +92,7 @@ pool_inputs rows_between(const pool_inputs& pool, index_t begin, index_t end, pa
   some.cost = rows_between(pool.cost, begin, end);
   for (cost_column& one : some.also_cost) one.cost = rows_between(one.cost, begin, end);
   some.group = rows_between(pool.group, begin, end);
+  some.labels = rows_between(pool.labels, begin, end);
   if (!needed.has(part::outputs)) some.model.reset();
   if (some.model) some.model = rows_between(*pool.model, begin, end);
   if (!needed.has(part::embeddings)) some.embeddings.reset();

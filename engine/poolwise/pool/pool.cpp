@@ -37,6 +37,28 @@ void check_outputs(const std::string& what, std::span<const real_matrix> members
                       "give them as probabilities, or their logarithms as logits");
 }
 
+void check_targets(const std::string& call, const committee_outputs& targets,
+                   const committee_outputs& committee) {
+  if (targets.members() != committee.members() || targets.cols() != committee.cols())
+    throw shape_error(call + ": the targets are of " + std::to_string(targets.members()) + " members and " +
+                      std::to_string(targets.cols()) + " classes but the committee has " +
+                      std::to_string(committee.members()) + " and " + std::to_string(committee.cols()) +
+                      "; give what the same members say of both");
+  if (targets.rows() == 0) throw shape_error(call + ": there is no target; give at least one");
+}
+
+void check_cost_matrix(const std::string& call, matrix_view<const float> costs) {
+  if (costs.rows != costs.cols || costs.rows == 0)
+    throw shape_error(call + ": the cost matrix is [" + std::to_string(costs.rows) + ", " +
+                      std::to_string(costs.cols) + "]; give a row and a column for each class");
+  for (index_t y = 0; y < costs.rows; ++y)
+    for (index_t d = 0; d < costs.cols; ++d)
+      if (!(costs(y, d) >= 0 && std::isfinite(costs(y, d))))
+        throw value_error(call + ": the cost of taking class " + std::to_string(y) + " for class " +
+                          std::to_string(d) + " is " + std::to_string(costs(y, d)) +
+                          "; give a finite cost of 0 or more");
+}
+
 /// The axes of a committee as they may lie in the array of who made them, and how they come to lie as here.
 const char* const other_axes =
     "numpy.moveaxis(x, -1, 0) of [rows, classes, members], x.swapaxes(0, 1) of [rows, members, classes]";
@@ -95,8 +117,9 @@ bool are_probabilities(const real_matrix& x) {
 
 std::string names_of(parts needed) {
   constexpr std::pair<part, const char*> all[] = {
-      {part::outputs, "outputs"},         {part::committee, "committee"}, {part::embeddings, "embeddings"},
-      {part::predictions, "predictions"}, {part::queries, "queries"},     {part::private_rows, "private"}};
+      {part::outputs, "outputs"},         {part::committee, "committee"},  {part::embeddings, "embeddings"},
+      {part::predictions, "predictions"}, {part::queries, "queries"},      {part::labels, "labels"},
+      {part::targets, "targets"},         {part::private_rows, "private"}, {part::cost_matrix, "cost matrix"}};
   std::string names;
   for (const auto& [one, name] : all)
     if (needed.has(one)) names += (names.empty() ? "" : ", ") + std::string(name);
@@ -130,6 +153,9 @@ bool pool_inputs::has(part one) const {
   if (one == part::committee) return committee.has_value();
   if (one == part::embeddings) return embeddings.has_value();
   if (one == part::predictions) return predictions.has_value();
+  if (one == part::labels) return !labels.empty() || labelled.empty();
+  if (one == part::targets) return targets.has_value();
+  if (one == part::cost_matrix) return cost_matrix.has_value();
   if (one == part::private_rows) return private_rows.has_value();
   return queries.has_value();
 }
@@ -150,6 +176,7 @@ void pool_inputs::check(const char* call) const {
   if (committee) same("committee outputs", committee->rows());
   if (embeddings) same("embeddings", embeddings->rows);
   if (predictions) same("predictions", predictions->rows);
+  if (!labels.empty()) same("labels", labels.size);
   if (ids != nullptr && !ids->numbered()) same("ids", ids->size());
   // Rows of nothing cost no bytes in a file: there may be more of them than any memory has room for.
   const auto some = [&](const char* what, index_t got) {
@@ -164,6 +191,9 @@ void pool_inputs::check(const char* call) const {
   if (model) check_outputs(name + ": model outputs", {&*model, 1}, model_kind);
   if (committee) check_axes(name + ": committee outputs", *committee, committee_kind);
   if (committee) check_outputs(name + ": committee outputs", committee->each(), committee_kind);
+  if (targets && committee) check_targets(name, *targets, *committee);
+  if (targets) check_outputs(name + ": target outputs", targets->each(), committee_kind);
+  if (cost_matrix) check_cost_matrix(name, *cost_matrix);
 }
 
 void exclude_others(std::span<const index_t> candidates, index_t rows, std::vector<index_t>& excluded) {

@@ -21,7 +21,10 @@ enum class part : unsigned {
   embeddings = 4,      ///< features, [rows, features]
   predictions = 8,     ///< of regressors, [members, rows, outputs]
   queries = 16,        ///< embeddings that picks are to be like, [queries, features]
+  labels = 32,         ///< of the labelled rows; none where no row is labelled
+  targets = 64,        ///< the committee's outputs for rows to be predicted, [members, targets, classes]
   private_rows = 128,  ///< embeddings that picks are to be unlike, [private rows, features]
+  cost_matrix = 256,   ///< of mistakes, [classes, classes]
 };
 
 using parts = bit_set<part>;
@@ -84,6 +87,13 @@ struct pool_inputs {
   std::optional<matrix_view<const float>> queries;       ///< [queries, features], not of the pool
   vector_view<const float> query_weights = {};           ///< [queries], what each counts for; empty for 1
   std::optional<matrix_view<const float>> private_rows;  ///< [private rows, features], not of the pool
+  /// [rows], the class of each labelled row, from 0, or its value; NaN where nobody knows it. What it says of
+  /// other rows is not looked at.
+  vector_view<const float> labels = {};
+  /// [members, targets, classes], of committee_kind, not of the pool.
+  std::optional<committee_outputs> targets;
+  /// [classes, classes] what it costs to take an item of class `row` for one of class `column`.
+  std::optional<matrix_view<const float>> cost_matrix;
 
   std::span<const index_t> labelled = {};     ///< rows that have a label: never picked
   std::span<const index_t> excluded = {};     ///< rows that must not be picked

@@ -88,6 +88,10 @@ std::uint64_t fingerprint(const where& on, const query& asked) {
     for (index_t m = 0; m < pool.predictions->members; ++m) add_rows(host, pool.predictions->member(m), h);
   if (pool.queries) add_rows(host, *pool.queries, h);
   add_values(pool.query_weights, h);
+  add_values(pool.labels, h);
+  if (pool.targets)
+    for (const real_matrix& member : pool.targets->each()) add_rows(host, member, h);
+  if (pool.cost_matrix) add_rows(host, *pool.cost_matrix, h);
   if (pool.private_rows) add_rows(host, *pool.private_rows, h);
   return h.value();
 }

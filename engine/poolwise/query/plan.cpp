@@ -27,7 +27,9 @@ std::uint64_t bytes_of(const pool_inputs& pool) {
   if (pool.embeddings) total += bytes_of(*pool.embeddings);
   if (pool.predictions)
     for (index_t m = 0; m < pool.predictions->members; ++m) total += bytes_of(pool.predictions->member(m));
-  return total;
+  if (pool.targets)
+    for (const real_matrix& member : pool.targets->each()) total += bytes_of(member);
+  return total + std::uint64_t(pool.labels.size) * sizeof(float);
 }
 
 // Picks, twice while they grow, with their reasons and scores.
@@ -64,6 +66,11 @@ strategy_size size_of(const where& on, const query& asked, const stage& s, index
     size.members = std::uint64_t(pool.committee->members());
     size.classes = std::uint64_t(pool.committee->cols());
   }
+  if (needed.has(part::predictions)) {
+    size.members = std::uint64_t(pool.predictions->members);
+    size.outputs = std::uint64_t(pool.predictions->cols);
+  }
+  if (needed.has(part::targets)) size.targets = std::uint64_t(pool.targets->rows());
   size.neighbours =
       resolved(asked.spec().neighbours, on, index_t(size.rows + size.labelled), index_t(size.features));
   return size;
@@ -100,6 +107,8 @@ plan_step rank_step(const where& on, const query& asked, index_t picks) {
   }
   if (first.entry->scores()) {
     step.bytes += strategy_bytes(on, asked, first, asked.pool().rows, picks);
+    const strategy_size size = size_of(on, asked, first, asked.pool().rows, picks);
+    step.bytes += size.labelled * (size.features + 1) * sizeof(float);
     const auto kept = std::uint64_t(first.keep.count(picks, asked.pool().rows));
     step.bytes += 4 * std::min(rows, 2 * kept + 64) * sizeof(candidate);
   }
@@ -135,11 +144,11 @@ plan_step stage_step(const where& on, const query& asked, const stage& s, bool g
   if (s.entry->does.has(trait::leaves_gains) && (asked.limit().priced() || !asked.spec().floor.empty()))
     step.bytes += size.rows * (2 * sizeof(float) + 4 * sizeof(candidate));
   if (gathered) {
-    const std::uint64_t outputs = size.classes * std::max<std::uint64_t>(1, size.members);
+    const std::uint64_t outputs = (size.classes + size.outputs) * std::max<std::uint64_t>(1, size.members);
     step.bytes += size.rows * (4 * (size.features + outputs) + 8 + 8 + 8 + 4 + 4 * sizeof(candidate));
   }
   if (s.entry->does.has(trait::counts_labelled) && !asked.pool().labelled.empty()) {
-    step.bytes += size.labelled * size.features * 4 + nearest_bytes();
+    step.bytes += size.labelled * (size.features + 1) * sizeof(float) + nearest_bytes();
     step.sweeps += 1;
   }
   return step;

@@ -74,6 +74,7 @@ class selection {
   batch pick() {
     stopwatch watch;
     judge();
+    if (ranks_first() && stages().front().entry->does.has(trait::counts_labelled)) place_labelled();
     if (ranks_first())
       rank();
     else
@@ -81,6 +82,7 @@ class selection {
     limit_.picks = std::min(limit_.picks, left_);
     result_.rank_seconds = watch.lap();
     place_labelled();
+    keep_apart();
     if (!scores_of_all_.empty()) buy(stages().front(), {scores_of_all_.data(), pool().rows}, limit_);
     for (std::size_t s = ranks_first() ? 1 : 0; s < stages().size(); ++s) take(s);
     result_.diversify_seconds = watch.lap();
@@ -201,7 +203,10 @@ class selection {
 
   /// Where the labelled rows lie, if the strategy is to know.
   void place_labelled() {
-    if (!places_labelled()) return;
+    if (!places_labelled() || placed_) return;
+    placed_ = true;
+    labels_ = gather(pool().labels, pool().labelled);
+    if (!asked_.needs(part::embeddings)) return;
     const matrix_view<const float> embeddings = *pool().embeddings;
     places_ = gather(host_of(on_), embeddings, pool().labelled);
     if (!places_.empty()) labelled_ = {places_.data(), index_t(pool().labelled.size()), embeddings.cols};
@@ -211,7 +216,10 @@ class selection {
                           " has an embedding that is not finite, so no distance to it exists; mend it, or "
                           "exclude it instead (" +
                           asked_.words().excluded + ")");
-    if (asked_.spec().apart) limit_.apart = spacing{embeddings, radius(), labelled_};
+  }
+
+  void keep_apart() {
+    if (asked_.spec().apart) limit_.apart = spacing{*pool().embeddings, radius(), labelled_};
   }
 
   /// At which picks lie apart, in the unit of the embeddings.
@@ -299,7 +307,10 @@ class selection {
                   .limit = limit_,
                   .lists = &result_.neighbours,
                   .remarks = &result_.remarks};
-    if (s.entry->does.has(trait::counts_labelled)) x.labelled = labelled_;
+    if (s.entry->does.has(trait::counts_labelled)) {
+      x.labelled = labelled_;
+      x.labels = {labels_.data(), index_t(labels_.size())};
+    }
     if (&s == &stages().front()) x.known = first_scores_;
     if (!candidates_) return x;
     x.pool = candidates_->view();
@@ -459,7 +470,8 @@ class selection {
   bool all_valid_ = true;
   allowance limit_;
   std::vector<index_t> floor_;  // of limit_, no more than there are rows
-  std::vector<float> places_;
+  bool placed_ = false;         // whether the labelled rows are known:
+  std::vector<float> places_, labels_;
   matrix_view<const float> labelled_;
   std::vector<float> scores_of_all_;
   std::optional<gathered_pool> candidates_;  // none: the pool where it lies
@@ -522,10 +534,14 @@ void go_on(const where& on, const query& asked, const selection& first, std::uin
   };
   for (const index_t row : labelled) gone[std::size_t(row)] = 1;
   exclude(pool.excluded);
+  // Nobody has said yet what the picks so far are.
+  std::vector<float> labels(pool.labels.begin(), pool.labels.end());
+  pool.labels = {labels.data(), index_t(labels.size())};
   bool floors_stand = !asked.spec().floor.empty();
   for (std::size_t seen = 0; is_short(asked, chosen) && (!left_over.empty() || floors_stand);) {
     for (; seen < chosen.picks.size(); ++seen) {
       labelled.push_back(chosen.picks[seen].row);
+      if (!labels.empty()) labels[std::size_t(labelled.back())] = std::numeric_limits<float>::quiet_NaN();
       gone[std::size_t(labelled.back())] = 1;
     }
     floors_stand = floors_stand && !left_over.empty();

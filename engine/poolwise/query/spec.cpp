@@ -105,7 +105,10 @@ void query::check_needs() const {
              {part::embeddings, "embeddings", words_.embeddings},
              {part::predictions, "predictions", words_.predictions},
              {part::queries, "embeddings to be like", words_.queries},
-             {part::private_rows, "embeddings to be unlike", words_.private_rows}};
+             {part::private_rows, "embeddings to be unlike", words_.private_rows},
+             {part::labels, "the labels of the labelled rows", words_.labels},
+             {part::targets, "the committee's outputs for the rows to be predicted", words_.targets},
+             {part::cost_matrix, "the costs of mistakes", words_.cost_matrix}};
   for (const auto& [one, text, name] : all)
     if (what_.needs(one) && !pool_.has(one)) refuse("strategy \"" + what_.name + "\" needs", text, name);
   const knn_method by = spec_.neighbours;

@@ -65,6 +65,9 @@ struct wording {
   const char* embeddings = "pool_inputs::embeddings";
   const char* predictions = "pool_inputs::predictions";
   const char* queries = "pool_inputs::queries";
+  const char* labels = "pool_inputs::labels";
+  const char* targets = "pool_inputs::targets";
+  const char* cost_matrix = "pool_inputs::cost_matrix";
   const char* private_rows = "pool_inputs::private_rows";
   const char* excluded = "pool_inputs::excluded";
   const char* cost = "pool_inputs::cost";

@@ -82,11 +82,18 @@ class probed_stage {
     some.committee = copies.view().committee;
     some.predictions = copies.view().predictions;
 
+    // Rows that stand for labelled ones have the labels of those.
+    const pool_inputs& all = asked_.pool();
+    const std::vector<float> known = gather(all.labels, all.labelled);
+    std::vector<float> labels(known.empty() ? 0 : std::size_t(now.rows));
+    some.labels = {labels.data(), index_t(labels.size())};
     std::vector<index_t> labelled, excluded;
     for (index_t i = 0; i < now.rows; ++i) {
       const bool barred = asked_.limit().barred[begin + i] != 0;
       const bool may_stand = index_t(labelled.size()) < std::min(now.labelled, now.rows / 2) &&
-                             all_finite(some.embeddings->row(i), some.embeddings->cols);
+                             (!some.embeddings || all_finite(some.embeddings->row(i), some.embeddings->cols));
+      if (may_stand && !labels.empty())
+        labels[std::size_t(i)] = known[std::size_t(labelled.size()) % known.size()];
       if (may_stand)
         labelled.push_back(i);
       else if (barred)

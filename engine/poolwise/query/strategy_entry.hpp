@@ -85,10 +85,11 @@ struct stage_input {
 
   vector_view<const float> known = {};  ///< [rows] what the stage scores them; empty: it is to be asked
 
-  // For those that pick:
   const pool_inputs* whole = nullptr;      ///< all rows of the pool, the labelled ones among them
   matrix_view<const float> labelled = {};  ///< [labelled, features], finite: what has a label already
-  vector_view<const float> scores = {};    ///< [rows], by which they were kept; empty: by no score
+  vector_view<const float> labels = {};    ///< [labelled]; NaN where it is not known; empty where none is
+  // For those that pick:
+  vector_view<const float> scores = {};  ///< [rows], by which they were kept; empty: by no score
   allowance limit = {};
   std::optional<knn_report>* lists = nullptr;   ///< where a stage says how it made lists of neighbours
   std::vector<std::string>* remarks = nullptr;  ///< what was not quite as asked; null where nobody reads it
@@ -108,6 +109,7 @@ std::uint64_t query_seed(const query_spec& asked);
 struct strategy_size {
   std::uint64_t rows = 0, features = 0, classes = 0, members = 0, picks = 0, labelled = 0;
   std::uint64_t beside = 0;                   ///< rows beside the pool that it looks at: queries, private ones
+  std::uint64_t outputs = 0, targets = 0;     ///< of a prediction; rows to be predicted
   knn_method neighbours = knn_method::exact;  ///< resolved
   const arguments* given = nullptr;
 };
@@ -122,7 +124,7 @@ double total_gain(const stage_input& x, const std::vector<candidate>& picks);
 /// What a strategy may do.
 enum class trait : unsigned {
   takes_score = 1,       ///< it is made of a score, as power(margin)
-  counts_labelled = 2,   ///< labelled rows count as picked
+  counts_labelled = 2,   ///< it looks at the labelled rows, and at their labels if it needs these
   lists_neighbours = 4,  ///< it makes lists of neighbours, by the method that is asked for
   draws = 8,             ///< its scores are drawn, and say nothing about a row's worth
   leaves_gains = 16,     ///< it says what each row left would add to its batch (batch_run::gains_left)

@@ -90,6 +90,12 @@ void score(const where& on, const real_matrix& x, outputs kind, acquisition whic
 /// gradient lower bounds", ICLR 2020.
 void output_gradient(const where& on, const real_matrix& x, outputs kind, matrix_view<float> a);
 
+/// The class probabilities of every row: the softmax of logits, or probabilities divided by their sum.
+///
+/// x  [rows, cols], p  [rows, cols], written; they may not overlap. A row without a distribution becomes NaN.
+/// throws  shape_error as output_gradient, of which it is made: 1 is added to the entry of the largest output.
+void class_probabilities(cpu on, const real_matrix& x, outputs kind, matrix_view<float> p);
+
 /// Why row `row` of `x` scores NaN, as the end of an error message ("holds NaN in column 3"); empty if it
 /// has a distribution, and only then. throws value_error if there is no such row.
 std::string why_invalid(const real_matrix& x, outputs kind, index_t row);

@@ -4,17 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/query/detail/member_moments.hpp"
 #include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
 namespace {
-
-/// Of one output over the members: the mean, and the squares of what they are off it.
-struct moments {
-  double mean = 0, squares = 0;
-};
 
 void score_ucb(const stage_input& x, vector_view<float> scores) {
   const cube_view<const float> predictions = *x.pool.predictions;
@@ -24,26 +19,16 @@ void score_ucb(const stage_input& x, vector_view<float> scores) {
                       std::to_string(predictions.rows) + ", " + std::to_string(outputs) +
                       "]; pass at least one member and one output");
   const double beta = x.what->given["beta"];
-  const index_t block = std::max<index_t>(1, 4096 / outputs);
-  parallel_blocks(host_of(x.on), x.rows(), block, [&](index_t, index_t begin, index_t end) {
-    std::vector<moments> gathered(std::size_t((end - begin) * outputs));
-    for (index_t m = 0; m < members; ++m) {
-      const float* value = predictions.member(m).row(begin);
-      for (moments& of : gathered) {
-        const double off = double(*value++) - of.mean;
-        of.mean += off / double(m + 1);
-        of.squares += off * off * (double(m) / double(m + 1));
-      }
+  const std::vector<moments> of = member_moments(host_of(x.on), predictions);
+  for (index_t i = 0; i < x.rows(); ++i) {
+    double sum = 0;
+    for (index_t c = 0; c < outputs; ++c) {
+      const moments& one = of[std::size_t(i * outputs + c)];
+      sum += one.mean + beta * one.deviation;
     }
-    auto of = gathered.begin();
-    for (index_t i = begin; i < end; ++i) {
-      double sum = 0;
-      for (index_t c = 0; c < outputs; ++c, ++of)
-        sum += of->mean + beta * std::sqrt(of->squares / double(members));
-      sum /= double(outputs);
-      scores[i] = std::isfinite(sum) ? float(sum) : std::numeric_limits<float>::quiet_NaN();
-    }
-  });
+    sum /= double(outputs);
+    scores[i] = std::isfinite(sum) ? float(sum) : std::numeric_limits<float>::quiet_NaN();
+  }
 }
 
 }  // namespace
@@ -58,7 +43,8 @@ std::vector<strategy_entry> strategies_of_ucb() {
        .needs = part::predictions,
        .parameters = {{"beta", 1, at_least(0), "how far uncertain rows are preferred to large predictions"}},
        .aliases = {"upperconfidencebound"},
-       .score = score_ucb}};
+       .score = score_ucb,
+       .bytes = [](const strategy_size& size) { return size.rows * size.outputs * sizeof(moments); }}};
 }
 
 }  // namespace poolwise
