@@ -43,8 +43,14 @@ class pool_arrays {
   }
   /// Numbers of any type, in fp32.
   vector_view<const float> values(const char* name, nb::handle given) {
-    const nb::object array = nb::module_::import_("numpy").attr("asarray")(given);
-    return this->array(name, array.attr("astype")("float32")).vector();
+    nb::object floats;
+    try {
+      floats = nb::module_::import_("numpy").attr("asarray")(given).attr("astype")("float32");
+    } catch (const nb::python_error&) {
+      throw array_error(std::string(call_) + ": " + name +
+                        " is no array of numbers; pass a number for each row");
+    }
+    return array(name, floats).vector();
   }
   vector_view<const index_t> column(const char* name, const std::optional<integer_array>& given) {
     const auto values = rows(name, given);

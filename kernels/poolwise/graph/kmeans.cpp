@@ -14,11 +14,13 @@
 #include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/error.hpp"
+#include "poolwise/core/interruption.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/graph/detail/faiss_cpu.hpp"
 #include "poolwise/graph/detail/neighbours_cuda.hpp"
 #include "poolwise/graph/neighbours.hpp"
+#include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
 namespace {
@@ -134,11 +136,57 @@ cell_order order_by_cell(const std::vector<index_t>& cell, index_t cells) {
   return order;
 }
 
+/// Each free centroid at the mean of its rows; one that has none, where the row lies that is farthest from all.
+void move_to_means(finite_rows points, const std::vector<index_t>& which, const std::vector<float>& d2,
+                   const kmeans_options& options, matrix_view<float> centroids) {
+  const index_t cols = points.cols();
+  std::vector<double> sums(std::size_t(centroids.rows * cols)), weights(std::size_t(centroids.rows));
+  for (index_t i = 0; i < points.rows(); ++i) {
+    const double weight = options.weights.empty() ? 1 : double(options.weights[i]);
+    const index_t c = which[std::size_t(i)];
+    weights[std::size_t(c)] += weight;
+    for (index_t f = 0; f < cols; ++f)
+      sums[std::size_t(c * cols + f)] += weight * double(points.view().row(i)[f]);
+  }
+  std::vector<index_t> empty;
+  for (index_t c = options.fixed; c < centroids.rows; ++c) {
+    const double weight = weights[std::size_t(c)];
+    if (weight == 0) empty.push_back(c);
+    for (index_t f = 0; f < cols && weight > 0; ++f)
+      centroids(c, f) = float(sums[std::size_t(c * cols + f)] / weight);
+  }
+  const std::vector<candidate> farthest =
+      top_k(cpu{1}, {d2.data(), points.rows()}, std::min(index_t(empty.size()), points.rows()));
+  for (std::size_t e = 0; e < farthest.size(); ++e)
+    if (farthest[e].score > 0) std::copy_n(points.view().row(farthest[e].row), cols, centroids.row(empty[e]));
+}
+
+/// Lloyd's iterations beside centroids that stay. Not by FAISS, which splits clusters to fill empty ones: where
+/// fixed centroids own the rows it finds none to split and never ends.
+void move_free_centroids(const where& on, finite_rows points, matrix_view<float> centroids,
+                         const kmeans_options& options) {
+  const index_t cols = points.cols(), free = centroids.rows - options.fixed;
+  require_finite(host_of(on), "kmeans", "fixed centroids",
+                 {centroids.data, options.fixed, cols, centroids.stride});
+  const std::vector<index_t> drawn = drawn_rows(points.rows(), free, options.seed);
+  for (index_t c = 0; c < free; ++c)
+    std::copy_n(points.view().row(drawn[std::size_t(c)]), cols, centroids.row(options.fixed + c));
+  std::vector<float> d2(std::size_t(points.rows()));
+  std::vector<index_t> which(d2.size());
+  for (int turn = 0; turn < options.iterations && free > 0; ++turn) {
+    heed_interruption();
+    nearest(on, points, finite_rows::judged(centroids), {d2.data(), points.rows()},
+            {which.data(), points.rows()});
+    move_to_means(points, which, d2, options, centroids);
+  }
+}
+
 }  // namespace
 
 void kmeans(const where& on, point_rows given, matrix_view<float> centroids, const kmeans_options& options) {
   check_kmeans(on, given, centroids, options);
   const finite_rows points = given.require_finite(on, "kmeans", "points");
+  if (options.fixed > 0) return move_free_centroids(on, points, centroids, options);
   const std::vector<float> rows = training_rows(on, points, options);
 
   faiss::ClusteringParameters parameters;
@@ -147,16 +195,6 @@ void kmeans(const where& on, point_rows given, matrix_view<float> centroids, con
   parameters.min_points_per_centroid = 1;  // fewer make FAISS print
   parameters.max_points_per_centroid = std::numeric_limits<int>::max();
   faiss::Clustering clustering(int(points.cols()), int(centroids.rows), parameters);
-  const auto fixed = std::size_t(options.fixed * points.cols());
-  if (fixed > 0) {
-    require_finite(host_of(on), "kmeans", "fixed centroids",
-                   {centroids.data, options.fixed, points.cols(), centroids.stride});
-    clustering.frozen_centroids = true;
-    for (index_t c = 0; c < options.fixed; ++c)
-      clustering.centroids.insert(clustering.centroids.end(), centroids.row(c),
-                                  centroids.row(c) + points.cols());
-  }
-  if (options.fixed == centroids.rows) return;
   canonical_index index(from_host(on), points.cols());
   with_faiss(threads_of(host_of(on)), [&] {
     clustering.train(index_t(rows.size()) / points.cols(), rows.data(), index,

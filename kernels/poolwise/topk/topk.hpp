@@ -82,7 +82,6 @@ class top_k_state {
 /// Reads the scores once behind a threshold: O(N + k log k), in whatever order they come. The threshold comes
 /// from a sample where k is small beside N; rows in an order made to deceive it cost one more read on the CPU.
 /// On a device it waits for the answer, and takes 16 B for each row that passes the threshold.
-/// Library-only: the engine keeps candidates of what it scores by top_k_state and best_rows.
 std::vector<candidate> top_k(const where& on, vector_view<const float> scores, index_t k);
 
 }  // namespace poolwise
