@@ -20,7 +20,6 @@
 #include "poolwise/graph/detail/faiss_cpu.hpp"
 #include "poolwise/graph/detail/neighbours_cuda.hpp"
 #include "poolwise/graph/neighbours.hpp"
-#include "poolwise/topk/topk.hpp"
 
 namespace poolwise {
 namespace {
@@ -155,10 +154,15 @@ void move_to_means(finite_rows points, const std::vector<index_t>& which, const 
     for (index_t f = 0; f < cols && weight > 0; ++f)
       centroids(c, f) = float(sums[std::size_t(c * cols + f)] / weight);
   }
-  const std::vector<candidate> farthest =
-      top_k(cpu{1}, {d2.data(), points.rows()}, std::min(index_t(empty.size()), points.rows()));
-  for (std::size_t e = 0; e < farthest.size(); ++e)
-    if (farthest[e].score > 0) std::copy_n(points.view().row(farthest[e].row), cols, centroids.row(empty[e]));
+  std::vector<index_t> farthest(empty.empty() ? 0 : d2.size());
+  std::iota(farthest.begin(), farthest.end(), index_t(0));
+  const auto end = farthest.begin() + std::min<std::ptrdiff_t>(std::ssize(farthest), std::ssize(empty));
+  std::partial_sort(farthest.begin(), end, farthest.end(), [&](index_t a, index_t b) {
+    const float far_a = d2[std::size_t(a)], far_b = d2[std::size_t(b)];
+    return far_a > far_b || (far_a == far_b && a < b);
+  });
+  for (auto row = farthest.begin(); row != end && d2[std::size_t(*row)] > 0; ++row)
+    std::copy_n(points.view().row(*row), cols, centroids.row(empty[std::size_t(row - farthest.begin())]));
 }
 
 /// Lloyd's iterations beside centroids that stay. Not by FAISS, which splits clusters to fill empty ones: where
