@@ -171,17 +171,18 @@ TEST(SimulatedFaults, Score) {
 }
 
 TEST(SimulatedFaults, CommitteeOffload) {
-  auto outputs_of_two = separated_logits(rows);
-  const auto votes = random_values(2 * rows);
+  constexpr index_t few = 200;  // in two tiles
+  auto outputs_of_two = separated_logits(few);
+  const auto votes = random_values(2 * few);
   outputs_of_two.insert(outputs_of_two.end(), votes.begin(), votes.end());
-  const cube_view<const float> x{outputs_of_two.data(), 2, rows, 2};
+  const cube_view<const float> x{outputs_of_two.data(), 2, few, 2};
   const auto shares = [&](const where& on) {
-    std::vector<float> scores(static_cast<std::size_t>(rows));
+    std::vector<float> scores(static_cast<std::size_t>(few));
     const auto which = disagreement::variation_ratio;
-    score_committee(on, x, outputs::logits, {&which, 1}, {scores.data(), rows, 1});
+    score_committee(on, x, outputs::logits, {&which, 1}, {scores.data(), few, 1});
     return scores;
   };
-  survive(shares(cpu{}), [&] { return shares(everywhere); });
+  survive(shares(cpu{}), [&] { return shares(offload{{0, 1}, 12'000}); });
 }
 
 TEST(SimulatedFaults, Nearest) {
