@@ -71,6 +71,19 @@ std::vector<std::uint8_t> barred_rows(const char* call, const integers& labelled
   return barred;
 }
 
+/// Numbers that may be left out.
+class optional_values {
+ public:
+  optional_values(const char* call, const char* name, const std::optional<float_array>& given, bool may_copy) {
+    if (given) view_ = array_.emplace(call, name, *given, may_copy).vector();
+  }
+  vector_view<const float> view() const { return view_; }
+
+ private:
+  std::optional<borrowed> array_;
+  vector_view<const float> view_;
+};
+
 ranked pick_centers(const float_array& points, const integer& k, const std::optional<integer_array>& labelled,
                     const std::optional<float_array>& weights, const std::optional<integer_array>& exclude,
                     const flag& copy, const integer& threads) {
@@ -78,9 +91,7 @@ ranked pick_centers(const float_array& points, const integer& k, const std::opti
   const bool may_copy = flag_in(call, "copy", copy);
   borrowed array(call, "points", points, may_copy);
   const matrix_view<const float> view = array.rows();
-  std::optional<borrowed> weight;
-  if (weights) weight.emplace(call, "weights", *weights, may_copy);
-  const vector_view<const float> weight_view = weight ? weight->vector() : vector_view<const float>{};
+  optional_values weight(call, "weights", weights, may_copy);
   const integers centres = rows_given(call, "labelled", labelled),
                  excluded = rows_given(call, "exclude", exclude);
   const where on = on_cpu(call, threads);
@@ -95,7 +106,7 @@ ranked pick_centers(const float_array& points, const integer& k, const std::opti
       labels.insert(labels.end(), view.row(row), view.row(row) + view.cols);
     const auto covered = distances_to(
         on, finite, finite_rows::judged({labels.data(), index_t(centres.span().size()), view.cols}));
-    return kcenter(on, finite, limit, {covered.data(), index_t(covered.size())}, weight_view);
+    return kcenter(on, finite, limit, {covered.data(), index_t(covered.size())}, weight.view());
   }));
 }
 
@@ -133,9 +144,7 @@ ranked pick_dpp(const float_array& points, const integer& k, const std::optional
   const bool may_copy = flag_in(call, "copy", copy);
   borrowed array(call, "points", points, may_copy);
   const matrix_view<const float> view = array.rows();
-  std::optional<borrowed> worth;
-  if (quality) worth.emplace(call, "quality", *quality, may_copy);
-  const vector_view<const float> worths = worth ? worth->vector() : vector_view<const float>{};
+  optional_values worth(call, "quality", quality, may_copy);
   const std::string kind = text_in(call, "similarity", similarity);
   if (kind != "rbf" && kind != "linear")
     throw value_error("dpp: similarity is \"" + printable(kind) + "\"; pass \"rbf\" or \"linear\"");
@@ -148,7 +157,7 @@ ranked pick_dpp(const float_array& points, const integer& k, const std::optional
   return as_arrays(without_gil([&] {
     const std::vector<std::uint8_t> barred = barred_rows(call, {}, excluded, view.rows);
     limit.barred = {barred.data(), index_t(barred.size())};
-    return dpp(on, view, limit, worths, kernel);
+    return dpp(on, view, limit, worth.view(), kernel);
   }));
 }
 
@@ -160,9 +169,7 @@ ranked pick_facilities(const float_array& points, const integer& k,
   const bool may_copy = flag_in(call, "copy", copy);
   borrowed array(call, "points", points, may_copy);
   const matrix_view<const float> view = array.rows();
-  std::optional<borrowed> weight;
-  if (weights) weight.emplace(call, "weights", *weights, may_copy);
-  const vector_view<const float> weight_view = weight ? weight->vector() : vector_view<const float>{};
+  optional_values weight(call, "weights", weights, may_copy);
   const integers known = rows_given(call, "labelled", labelled),
                  excluded = rows_given(call, "exclude", exclude);
   const auto each = number_in<index_t>(call, "neighbours", neighbours, 1);
@@ -175,7 +182,7 @@ ranked pick_facilities(const float_array& points, const integer& k,
     limit.barred = {barred.data(), index_t(barred.size())};
     const finite_rows finite = require_finite(on, call, "points", view);
     const similarity_graph graph = knn_similarities(on, finite, each, 0, by);
-    return facility_location(on, graph, limit, known.span(), weight_view);
+    return facility_location(on, graph, limit, known.span(), weight.view());
   }));
 }
 

@@ -336,6 +336,16 @@ TEST(Kmeans, TrainsOnAllRowsUnlessToldOtherwise) {
   EXPECT_NEAR(double(centroid[0]), sum / 600, 1e-5);
 }
 
+// Free centroids without a row have none to take from either.
+TEST(Kmeans, FixedCentroidsMayOwnAllRows) {
+  const std::vector<float> points{0, 0, 1, 1, 0, 1};
+  std::vector<float> centroids{0, 1, 7, 7, 7};
+  kmeans(cpu{}, {points.data(), 6, 1}, {centroids.data(), 5, 1}, {.fixed = 2});
+  EXPECT_EQ(centroids[0], 0);
+  EXPECT_EQ(centroids[1], 1);
+  for (const float free : centroids) EXPECT_TRUE(free == 0 || free == 1) << free;
+}
+
 TEST(Kmeans, WeightsCountInTheMeansAndFixedCentroidsStay) {
   const index_t rows = 300, cols = 3, clusters = 5, fixed = 2;
   const auto points = normal_rows(rows, cols, 14);

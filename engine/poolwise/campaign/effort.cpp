@@ -54,19 +54,6 @@ std::vector<fitted_cost> fit_types(const tariff& what, const char* unit, std::sp
 
 }  // namespace
 
-std::vector<label_record> label_records(const tables& seen) {
-  const auto items = items_handed_out(seen);
-  std::vector<label_record> records;
-  seen.each_label(versions::current, [&](const label& one) {
-    label_record& record = records.emplace_back();
-    if (const auto item = items.find(one.item); item != items.end())
-      record = {item->second.type, item->second.cost, {}, item->second.length};
-    if (one.cost) record.cost = double(*one.cost);
-    record.seconds = one.seconds;
-  });
-  return records;
-}
-
 fitted_tariffs fit_tariffs(const tables& seen, const campaign_settings& settings) {
   fitted_tariffs fitted;
   if (settings.price.fitted == 0 && settings.seconds.fitted == 0) return fitted;

@@ -12,10 +12,6 @@
 
 namespace poolwise {
 
-/// What each item's label took: its cost as the label says, else as the item was handed out, and its seconds as
-/// the label says.
-std::vector<label_record> label_records(const tables& seen);
-
 /// cost(type, length), as fit_costs fits it, for the types of which the settings ask no more labels than there
 /// are. Labels that do not say a cost or their seconds count for nothing there.
 struct fitted_tariffs {

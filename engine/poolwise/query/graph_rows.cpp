@@ -113,26 +113,29 @@ std::uint64_t lists_bytes(const strategy_size& size) {
   return knn_graph_bytes(size.neighbours, index_t(size.rows + size.labelled), index_t(size.features));
 }
 
-similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows, similarity_law& law) {
-  knn_report made;
-  similarity_graph graph =
-      knn_similarities(x.on, rows.points(), x.what->given.count("neighbours"), law, x.asked->neighbours, &made);
-  *x.lists = made;
-  return graph;
+std::shared_ptr<const similarity_graph> neighbour_graph(const stage_input& x, const graph_rows& rows,
+                                                        similarity_law& law) {
+  struct made_graph {
+    similarity_graph graph;
+    similarity_law law;
+  };
+  if (x.made != nullptr && *x.made) {
+    const auto before = std::static_pointer_cast<const made_graph>(*x.made);
+    law = before->law;
+    return {before, &before->graph};
+  }
+  knn_report lists;
+  similarity_graph graph = knn_similarities(x.on, rows.points(), x.what->given.count("neighbours"), law,
+                                            x.asked->neighbours, &lists);
+  *x.lists = lists;
+  const auto made = std::make_shared<const made_graph>(made_graph{std::move(graph), law});
+  if (x.made != nullptr) *x.made = made;
+  return {made, &made->graph};
 }
 
-similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows) {
+std::shared_ptr<const similarity_graph> neighbour_graph(const stage_input& x, const graph_rows& rows) {
   similarity_law law;
   return neighbour_graph(x, rows, law);
-}
-
-std::shared_ptr<const rows_and_graph> neighbour_graph_of(const stage_input& x) {
-  if (x.made != nullptr && *x.made) return std::static_pointer_cast<const rows_and_graph>(*x.made);
-  graph_rows rows(x);
-  similarity_graph graph = neighbour_graph(x, rows);
-  auto both = std::make_shared<const rows_and_graph>(rows_and_graph{std::move(rows), std::move(graph)});
-  if (x.made != nullptr) *x.made = both;
-  return both;
 }
 
 std::uint64_t neighbour_graph_bytes(const strategy_size& size) {

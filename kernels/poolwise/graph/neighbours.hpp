@@ -80,9 +80,10 @@ struct kmeans_options {
 /// k-means: writes the centroids [clusters, cols] that Lloyd's iterations reach from randomly drawn rows.
 /// throws  shape_error for fewer rows to train on than clusters, or no columns; value_error for a NaN or an
 /// infinity in points or fixed centroids, another weight. With weights or fixed centroids all rows are trained
-/// on, in host memory. FAISS's Clustering; every assignment is nearest()'s, so that the centroids are the same,
-/// to the bit, for any number of threads and on any device. FAISS takes the means on the host: with `cuda` the
-/// rows to train on are copied there and the call waits; points and centroids lie on the device.
+/// on, in host memory. FAISS's Clustering, but for fixed centroids; every assignment is nearest()'s, so that
+/// the centroids are the same, to the bit, for any number of threads and on any device. FAISS takes the means
+/// on the host: with `cuda` the rows to train on are copied there and the call waits; points and centroids lie
+/// on the device.
 void kmeans(const where& on, point_rows points, matrix_view<float> centroids,
             const kmeans_options& options = {});
 

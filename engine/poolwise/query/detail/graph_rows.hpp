@@ -40,17 +40,12 @@ std::uint64_t graph_rows_bytes(const strategy_size& size);
 /// What lists of neighbours take beside themselves, by the method of `size`.
 std::uint64_t lists_bytes(const strategy_size& size);
 
-/// The graph of nearest neighbours, as many as the parameter `neighbours` says, and what it takes. A law whose
-/// scale is 0 is given one.
-similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows, similarity_law& law);
-similarity_graph neighbour_graph(const stage_input& x, const graph_rows& rows);
-
-/// The same with its rows, made once where a strategy is asked again of the same rows, as under a budget.
-struct rows_and_graph {
-  graph_rows rows;
-  similarity_graph similarities;
-};
-std::shared_ptr<const rows_and_graph> neighbour_graph_of(const stage_input& x);
+/// The graph of nearest neighbours of `rows`, those of x, as many as the parameter `neighbours` says, and what
+/// it takes. A law whose scale is 0 is given one. Made once where a strategy is asked again of the same rows,
+/// as under a budget.
+std::shared_ptr<const similarity_graph> neighbour_graph(const stage_input& x, const graph_rows& rows,
+                                                        similarity_law& law);
+std::shared_ptr<const similarity_graph> neighbour_graph(const stage_input& x, const graph_rows& rows);
 std::uint64_t neighbour_graph_bytes(const strategy_size& size);
 
 }  // namespace poolwise

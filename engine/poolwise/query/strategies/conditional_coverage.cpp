@@ -23,11 +23,11 @@ std::vector<candidate> pick(const char* call, const stage_input& x, batch_run& r
   if (to_private) check_private(call, x);
   const graph_rows rows(x);
   similarity_law law;
-  const similarity_graph graph = neighbour_graph(x, rows, law);
+  const auto graph = neighbour_graph(x, rows, law);
   std::vector<float> from, upto;
   if (to_queries) upto = similarity_to(x, rows, *x.pool.queries, law, x.what->given["eta"]);
   if (to_private) from = similarity_to(x, rows, *x.pool.private_rows, law, x.what->given["nu"]);
-  return bounded_coverage(host_of(x.on), graph,
+  return bounded_coverage(host_of(x.on), *graph,
                           {{from.data(), index_t(from.size())}, {upto.data(), index_t(upto.size())}}, x.limit,
                           rows.labelled(), rows.weights(), &run, rows.vertex());
 }

@@ -6,9 +6,9 @@ namespace poolwise {
 namespace {
 
 std::vector<candidate> pick(const stage_input& x, batch_run& run) {
-  const auto graph = neighbour_graph_of(x);
-  const graph_rows& rows = graph->rows;
-  return facility_location(host_of(x.on), graph->similarities, x.limit, rows.labelled(), rows.weights(), &run,
+  const graph_rows rows(x);
+  const auto graph = neighbour_graph(x, rows);
+  return facility_location(host_of(x.on), *graph, x.limit, rows.labelled(), rows.weights(), &run,
                            rows.vertex());
 }
 

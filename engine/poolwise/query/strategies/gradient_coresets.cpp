@@ -23,8 +23,8 @@ std::vector<candidate> pick_craig(const stage_input& x, batch_run& run) {
   of.pool.embeddings = matrix_view<const float>{a.data(), x.rows(), classes};
   of.labelled = {};
   const graph_rows rows(of);
-  const similarity_graph graph = neighbour_graph(of, rows);
-  return facility_location(host_of(x.on), graph, x.limit, {}, rows.weights(), &run, rows.vertex());
+  const auto graph = neighbour_graph(of, rows);
+  return facility_location(host_of(x.on), *graph, x.limit, {}, rows.weights(), &run, rows.vertex());
 }
 
 std::uint64_t craig_bytes(const strategy_size& size) {

@@ -6,10 +6,10 @@ namespace poolwise {
 namespace {
 
 std::vector<candidate> pick(const stage_input& x, batch_run& run) {
-  const auto graph = neighbour_graph_of(x);
-  const graph_rows& rows = graph->rows;
-  return graph_cut(host_of(x.on), graph->similarities, x.what->given["lambda"], x.limit, rows.labelled(),
-                   rows.weights(), &run, rows.vertex());
+  const graph_rows rows(x);
+  const auto graph = neighbour_graph(x, rows);
+  return graph_cut(host_of(x.on), *graph, x.what->given["lambda"], x.limit, rows.labelled(), rows.weights(),
+                   &run, rows.vertex());
 }
 
 }  // namespace

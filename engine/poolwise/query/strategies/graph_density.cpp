@@ -17,12 +17,12 @@ class densities {
   explicit densities(const stage_input& x)
       : rows_(x),
         graph_(graph_of(x, rows_)),
-        density_(std::size_t(graph_.rows())),
+        density_(std::size_t(graph_->rows())),
         values_(std::size_t(x.rows())) {
-    for (index_t v = 0; v < graph_.rows(); ++v) {
+    for (index_t v = 0; v < graph_->rows(); ++v) {
       double sum = 0;
-      for (const auto& to : graph_.of(v)) sum += double(to.similarity);
-      const auto others = double(graph_.of(v).size - 1);
+      for (const auto& to : graph_->of(v)) sum += double(to.similarity);
+      const auto others = double(graph_->of(v).size - 1);
       density_[std::size_t(v)] = others > 0 ? (sum - 1) / others : 0;
     }
     for (const index_t v : rows_.labelled()) take_vertex(v);
@@ -39,7 +39,7 @@ class densities {
   void take(index_t row) { take_vertex(rows_.vertex()[std::size_t(row)]); }
 
  private:
-  static similarity_graph graph_of(const stage_input& x, const graph_rows& rows) {
+  static std::shared_ptr<const similarity_graph> graph_of(const stage_input& x, const graph_rows& rows) {
     const double bandwidth = x.what->given["bandwidth"] * x.unit;
     similarity_law law{
         .gaussian = true,
@@ -51,7 +51,7 @@ class densities {
   void take_vertex(index_t v) {
     const double its = density_[std::size_t(v)];
     if (its <= taken) return;
-    for (const auto& to : graph_.of(v))
+    for (const auto& to : graph_->of(v))
       if (double& other = density_[to.row]; other > taken) other -= its * double(to.similarity);
     density_[std::size_t(v)] = taken;
   }
@@ -59,7 +59,7 @@ class densities {
   static constexpr double taken = -1e30;
 
   graph_rows rows_;
-  similarity_graph graph_;
+  std::shared_ptr<const similarity_graph> graph_;
   std::vector<double> density_;
   std::vector<float> values_;
 };

@@ -56,8 +56,8 @@ std::vector<float> score_weights(const stage_input& x, const graph_rows& rows) {
 std::vector<candidate> pick_covered(const stage_input& x, batch_run& run, const graph_rows& rows,
                                     float scale_d2, vector_view<const float> weights) {
   similarity_law law{.gaussian = true, .scale_d2 = scale_d2};
-  const similarity_graph graph = neighbour_graph(x, rows, law);
-  return facility_location(host_of(x.on), graph, x.limit, rows.labelled(), weights, &run, rows.vertex());
+  const auto graph = neighbour_graph(x, rows, law);
+  return facility_location(host_of(x.on), *graph, x.limit, rows.labelled(), weights, &run, rows.vertex());
 }
 
 std::vector<candidate> pick_maxherding(const stage_input& x, batch_run& run) {

@@ -7,8 +7,8 @@ namespace {
 
 std::vector<candidate> pick(const stage_input& x, batch_run& run) {
   const graph_rows rows(x);
-  const similarity_graph graph = neighbour_graph(x, rows);
-  return saturated_coverage(host_of(x.on), graph, x.what->given["share"], x.limit, rows.labelled(),
+  const auto graph = neighbour_graph(x, rows);
+  return saturated_coverage(host_of(x.on), *graph, x.what->given["share"], x.limit, rows.labelled(),
                             rows.weights(), &run, rows.vertex());
 }
 
