@@ -69,12 +69,12 @@ response api::get_campaign(const call&) {
 }
 
 std::vector<std::string> api::handed_out() {
-  return ask([](const office_view& in) {
-           json ids = json::array();
-           for (const auto& [id, item] : in.at.items()) ids.push_back(id);
-           return ids;
-         })
-      .get<std::vector<std::string>>();
+  std::vector<std::string> ids;
+  ask([&](const office_view& in) {
+    for (const auto& [id, item] : in.at.items()) ids.push_back(id);
+    return json();
+  });
+  return ids;
 }
 
 json api::shown(const std::string& item) {

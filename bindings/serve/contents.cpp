@@ -93,14 +93,11 @@ void item_contents::read(const std::vector<std::string>& wanted) {
 
 item_contents::content item_contents::find(const std::string& item,
                                            const std::function<std::vector<std::string>()>& handed_out) {
-  {
-    const std::lock_guard hold(lock_);
-    if (const auto known = items_.find(item); known != items_.end()) return known->second;
-  }
-  std::vector<std::string> wanted = handed_out();
+  const std::lock_guard hold(lock_);  // those who come meanwhile wait for one reading
+  if (const auto known = items_.find(item); known != items_.end()) return known->second;
+  const std::vector<std::string> wanted = handed_out();
   if (std::find(wanted.begin(), wanted.end(), item) == wanted.end()) return {};
-  const std::lock_guard hold(lock_);
-  if (items_.count(item) == 0) read(wanted);
+  read(wanted);
   return items_.at(item);
 }
 

@@ -96,7 +96,7 @@ template <class Server>
 void run(Server& server, const serve_options& options, api& answers, const std::function<void(int)>& ready) {
   server.new_task_queue = [] { return new growing_pool; };
   server.set_keep_alive_max_count(1'000'000);
-  server.set_keep_alive_timeout(30);
+  server.set_keep_alive_timeout(5);
   server.set_read_timeout(10);
   server.set_write_timeout(20);
   server.set_payload_max_length(body_bytes);
