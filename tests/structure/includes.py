@@ -22,7 +22,7 @@ KERNELS = {
     "diverse": ["core", "score", "committee", "topk", "distance", "graph", "budget"],
 }
 # In the order in which the data flows: each may include the kernels, itself and those before it.
-ENGINE = ["files", "pool", "query", "ledger", "learn", "metrics", "report", "loop", "campaign", "reproduce"]
+ENGINE = ["files", "pool", "query", "cluster", "ledger", "learn", "metrics", "report", "loop", "campaign", "reproduce"]
 # The folders of kernels and engine whose private headers a folder may include beside its own.
 PRIVATE = {
     "score": ["core"],
@@ -35,6 +35,7 @@ PRIVATE = {
     "files": ["core"],
     "pool": ["core"],
     "query": ["core", "files", "pool"],
+    "cluster": ["core", "pool", "query", "diverse"],
     "learn": ["core"],
     "metrics": ["core"],
     "loop": ["core"],
