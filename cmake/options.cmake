@@ -57,6 +57,10 @@ target_compile_options(poolwise_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CUDA>:-diag-suppress=554>
   $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${POOLWISE_WERROR}>>:-Werror=all-warnings>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${POOLWISE_WERROR}>>:-Werror>)
+# Highway's functions for Arm may use its cryptography, of which we call nothing: GCC inlines them only where all may.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  target_compile_options(poolwise_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=armv8-a+crypto>)
+endif()
 if(POOLWISE_SANITIZE)
   target_compile_options(poolwise_flags INTERFACE
     -fsanitize=${POOLWISE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
