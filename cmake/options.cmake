@@ -3,6 +3,8 @@ set(POOLWISE_CUDA AUTO CACHE STRING "Build the CUDA kernels: ON, OFF, or AUTO fo
 set_property(CACHE POOLWISE_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(POOLWISE_PYTHON_MODULE AUTO CACHE STRING "Build the Python module: ON, OFF, or AUTO for where nanobind is")
 set_property(CACHE POOLWISE_PYTHON_MODULE PROPERTY STRINGS AUTO ON OFF)
+set(POOLWISE_SERVE AUTO CACHE STRING "Build the server of labelling: ON, OFF, or AUTO for where its libraries are")
+set_property(CACHE POOLWISE_SERVE PROPERTY STRINGS AUTO ON OFF)
 option(BUILD_SHARED_LIBS "Build shared libraries" OFF)
 option(POOLWISE_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(POOLWISE_BENCH "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
