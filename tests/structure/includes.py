@@ -40,6 +40,7 @@ PRIVATE = {
     "loop": ["core"],
     "reproduce": ["files"],
     "campaign": ["core", "files", "pool"],
+    "mpi": ["cluster"],
 }
 
 ROOTS = ["kernels", "engine", "bindings", "tests", "bench"]
@@ -53,7 +54,7 @@ def allowed_folders():
     engine = {f"engine/poolwise/{name}": [*kernels, *(f"engine/poolwise/{seen}" for seen in ENGINE[:i])]
               for i, name in enumerate(ENGINE)}
     libraries = [*kernels, *engine]
-    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "python")}
+    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "mpi", "python")}
     everything = [*libraries, *bindings]
     return {**kernels, **engine, **bindings, "tests": everything, "bench": everything}
 
