@@ -37,11 +37,14 @@ struct bench_pool {
     inputs.labels = {labels.data(), rows};
     inputs.labelled = labelled;
     inputs.cost_matrix = matrix_view<const float>{costs.data(), classes, classes};
+    inputs.label_outputs = inputs.model;
+    sets.assign(std::size_t(rows * classes), 1);
+    inputs.label_sets = matrix_view<const float>{sets.data(), rows, classes};
     inputs.queries = matrix_view<const float>{queries.data(), 10, features};
     inputs.private_rows = matrix_view<const float>{queries.data() + 10 * features, 10, features};
   }
 
-  std::vector<float> logits, committee, embeddings, queries, labels, costs;
+  std::vector<float> logits, committee, embeddings, queries, labels, costs, sets;
   std::vector<index_t> labelled;
   pool_inputs inputs;
 };

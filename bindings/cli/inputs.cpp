@@ -120,10 +120,17 @@ void model_flags::add_to(CLI::App& command) {
                                           "committee's form: [members, targets, classes]");
   auto* predictions_flag =
       command.add_option("--predictions", predictions, "Predictions of regressors, [members, rows, outputs]");
-  for (auto* flag : {logits_flag, probs_flag, predictions_flag}) flag->type_name("ARRAY");
+  auto* label_logits_flag = command.add_option(
+      "--label-logits", label_logits,
+      "Outputs of labels that are independent of each other, before a sigmoid each, [rows, labels]");
+  auto* label_probs_flag =
+      command.add_option("--label-probs", label_probs, "The probabilities of such labels, [rows, labels]");
+  for (auto* flag : {logits_flag, probs_flag, predictions_flag, label_logits_flag, label_probs_flag})
+    flag->type_name("ARRAY");
   for (auto* flag : {committee_flag, committee_probs_flag, targets_flag})
     flag->delimiter(',')->allow_extra_args(false)->type_name("ARRAY");
   probs_flag->excludes(logits_flag);
+  label_probs_flag->excludes(label_logits_flag);
   committee_probs_flag->excludes(committee_flag);
 }
 
@@ -143,6 +150,12 @@ model_arrays::model_arrays(const model_flags& flags, input_files& files) : files
     inputs.model = files.open_as(&as_matrix, model, model_);
     inputs.model_kind = flags.logits.empty() ? outputs::probabilities : outputs::logits;
     inputs.rows = rows_of(*inputs.model);
+  }
+  const std::string& labels = flags.label_logits.empty() ? flags.label_probs : flags.label_logits;
+  if (!labels.empty()) {
+    inputs.label_outputs = files.open_as(&as_matrix, labels, label_outputs_);
+    inputs.label_kind = flags.label_logits.empty() ? outputs::probabilities : outputs::logits;
+    inputs.rows = rows_of(*inputs.label_outputs);
   }
   if (!committee.empty()) {
     inputs.committee = open_committee(committee, files, committee_);
@@ -228,6 +241,11 @@ void query_flags::add_to(CLI::App& command) {
                   "other rows' entries are not looked at")
       ->type_name("ARRAY");
   command
+      .add_option("--label-sets", label_sets,
+                  "Which labels the labelled rows have, [rows, labels]: 1, 0, or NaN where nobody knows; other "
+                  "rows' entries are not looked at")
+      ->type_name("ARRAY");
+  command
       .add_option("--cost-matrix", cost_matrix,
                   "What it costs to take an item of one class for another, [true class, class taken]")
       ->type_name("ARRAY");
@@ -299,6 +317,8 @@ wording words_of(const char* command) {
           .targets = "--targets",
           .cost_matrix = "--cost-matrix",
           .private_rows = "--private",
+          .label_outputs = "--label-logits or --label-probs",
+          .label_sets = "--label-sets",
           .excluded = "--exclude",
           .cost = "--cost",
           .group = "--group",
@@ -325,6 +345,8 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
   if (!flags.queries.empty()) pool.queries = files.open_as(&as_float_matrix, flags.queries, queries_);
   if (!flags.cost_matrix.empty())
     pool.cost_matrix = files.open_as(&as_float_matrix, flags.cost_matrix, cost_matrix_);
+  if (!flags.label_sets.empty())
+    pool.label_sets = files.open_as(&as_float_matrix, flags.label_sets, label_sets_);
   labels_ = files.open_values(flags.labels);
   pool.labels = {labels_.data(), index_t(labels_.size())};
   if (!flags.private_rows.empty())

@@ -76,9 +76,10 @@ class input_files {
 /// A check for the words of a strategy.
 CLI::Validator strategy_name();
 
-/// --logits or --probs, --committee or --committee-probs and --targets, --predictions.
+/// --logits or --probs, --committee or --committee-probs and --targets, --predictions, --label-logits or
+/// --label-probs.
 struct model_flags {
-  std::string logits, probs, predictions;
+  std::string logits, probs, predictions, label_logits, label_probs;
   std::vector<std::string> committee, committee_probs, targets;
 
   void add_to(CLI::App& command);
@@ -101,7 +102,7 @@ class model_arrays {
                                    std::vector<array>& keep);
 
   input_files& files_;
-  array model_, predictions_;
+  array model_, predictions_, label_outputs_;
   std::vector<array> committee_, targets_;
   std::vector<float> consensus_;
 };
@@ -110,8 +111,8 @@ class model_arrays {
 struct query_flags {
   model_flags model;
   query_spec spec;  ///< but for the seed, and the quotas that are in a file
-  std::string embeddings, queries, private_rows, labels, cost_matrix, labelled, exclude, candidates, cost,
-      group, quota, ids, id_column = "id";
+  std::string embeddings, queries, private_rows, labels, label_sets, cost_matrix, labelled, exclude, candidates,
+      cost, group, quota, ids, id_column = "id";
   std::vector<std::string> also_cost, also_budget;  ///< NAME=ARRAY, NAME=NUMBER
 
   void add_to(CLI::App& command);
@@ -146,7 +147,7 @@ class query_inputs {
   input_files& files_;
   query_spec spec_;
   model_arrays model_;
-  array embeddings_, queries_, private_rows_, cost_matrix_;
+  array embeddings_, queries_, private_rows_, cost_matrix_, label_sets_;
   row_ids ids_;
   std::vector<index_t> labelled_, excluded_, group_;
   std::vector<std::string> group_names_;

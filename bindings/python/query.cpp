@@ -227,6 +227,8 @@ wording words_of(const char* call) {
           .targets = "targets",
           .cost_matrix = "cost_matrix",
           .private_rows = "private",
+          .label_outputs = "label_outputs",
+          .label_sets = "label_sets",
           .excluded = "exclude",
           .cost = "cost",
           .group = "group",
@@ -250,6 +252,8 @@ struct pool_arguments {
   const std::optional<integer_array>& labels;
   const std::optional<members_array>& targets;
   const std::optional<float_array>& cost_matrix;
+  const std::optional<outputs_array>& label_outputs;
+  const std::optional<float_array>& label_sets;
   const std::optional<integer>& rows;
   const std::optional<integer_array>&labelled, &exclude, &candidates;
   const std::optional<names>& ids;
@@ -263,6 +267,7 @@ index_t rows_of_pool(const char* call, const pool_inputs& pool, const std::optio
                         : pool.committee     ? pool.committee->rows()
                         : pool.embeddings    ? pool.embeddings->rows
                         : pool.predictions   ? pool.predictions->rows
+                        : pool.label_outputs ? rows_of(*pool.label_outputs)
                         : pool.ids           ? pool.ids->size()
                         : pool.cost.size > 0 ? pool.cost.size
                                              : index_t(-1);
@@ -299,7 +304,7 @@ pool_inputs pool_of(const char* call, pool_arrays& arrays, const pool_arguments&
                     std::vector<index_t>& quota) {
   pool_inputs pool;
   const outputs kind = kind_of(call, given.kind);
-  pool.model_kind = pool.committee_kind = kind;
+  pool.model_kind = pool.committee_kind = pool.label_kind = kind;
   if (given.outputs) pool.model = arrays.model("outputs", *given.outputs, kind);
   if (given.committee) pool.committee = arrays.members("committee", *given.committee, kind);
   if (given.embeddings) pool.embeddings = arrays.array("embeddings", *given.embeddings).rows();
@@ -310,6 +315,8 @@ pool_inputs pool_of(const char* call, pool_arrays& arrays, const pool_arguments&
   if (given.labels) pool.labels = arrays.values("labels", *given.labels);
   if (given.targets) pool.targets = arrays.members("targets", *given.targets, kind);
   if (given.cost_matrix) pool.cost_matrix = arrays.array("cost_matrix", *given.cost_matrix).rows();
+  if (given.label_outputs) pool.label_outputs = arrays.array("label_outputs", *given.label_outputs).outputs();
+  if (given.label_sets) pool.label_sets = arrays.array("label_sets", *given.label_sets).rows();
   pool.ids = arrays.ids(given.ids);
   pool.cost = arrays.column("cost", given.cost);
   if (table != nullptr) table->give(call, pool);
@@ -363,7 +370,8 @@ auto ask(const word& strategy, const std::optional<pool_argument>& of, const std
          const std::optional<float_array>& predictions, const std::optional<float_array>& queries,
          const std::optional<float_array>& query_weights, const std::optional<float_array>& private_rows,
          const std::optional<integer_array>& labels, const std::optional<members_array>& targets,
-         const std::optional<float_array>& cost_matrix, const std::optional<integer>& rows,
+         const std::optional<float_array>& cost_matrix, const std::optional<outputs_array>& label_outputs,
+         const std::optional<float_array>& label_sets, const std::optional<integer>& rows,
          const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
          const std::optional<integer_array>& candidates, const std::optional<names>& ids,
          const std::optional<integer_array>& cost, const std::optional<integer>& budget,
@@ -378,11 +386,11 @@ auto ask(const word& strategy, const std::optional<pool_argument>& of, const std
   pool_arrays arrays(call, flag_in(call, "copy", copy));
   query_spec spec;
   const table_pool* const table = of ? pool_in(call, *of) : nullptr;
-  pool_inputs pool =
-      pool_of(call, arrays,
-              {model, kind, committee, embeddings, predictions, queries, query_weights, private_rows, labels,
-               targets, cost_matrix, rows, labelled, exclude, candidates, ids, cost, group, quota},
-              table, spec.quota);
+  pool_inputs pool = pool_of(
+      call, arrays, {model,        kind,    committee,  embeddings,  predictions,   queries,    query_weights,
+                     private_rows, labels,  targets,    cost_matrix, label_outputs, label_sets, rows,
+                     labelled,     exclude, candidates, ids,         cost,          group,      quota},
+      table, spec.quota);
   arrays.further_costs(also_cost, also_budget, pool, spec);
   const std::string on_invalid_rows = text_in(call, "on_nan", on_nan);
   if (on_invalid_rows != "refuse" && on_invalid_rows != "skip")
@@ -432,13 +440,13 @@ void define_query(nb::module_& m, const char* name, const std::string& text, con
         "outputs"_a = nb::none(), "kind"_a = "logits", "committee"_a = nb::none(), "embeddings"_a = nb::none(),
         "predictions"_a = nb::none(), "queries"_a = nb::none(), "query_weights"_a = nb::none(),
         "private"_a = nb::none(), "labels"_a = nb::none(), "targets"_a = nb::none(),
-        "cost_matrix"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
-        "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(),
-        "budget"_a = nb::none(), "also_cost"_a = nb::none(), "also_budget"_a = nb::none(),
-        "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(), "apart"_a = nb::none(),
-        "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
-        "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
-        "progress"_a = nb::none(), "copy"_a = false, more..., text.c_str());
+        "cost_matrix"_a = nb::none(), "label_outputs"_a = nb::none(), "label_sets"_a = nb::none(),
+        "rows"_a = nb::none(), "labelled"_a = nb::none(), "exclude"_a = nb::none(), "candidates"_a = nb::none(),
+        "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(), "also_cost"_a = nb::none(),
+        "also_budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
+        "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0,
+        "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu",
+        "threads"_a = 0, "progress"_a = nb::none(), "copy"_a = false, more..., text.c_str());
 }
 
 /// The names of strategies that pass, in quotes, in lines that fit behind `indent` spaces.
@@ -483,7 +491,9 @@ outputs     [rows, classes], and committee [members, rows, classes] or a list of
             outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
             [queries]. private [rows, features], which picks are to be unlike. targets [members, targets, classes], what
             the committee says of rows to be predicted. cost_matrix [classes, classes], what it costs to take an item of
-            class `row` for one of class `column`. Only what the strategy needs has to be there; of a committee alone
+            class `row` for one of class `column`. label_outputs [rows, labels], of labels that are independent
+            (multi-label): logits before a sigmoid each, or probabilities, as `kind` says; label_sets [rows, labels],
+            which of them the labelled rows have: 1, 0, or NaN where nobody knows. Only what the strategy needs has to be there; of a committee alone
             the mean of its probabilities stands for the model's. Outputs are float32, float16 or bfloat16, all others
             float32; numpy's arrays, tensors, buffers, what speaks DLPack or Arrow, or names of .npy, .npz and
             .safetensors files.

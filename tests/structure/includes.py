@@ -35,6 +35,7 @@ PRIVATE = {
     "files": ["core"],
     "pool": ["core"],
     "query": ["core", "files", "pool"],
+    "cluster": ["core", "pool", "query", "diverse"],
     "learn": ["core"],
     "metrics": ["core"],
     "loop": ["core"],

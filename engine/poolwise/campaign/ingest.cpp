@@ -221,6 +221,12 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
                           "; overrule it (--overrule), or correct it there by a higher version");
           continue;
         }
+        if (has_label && other.label != one.label && of.settings().labelling.regulated) {
+          refuse(one, "item " + printable(one.item, shown) + " has the label " + printable(other.label, shown) +
+                          ", and labels are changed by review alone (labelling.regulated); propose it on the "
+                          "page of `poolwise serve`");
+          continue;
+        }
         const index_t by = one.guideline > 0 ? one.guideline : guideline;
         if (by > guideline) {
           refuse(one,

@@ -38,7 +38,7 @@ enum class cluster_failure : std::uint8_t {
 
 /// The end of all ranks, with the same sentence on each of them.
 struct cluster_error : error {
-  cluster_error(cluster_failure why, const std::string& sentence) : error(sentence), why(why) {}
+  cluster_error(cluster_failure kind, const std::string& sentence) : error(sentence), why(kind) {}
   cluster_failure why;
 };
 
@@ -143,7 +143,7 @@ auto together(communicator& all, Body&& body) {
   }
 }
 
-/// What all ranks must have in common, each by the name that messages call it.
+/// What all ranks must have in common, each by the name that messages call it. An empty one goes with any.
 using common_facts = std::vector<std::pair<std::string, std::string>>;
 
 /// Compares the facts of all ranks, and the version of Poolwise, before anything else is exchanged.

@@ -34,6 +34,8 @@ struct pool_shard {
 /// throws cluster_error  the same on all ranks: they differ; a number of a row is there twice; a strategy, or a
 ///                       limit, that is not made over ranks yet; a rank that failed, with what it said.
 /// A rank alone throws what `run` throws.
+/// how: `checkpoint` is a file that the first rank reads and writes; a run that was ended goes on from there,
+/// on any number of ranks, to the same batch. `first_scores` and `numbers` are not looked at.
 batch run(const where& on, const pool_shard& shard, const query_spec& spec, communicator& all,
           const query_run& how = {}, const wording& words = {});
 
