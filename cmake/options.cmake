@@ -1,6 +1,8 @@
 # What can be chosen, and how every target of ours is compiled.
 set(POOLWISE_CUDA AUTO CACHE STRING "Build the CUDA kernels: ON, OFF, or AUTO for where the toolkit is")
 set_property(CACHE POOLWISE_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(POOLWISE_MPI AUTO CACHE STRING "Build the library by which ranks of MPI speak: ON, OFF, or AUTO for where MPI is")
+set_property(CACHE POOLWISE_MPI PROPERTY STRINGS AUTO ON OFF)
 set(POOLWISE_PYTHON_MODULE AUTO CACHE STRING "Build the Python module: ON, OFF, or AUTO for where nanobind is")
 set_property(CACHE POOLWISE_PYTHON_MODULE PROPERTY STRINGS AUTO ON OFF)
 set(POOLWISE_SERVE AUTO CACHE STRING "Build the server of labelling: ON, OFF, or AUTO for where its libraries are")

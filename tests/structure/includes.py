@@ -42,6 +42,7 @@ PRIVATE = {
     "reproduce": ["files"],
     "campaign": ["core", "files", "pool"],
     "serve": ["files"],
+    "mpi": ["cluster"],
 }
 
 ROOTS = ["kernels", "engine", "bindings", "tests", "bench"]
@@ -55,7 +56,7 @@ def allowed_folders():
     engine = {f"engine/poolwise/{name}": [*kernels, *(f"engine/poolwise/{seen}" for seen in ENGINE[:i])]
               for i, name in enumerate(ENGINE)}
     libraries = [*kernels, *engine]
-    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "python", "serve")}
+    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "mpi", "python", "serve")}
     everything = [*libraries, *bindings]
     return {**kernels, **engine, **bindings, "tests": everything, "bench": everything}
 
