@@ -209,6 +209,25 @@ poolwise_status poolwise_pool_set_private(poolwise_pool* pool, const poolwise_ma
   });
 }
 
+poolwise_status poolwise_pool_set_label_outputs(poolwise_pool* pool, const poolwise_matrix* given,
+                                                int32_t kind) {
+  const char* const call = __func__;
+  return with_pool(call, pool, [&](known_pool& known) {
+    const auto holds = kind_in(call, kind);
+    known.inputs.label_outputs = real_in(call, "label outputs", given, known.inputs.rows);
+    known.inputs.label_kind = holds;
+  });
+}
+
+poolwise_status poolwise_pool_set_label_sets(poolwise_pool* pool, const poolwise_matrix* sets) {
+  const char* const call = __func__;
+  return with_pool(call, pool, [&](known_pool& known) {
+    const auto view = floats_in(call, "label sets", sets);
+    check_rows(call, "label sets", view.rows, known.inputs.rows);
+    known.inputs.label_sets = view;
+  });
+}
+
 poolwise_status poolwise_pool_set_labelled(poolwise_pool* pool, const int64_t* rows, int64_t count) {
   const char* const call = __func__;
   return with_pool(call, pool, [&](known_pool& known) {

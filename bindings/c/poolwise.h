@@ -112,6 +112,12 @@ POOLWISE_API poolwise_status poolwise_pool_set_queries(poolwise_pool* pool, cons
                                                        const float* weights);
 /* Embeddings that picks are to be unlike, [rows, features] of POOLWISE_FLOAT32. */
 POOLWISE_API poolwise_status poolwise_pool_set_private(poolwise_pool* pool, const poolwise_matrix* rows);
+/* Outputs of labels that are independent of each other (multi-label), [rows, labels], before a sigmoid each or as
+ * probabilities; and which of them the labelled rows have, [rows, labels] of POOLWISE_FLOAT32: 1, 0, or NaN where
+ * nobody knows. */
+POOLWISE_API poolwise_status poolwise_pool_set_label_outputs(poolwise_pool* pool, const poolwise_matrix* outputs,
+                                                             int32_t kind);
+POOLWISE_API poolwise_status poolwise_pool_set_label_sets(poolwise_pool* pool, const poolwise_matrix* sets);
 /* Rows that have a label, and rows that must not be picked: each row once. A count of 0: none. */
 POOLWISE_API poolwise_status poolwise_pool_set_labelled(poolwise_pool* pool, const int64_t* rows, int64_t count);
 POOLWISE_API poolwise_status poolwise_pool_set_excluded(poolwise_pool* pool, const int64_t* rows, int64_t count);

@@ -113,6 +113,8 @@ wording words_of(const char* call) {
           .predictions = "poolwise_pool_set_predictions",
           .queries = "poolwise_pool_set_queries",
           .private_rows = "poolwise_pool_set_private",
+          .label_outputs = "poolwise_pool_set_label_outputs",
+          .label_sets = "poolwise_pool_set_label_sets",
           .excluded = "poolwise_pool_set_excluded",
           .cost = "poolwise_pool_set_costs",
           .group = "poolwise_pool_set_groups",
@@ -155,7 +157,8 @@ strategy score_in(const char* call, const char* name, const pool_inputs& pool) {
     throw usage_error(std::string(call) + ": \"" + printable(what.name) +
                       "\" is no score of rows; pass an acquisition or a disagreement (poolwise_strategy_at)");
   for (const part one :
-       {part::outputs, part::committee, part::embeddings, part::predictions, part::queries, part::private_rows})
+       {part::outputs, part::committee, part::embeddings, part::predictions, part::queries, part::private_rows,
+        part::labels, part::targets, part::cost_matrix, part::label_outputs, part::label_sets})
     if (what.needs(one) && !pool.has(one))
       throw usage_error(std::string(call) + ": strategy \"" + printable(what.name) + "\" needs " +
                         names_of(one) + ", which the pool lacks; set them");

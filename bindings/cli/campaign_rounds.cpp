@@ -28,6 +28,8 @@ std::vector<part_file> parts_of(const model_flags& model) {
   add("logits", model.logits);
   add("probs", model.probs);
   add("predictions", model.predictions);
+  add("label-logits", model.label_logits);
+  add("label-probs", model.label_probs);
   for (const std::string& file : model.committee) add("committee", file);
   for (const std::string& file : model.committee_probs) add("committee-probs", file);
   for (const std::string& file : model.targets) add("targets", file);

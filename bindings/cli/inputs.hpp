@@ -17,6 +17,8 @@
 
 namespace poolwise::cli {
 
+class shard_files;
+
 /// The input files of a command, whose pages are given back where the process comes near its ceiling.
 class input_files {
  public:
@@ -45,6 +47,11 @@ class input_files {
   template <class View>
   View open_as(View (*as)(const array&, array&, cpu), const std::string& spec, array& keep);
 
+  /// From now on names with a * are of the files that lie in shards.
+  void lie_in(shard_files& shards) { shards_ = &shards; }
+  /// None where the pool lies in no shards.
+  shard_files* shards() const { return shards_; }
+
   /// What is left under the ceiling for files that cannot be mapped.
   copy_limit room() const;
 
@@ -56,8 +63,10 @@ class input_files {
   std::uint64_t mapped() const { return mapped_; }
 
  private:
+  array open_one(const std::string& spec);
   void count(const array& opened, std::uint64_t bytes, const std::string& why, const char* remedy);
 
+  shard_files* shards_ = nullptr;
   std::uint64_t ceiling_, copied_ = 0, mapped_ = 0;
   std::optional<mapped_pages> pages_;
   // What pages_ gives back must not be unmapped: the next buffer could lie there.
@@ -67,9 +76,10 @@ class input_files {
 /// A check for the words of a strategy.
 CLI::Validator strategy_name();
 
-/// --logits or --probs, --committee or --committee-probs and --targets, --predictions.
+/// --logits or --probs, --committee or --committee-probs and --targets, --predictions, --label-logits or
+/// --label-probs.
 struct model_flags {
-  std::string logits, probs, predictions;
+  std::string logits, probs, predictions, label_logits, label_probs;
   std::vector<std::string> committee, committee_probs, targets;
 
   void add_to(CLI::App& command);
@@ -92,7 +102,7 @@ class model_arrays {
                                    std::vector<array>& keep);
 
   input_files& files_;
-  array model_, predictions_;
+  array model_, predictions_, label_outputs_;
   std::vector<array> committee_, targets_;
   std::vector<float> consensus_;
 };
@@ -101,8 +111,8 @@ class model_arrays {
 struct query_flags {
   model_flags model;
   query_spec spec;  ///< but for the seed, and the quotas that are in a file
-  std::string embeddings, queries, private_rows, labels, cost_matrix, labelled, exclude, candidates, cost,
-      group, quota, ids, id_column = "id";
+  std::string embeddings, queries, private_rows, labels, label_sets, cost_matrix, labelled, exclude, candidates,
+      cost, group, quota, ids, id_column = "id";
   std::vector<std::string> also_cost, also_budget;  ///< NAME=ARRAY, NAME=NUMBER
 
   void add_to(CLI::App& command);
@@ -129,13 +139,15 @@ class query_inputs {
 
  private:
   std::vector<index_t> rows(const std::string& spec) const;
+  std::vector<index_t> rows_of_all(const std::string& spec) const;
+  void read_ids(const query_flags& flags);
   void read_groups(const std::string& groups, const std::string& quotas);
   void read_further_costs(const query_flags& flags);
 
   input_files& files_;
   query_spec spec_;
   model_arrays model_;
-  array embeddings_, queries_, private_rows_, cost_matrix_;
+  array embeddings_, queries_, private_rows_, cost_matrix_, label_sets_;
   row_ids ids_;
   std::vector<index_t> labelled_, excluded_, group_;
   std::vector<std::string> group_names_;

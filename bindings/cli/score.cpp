@@ -27,10 +27,10 @@ std::vector<strategy> parse_columns(const std::vector<std::string>& names) {
   for (const auto& name : names) {
     columns.push_back(parse_strategy(name));
     const strategy& what = columns.back();
-    const bool of_outputs =
-        what.needs(part::outputs) || what.needs(part::committee) || what.needs(part::predictions);
-    const parts more =
-        what.first().needs().without(part::outputs | part::committee | part::predictions | part::targets);
+    const bool of_outputs = what.needs(part::outputs) || what.needs(part::committee) ||
+                            what.needs(part::predictions) || what.needs(part::label_outputs);
+    const parts more = what.first().needs().without(part::outputs | part::committee | part::predictions |
+                                                    part::targets | part::label_outputs);
     if (what.score() == nullptr || !of_outputs || more != parts())
       throw CLI::ValidationError("--acquisition",
                                  "\"" + name +
@@ -45,6 +45,8 @@ void require_parts(const pool_inputs& pool, const std::vector<strategy>& columns
     if (what.needs(part::outputs) && !pool.model) throw CLI::RequiredError("--logits, --probs or a committee");
     if (what.needs(part::committee) && !pool.committee)
       throw CLI::RequiredError("--committee or --committee-probs");
+    if (what.needs(part::label_outputs) && !pool.label_outputs)
+      throw CLI::RequiredError("--label-logits or --label-probs");
     if (what.needs(part::targets) && !pool.targets) throw CLI::RequiredError("--targets");
     if (what.needs(part::predictions) && !pool.predictions) throw CLI::RequiredError("--predictions");
     check_scores(what, pool);

@@ -21,6 +21,7 @@
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
 #include "poolwise/query/select.hpp"
+#include "ranks.hpp"
 
 namespace poolwise::python {
 namespace {
@@ -190,6 +191,23 @@ struct plan_call {
   static query_plan result(query_plan needed, const table_pool*, bool) { return needed; }
 };
 
+wording words_of(const char* call);
+
+/// One rank's part in a query of many.
+struct shard_call {
+  static constexpr const char* name = "select";
+  static batch answer(const where& on, const pool_inputs& pool, const query_spec& spec, const query_run& how,
+                      python_ranks& ranks) {
+    return without_gil([&] { return ranks.select(on, pool, spec, how, words_of(name)); });
+  }
+  /// Rows and ids are the whole pool's.
+  static chosen_batch result(batch chosen, const table_pool* table, bool named) {
+    chosen_batch given{std::move(chosen)};
+    if (table != nullptr && !named && table->ids()) given.kind = int(table->ids()->kind());
+    return given;
+  }
+};
+
 const table_pool* pool_in(const char* call, nb::handle given) {
   if (nb::isinstance<table_pool>(given)) return nb::cast<const table_pool*>(given);
   throw argument_error(
@@ -209,6 +227,8 @@ wording words_of(const char* call) {
           .targets = "targets",
           .cost_matrix = "cost_matrix",
           .private_rows = "private",
+          .label_outputs = "label_outputs",
+          .label_sets = "label_sets",
           .excluded = "exclude",
           .cost = "cost",
           .group = "group",
@@ -232,6 +252,8 @@ struct pool_arguments {
   const std::optional<integer_array>& labels;
   const std::optional<members_array>& targets;
   const std::optional<float_array>& cost_matrix;
+  const std::optional<outputs_array>& label_outputs;
+  const std::optional<float_array>& label_sets;
   const std::optional<integer>& rows;
   const std::optional<integer_array>&labelled, &exclude, &candidates;
   const std::optional<names>& ids;
@@ -245,6 +267,7 @@ index_t rows_of_pool(const char* call, const pool_inputs& pool, const std::optio
                         : pool.committee     ? pool.committee->rows()
                         : pool.embeddings    ? pool.embeddings->rows
                         : pool.predictions   ? pool.predictions->rows
+                        : pool.label_outputs ? rows_of(*pool.label_outputs)
                         : pool.ids           ? pool.ids->size()
                         : pool.cost.size > 0 ? pool.cost.size
                                              : index_t(-1);
@@ -281,7 +304,7 @@ pool_inputs pool_of(const char* call, pool_arrays& arrays, const pool_arguments&
                     std::vector<index_t>& quota) {
   pool_inputs pool;
   const outputs kind = kind_of(call, given.kind);
-  pool.model_kind = pool.committee_kind = kind;
+  pool.model_kind = pool.committee_kind = pool.label_kind = kind;
   if (given.outputs) pool.model = arrays.model("outputs", *given.outputs, kind);
   if (given.committee) pool.committee = arrays.members("committee", *given.committee, kind);
   if (given.embeddings) pool.embeddings = arrays.array("embeddings", *given.embeddings).rows();
@@ -292,6 +315,8 @@ pool_inputs pool_of(const char* call, pool_arrays& arrays, const pool_arguments&
   if (given.labels) pool.labels = arrays.values("labels", *given.labels);
   if (given.targets) pool.targets = arrays.members("targets", *given.targets, kind);
   if (given.cost_matrix) pool.cost_matrix = arrays.array("cost_matrix", *given.cost_matrix).rows();
+  if (given.label_outputs) pool.label_outputs = arrays.array("label_outputs", *given.label_outputs).outputs();
+  if (given.label_sets) pool.label_sets = arrays.array("label_sets", *given.label_sets).rows();
   pool.ids = arrays.ids(given.ids);
   pool.cost = arrays.column("cost", given.cost);
   if (table != nullptr) table->give(call, pool);
@@ -337,15 +362,16 @@ class reporter {
   std::optional<std::size_t> told_;
 };
 
-/// One query, two questions.
-template <class Call>
+/// One query, several questions; `more` is what one of them asks beside it.
+template <class Call, class... More>
 auto ask(const word& strategy, const std::optional<pool_argument>& of, const std::optional<integer>& batch_size,
          const std::optional<outputs_array>& model, const word& kind,
          const std::optional<members_array>& committee, const std::optional<float_array>& embeddings,
          const std::optional<float_array>& predictions, const std::optional<float_array>& queries,
          const std::optional<float_array>& query_weights, const std::optional<float_array>& private_rows,
          const std::optional<integer_array>& labels, const std::optional<members_array>& targets,
-         const std::optional<float_array>& cost_matrix, const std::optional<integer>& rows,
+         const std::optional<float_array>& cost_matrix, const std::optional<outputs_array>& label_outputs,
+         const std::optional<float_array>& label_sets, const std::optional<integer>& rows,
          const std::optional<integer_array>& labelled, const std::optional<integer_array>& exclude,
          const std::optional<integer_array>& candidates, const std::optional<names>& ids,
          const std::optional<integer_array>& cost, const std::optional<integer>& budget,
@@ -355,16 +381,16 @@ auto ask(const word& strategy, const std::optional<pool_argument>& of, const std
          const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
          const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
          const word& device, const integer& threads, const std::optional<progress_function>& progress,
-         const flag& copy) {
+         const flag& copy, More&... more) {
   const char* const call = Call::name;
   pool_arrays arrays(call, flag_in(call, "copy", copy));
   query_spec spec;
   const table_pool* const table = of ? pool_in(call, *of) : nullptr;
-  pool_inputs pool =
-      pool_of(call, arrays,
-              {model, kind, committee, embeddings, predictions, queries, query_weights, private_rows, labels,
-               targets, cost_matrix, rows, labelled, exclude, candidates, ids, cost, group, quota},
-              table, spec.quota);
+  pool_inputs pool = pool_of(
+      call, arrays, {model,        kind,    committee,  embeddings,  predictions,   queries,    query_weights,
+                     private_rows, labels,  targets,    cost_matrix, label_outputs, label_sets, rows,
+                     labelled,     exclude, candidates, ids,         cost,          group,      quota},
+      table, spec.quota);
   arrays.further_costs(also_cost, also_budget, pool, spec);
   const std::string on_invalid_rows = text_in(call, "on_nan", on_nan);
   if (on_invalid_rows != "refuse" && on_invalid_rows != "skip")
@@ -396,25 +422,31 @@ auto ask(const word& strategy, const std::optional<pool_argument>& of, const std
   if (memory) how.ceiling = number_in<std::uint64_t>(call, "memory", *memory);
   if (checkpoint_file) how.checkpoint = path_in(call, "checkpoint", *checkpoint_file);
   const where on = parse_where(text_in(call, "device", device), on_cpu(call, threads), how.ceiling);
-  const query asked = prepare(spec, pool, words_of(call));
-  auto answered = without_gil([&] { return Call::answer(on, asked, how); });
+  auto answered = [&] {
+    if constexpr (sizeof...(More) > 0) {
+      return Call::answer(on, pool, spec, how, more...);
+    } else {
+      const query asked = prepare(spec, pool, words_of(call));
+      return without_gil([&] { return Call::answer(on, asked, how); });
+    }
+  }();
   if constexpr (std::is_same_v<decltype(answered), batch>) report.tell(answered.picks.size());
   return Call::result(std::move(answered), table, pool.ids != nullptr);
 }
 
-template <class Call>
-void define_query(nb::module_& m, const std::string& text) {
-  m.def(Call::name, &ask<Call>, "strategy"_a, "pool"_a = nb::none(), nb::kw_only(), "batch"_a = nb::none(),
+template <class Call, class... More, class... Argument>
+void define_query(nb::module_& m, const char* name, const std::string& text, const Argument&... more) {
+  m.def(name, &ask<Call, More...>, "strategy"_a, "pool"_a = nb::none(), nb::kw_only(), "batch"_a = nb::none(),
         "outputs"_a = nb::none(), "kind"_a = "logits", "committee"_a = nb::none(), "embeddings"_a = nb::none(),
         "predictions"_a = nb::none(), "queries"_a = nb::none(), "query_weights"_a = nb::none(),
         "private"_a = nb::none(), "labels"_a = nb::none(), "targets"_a = nb::none(),
-        "cost_matrix"_a = nb::none(), "rows"_a = nb::none(), "labelled"_a = nb::none(),
-        "exclude"_a = nb::none(), "candidates"_a = nb::none(), "ids"_a = nb::none(), "cost"_a = nb::none(),
-        "budget"_a = nb::none(), "also_cost"_a = nb::none(), "also_budget"_a = nb::none(),
-        "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(), "apart"_a = nb::none(),
-        "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0, "on_nan"_a = "refuse",
-        "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu", "threads"_a = 0,
-        "progress"_a = nb::none(), "copy"_a = false, text.c_str());
+        "cost_matrix"_a = nb::none(), "label_outputs"_a = nb::none(), "label_sets"_a = nb::none(),
+        "rows"_a = nb::none(), "labelled"_a = nb::none(), "exclude"_a = nb::none(), "candidates"_a = nb::none(),
+        "ids"_a = nb::none(), "cost"_a = nb::none(), "budget"_a = nb::none(), "also_cost"_a = nb::none(),
+        "also_budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
+        "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0,
+        "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu",
+        "threads"_a = 0, "progress"_a = nb::none(), "copy"_a = false, more..., text.c_str());
 }
 
 /// The names of strategies that pass, in quotes, in lines that fit behind `indent` spaces.
@@ -441,7 +473,7 @@ void define_queries(nb::module_& m) {
   const std::string listing =
       listed(12, [](const strategy_entry& e) { return e.does.has(trait::lists_neighbours); });
   define_query<select_call>(
-      m,
+      m, "select",
       R"doc(Pick the batch to label next: rank, keep, diversify, within a budget, in one call.
 
 strategy    a score, such as "margin" or "bald"; a strategy of diversity:
@@ -459,7 +491,9 @@ outputs     [rows, classes], and committee [members, rows, classes] or a list of
             outputs], of regressors. queries [queries, features], which picks are to be like, and query_weights
             [queries]. private [rows, features], which picks are to be unlike. targets [members, targets, classes], what
             the committee says of rows to be predicted. cost_matrix [classes, classes], what it costs to take an item of
-            class `row` for one of class `column`. Only what the strategy needs has to be there; of a committee alone
+            class `row` for one of class `column`. label_outputs [rows, labels], of labels that are independent
+            (multi-label): logits before a sigmoid each, or probabilities, as `kind` says; label_sets [rows, labels],
+            which of them the labelled rows have: 1, 0, or NaN where nobody knows. Only what the strategy needs has to be there; of a committee alone
             the mean of its probabilities stands for the model's. Outputs are float32, float16 or bfloat16, all others
             float32; numpy's arrays, tensors, buffers, what speaks DLPack or Arrow, or names of .npy, .npz and
             .safetensors files.
@@ -507,11 +541,14 @@ The same batch for any number of threads. What is copied: labelled, exclude, cos
 `plan` with the same arguments says what it takes.)doc");
 
   define_query<plan_call>(
-      m,
+      m, "plan",
       R"(What `select` with the same arguments would take: bytes, passes over the pool, and time.
 
 Runs the request on some rows of the pool, for about a second at most. The arguments and errors of `select`, of which
 `checkpoint` is not touched; returns a Plan.)");
+
+  define_query<shard_call, python_ranks>(m, "select_shard",
+                                         "`select` of one rank's rows: see poolwise.distributed.", "ranks"_a);
 
   m.def(
       "strategies",

@@ -87,6 +87,9 @@ class CAbi : public testing::Test {
     inputs_.queries = matrix_view<const float>{queries_.data(), 4, features};
     inputs_.private_rows = matrix_view<const float>{queries_.data(), 2, features};
     inputs_.labelled = labelled_;
+    for (index_t i = 0; i < rows * classes; ++i) sets_.push_back(float(i % 3 == 0));
+    inputs_.label_outputs = inputs_.model;
+    inputs_.label_sets = matrix_view<const float>{sets_.data(), rows, classes};
 
     EXPECT_EQ(poolwise_pool_new(rows, &pool_), POOLWISE_OK);
     const auto outputs = matrix(logits_.data(), classes), points = matrix(embeddings_.data(), features),
@@ -100,11 +103,14 @@ class CAbi : public testing::Test {
     EXPECT_EQ(poolwise_pool_set_predictions(pool_, predictions_.data(), members, rows, 1), POOLWISE_OK);
     EXPECT_EQ(poolwise_pool_set_queries(pool_, &alike, nullptr), POOLWISE_OK);
     EXPECT_EQ(poolwise_pool_set_private(pool_, &unlike), POOLWISE_OK);
+    const auto sets = matrix(sets_.data(), classes);
+    EXPECT_EQ(poolwise_pool_set_label_outputs(pool_, &outputs, POOLWISE_LOGITS), POOLWISE_OK);
+    EXPECT_EQ(poolwise_pool_set_label_sets(pool_, &sets), POOLWISE_OK);
     EXPECT_EQ(poolwise_pool_set_labelled(pool_, labelled_.data(), index_t(labelled_.size())), POOLWISE_OK);
   }
   ~CAbi() override { EXPECT_EQ(poolwise_pool_free(pool_), POOLWISE_OK); }
 
-  std::vector<float> logits_, committee_, embeddings_, predictions_, queries_;
+  std::vector<float> logits_, committee_, embeddings_, predictions_, queries_, sets_;
   std::vector<index_t> labelled_ = {0, 17, 199}, group_;
   std::vector<std::int64_t> cost_;
   pool_inputs inputs_;
@@ -349,7 +355,7 @@ TEST_F(CAbi, APlanAndACheckpointWork) {
   poolwise_needs needs{};
   needs.size = sizeof needs;
   ASSERT_EQ(poolwise_plan(pool_, &q, nullptr, &needs), POOLWISE_OK) << poolwise_message();
-  EXPECT_EQ(needs.input_bytes, std::uint64_t(rows * (classes + members * classes + features + members)) * 4);
+  EXPECT_EQ(needs.input_bytes, std::uint64_t(rows * (2 * classes + members * classes + features + members)) * 4);
   EXPECT_GT(needs.bytes, 0u);
   const reference::scratch_folder folder;
   const std::string file = folder / "state";
@@ -505,6 +511,11 @@ TEST_F(CAbi, WrongQueriesAreRefused) {
       {"no strategy", POOLWISE_ARGUMENT,
        [&] { return poolwise_score(pool_, nullptr, 0, 0, nullptr, scores, 0); }},
       {"margin", POOLWISE_USAGE, [&] { return poolwise_score(pool_, &unknown, 1, 0, nullptr, scores, 0); }},
+      {"needs cost matrix, which the pool lacks", POOLWISE_USAGE,
+       [&] {
+         const char* const costly = "expected_cost";
+         return poolwise_score(pool_, &costly, 1, 0, nullptr, scores, 0);
+       }},
       {"is no score", POOLWISE_USAGE,
        [&] { return poolwise_score(pool_, &kcenter, 1, 0, nullptr, scores, 0); }},
       {"scores is NULL", POOLWISE_ARGUMENT,

@@ -69,6 +69,19 @@ class case_inputs {
   /// What a pool may lack; no strategy asks for it then.
   template <class Pool>
   bool add_of_labels(Pool& pool, const std::string& name, const json& value) {
+    if constexpr (requires { pool.label_outputs, pool.label_sets; }) {
+      if (name == "label_logits" || name == "label_probs") {
+        const matrix_view<const float> labels = matrix(value);
+        pool.label_outputs = labels;
+        pool.label_kind = name == "label_probs" ? outputs::probabilities : outputs::logits;
+        rows_ = labels.rows;
+        return true;
+      }
+      if (name == "label_sets") {
+        pool.label_sets = matrix(value);
+        return true;
+      }
+    }
     if constexpr (requires { pool.labels, pool.targets, pool.cost_matrix; }) {
       if (name == "labels") {
         std::vector<float>& labels = floats_.emplace_back(value.get<std::vector<float>>());

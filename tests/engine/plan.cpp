@@ -36,6 +36,9 @@ TEST(Plan, EveryStrategyAloneAndAmongCandidates) {
   const std::vector<float> labels(rows, 1), costs(classes * classes, 1);
   pool.labels = {labels.data(), rows};
   pool.cost_matrix = matrix_view<const float>{costs.data(), classes, classes};
+  const std::vector<float> sets(rows * classes, 1);
+  pool.label_outputs = pool.model;
+  pool.label_sets = matrix_view<const float>{sets.data(), rows, classes};
   pool.private_rows = matrix_view<const float>{embeddings.data() + 3 * features, 2, features};
   std::vector<std::string> names;
   for (const strategy_entry& entry : strategies()) {

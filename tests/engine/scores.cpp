@@ -354,6 +354,141 @@ TEST(ExpectedCost, RefusesCostsThatAreNone) {
   refused(value_error(""), "the cost of taking class 1 for class 2 is -1");
 }
 
+// ---- Labels that are independent of each other
+
+/// 40 rows of 70 labels, more than a word of bits; the labelled rows have some of them.
+struct labelled_sets {
+  static constexpr index_t rows = 40, labels = 70;
+  std::vector<float> logits = reference::normals(rows * labels, 5), sets = std::vector<float>(rows * labels, 7);
+  std::vector<index_t> labelled = {2, 9, 33}, excluded = {4};
+  pool_inputs pool;
+
+  labelled_sets() {
+    for (const index_t row : labelled)
+      for (index_t c = 0; c < labels; ++c)
+        sets[std::size_t(row * labels + c)] = float((row * 31 + c * c) % 7 < 2);
+    sets[33 * labels + 5] = NAN;  // not known whole: as if it had no label
+    pool.rows = rows;
+    pool.label_outputs = matrix_view<const float>{logits.data(), rows, labels};
+    pool.label_sets = matrix_view<const float>{sets.data(), rows, labels};
+    pool.labelled = labelled;
+    pool.excluded = excluded;
+  }
+  bool given(index_t row, index_t c) const { return logits[std::size_t(row * labels + c)] > 0; }
+  bool has(index_t row, index_t c) const { return sets[std::size_t(row * labels + c)] == 1; }
+};
+
+long double entropy_of(const std::vector<int>& counts) {
+  long double all = 0, sum = 0;
+  for (const int n : counts) all += n;
+  for (const int n : counts)
+    if (n > 0) sum -= n / all * std::log(n / all);
+  return sum;
+}
+
+/// Of two sets, from the table of labels that both, one or neither has.
+template <class A, class B>
+long double set_distance(index_t labels, A a, B b) {
+  std::vector<int> joint(4), of_a(2), of_b(2);
+  for (index_t c = 0; c < labels; ++c) {
+    ++joint[std::size_t(2 * a(c) + b(c))];
+    ++of_a[std::size_t(a(c))];
+    ++of_b[std::size_t(b(c))];
+  }
+  if (joint[0] + joint[3] == 0) return 1;
+  const long double together = entropy_of(joint);
+  return together == 0 ? 0 : (2 * together - entropy_of(of_a) - entropy_of(of_b)) / together;
+}
+
+TEST(IndependentLabels, CardinalityAndInconsistencyAreThoseOfTheDefinitions) {
+  labelled_sets of;
+  std::vector<index_t> open;
+  for (index_t i = 0; i < of.rows; ++i)
+    if (i != 4 && std::count(of.labelled.begin(), of.labelled.end(), i) == 0) open.push_back(i);
+  double mean = 0;
+  for (const index_t row : {2, 9})
+    for (index_t c = 0; c < of.labels; ++c) mean += of.has(row, c) / 2.0;
+  const auto by = [&](const char* strategy, int threads) {
+    std::map<index_t, float> scores;
+    for (const pick& p : select(cpu{threads}, of.pool, {.strategy = strategy, .batch = of.rows}).picks)
+      scores[p.row] = p.score;
+    return scores;
+  };
+  const auto lci = by("lci", 1), cvirs = by("cvirs", 1);
+  ASSERT_EQ(lci.size(), open.size());
+  for (const index_t i : open) {
+    index_t labels = 0;
+    long double distance = 0, votes = 0;
+    for (index_t c = 0; c < of.labels; ++c) labels += of.given(i, c);
+    for (const index_t row : {2, 9})
+      distance +=
+          set_distance(
+              of.labels, [&](index_t c) { return of.given(i, c); }, [&](index_t c) { return of.has(row, c); }) /
+          2;
+    for (index_t c = 0; c < of.labels; ++c)
+      for (const index_t other : open)
+        votes += std::abs(of.logits[std::size_t(other * of.labels + c)]) >
+                 std::abs(of.logits[std::size_t(i * of.labels + c)]);
+    EXPECT_NEAR(lci.at(i), std::abs(double(labels) - mean), 1e-5);
+    EXPECT_NEAR(cvirs.at(i), double(votes / (of.labels * (long double)(open.size() - 1)) * distance), 1e-6);
+  }
+  EXPECT_EQ(by("lci", 3), lci);
+  EXPECT_EQ(by("cvirs", 3), cvirs);
+}
+
+TEST(IndependentLabels, LogitsAndTheirProbabilitiesAreRankedAlike) {
+  labelled_sets of;
+  std::vector<float> probs;
+  for (const float z : of.logits) probs.push_back(1 / (1 + std::exp(-z)));
+  pool_inputs by_probs = of.pool;
+  by_probs.label_outputs = matrix_view<const float>{probs.data(), of.rows, of.labels};
+  by_probs.label_kind = outputs::probabilities;
+  for (const char* strategy :
+       {"binary_entropy", "binary_entropy_max", "binary_confidence_mean", "binmin", "lci"}) {
+    const batch a = select(cpu{}, of.pool, {.strategy = strategy, .batch = 7});
+    const batch b = select(cpu{}, by_probs, {.strategy = strategy, .batch = 7});
+    for (std::size_t i = 0; i < 7; ++i) EXPECT_EQ(a.picks[i].row, b.picks[i].row) << strategy;
+  }
+  // Equal sets are not unlike at all, and with nothing labelled the ranks alone count.
+  for (index_t c = 0; c < of.labels; ++c)
+    for (const index_t row : of.labelled) of.sets[std::size_t(row * of.labels + c)] = of.given(0, c);
+  const batch same = select(cpu{}, of.pool, {.strategy = "cvirs", .batch = of.rows});
+  for (const pick& p : same.picks) EXPECT_EQ(p.row == 0, p.score == 0);
+  of.pool.labelled = of.pool.excluded = {};
+  of.pool.label_sets.reset();
+  const batch alone = select(cpu{}, of.pool, {.strategy = "cvirs", .batch = of.rows});
+  double total = 0;
+  for (const pick& p : alone.picks) total += double(p.score);
+  EXPECT_NEAR(total, 0.5 * of.rows, 1e-4);  // Borda's count hands out a half a row
+}
+
+TEST(IndependentLabels, WrongUsesAreRefused) {
+  labelled_sets of;
+  const auto refused = [&](auto wrong, const char* strategy, const char* text) {
+    reference::expect_refused<decltype(wrong)>(
+        [&] { select(cpu{}, of.pool, {.strategy = strategy, .batch = 3}); }, text);
+  };
+  refused(usage_error(""), "margin", "needs model outputs");
+  of.sets[2 * of.labels + 3] = 0.5f;
+  refused(value_error(""), "lci", "label 3 of labelled row 2 is 0.500000; give 1");
+  of.pool.label_sets = matrix_view<const float>{of.sets.data(), of.rows, 3};
+  refused(shape_error(""), "cvirs", "label sets have 3 labels but label outputs have 70");
+  of.pool.label_sets.reset();
+  refused(usage_error(""), "cvirs", "needs the label sets of the labelled rows");
+  of.logits[11 * of.labels + 6] = INFINITY;
+  refused(value_error(""), "binmin", "row 11 holds +Inf in column 6");
+  of.pool.embeddings = matrix_view<const float>{of.sets.data(), of.rows, 3};
+  refused(value_error(""), "binary_entropy/10x/kcenter", "row 11 holds +Inf in column 6");
+  for (float& z : of.logits) z = 0.25f;
+  refused(value_error(""), "binary_entropy", "given as logits, but all lie from 0 to 1");
+  of.pool.label_outputs = matrix_view<const float>{of.logits.data(), 3, of.labels};
+  refused(shape_error(""), "binary_entropy", "label outputs have 3 rows but the pool has 40");
+  of.pool.label_outputs = matrix_view<const float>{of.logits.data(), of.rows, 0};
+  refused(shape_error(""), "binary_entropy", "label outputs have rows of 0 columns");
+  of.pool.label_outputs.reset();
+  refused(usage_error(""), "binary_entropy", "needs outputs of independent labels");
+}
+
 // ---- Density
 
 TEST(Density, IsTheScoreTimesThePowerOfTheMeanCosine) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/score/label_scores.hpp"
 #include "reference/outputs.hpp"
 #include "reference/score.hpp"
 #include "reference/score_cases.hpp"
@@ -374,6 +375,113 @@ TEST(OutputGradient, TiesGoToTheLowestClassAndABadRowIsNaN) {
   EXPECT_GT(a[2], 0);
   for (std::size_t c = 4; c < 8; ++c) EXPECT_TRUE(std::isnan(a[c]));
   EXPECT_EQ((std::vector<float>(a.begin() + 8, a.end())), (std::vector<float>{-0.75f, 0.25f, 0.25f, 0.25f}));
+}
+
+// ---- Labels that are independent of each other
+
+std::vector<label_acquisition> all_of_labels() {
+  std::vector<label_acquisition> all;
+  for (const label_acquisition_entry& a : label_acquisitions()) all.push_back(a.id);
+  return all;
+}
+
+std::vector<float> label_scores_of(const real_matrix& x, outputs kind, cpu on = {}) {
+  const auto which = all_of_labels();
+  std::vector<float> scores(std::size_t(rows_of(x)) * which.size(), -7.0f);
+  score_labels(on, x, kind, which, {scores.data(), rows_of(x), index_t(which.size())});
+  return scores;
+}
+
+/// By the definitions, in the order of the table.
+std::vector<real> exact_label_scores(const reference::row& x, outputs kind) {
+  real entropies = 0, misses = 0, most_entropy = 0, most_miss = 0, least_margin = 1;
+  for (const real value : x) {
+    const real miss =
+        kind == outputs::logits ? 1 / (1 + std::exp(std::abs(value))) : std::min(value, 1 - value);
+    const real hit = kind == outputs::logits ? 1 / (1 + std::exp(-std::abs(value))) : 1 - miss;
+    const real log_hit = std::log1p(-miss),
+               log_miss = kind == outputs::logits ? log_hit - std::abs(value) : std::log(miss);
+    const real entropy = reference::surprise(miss, log_miss) + reference::surprise(hit, log_hit);
+    entropies += entropy, misses += miss;
+    most_entropy = std::max(most_entropy, entropy), most_miss = std::max(most_miss, miss);
+    least_margin = std::min(least_margin, hit - miss);
+  }
+  const real labels = real(x.size());
+  return {entropies, entropies / labels, most_entropy, misses, misses / labels, most_miss, 1 - least_margin};
+}
+
+// A label's entropy is off by 3 units (exp) and by |z| of the rounding of z; the sum of up to 4,100 of them by
+// at most 109 units, as above.
+TYPED_TEST(Score, LabelsMatchTheirDefinitionsOnEveryTarget) {
+  for (outputs kind : {outputs::logits, outputs::probabilities})
+    for (index_t cols : {1, 2, 3, 8, 9, 65, 257, 1000, 4100}) {
+      SCOPED_TRACE(cols);
+      matrix<TypeParam> x(37, cols);
+      std::mt19937_64 engine{std::uint64_t(cols)};
+      std::normal_distribution<float> normal;
+      for (TypeParam& value : x.data) {
+        const float z = 6 * normal(engine);
+        value = reference::narrow<TypeParam>(kind == outputs::logits ? z : 1 / (1 + std::exp(-z)));
+      }
+      const auto got = label_scores_of(x.view(), kind, cpu{1});
+      const std::size_t columns = label_acquisitions().size();
+      for (index_t i = 0; i < x.rows; ++i) {
+        const auto want = exact_label_scores(x.values(i), kind);
+        for (std::size_t a = 0; a < columns; ++a)
+          ASSERT_NEAR(got[std::size_t(i) * columns + a], want[a], 4e-6L * (want[a] + 1e-30L))
+              << i << " " << label_acquisitions()[a].name;
+      }
+      reference::on_every_target(
+          [&] { EXPECT_TRUE(reference::same_bits(label_scores_of(x.view(), kind, cpu{3}), got)); });
+    }
+}
+
+TEST(LabelScores, TwoClassesBySoftmaxAreOneLabelBySigmoid) {
+  for (const float z : {-40.0f, -3.0f, 0.0f, 0.5f, 20.0f}) {
+    const auto labels = label_scores_of(matrix_view<const float>{&z, 1, 1}, outputs::logits);
+    const float entropy = score_of({0, z}, outputs::logits, acquisition::entropy),
+                confidence = score_of({0, z}, outputs::logits, acquisition::least_confidence),
+                margin = score_of({0, z}, outputs::logits, acquisition::margin);
+    for (const int a : {0, 1, 2}) EXPECT_NEAR(labels[std::size_t(a)], entropy, 4e-6f * entropy);
+    for (const int a : {3, 4, 5}) EXPECT_NEAR(labels[std::size_t(a)], confidence, 4e-6f * confidence);
+    EXPECT_NEAR(labels[6], margin, 4e-6f * margin);
+  }
+}
+
+TEST(LabelScores, ARowWithoutProbabilitiesIsNaNAndSaysWhy) {
+  const auto reason = [](std::vector<float> row, outputs kind) {
+    row.insert(row.end(), {0.5f, 0.5f});
+    const matrix_view<const float> x{row.data(), 1, index_t(row.size())};
+    const std::string why = why_no_labels(x, kind, 0);
+    for (const float score : label_scores_of(x, kind)) EXPECT_EQ(std::isnan(score), !why.empty());
+    return why;
+  };
+  EXPECT_EQ(reason({0, nan}, outputs::logits), "holds NaN in column 1");
+  EXPECT_EQ(reason({inf}, outputs::logits), "holds +Inf in column 0");
+  EXPECT_EQ(reason({-inf, 500, -1e30f}, outputs::logits), "");
+  EXPECT_EQ(reason({0, 1, -1e-7f, 1 + 1e-6f}, outputs::probabilities), "");
+  EXPECT_EQ(reason({1, 1.01f}, outputs::probabilities),
+            "holds 1.01 in column 1, which is no probability from 0 to 1 (are these logits?)");
+  EXPECT_EQ(reason({-0.01f}, outputs::probabilities),
+            "holds -0.01 in column 0, which is no probability from 0 to 1 (are these logits?)");
+  EXPECT_EQ(reason({-inf}, outputs::probabilities),
+            "holds -inf in column 0, which is no probability from 0 to 1 (are these logits?)");
+  const float z = 0;
+  float s = 0;
+  const auto asked = [&](index_t rows, index_t cols, index_t places) {
+    return reference::message_of<shape_error>([&] {
+      score_labels(cpu{}, matrix_view<const float>{&z, rows, cols}, outputs::logits, label_acquisition::binmin,
+                   vector_view<float>{&s, places});
+    });
+  };
+  EXPECT_EQ(asked(1, 0, 1), "score_labels: x has 0 columns; pass at least one label");
+  EXPECT_EQ(asked(1, 1, 0),
+            "score_labels: scores is [0, 1] but x has 1 rows and 1 acquisitions were asked for; "
+            "pass one place for each");
+  EXPECT_EQ(reference::message_of<value_error>([&] {
+              why_no_labels(matrix_view<const float>{&z, 1, 1}, outputs::logits, 1);
+            }),
+            "why_no_labels: asked for row 1 of 1; pass a row of x");
 }
 
 TEST(Score, NoRows) {

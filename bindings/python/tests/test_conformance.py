@@ -16,14 +16,15 @@ from poolwise._asking import needs
 VECTORS = pathlib.Path(__file__).parents[3] / "tests" / "conformance"
 NAMES = [strategy.name for strategy in poolwise.strategies()]
 FLOATS = {"logits", "probs", "committee", "committee_probs", "embeddings", "predictions", "queries", "query_weights", "private",
-          "labels", "targets", "cost_matrix"}
+          "labels", "targets", "cost_matrix", "label_logits", "label_probs", "label_sets"}
 # What the vectors call outputs by what they hold.
-KEYWORDS = {"logits": "outputs", "probs": "outputs", "committee_probs": "committee"}
+KEYWORDS = {"logits": "outputs", "probs": "outputs", "committee_probs": "committee", "label_logits": "label_outputs",
+            "label_probs": "label_outputs"}
 
 
 def selected(case, batch):
     inputs = {KEYWORDS.get(name, name): np.array(value, np.float32) if name in FLOATS else value for name, value in case["inputs"].items()}
-    kind = "probabilities" if {"probs", "committee_probs"} & set(case["inputs"]) else "logits"
+    kind = "probabilities" if {"probs", "committee_probs", "label_probs"} & set(case["inputs"]) else "logits"
     return poolwise.select(case["strategy"], batch=batch, kind=kind, **inputs, **case["parameters"])
 
 
@@ -56,7 +57,8 @@ def test_every_strategy_gives_its_vectors(name):
 def test_what_a_strategy_looks_at_is_what_its_vectors_hold():
     parts = {"logits": {"outputs", "logits"}, "probs": {"outputs"}, "committee": {"committee"}, "committee_probs": {"committee"},
              "embeddings": {"embeddings"}, "predictions": {"predictions"}, "queries": {"queries"}, "private": {"private"},
-             "labels": {"labels"}, "targets": {"targets"}, "cost_matrix": {"cost matrix"}}
+             "labels": {"labels"}, "targets": {"targets"}, "cost_matrix": {"cost matrix"},
+             "label_logits": {"label outputs"}, "label_probs": {"label outputs"}, "label_sets": {"label sets"}}
     for name in NAMES:
         for case in json.loads((VECTORS / f"{name}.json").read_text())["cases"]:
             held = [parts[name] for name in case["inputs"] if name in parts]

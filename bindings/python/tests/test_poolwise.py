@@ -549,7 +549,8 @@ def test_select_reaches_every_strategy_there_is():
     members = RNG.standard_normal((3, 257, 10)).astype(np.float32)
     everything = {"outputs": LOGITS, "committee": members, "embeddings": points, "labelled": [3, 5],
                   "predictions": members[:, :, :1].copy(), "queries": points[:4], "private": points[4:6], "query_weights": np.ones(4, np.float32),
-                  "labels": np.arange(257) % 3, "targets": members[:, :6].copy(), "cost_matrix": (1 - np.eye(10)).astype(np.float32)}
+                  "labels": np.arange(257) % 3, "targets": members[:, :6].copy(), "cost_matrix": (1 - np.eye(10)).astype(np.float32),
+                  "label_outputs": LOGITS, "label_sets": np.eye(10, dtype=np.float32)[np.arange(257) % 10]}
     for entry in poolwise.strategies():
         chosen = poolwise.select(strategy=entry.example, batch=9, **everything)
         assert len(set(chosen.rows)) == 9 and not {3, 5} & set(chosen.rows), entry.name

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "poolwise/campaign/desk.hpp"
 #include "poolwise/campaign/detail/file_digests.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
@@ -62,9 +63,10 @@ campaign campaign::open(const std::filesystem::path& folder, access how) {
 }
 
 std::vector<index_t> campaign::record(std::int64_t now_ms,
-                                      const std::function<std::vector<new_event>(const tables&)>& decide) {
+                                      const std::function<std::vector<new_event>(const tables&)>& decide,
+                                      backward_clock backwards) {
   std::size_t before = 0;
-  std::vector<index_t> numbers = ledger_.change(now_ms, [&](const tables& seen) {
+  const auto all = [&](const tables& seen) {
     std::vector<new_event> events;
     const auto changed = seen.latest("settings");
     const json last = json::parse((changed ? *changed : *seen.latest("campaign")).body);
@@ -72,8 +74,10 @@ std::vector<index_t> campaign::record(std::int64_t now_ms,
       events.push_back({"settings", json{{"settings", settings_text_}}.dump()});
     before = events.size();
     for (new_event& one : decide(seen)) events.push_back(std::move(one));
+    if (settings_.labelling.regulated) require_reviewed(seen, events);
     return events;
-  });
+  };
+  std::vector<index_t> numbers = ledger_.change(now_ms, all, backwards);
   numbers.erase(numbers.begin(), numbers.begin() + std::ptrdiff_t(before));
   return numbers;
 }

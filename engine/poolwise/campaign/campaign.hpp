@@ -67,8 +67,10 @@ class campaign {
   void set_guideline(const std::string& text, std::int64_t now_ms);
 
   /// Records events, a change of the settings first if there is one. `decide` sees the tables as they are then.
+  /// In regulated mode throws as require_reviewed.
   std::vector<index_t> record(std::int64_t now_ms,
-                              const std::function<std::vector<new_event>(const tables&)>& decide);
+                              const std::function<std::vector<new_event>(const tables&)>& decide,
+                              backward_clock backwards = backward_clock::refuse);
 
   spending spent() const;
 

@@ -247,8 +247,14 @@ std::string name_guideline(const line_answer& one, index_t newest, std::string& 
 /// What of some lines is recorded, and why the others are not.
 class decision_of_lines {
  public:
-  decision_of_lines(const ingest_request& request, const tables& seen, pool_items& pool, ingested& part)
-      : request_(request), seen_(seen), pool_(pool), part_(part), guideline_(latest_guideline(seen)) {}
+  decision_of_lines(const ingest_request& request, bool regulated, const tables& seen, pool_items& pool,
+                    ingested& part)
+      : request_(request),
+        regulated_(regulated),
+        seen_(seen),
+        pool_(pool),
+        part_(part),
+        guideline_(latest_guideline(seen)) {}
 
   std::vector<new_event> loose(std::span<const line_answer> lines) {
     standing_labels standing(seen_);
@@ -297,6 +303,12 @@ class decision_of_lines {
                         "; overrule it (--overrule), or correct it there by a higher version");
         continue;
       }
+      if (has_label && other.label != one.label && regulated_) {
+        refuse(one, "item " + printable(one.item, shown) + " has the label " + printable(other.label, shown) +
+                        ", and labels are changed by review alone (labelling.regulated); propose it on the "
+                        "page of `poolwise serve`");
+        continue;
+      }
       std::string body;
       if (const std::string why = name_guideline(one, guideline_, body); !why.empty()) {
         refuse(one, why);
@@ -314,6 +326,7 @@ class decision_of_lines {
   void refuse(const line_answer& one, const std::string& why) { part_.refused.push_back({one.line, why}); }
 
   const ingest_request& request_;
+  bool regulated_;
   const tables& seen_;
   pool_items& pool_;
   ingested& part_;
@@ -338,7 +351,7 @@ ingested ingest(campaign& of, const ingest_request& request, std::int64_t now_ms
         std::span(answers).subspan(begin, std::min(at_a_time, answers.size() - begin));
     ingested part;
     const auto decide = [&](const tables& seen) {
-      decision_of_lines made(request, seen, pool, part);
+      decision_of_lines made(request, of.settings().labelling.regulated, seen, pool, part);
       std::vector<new_event> events = request.as == ingested_as::labels ? made.labels(some) : made.loose(some);
       if (request.strict && !part.refused.empty()) throw nothing_recorded{};
       return events;

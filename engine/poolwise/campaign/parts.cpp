@@ -38,6 +38,7 @@ part part_of(const std::string& name) {
   if (name == "targets") return part::targets;
   if (name == "logits" || name == "probs") return part::outputs;
   if (name == "predictions") return part::predictions;
+  if (name == "label-logits" || name == "label-probs") return part::label_outputs;
   if (name == "committee" || name == "committee-probs") return part::committee;
   throw value_error("a pool has no part \"" + printable(name) + "\"");
 }
@@ -94,6 +95,7 @@ void opened_parts::open(std::span<const part_file> files) {
   if (inputs_.committee) rows_are(inputs_.committee->rows());
   if (inputs_.embeddings) rows_are(inputs_.embeddings->rows);
   if (inputs_.predictions) rows_are(inputs_.predictions->rows);
+  if (inputs_.label_outputs) rows_are(rows_of(*inputs_.label_outputs));
 }
 
 void opened_parts::add(opened& one) {
@@ -126,6 +128,13 @@ void opened_parts::add(opened& one) {
       inputs_.predictions = *floats;
       return;
     }
+    case part::label_outputs:
+      if (inputs_.label_outputs)
+        throw value_error(one.file.file + " is a second array of label outputs; give one of all rows");
+      inputs_.label_kind = name == "label-probs" ? outputs::probabilities : outputs::logits;
+      inputs_.label_outputs = as_matrix(one.raw, one.kept);
+      return;
+    case part::label_sets:
     case part::labels:
       throw value_error("a campaign's labels are those of its ledger");
     case part::targets:

@@ -47,6 +47,13 @@ class section {
     values.clear();
     for (const toml::node& one : *node->as_array()) values.push_back(text(key, one));
   }
+  void read(const std::string& key, bool& value) {
+    const toml::node* node = take(key);
+    if (node == nullptr) return;
+    const auto is = node->value_exact<bool>();
+    if (!is) refuse(key, *node, "is true or false");
+    value = *is;
+  }
   template <class Number>
   void read(const std::string& key, Number& value, double least, double largest) {
     const toml::node* node = take(key);
@@ -271,6 +278,19 @@ void read_targets(section& file, campaign_settings& settings) {
   all.finish();
 }
 
+void read_labelling(section& file, campaign_settings& settings) {
+  section table = file.table("labelling");
+  labelling_settings& how = settings.labelling;
+  table.read("overlap", how.overlap, 1, 100);
+  table.read("lease_minutes", how.lease_minutes, 1, 60 * 24 * 7);
+  table.read("regulated", how.regulated);
+  table.read("text", how.text);
+  table.read("image", how.image);
+  table.read("audio", how.audio);
+  table.read("fields", how.fields);
+  table.finish();
+}
+
 void read_stop(section& file, campaign_settings& settings) {
   section table = file.table("stop");
   table.read_by("rule", [&](const std::string& text) {
@@ -338,6 +358,7 @@ campaign_settings read_settings(const std::string& text, const std::string& file
   read_slices(whole, settings);
   read_annotators(whole, settings);
   read_targets(whole, settings);
+  read_labelling(whole, settings);
   read_stop(whole, settings);
   whole.finish();
   for (const auto& [name, what] : {std::pair{"price", &settings.price}, {"seconds", &settings.seconds}})
@@ -422,6 +443,14 @@ std::string example_settings(const std::string& name) {
          "# cost_cut = 0.4             # less than if people answered all\n"
          "# review_cost = 5            # of an answer by people\n"
          "# error_cost = 60            # of a wrong answer of the model\n"
+         "\n"
+         "# [labelling]                 # the page of `poolwise serve`\n"
+         "# text = \"text\"               # columns of the items: a text, an image, a sound, and fields\n"
+         "# image = \"file\"              # files lie in this folder\n"
+         "# fields = [\"pages\", \"site\"]\n"
+         "# overlap = 2                 # people who answer each item\n"
+         "# lease_minutes = 15          # then an item goes to somebody else\n"
+         "# regulated = true            # a label is changed by a proposal that somebody else approves\n"
          "\n"
          "[stop]\n"
          "rule = \"any(target, budget)\"\n";

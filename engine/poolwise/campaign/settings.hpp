@@ -52,6 +52,15 @@ struct measure_target {
   std::string measure() const;  ///< "precision of boot at a recall of 80 %", or "cost cut"
 };
 
+/// How people label, and what their page shows of an item: columns of the items' file, or none.
+struct labelling_settings {
+  index_t overlap = 1;         ///< people who answer each item
+  index_t lease_minutes = 15;  ///< after which an item goes to somebody else
+  bool regulated = false;  ///< a label becomes another by a proposal that somebody else approves, and so alone
+  std::string text, image, audio;   ///< images and sounds are files in the campaign's folder
+  std::vector<std::string> fields;  ///< shown as a table
+};
+
 struct campaign_settings {
   std::string name, hypothesis, unit = "cents";
   std::vector<std::string> labels;  ///< those there are; none: any text
@@ -64,6 +73,7 @@ struct campaign_settings {
   std::optional<std::int64_t> until_ms;  ///< the last moment at which a round may begin, since 1970
   std::vector<slice_settings> slices;
   std::vector<annotator> annotators;
+  labelling_settings labelling;
   std::optional<double> target;              ///< accuracy that is to be reached on all held-out items
   std::vector<measure_target> targets;       ///< beside accuracies; each of another measure
   std::string stop = "any(target, budget)";  ///< as parse_stop_rule reads it

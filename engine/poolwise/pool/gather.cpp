@@ -44,12 +44,15 @@ gathered_pool::gathered_pool(cpu on, const pool_inputs& pool, std::vector<index_
   view_.rows = count;
   view_.model_kind = pool.model_kind;
   view_.committee_kind = pool.committee_kind;
+  view_.label_kind = pool.label_kind;
   view_.queries = pool.queries;
   view_.query_weights = pool.query_weights;
   view_.targets = pool.targets;
   view_.cost_matrix = pool.cost_matrix;
   view_.private_rows = pool.private_rows;
   if (needed.has(part::outputs)) view_.model = model_.rows_of(on, *pool.model, rows_);
+  if (needed.has(part::label_outputs))
+    view_.label_outputs = label_outputs_.rows_of(on, *pool.label_outputs, rows_);
   if (needed.has(part::committee)) view_.committee = committee_.rows_of(on, *pool.committee, rows_);
   if (needed.has(part::embeddings)) {
     embeddings_ = gather(on, *pool.embeddings, rows_);
@@ -75,6 +78,7 @@ std::uint64_t row_bytes(const pool_inputs& pool, parts needed) {
   };
   std::uint64_t bytes = sizeof(index_t) * 3;  // its number, cost and group
   if (needed.has(part::outputs)) bytes += of(*pool.model);
+  if (needed.has(part::label_outputs)) bytes += of(*pool.label_outputs);
   if (needed.has(part::committee))
     bytes += std::uint64_t(pool.committee->members()) * of(pool.committee->member(0));
   if (needed.has(part::embeddings)) bytes += std::uint64_t(pool.embeddings->cols) * sizeof(float);
@@ -93,6 +97,9 @@ pool_inputs rows_between(const pool_inputs& pool, index_t begin, index_t end, pa
   for (cost_column& one : some.also_cost) one.cost = rows_between(one.cost, begin, end);
   some.group = rows_between(pool.group, begin, end);
   some.labels = rows_between(pool.labels, begin, end);
+  if (some.label_sets) some.label_sets = rows_between(*pool.label_sets, begin, end);
+  if (!needed.has(part::label_outputs)) some.label_outputs.reset();
+  if (some.label_outputs) some.label_outputs = rows_between(*pool.label_outputs, begin, end);
   if (!needed.has(part::outputs)) some.model.reset();
   if (some.model) some.model = rows_between(*pool.model, begin, end);
   if (!needed.has(part::embeddings)) some.embeddings.reset();

@@ -8,6 +8,7 @@
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/distance/finite_rows.hpp"
 #include "poolwise/pool/detail/gather.hpp"
+#include "poolwise/score/label_scores.hpp"
 
 namespace poolwise {
 namespace {
@@ -60,6 +61,12 @@ float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::v
           vector_view<float>{scores.data(), pool.rows});
     mark_nan(host, scores, marks);
   }
+  if (which.has(part::label_outputs)) {
+    std::vector<float> scores(static_cast<std::size_t>(pool.rows));
+    score_labels(host, *pool.label_outputs, pool.label_kind, label_acquisition::binmin,
+                 vector_view<float>{scores.data(), pool.rows});
+    mark_nan(host, scores, marks);
+  }
   if (which.has(part::committee)) mark_committee(on, *pool.committee, pool.committee_kind, marks);
   const auto rows_at_once = [](index_t cols) {
     return std::clamp<index_t>((index_t{1} << 17) / std::max<index_t>(cols, 1), 16, row_block);
@@ -89,6 +96,10 @@ float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::v
 std::string why_invalid(const pool_inputs& pool, parts which, index_t row) {
   if (which.has(part::outputs)) {
     const std::string reason = why_invalid(*pool.model, pool.model_kind, row);
+    if (!reason.empty()) return reason;
+  }
+  if (which.has(part::label_outputs)) {
+    const std::string reason = why_no_labels(*pool.label_outputs, pool.label_kind, row);
     if (!reason.empty()) return reason;
   }
   if (which.has(part::committee))

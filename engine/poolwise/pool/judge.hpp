@@ -13,9 +13,10 @@
 namespace poolwise {
 
 /// Marks, [rows] of 0 or 1, the rows of which one of the parts says nothing: no distribution among the outputs
-/// or those of some member, a prediction or an embedding that is not finite. Reads each of the parts once.
-/// Gives the largest size of a value in the finite embeddings; 0 where these are not among the parts. Rows that
-/// are `aside` do not count there, and those of them whose distances leave the range of fp32 are marked, too.
+/// or those of some member, a label without a probability, a prediction or an embedding that is not finite.
+/// Reads each of the parts once. Gives the largest size of a value in the finite embeddings; 0 where these are
+/// not among the parts. Rows that are `aside` do not count there, and those of them whose distances leave the
+/// range of fp32 are marked, too.
 float mark_invalid(const where& on, const pool_inputs& pool, parts which, std::vector<std::uint8_t>& marks,
                    const std::function<bool(index_t)>& aside = {});
 

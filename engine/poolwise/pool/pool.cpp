@@ -59,6 +59,49 @@ void check_cost_matrix(const std::string& call, matrix_view<const float> costs) 
                           "; give a finite cost of 0 or more");
 }
 
+/// Whether all values lie from 0 to 1, enough of them that logits would not do so by chance.
+bool are_label_probabilities(const real_matrix& x) {
+  constexpr index_t enough = 64;
+  return std::visit(
+      [](auto m) {
+        bool undecided = false;
+        for (index_t i = 0; i < m.rows; ++i)
+          for (index_t c = 0; c < m.cols; ++c) {
+            const float value = to_float(m(i, c));
+            if (value < 0 || value > 1) return false;
+            undecided |= value > 0 && value < 1;
+          }
+        return undecided && m.rows * m.cols >= enough;
+      },
+      x);
+}
+
+void check_label_outputs(const std::string& call, const real_matrix& x, outputs kind) {
+  if (cols_of(x) == 0)
+    throw shape_error(call + ": label outputs have rows of 0 columns; give at least one label");
+  if (kind == outputs::logits && are_label_probabilities(x))
+    throw value_error(call +
+                      ": label outputs are given as logits, but all lie from 0 to 1 as probabilities do; give "
+                      "them as probabilities, or ln(p / (1 - p)) as logits");
+}
+
+void check_label_sets(const std::string& call, const pool_inputs& pool) {
+  const matrix_view<const float> sets = *pool.label_sets;
+  if (pool.label_outputs && cols_of(*pool.label_outputs) != sets.cols)
+    throw shape_error(call + ": label sets have " + std::to_string(sets.cols) +
+                      " labels but label outputs have " + std::to_string(cols_of(*pool.label_outputs)) +
+                      "; give one column for each label");
+  for (const index_t row : pool.labelled) {
+    if (row < 0 || row >= sets.rows) continue;  // refused with its reason elsewhere
+    for (index_t c = 0; c < sets.cols; ++c)
+      if (const float has = sets(row, c); has != 0 && has != 1 && has == has)
+        throw value_error(call + ": label " + std::to_string(c) + " of labelled row " + std::to_string(row) +
+                          " is " + std::to_string(has) +
+                          "; give 1 where it has the label, 0 where not, NaN where "
+                          "nobody knows");
+  }
+}
+
 /// The axes of a committee as they may lie in the array of who made them, and how they come to lie as here.
 const char* const other_axes =
     "numpy.moveaxis(x, -1, 0) of [rows, classes, members], x.swapaxes(0, 1) of [rows, members, classes]";
@@ -117,9 +160,12 @@ bool are_probabilities(const real_matrix& x) {
 
 std::string names_of(parts needed) {
   constexpr std::pair<part, const char*> all[] = {
-      {part::outputs, "outputs"},         {part::committee, "committee"},  {part::embeddings, "embeddings"},
-      {part::predictions, "predictions"}, {part::queries, "queries"},      {part::labels, "labels"},
-      {part::targets, "targets"},         {part::private_rows, "private"}, {part::cost_matrix, "cost matrix"}};
+      {part::outputs, "outputs"},         {part::committee, "committee"},
+      {part::embeddings, "embeddings"},   {part::predictions, "predictions"},
+      {part::queries, "queries"},         {part::labels, "labels"},
+      {part::targets, "targets"},         {part::private_rows, "private"},
+      {part::cost_matrix, "cost matrix"}, {part::label_outputs, "label outputs"},
+      {part::label_sets, "label sets"}};
   std::string names;
   for (const auto& [one, name] : all)
     if (needed.has(one)) names += (names.empty() ? "" : ", ") + std::string(name);
@@ -156,6 +202,8 @@ bool pool_inputs::has(part one) const {
   if (one == part::labels) return !labels.empty() || labelled.empty();
   if (one == part::targets) return targets.has_value();
   if (one == part::cost_matrix) return cost_matrix.has_value();
+  if (one == part::label_outputs) return label_outputs.has_value();
+  if (one == part::label_sets) return label_sets.has_value() || labelled.empty();
   if (one == part::private_rows) return private_rows.has_value();
   return queries.has_value();
 }
@@ -177,6 +225,8 @@ void pool_inputs::check(const char* call) const {
   if (embeddings) same("embeddings", embeddings->rows);
   if (predictions) same("predictions", predictions->rows);
   if (!labels.empty()) same("labels", labels.size);
+  if (label_outputs) same("label outputs", rows_of(*label_outputs));
+  if (label_sets) same("label sets", label_sets->rows);
   if (ids != nullptr && !ids->numbered()) same("ids", ids->size());
   // Rows of nothing cost no bytes in a file: there may be more of them than any memory has room for.
   const auto some = [&](const char* what, index_t got) {
@@ -194,6 +244,8 @@ void pool_inputs::check(const char* call) const {
   if (targets && committee) check_targets(name, *targets, *committee);
   if (targets) check_outputs(name + ": target outputs", targets->each(), committee_kind);
   if (cost_matrix) check_cost_matrix(name, *cost_matrix);
+  if (label_outputs) check_label_outputs(name, *label_outputs, label_kind);
+  if (label_sets) check_label_sets(name, *this);
 }
 
 void exclude_others(std::span<const index_t> candidates, index_t rows, std::vector<index_t>& excluded) {

@@ -16,15 +16,17 @@ namespace poolwise {
 
 /// The parts that a strategy may need.
 enum class part : unsigned {
-  outputs = 1,         ///< logits or probabilities, [rows, classes]
-  committee = 2,       ///< the same of several members, [members, rows, classes]
-  embeddings = 4,      ///< features, [rows, features]
-  predictions = 8,     ///< of regressors, [members, rows, outputs]
-  queries = 16,        ///< embeddings that picks are to be like, [queries, features]
-  labels = 32,         ///< of the labelled rows; none where no row is labelled
-  targets = 64,        ///< the committee's outputs for rows to be predicted, [members, targets, classes]
-  private_rows = 128,  ///< embeddings that picks are to be unlike, [private rows, features]
-  cost_matrix = 256,   ///< of mistakes, [classes, classes]
+  outputs = 1,          ///< logits or probabilities, [rows, classes]
+  committee = 2,        ///< the same of several members, [members, rows, classes]
+  embeddings = 4,       ///< features, [rows, features]
+  predictions = 8,      ///< of regressors, [members, rows, outputs]
+  queries = 16,         ///< embeddings that picks are to be like, [queries, features]
+  labels = 32,          ///< of the labelled rows; none where no row is labelled
+  targets = 64,         ///< the committee's outputs for rows to be predicted, [members, targets, classes]
+  private_rows = 128,   ///< embeddings that picks are to be unlike, [private rows, features]
+  cost_matrix = 256,    ///< of mistakes, [classes, classes]
+  label_outputs = 512,  ///< logits or probabilities of labels that are independent, [rows, labels]
+  label_sets = 1024,    ///< which of these the labelled rows have; none where no row is labelled
 };
 
 using parts = bit_set<part>;
@@ -94,6 +96,12 @@ struct pool_inputs {
   std::optional<committee_outputs> targets;
   /// [classes, classes] what it costs to take an item of class `row` for one of class `column`.
   std::optional<matrix_view<const float>> cost_matrix;
+  /// [rows, labels] of a model whose labels are independent (multi-label): a sigmoid each, not one softmax.
+  std::optional<real_matrix> label_outputs;
+  outputs label_kind = outputs::logits;
+  /// [rows, labels] 1 where a labelled row has the label, 0 where it has not, NaN where nobody knows. What it
+  /// says of other rows is not looked at.
+  std::optional<matrix_view<const float>> label_sets;
 
   std::span<const index_t> labelled = {};     ///< rows that have a label: never picked
   std::span<const index_t> excluded = {};     ///< rows that must not be picked
@@ -108,8 +116,8 @@ struct pool_inputs {
   std::string id(index_t row) const { return ids != nullptr ? (*ids)[row] : std::to_string(row); }
 
   /// throws, in the name of `call`, shape_error naming the part whose rows differ, or for outputs of one
-  /// column; value_error for an empty pool, for logits that are probabilities, or as check_axes. Reads logits
-  /// until a row is none.
+  /// column; value_error for an empty pool, for logits that are probabilities, for label sets of something else
+  /// than 0 and 1, or as check_axes. Reads logits until a row is none.
   void check(const char* call) const;
 };
 

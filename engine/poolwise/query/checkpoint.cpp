@@ -93,6 +93,11 @@ std::uint64_t fingerprint(const where& on, const query& asked) {
     for (const real_matrix& member : pool.targets->each()) add_rows(host, member, h);
   if (pool.cost_matrix) add_rows(host, *pool.cost_matrix, h);
   if (pool.private_rows) add_rows(host, *pool.private_rows, h);
+  if (pool.label_outputs) {
+    h.add_value(pool.label_kind);
+    add_rows(host, *pool.label_outputs, h);
+  }
+  if (pool.label_sets) add_rows(host, *pool.label_sets, h);
   return h.value();
 }
 

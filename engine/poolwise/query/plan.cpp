@@ -22,6 +22,7 @@ std::uint64_t bytes_of(const real_matrix& x) {
 std::uint64_t bytes_of(const pool_inputs& pool) {
   std::uint64_t total = 0;
   if (pool.model) total += bytes_of(*pool.model);
+  if (pool.label_outputs) total += bytes_of(*pool.label_outputs);
   if (pool.committee)
     for (index_t m = 0; m < pool.committee->members(); ++m) total += bytes_of(pool.committee->member(m));
   if (pool.embeddings) total += bytes_of(*pool.embeddings);
@@ -62,6 +63,7 @@ strategy_size size_of(const where& on, const query& asked, const stage& s, index
   if (needed.has(part::queries)) size.beside += std::uint64_t(pool.queries->rows);
   if (needed.has(part::private_rows)) size.beside += std::uint64_t(pool.private_rows->rows);
   if (needed.has(part::outputs)) size.classes = std::uint64_t(cols_of(*pool.model));
+  if (needed.has(part::label_outputs)) size.classes = std::uint64_t(cols_of(*pool.label_outputs));
   if (needed.has(part::committee)) {
     size.members = std::uint64_t(pool.committee->members());
     size.classes = std::uint64_t(pool.committee->cols());
@@ -93,7 +95,7 @@ plan_step rank_step(const where& on, const query& asked, index_t picks) {
   if (asked.spec().budget || !asked.spec().budgets.empty())
     step.bytes += rows * sizeof(std::int64_t);  // how many picks they buy
   if (!asked.spec().floor.empty()) step.bytes += rows * (sizeof(float) + 2);
-  if (first.entry->scores() || asked.needs(part::outputs)) step.sweeps = 1;
+  if (first.entry->scores() || asked.needs(part::outputs) || asked.needs(part::label_outputs)) step.sweeps = 1;
   if (asked.needs(part::committee)) {
     // A thread has three rows of accumulators for 16 rows at a time, with blocks of members in fp64 beside
     // them.

@@ -108,7 +108,9 @@ void query::check_needs() const {
              {part::private_rows, "embeddings to be unlike", words_.private_rows},
              {part::labels, "the labels of the labelled rows", words_.labels},
              {part::targets, "the committee's outputs for the rows to be predicted", words_.targets},
-             {part::cost_matrix, "the costs of mistakes", words_.cost_matrix}};
+             {part::cost_matrix, "the costs of mistakes", words_.cost_matrix},
+             {part::label_outputs, "outputs of independent labels", words_.label_outputs},
+             {part::label_sets, "the label sets of the labelled rows", words_.label_sets}};
   for (const auto& [one, text, name] : all)
     if (what_.needs(one) && !pool_.has(one)) refuse("strategy \"" + what_.name + "\" needs", text, name);
   const knn_method by = spec_.neighbours;

@@ -69,6 +69,8 @@ struct wording {
   const char* targets = "pool_inputs::targets";
   const char* cost_matrix = "pool_inputs::cost_matrix";
   const char* private_rows = "pool_inputs::private_rows";
+  const char* label_outputs = "pool_inputs::label_outputs";
+  const char* label_sets = "pool_inputs::label_sets";
   const char* excluded = "pool_inputs::excluded";
   const char* cost = "pool_inputs::cost";
   const char* group = "pool_inputs::group";

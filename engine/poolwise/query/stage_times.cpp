@@ -73,7 +73,7 @@ class probed_stage {
     const parts needed =
         stage_.needs() | judged_ | (last_ && asked_.spec().apart ? parts(part::embeddings) : parts());
     parts cut, copied;
-    for (const part one : {part::outputs, part::embeddings})
+    for (const part one : {part::outputs, part::embeddings, part::label_outputs})
       if (needed.has(one)) cut = cut | one;
     for (const part one : {part::committee, part::predictions})
       if (needed.has(one)) copied = copied | one;
@@ -87,6 +87,7 @@ class probed_stage {
     const std::vector<float> known = gather(all.labels, all.labelled);
     std::vector<float> labels(known.empty() ? 0 : std::size_t(now.rows));
     some.labels = {labels.data(), index_t(labels.size())};
+    std::vector<float> sets;
     std::vector<index_t> labelled, excluded;
     for (index_t i = 0; i < now.rows; ++i) {
       const bool barred = asked_.limit().barred[begin + i] != 0;
@@ -94,10 +95,19 @@ class probed_stage {
                              (!some.embeddings || all_finite(some.embeddings->row(i), some.embeddings->cols));
       if (may_stand && !labels.empty())
         labels[std::size_t(i)] = known[std::size_t(labelled.size()) % known.size()];
+      if (may_stand && all.label_sets) {
+        const float* const set = all.label_sets->row(all.labelled[labelled.size() % all.labelled.size()]);
+        sets.resize(std::size_t(i * all.label_sets->cols));
+        sets.insert(sets.end(), set, set + all.label_sets->cols);
+      }
       if (may_stand)
         labelled.push_back(i);
       else if (barred)
         excluded.push_back(i);
+    }
+    if (all.label_sets) {
+      sets.resize(std::size_t(now.rows * all.label_sets->cols));
+      some.label_sets = matrix_view<const float>{sets.data(), now.rows, all.label_sets->cols};
     }
     some.labelled = labelled;
     some.excluded = excluded;

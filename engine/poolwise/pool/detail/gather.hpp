@@ -54,7 +54,7 @@ class gathered_pool {
 
  private:
   std::vector<index_t> rows_;
-  gathered_outputs model_, committee_;
+  gathered_outputs model_, committee_, label_outputs_;
   std::vector<float> embeddings_, predictions_;
   std::vector<std::int64_t> cost_;
   std::vector<std::vector<std::int64_t>> also_cost_;
