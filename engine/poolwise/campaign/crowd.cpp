@@ -188,15 +188,17 @@ people_record people_of(const tables& seen, const campaign_settings& settings) {
     people.annotators[k].took = speed_of(seconds[k]);
     people.annotators[k].drift = drift_of(right[k]);
   }
-  std::vector<std::int32_t> labels(items.size() * by.size(), -1);
+  // Who answered does not matter here: an item's labels stand side by side.
   std::vector<index_t> answers(items.size(), 0);
+  for (const std::int32_t item : all.columns.item) ++answers[std::size_t(item)];
+  const index_t most = *std::max_element(answers.begin(), answers.end());
+  if (most < 2) return people;
+  std::vector<std::int32_t> labels(items.size() * std::size_t(most), -1);
   for (std::size_t a = 0; a < all.columns.item.size(); ++a) {
-    labels[std::size_t(all.columns.item[a]) * by.size() + std::size_t(all.columns.annotator[a])] =
-        all.columns.label[a];
-    ++answers[std::size_t(all.columns.item[a])];
+    const auto item = std::size_t(all.columns.item[a]);
+    labels[item * std::size_t(most) + std::size_t(--answers[item])] = all.columns.label[a];
   }
-  if (std::all_of(answers.begin(), answers.end(), [](index_t n) { return n < 2; })) return people;
-  const ratings said{{labels.data(), index_t(items.size()), index_t(by.size())}};
+  const ratings said{{labels.data(), index_t(items.size()), most}};
   people.percent = percent_agreement(said);
   people.fleiss = fleiss_kappa(said);
   people.alpha = krippendorff_alpha(said);
@@ -206,11 +208,15 @@ people_record people_of(const tables& seen, const campaign_settings& settings) {
 
 aggregated aggregate(campaign& of, const aggregate_request& request, std::int64_t now_ms) {
   aggregated result;
+  index_t events = 0, unsure = 0;
+  const crowd all = of.log().read([&](const tables& seen) {
+    events = seen.size();
+    return crowd_of(seen, of.settings(), request.how);
+  });
+  const std::vector<made_label> made = labels_of(all, request.sure, unsure);
   of.record(now_ms, [&](const tables& seen) {
     result = {};
-    const index_t events = seen.size();
-    const crowd all = crowd_of(seen, of.settings(), request.how);
-    const std::vector<made_label> made = labels_of(all, request.sure, result.unsure);
+    result.unsure = unsure;
     const auto earlier = earlier_of(seen);
     const auto last = seen.latest("aggregate");
     result.number = last ? json::parse(last->body).at("aggregate").get<index_t>() + 1 : 1;
