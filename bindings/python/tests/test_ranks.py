@@ -165,7 +165,7 @@ def test_dask_picks_what_one_process_does():
                     axis = 1 if name == "committee" else 0
                     parts[name] = da.from_array(parts[name], chunks=tuple((100, 17, 43, 200) if at == axis else -1 for at in range(parts[name].ndim)))
             assert cells.picks(poolwise.dask.select(strategy, client=client, **parts)) == one_process(asked), asked
-        with pytest.raises(poolwise.ShapeError, match="embeddings has 5 rows but another part has 360"):
+        with pytest.raises(poolwise.ShapeError, match="rows but another part has"):
             poolwise.dask.select("badge", POOL["embeddings"][:5], outputs=da.from_array(POOL["outputs"]), batch=3, client=client)
         with pytest.raises(poolwise.ArgumentError, match="no array of all rows"):
             poolwise.dask.select("kcenter", batch=3, client=client)
