@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tables asan tsan fuzz tidy bench peers test-peers test-clusters wheel test-wheel docs format setup clean
+.PHONY: help demo test test-tables test-page asan tsan fuzz tidy bench peers test-peers test-clusters wheel test-wheel docs format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -26,6 +26,15 @@ test-tables: setup ## the Python tests with the packages of tables that they rea
 	test -d build/tables || python3 -m venv build/tables
 	build/tables/bin/pip install -q -r cmake/requirements.txt -r cmake/requirements-tables.txt
 	PYTHONPATH=build/release/python TEST_COMMAND=$$PWD/build/release/poolwise build/tables/bin/python -m pytest -q bindings/python/tests
+
+test-page: setup ## the labelling page in Chromium (chromium, chromium-driver), and the API by schemathesis
+	cmake --preset release
+	cmake --build --preset release --target poolwise
+	test -d build/page || python3 -m venv build/page
+	build/page/bin/pip install -q -r cmake/requirements-page.txt
+	build/page/bin/pip install -q --no-deps axe-playwright-python==0.1.8
+	build/page/bin/python tests/serve/page.py build/release/poolwise
+	build/page/bin/python tests/serve/schema.py build/release/poolwise
 
 asan tsan: setup-sanitizers ## the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
 	cmake --preset $@
