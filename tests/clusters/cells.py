@@ -54,7 +54,7 @@ def partition(ranks, how, shuffled, seed=1):
 
 def rows_of(parts, numbers):
     """The arguments of one rank: its rows, those listed by their places among them."""
-    of = {name: value[:, numbers] if name == "committee" else value[numbers] for name, value in parts.items()
+    of = {name: np.ascontiguousarray(value[:, numbers]) if name == "committee" else value[numbers] for name, value in parts.items()
           if name in ("embeddings", "outputs", "committee", "group")}
     of.update({name: value for name, value in parts.items() if name not in of})
     if "labelled" in parts:

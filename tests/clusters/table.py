@@ -170,7 +170,7 @@ def by_ray(asked, ranks):
         if "committee" in parts:
             return  # one column a row
         columns = {"number": rows, **{name: list(parts.pop(name)[rows]) for name in ("embeddings", "outputs", "group") if name in parts}}
-        pool = ray.data.from_items([dict(zip(columns, row)) for row in zip(*columns.values())])
+        pool = ray.data.from_items([dict(zip(columns, row)) for row in zip(*columns.values())], override_num_blocks=5)
         named = {name: name for name in columns if name != "number"}
         yield how, shuffled, [cells.picks(poolwise.ray.select(strategy, pool, ranks=ranks, numbers="number", **named, **parts))]
 
@@ -216,8 +216,9 @@ def main():
         lines.append(line)
 
     out(f"Poolwise {poolwise.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
-    mpi = shutil.which("mpirun") is not None and given.command and (pathlib.Path(given.command).parent / "libpoolwise_mpi.so").exists()
-    engines = {"threads": by_threads, "command by mpirun": by_command(given.command) if mpi else None,
+    mpi = shutil.which("mpirun") is not None
+    command = mpi and given.command and (pathlib.Path(given.command).parent / "libpoolwise_mpi.so").exists()
+    engines = {"threads": by_threads, "command by mpirun": by_command(str(pathlib.Path(given.command).resolve())) if command else None,
                "mpi4py": by_launcher("mpi4py") if mpi and has("mpi4py") else None, "Dask": by_dask if has("distributed") else None,
                "gloo": by_launcher("gloo") if has("torch") else None, "Ray": by_ray if has("ray") else None}
     wrong = 0
@@ -239,7 +240,7 @@ def main():
                 why = f"; FAILED: {str(problem)[-600:]}"
             wrong += bool(why)
             out(f"{engine:18} {asked:22} {counted:3} cells {'equal' if not why else ''}, {time.monotonic() - began:.1f} s{why}")
-    if mpi and shutil.which("mpicc") and not killed(given.command, out):
+    if command and shutil.which("mpicc") and not killed(str(pathlib.Path(given.command).resolve()), out):
         wrong += 1
     out(f"{wrong} wrong")
     if given.out:

@@ -68,7 +68,7 @@ def test_a_rank_that_fails_ends_all_with_its_sentence():
         numbers = np.zeros(len(shards[end.rank]), int) if change == "numbers" else shards[end.rank]
         return poolwise.distributed.select(strategy, ranks=end, numbers=numbers, deadline=20, **mine)
 
-    for change, words in {"nan": f"row {shards[1][4]}", "seed": "seed", "columns": "5", "array": "rank 1: select: embeddings", "numbers": "twice"}.items():
+    for change, words in {"nan": f"row {shards[1][4]}", "seed": "seed", "columns": "5", "array": "rank 1: select: embeddings", "numbers": "is on the ranks"}.items():
         one, = sentences(cells.over_threads(3, lambda end: body(end, change)))  # noqa: B023
         assert words in one and "\n" not in one, (change, one)
 
