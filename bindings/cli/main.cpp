@@ -8,6 +8,7 @@
 #include "poolwise/files/output.hpp"
 #include "poolwise/files/signals.hpp"
 #include "settings.hpp"
+#include "shards.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -18,6 +19,7 @@ bool is_one_of(const std::exception& problem) {
 }
 
 exit_code code_of(const std::exception& problem) {
+  if (const auto* end = dynamic_cast<const cluster_error*>(&problem)) return code_of_ranks(end->why);
   if (is_one_of<CLI::ParseError, usage_error>(problem)) return usage;
   if (is_one_of<budget_error>(problem)) return budget_exhausted;
   if (is_one_of<shape_error, value_error, format_error>(problem)) return bad_input;

@@ -22,7 +22,7 @@ KERNELS = {
     "diverse": ["core", "score", "committee", "topk", "distance", "graph", "budget"],
 }
 # In the order in which the data flows: each may include the kernels, itself and those before it.
-ENGINE = ["files", "pool", "query", "cluster", "ledger", "learn", "metrics", "report", "loop", "campaign", "reproduce"]
+ENGINE = ["files", "pool", "query", "cluster", "ledger", "learn", "metrics", "annotate", "report", "loop", "campaign", "reproduce"]
 # The folders of kernels and engine whose private headers a folder may include beside its own.
 PRIVATE = {
     "score": ["core"],
@@ -38,10 +38,12 @@ PRIVATE = {
     "cluster": ["core", "pool", "query", "diverse"],
     "learn": ["core"],
     "metrics": ["core"],
+    "annotate": ["core", "metrics"],
     "loop": ["core"],
     "reproduce": ["files"],
     "campaign": ["core", "files", "pool"],
     "serve": ["files"],
+    "mpi": ["cluster"],
 }
 
 ROOTS = ["kernels", "engine", "bindings", "tests", "bench"]
@@ -55,7 +57,7 @@ def allowed_folders():
     engine = {f"engine/poolwise/{name}": [*kernels, *(f"engine/poolwise/{seen}" for seen in ENGINE[:i])]
               for i, name in enumerate(ENGINE)}
     libraries = [*kernels, *engine]
-    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "python", "serve")}
+    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "mpi", "python", "serve")}
     everything = [*libraries, *bindings]
     return {**kernels, **engine, **bindings, "tests": everything, "bench": everything}
 
