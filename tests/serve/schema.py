@@ -23,7 +23,7 @@ def main():
                  "--max-examples", sys.argv[2] if len(sys.argv) > 2 else "40", "--seed", "1", "--rate-limit", "40/s", "--phases", "examples,coverage,fuzzing",
                  "--exclude-path", "/api/logout", "--exclude-path", "/api/password", "--exclude-path", "/api/login",
                  "--exclude-path", "/api/people", "--header", f"Cookie: {caller.headers['Cookie']}",
-                 "--header", f"X-Page-Token: {caller.headers['X-Page-Token']}"], text=True, capture_output=True)
+                 "--header", f"X-Page-Token: {caller.headers['X-Page-Token']}"], text=True, capture_output=True, cwd=at.scratch.name)
             lines = [line for line in done.stdout.splitlines() if line.strip()]
             assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
             print(f"{role}: " + next((line.strip() for line in lines if "generated" in line), lines[-1]))
