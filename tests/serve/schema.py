@@ -4,6 +4,7 @@ server, each is one that is documented, and no label changes without review.
     schema.py POOLWISE [EXAMPLES]
 """
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -26,7 +27,7 @@ def main():
                  "--header", f"X-Page-Token: {caller.headers['X-Page-Token']}"], text=True, capture_output=True, cwd=at.scratch.name)
             lines = [line for line in done.stdout.splitlines() if line.strip()]
             assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-            print(f"{role}: " + next((line.strip() for line in lines if "generated" in line), lines[-1]))
+            print(f"{role}: " + next((line.strip() for line in lines if re.search(r"\d generated", line)), lines[-1]))
         assert not changes_without_review(at.events())
         assert at.run("campaign", "verify", at.folder).returncode == 0
     finally:
