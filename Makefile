@@ -65,6 +65,10 @@ test-peers: setup ## the shims beside the libraries that they stand for, install
 	cmake --preset release
 	cmake --build --preset release --target poolwise_python_stub
 	PYTHONPATH=$(CURDIR)/build/release/python build/venv/bin/python tests/conformance/run_peers.py --out bench/results/peer_tests.txt
+	test -d build/people || build/venv/bin/python -m venv build/people
+	build/people/bin/pip install --quiet --disable-pip-version-check --no-deps crowd-kit==1.4.2 krippendorff==0.9.0 irrCAC==0.4.4
+	build/people/bin/pip install --quiet --disable-pip-version-check attrs nltk pandas scikit-learn scipy tabulate tqdm
+	build/people/bin/python tests/conformance/people/references.py --check
 
 test-clusters: setup ## one batch over ranks of MPI, Dask and gloo, installed by pip (torch: some GB): the record is bench/results/clusters.txt
 	cmake --preset release
