@@ -172,7 +172,8 @@ batch pick_over_ranks(select_options& options, communicator& all, nlohmann::orde
 void run_over_ranks(select_options& options) {
   if (options.flags.embeddings.empty() && options.flags.model.logits.empty() &&
       options.flags.model.probs.empty() && options.flags.model.committee.empty() &&
-      options.flags.model.committee_probs.empty() && options.flags.model.predictions.empty())
+      options.flags.model.committee_probs.empty() && options.flags.model.predictions.empty() &&
+      options.flags.model.label_logits.empty() && options.flags.model.label_probs.empty())
     options.flags.embeddings = options.shard;
   if (options.common.dry_run)
     throw usage_error(

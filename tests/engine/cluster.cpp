@@ -303,6 +303,10 @@ TEST(Ranks, AreRefusedWhatIsNotMadeOverThem) {
   const auto none = [](int, shard_of_pool&, query_spec&) {};
   expect_all_say(said_by_three(whole, asking("typiclust", 10), none),
                  "strategy \"typiclust\" which looks at all rows at once, is not made over ranks yet");
+  expect_all_say(said_by_three(whole, asking("lci", 10), none),
+                 "looks at label outputs, label sets of other ranks");
+  expect_all_say(said_by_three(whole, asking("margin/20/binmin", 10), none),
+                 "looks at label outputs of other ranks");
   expect_all_say(said_by_three(whole, asking("density(margin)", 10), none),
                  "compares each row with all others");
   query_spec apart = asking("margin", 10);

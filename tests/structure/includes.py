@@ -15,6 +15,7 @@ KERNELS = {
     "core": [],
     "score": ["core"],
     "committee": ["core", "score"],
+    "reduce": ["core"],
     "topk": ["core", "score"],
     "distance": ["core"],
     "graph": ["core", "distance"],
@@ -22,11 +23,12 @@ KERNELS = {
     "diverse": ["core", "score", "committee", "topk", "distance", "graph", "budget"],
 }
 # In the order in which the data flows: each may include the kernels, itself and those before it.
-ENGINE = ["files", "pool", "query", "cluster", "ledger", "learn", "metrics", "report", "loop", "campaign", "reproduce"]
+ENGINE = ["files", "pool", "query", "cluster", "stream", "ledger", "learn", "metrics", "report", "loop", "campaign", "reproduce"]
 # The folders of kernels and engine whose private headers a folder may include beside its own.
 PRIVATE = {
     "score": ["core"],
     "committee": ["core", "score"],
+    "reduce": ["core"],
     "topk": ["core"],
     "distance": ["core"],
     "graph": ["core", "distance"],
@@ -38,6 +40,7 @@ PRIVATE = {
     "cluster": ["core", "pool", "query", "diverse"],
     "learn": ["core"],
     "metrics": ["core"],
+    "stream": ["core", "files"],
     "loop": ["core"],
     "reproduce": ["files"],
     "campaign": ["core", "files", "pool"],

@@ -32,6 +32,13 @@ def energy():
     yield ranked("logits of 7 classes", "energy", -np.log(np.exp(logits).sum(axis=1)), logits=logits)
 
 
+@vectors("log_confidence")
+def log_confidence():
+    logits, probs = numbers((12, 7), 1, 2.0), distributions((9, 4), 3)
+    yield ranked("logits of 7 classes", "log_confidence", -np.log(softmax(logits).max(axis=1)), logits=logits)
+    yield ranked("probabilities, some of them 0", "log_confidence", -np.log(probs.max(axis=1)), probs=probs)
+
+
 @vectors("egl")
 def expected_gradient_length():
     logits, h = numbers((12, 5), 11, 1.5), numbers((12, 6), 12)
