@@ -2,6 +2,7 @@
 
 #include <glob.h>
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -137,7 +138,10 @@ void require_patterns(const query_flags& flags) {
                                                              {"--labels", flags.labels},
                                                              {"--cost", flags.cost},
                                                              {"--group", flags.group},
-                                                             {"--ids", flags.ids}};
+                                                             {"--ids", flags.ids},
+                                                             {"--label-logits", flags.model.label_logits},
+                                                             {"--label-probs", flags.model.label_probs},
+                                                             {"--label-sets", flags.label_sets}};
   for (const std::string& member : flags.model.committee) by_row.emplace_back("--committee", member);
   for (const std::string& member : flags.model.committee_probs)
     by_row.emplace_back("--committee-probs", member);
@@ -156,7 +160,8 @@ int threads_of_rank() {
   if (here.local_ranks < 2 || std::getenv("OMP_NUM_THREADS") != nullptr) return 0;
   // A launcher that binds ranks to cores has divided these already.
   const int cores = omp_get_num_procs();
-  return cores >= here.local_ranks ? std::max(1, cores / here.local_ranks) : 1;
+  if (std::int64_t(cores) * here.local_ranks <= ::sysconf(_SC_NPROCESSORS_ONLN)) return 0;
+  return std::max(1, cores / here.local_ranks);
 }
 
 exit_code code_of_ranks(cluster_failure why) {

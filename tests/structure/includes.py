@@ -23,7 +23,7 @@ KERNELS = {
     "diverse": ["core", "score", "committee", "topk", "distance", "graph", "budget"],
 }
 # In the order in which the data flows: each may include the kernels, itself and those before it.
-ENGINE = ["files", "pool", "query", "cluster", "stream", "ledger", "learn", "metrics", "report", "loop", "campaign", "reproduce"]
+ENGINE = ["files", "pool", "query", "cluster", "stream", "ledger", "learn", "metrics", "annotate", "report", "loop", "campaign", "reproduce"]
 # The folders of kernels and engine whose private headers a folder may include beside its own.
 PRIVATE = {
     "score": ["core"],
@@ -41,6 +41,7 @@ PRIVATE = {
     "learn": ["core"],
     "metrics": ["core"],
     "stream": ["core", "files"],
+    "annotate": ["core", "metrics"],
     "loop": ["core"],
     "reproduce": ["files"],
     "campaign": ["core", "files", "pool"],
