@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tables asan tsan fuzz tidy bench peers test-peers wheel test-wheel docs format setup clean
+.PHONY: help demo test test-tables test-page asan tsan fuzz tidy bench peers test-peers test-clusters wheel test-wheel docs format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -26,6 +26,15 @@ test-tables: setup ## the Python tests with the packages of tables that they rea
 	test -d build/tables || python3 -m venv build/tables
 	build/tables/bin/pip install -q -r cmake/requirements.txt -r cmake/requirements-tables.txt
 	PYTHONPATH=build/release/python TEST_COMMAND=$$PWD/build/release/poolwise build/tables/bin/python -m pytest -q bindings/python/tests
+
+test-page: setup ## the labelling page in Chromium (chromium, chromium-driver), and the API by schemathesis
+	cmake --preset release
+	cmake --build --preset release --target poolwise
+	test -d build/page || python3 -m venv build/page
+	build/page/bin/pip install -q -r cmake/requirements-page.txt
+	build/page/bin/pip install -q --no-deps axe-playwright-python==0.1.8
+	build/page/bin/python tests/serve/page.py build/release/poolwise
+	build/page/bin/python tests/serve/schema.py build/release/poolwise
 
 asan tsan: setup-sanitizers ## the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
 	cmake --preset $@
@@ -56,6 +65,17 @@ test-peers: setup ## the shims beside the libraries that they stand for, install
 	cmake --preset release
 	cmake --build --preset release --target poolwise_python_stub
 	PYTHONPATH=$(CURDIR)/build/release/python build/venv/bin/python tests/conformance/run_peers.py --out bench/results/peer_tests.txt
+	test -d build/people || build/venv/bin/python -m venv build/people
+	build/people/bin/pip install --quiet --disable-pip-version-check --no-deps crowd-kit==1.4.2 krippendorff==0.9.0 irrCAC==0.4.4
+	build/people/bin/pip install --quiet --disable-pip-version-check attrs nltk pandas scikit-learn scipy tabulate tqdm
+	build/people/bin/python tests/conformance/people/references.py --check
+
+test-clusters: setup ## one batch over ranks of MPI, Dask and gloo, installed by pip (torch: some GB): the record is bench/results/clusters.txt
+	cmake --preset release
+	cmake --build --preset release --target poolwise_python_stub poolwise
+	test -d build/clusters || python3 -m venv build/clusters
+	build/clusters/bin/pip install -q -r cmake/requirements.txt -r cmake/requirements-clusters.txt
+	PYTHONPATH=$(CURDIR)/build/release/python build/clusters/bin/python tests/clusters/table.py build/release/poolwise --out bench/results/clusters.txt
 
 wheel: setup ## the Python package with its libraries inside, in build/wheel; WHEEL="POOLWISE_CUDA=ON" builds it for GPUs
 	cmake/wheel.sh $(WHEEL)

@@ -13,5 +13,11 @@ install(FILES ${PROJECT_BINARY_DIR}/poolwiseConfig.cmake ${PROJECT_BINARY_DIR}/p
   cmake/Findlbfgs.cmake cmake/Findlibsvm.cmake DESTINATION ${package_dir})
 
 install(TARGETS poolwise)
+if(POOLWISE_HAS_SERVE)
+  install(TARGETS poolwise_serve)
+endif()
+if(POOLWISE_HAS_MPI)
+  install(TARGETS poolwise_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(FILES ${PROJECT_BINARY_DIR}/share/poolwise/plotly.min.js DESTINATION ${CMAKE_INSTALL_DATADIR}/poolwise OPTIONAL)
 install(DIRECTORY data DESTINATION ${CMAKE_INSTALL_DATADIR}/poolwise)

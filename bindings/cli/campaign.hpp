@@ -50,6 +50,7 @@ std::string percent(double share);
 
 void add_campaign_records(CLI::App& campaign);  ///< init, pool add, exclude, ingest, note, guideline, export
 void add_campaign_rounds(CLI::App& campaign);   ///< plan, query, replay
+void add_campaign_people(CLI::App& campaign);   ///< annotators, aggregate, route
 void add_campaign_drift(CLI::App& campaign);
 void add_campaign_state(CLI::App& campaign);  ///< status, evaluate, forecast, drift, stop, verify, proof
 

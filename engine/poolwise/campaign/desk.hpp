@@ -78,6 +78,7 @@ struct desk_person {
 ///     label     as ever; source `page` with the key as `external`, or `review`
 ///     flag      item, by, key, why
 ///     proposal  item, before, label, replaces, by, why, key
+///     withdrawn item, by, replaces?        an answer, and the label with it, that is no more
 ///     ruling    proposal, approve, by, why, key
 class desk {
  public:
@@ -110,6 +111,7 @@ class desk {
 
   const lease_book& leases() const { return book_; }
   const desk_item* item(const std::string& id) const;
+  const std::unordered_map<std::string, desk_item>& items() const { return items_; }
   const std::map<index_t, label_proposal>& proposals() const { return proposals_; }
   std::vector<std::string> conflicts() const { return {conflicts_.begin(), conflicts_.end()}; }
   const std::vector<std::string>& flagged() const { return flagged_; }
@@ -122,6 +124,7 @@ class desk {
   desk_item& handed_out(const std::string& id);
   void require_label(const std::string& label) const;
   void add_answer(const std::string& item, given_answer one, std::int64_t at_ms, std::optional<double> seconds);
+  void fold_withdrawn(const std::string& id, const std::string& by, bool with_label);
   void look_for_conflict(const std::string& id, desk_item& item);
   void fold_label(const event& recorded);
   void fold_decision(const event& recorded);

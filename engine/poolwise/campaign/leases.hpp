@@ -57,10 +57,17 @@ class lease_book {
   /// Ends the lease, if it is still there.
   answer_is answer(const std::string& person, const std::string& item);
 
+  /// The answer is no more: somebody is asked again, unless the item is closed.
+  void withdraw(const std::string& person, const std::string& item);
+  /// After `close`.
+  void reopen(const std::string& item);
+
   /// Ends leases whose time is over. `take` does so, too.
   void expire(std::int64_t now_ms);
 
   bool holds(const std::string& person, const std::string& item) const;
+  /// Also where the lease has ended.
+  bool was_lent(const std::string& person, const std::string& item) const;
   bool knows(const std::string& item) const { return place_of_.count(item) != 0; }
   std::vector<lease> held_by(const std::string& person) const;
   index_t leases() const { return index_t(ends_.size()); }
@@ -73,11 +80,12 @@ class lease_book {
     std::string item;
     bool closed = false;
     std::map<std::string, std::int64_t> held = {};  // by whom, until when
-    std::set<std::string> answered = {}, skipped = {};
+    std::set<std::string> lent = {}, answered = {}, skipped = {};
   };
 
   std::optional<std::size_t> place_of(const std::string& item) const;
   bool finished(const entry& one) const { return one.closed || index_t(one.answered.size()) >= overlap_; }
+  void count_unfinished(std::size_t place, bool was_finished);
   void settle(std::size_t place);
   void end_lease(const std::string& person, std::size_t place);
 
