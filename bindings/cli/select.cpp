@@ -250,7 +250,7 @@ void add_select(CLI::App& app) {
           "The pool lies in many files, such as 'part-*.npy' (quoted): shard after shard, in the order of "
           "their names. Options with something for each row name their files with the same *; without any, "
           "these are the embeddings. Under mpirun each rank reads some of them, and rank 0 prints the batch")
-      ->type_name("PATTERN");
+      ->type_name("FILES");
   add_number(*command, "--deadline", options->deadline, 0.1, 1e6,
              "Seconds that ranks wait for one that does not answer, before all end")
       ->capture_default_str();
