@@ -42,7 +42,7 @@ TEST(Command, HelpOfEveryCommandHasAnExample) {
   EXPECT_EQ(top.code, 0);
   EXPECT_NE(top.out.find("Exit codes"), std::string::npos);
   for (const char* name :
-       {"score", "select", "plan", "stream", "strategies", "devices", "demo", "reproduce", "campaign"}) {
+       {"score", "select", "plan", "stream", "strategies", "devices", "demo", "reproduce", "campaign", "serve"}) {
     EXPECT_NE(top.out.find(name), std::string::npos);
     const outcome help = run({name, "--help"});
     EXPECT_EQ(help.code, 0) << name;
