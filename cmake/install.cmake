@@ -13,5 +13,8 @@ install(FILES ${PROJECT_BINARY_DIR}/poolwiseConfig.cmake ${PROJECT_BINARY_DIR}/p
   cmake/Findlbfgs.cmake cmake/Findlibsvm.cmake DESTINATION ${package_dir})
 
 install(TARGETS poolwise)
+if(POOLWISE_HAS_HTTP)
+  install(TARGETS poolwise_http)
+endif()
 install(FILES ${PROJECT_BINARY_DIR}/share/poolwise/plotly.min.js DESTINATION ${CMAKE_INSTALL_DATADIR}/poolwise OPTIONAL)
 install(DIRECTORY data DESTINATION ${CMAKE_INSTALL_DATADIR}/poolwise)

@@ -53,7 +53,7 @@ def allowed_folders():
     engine = {f"engine/poolwise/{name}": [*kernels, *(f"engine/poolwise/{seen}" for seen in ENGINE[:i])]
               for i, name in enumerate(ENGINE)}
     libraries = [*kernels, *engine]
-    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "python")}
+    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "http", "python")}
     everything = [*libraries, *bindings]
     return {**kernels, **engine, **bindings, "tests": everything, "bench": everything}
 
@@ -82,7 +82,7 @@ def folder_of(path):
 def resolve(root, source, name, quoted):
     """The file of the tree that an include line of `source` means; None for a header from elsewhere."""
     places = [source.parent] if quoted else []
-    places += [root / part for part in ("kernels", "engine", "bindings/c", "bindings/cli", "bindings/python", "tests", "bench", ".")]
+    places += [root / part for part in ("kernels", "engine", "bindings/c", "bindings/cli", "bindings/http", "bindings/python", "tests", "bench", ".")]
     found = next((place / name for place in places if (place / name).is_file()), None)
     return found.resolve().relative_to(root) if found else None
 
