@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tables test-label-studio asan tsan fuzz tidy bench peers test-peers wheel test-wheel docs format setup clean
+.PHONY: help demo test test-tables test-label-studio test-page asan tsan fuzz tidy bench peers test-peers wheel test-wheel docs format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -33,6 +33,15 @@ test-label-studio: setup ## the real Label Studio, installed by pip (some 1 GB):
 	test -d build/label_studio || python3 -m venv build/label_studio
 	build/label_studio/bin/pip install -q -r cmake/requirements-label-studio.txt
 	python3 tests/studio/real.py build/release/poolwise build/label_studio/bin/label-studio bench/results/label_studio.txt
+
+test-page: setup ## the labelling page in Chromium (chromium, chromium-driver), and the API by schemathesis
+	cmake --preset release
+	cmake --build --preset release --target poolwise
+	test -d build/page || python3 -m venv build/page
+	build/page/bin/pip install -q -r cmake/requirements-page.txt
+	build/page/bin/pip install -q --no-deps axe-playwright-python==0.1.8
+	build/page/bin/python tests/serve/page.py build/release/poolwise
+	build/page/bin/python tests/serve/schema.py build/release/poolwise
 
 asan tsan: setup-sanitizers ## the tests under AddressSanitizer and UBSan, or under ThreadSanitizer
 	cmake --preset $@

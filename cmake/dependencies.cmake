@@ -85,6 +85,17 @@ if(POOLWISE_HAS_CUDA)
   set(POOLWISE_HAS_FAISS_GPU ${POOLWISE_FAISS_GPU_WORKS})
 endif()
 
+# MPI, for ranks on many machines. Wheels have none: mpi4py carries their bytes.
+set(POOLWISE_HAS_MPI OFF)
+if(POOLWISE_MPI STREQUAL "ON" OR (POOLWISE_MPI STREQUAL "AUTO" AND NOT SKBUILD))
+  set(MPI_CXX_SKIP_MPICXX ON)
+  find_package(MPI QUIET COMPONENTS CXX)
+  set(POOLWISE_HAS_MPI ${MPI_CXX_FOUND})
+  if(POOLWISE_MPI STREQUAL "ON" AND NOT POOLWISE_HAS_MPI)
+    message(FATAL_ERROR "POOLWISE_MPI is ON, but there is no MPI; on Debian: apt-get install libopenmpi-dev")
+  endif()
+endif()
+
 # The interpreter that cmake/setup.sh fills with cmake/requirements.txt, or the system's, which may lack numpy.
 set(venv ${PROJECT_SOURCE_DIR}/build/venv)
 find_program(POOLWISE_PYTHON python3 HINTS ${venv}/bin DOC "Python for the structural tests and those against numpy")

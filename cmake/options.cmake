@@ -1,8 +1,12 @@
 # What can be chosen, and how every target of ours is compiled.
 set(POOLWISE_CUDA AUTO CACHE STRING "Build the CUDA kernels: ON, OFF, or AUTO for where the toolkit is")
 set_property(CACHE POOLWISE_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(POOLWISE_MPI AUTO CACHE STRING "Build the library by which ranks of MPI speak: ON, OFF, or AUTO for where MPI is")
+set_property(CACHE POOLWISE_MPI PROPERTY STRINGS AUTO ON OFF)
 set(POOLWISE_PYTHON_MODULE AUTO CACHE STRING "Build the Python module: ON, OFF, or AUTO for where nanobind is")
 set_property(CACHE POOLWISE_PYTHON_MODULE PROPERTY STRINGS AUTO ON OFF)
+set(POOLWISE_SERVE AUTO CACHE STRING "Build the server of labelling: ON, OFF, or AUTO for where its libraries are")
+set_property(CACHE POOLWISE_SERVE PROPERTY STRINGS AUTO ON OFF)
 option(BUILD_SHARED_LIBS "Build shared libraries" OFF)
 option(POOLWISE_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(POOLWISE_BENCH "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
@@ -57,6 +61,10 @@ target_compile_options(poolwise_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CUDA>:-diag-suppress=554>
   $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${POOLWISE_WERROR}>>:-Werror=all-warnings>
   $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${POOLWISE_WERROR}>>:-Werror>)
+# Highway's functions for Arm may use its cryptography, of which we call nothing: GCC inlines them only where all may.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  target_compile_options(poolwise_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=armv8-a+crypto>)
+endif()
 if(POOLWISE_SANITIZE)
   target_compile_options(poolwise_flags INTERFACE
     -fsanitize=${POOLWISE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

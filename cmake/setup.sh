@@ -8,7 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # milliseconds these spin on the cores that our threads compute on.
 packages=(g++ cmake ninja-build ccache python3 python3-venv python3-dev libfaiss-dev libhwy-dev libopenblas-openmp-dev
   libeigen3-dev liblbfgs-dev libsvm-dev libboost-dev zlib1g-dev libsqlite3-dev libsqlitecpp-dev libssl-dev libcli11-dev
-  nlohmann-json3-dev libtomlplusplus-dev libcpp-httplib-dev libgtest-dev libbenchmark-dev dataset-fashion-mnist)
+  nlohmann-json3-dev libtomlplusplus-dev libcpp-httplib-dev libsodium-dev libopenmpi-dev openmpi-bin libgtest-dev
+  libbenchmark-dev dataset-fashion-mnist)
 for group in "$@"; do
   case $group in
     sanitizers) packages+=(clang-14 libomp-14-dev libclang-rt-14-dev llvm-14) ;;

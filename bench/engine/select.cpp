@@ -1,5 +1,6 @@
 // Every strategy of the table on one pool: rows a second, from the call to the batch.
 #include <benchmark/benchmark.h>
+#include <sys/resource.h>
 
 #include <random>
 #include <string>
@@ -10,11 +11,11 @@
 namespace poolwise {
 namespace {
 
-constexpr index_t classes = 10, features = 64, members = 3, picks = 100;
+constexpr index_t classes = 10, members = 3, picks = 100;
 
 /// Normal numbers in every part.
 struct bench_pool {
-  explicit bench_pool(index_t rows) {
+  explicit bench_pool(index_t rows, index_t features = 64) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
     const auto fill = [&](std::vector<float>& values, index_t count) {
@@ -57,6 +58,26 @@ void select_by(benchmark::State& state, const std::string& strategy) {
   }
   state.SetItemsProcessed(state.iterations() * pool.inputs.rows);
 }
+
+/// A million rows in one process, with what it takes.
+void select_bait(benchmark::State& state) {
+  const bench_pool pool(state.range(0), state.range(1));
+  for (auto _ : state) {
+    const batch chosen = select(cpu{}, pool.inputs, {.strategy = "bait_binary", .batch = picks});
+    benchmark::DoNotOptimize(chosen.picks.data());
+  }
+  rusage used;
+  getrusage(RUSAGE_SELF, &used);
+  state.counters["peak_MiB"] = double(used.ru_maxrss) / 1024;
+  state.SetItemsProcessed(state.iterations() * pool.inputs.rows);
+}
+BENCHMARK(select_bait)
+    ->Args({50'000, 512})
+    ->Args({1'000'000, 512})
+    ->Iterations(1)
+    ->Unit(benchmark::kSecond)
+    ->MeasureProcessCPUTime()
+    ->UseRealTime();
 
 const bool registered = [] {
   for (const strategy_entry& entry : strategies()) {

@@ -107,6 +107,7 @@ void add_devices(CLI::App& app);
 void add_demo(CLI::App& app);
 void add_reproduce(CLI::App& app);
 void add_campaign(CLI::App& app);
+void add_serve(CLI::App& app);
 void add_completion(CLI::App& app);
 
 /// One JSON object as text, its schema first. An infinite number is the string "inf" or "-inf", one that is not

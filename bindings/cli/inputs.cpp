@@ -9,6 +9,7 @@
 #include "poolwise/core/text.hpp"
 #include "poolwise/pool/consensus.hpp"
 #include "poolwise/query/plan.hpp"
+#include "shards.hpp"
 
 namespace poolwise::cli {
 
@@ -20,6 +21,13 @@ input_files::input_files(std::uint64_t ceiling) : ceiling_(ceiling) {
 }
 
 array input_files::open(const std::string& spec) {
+  if (shards_ == nullptr || !shard_files::is_pattern(spec)) return open_one(spec);
+  return open_shards(
+      *shards_, spec, [this](const std::string& file) { return open_one(file); },
+      [this](const std::string& what, std::uint64_t bytes) { make(what, bytes); });
+}
+
+array input_files::open_one(const std::string& spec) {
   array opened = as_input([&] { return open_array(spec, room()); });
   copied_ += std::uint64_t(opened.held);
   if (opened.mapped) mapped_ += opened.bytes();
@@ -348,11 +356,8 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
   if (pool.rows == 0 && !pool.model && !pool.committee && !pool.embeddings && !pool.predictions &&
       flags.cost.empty())
     throw CLI::RequiredError("One array of all rows (--logits, --probs, --committee, --embeddings, --cost)");
-  if (!flags.ids.empty()) {
-    ids_ = as_input([&] { return row_ids(flags.ids, pool.rows, flags.id_column, files.room()); });
-    files.hold(ids_.bytes());
-    pool.ids = &ids_;
-  }
+  if (files.shards() != nullptr) files.shards()->place(pool.rows);
+  read_ids(flags);
   if (!flags.group.empty()) read_groups(flags.group, flags.quota);
   labelled_ = rows(flags.labelled);
   excluded_ = rows(flags.exclude);
@@ -366,6 +371,29 @@ query_inputs::query_inputs(const query_flags& flags, std::uint64_t seed, input_f
   read_further_costs(flags);
   pool.group = {group_.data(), index_t(group_.size())};
   pool.group_names = group_names_;
+}
+
+void query_inputs::read_ids(const query_flags& flags) {
+  if (flags.ids.empty()) return;
+  pool_inputs& pool = model_.inputs;
+  const auto of_file = [&](const std::string& file, index_t rows) {
+    return as_input([&] { return row_ids(file, rows, flags.id_column, files_.room()); });
+  };
+  if (files_.shards() == nullptr) {
+    ids_ = of_file(flags.ids, pool.rows);
+  } else if (const auto parts = files_.shards()->mine(flags.ids); parts.size() == 1) {
+    ids_ = of_file(parts[0], pool.rows);
+  } else {
+    const auto rows = files_.shards()->rows_of_mine();
+    std::vector<std::string> ids;
+    for (std::size_t part = 0; part < parts.size(); ++part) {
+      const row_ids one = of_file(parts[part], rows[part]);
+      for (index_t row = 0; row < one.size(); ++row) ids.push_back(one[row]);
+    }
+    ids_ = row_ids(std::move(ids));
+  }
+  files_.hold(ids_.bytes());
+  pool.ids = &ids_;
 }
 
 void query_inputs::read_further_costs(const query_flags& flags) {
@@ -392,6 +420,11 @@ void query_inputs::read_groups(const std::string& groups, const std::string& quo
   grouping made = names_array(groups) ? files_.open_groups(groups, list)
                                       : as_input([&] { return list.applied_to(groups, files_.room()); });
   if (!names_array(groups)) files_.hold(made.group.size() * sizeof(index_t));
+  array none;
+  none.type = dtype::i8;
+  none.shape = {0};
+  if (files_.shards() != nullptr && made.quota.size() > list.applied_to(none).quota.size())
+    throw usage_error("--quota has a line for * beside --shard; give each group a line of its own");
   group_ = std::move(made.group);
   group_names_ = std::move(made.names);
   spec_.quota = std::move(made.quota);
@@ -401,10 +434,29 @@ void query_inputs::read_groups(const std::string& groups, const std::string& quo
 std::vector<index_t> query_inputs::rows(const std::string& spec) const {
   const index_t pool_rows = model_.inputs.rows;
   if (spec.empty()) return {};
+  if (files_.shards() != nullptr && !shard_files::is_pattern(spec)) return rows_of_all(spec);
   if (names_array(spec)) return files_.open_rows(spec, pool_rows);
   std::vector<index_t> named = as_input([&] { return ids_.rows_in(spec, pool_rows, files_.room()); });
   files_.hold(named.size() * sizeof(index_t));
   return named;
+}
+
+/// Those of this rank among rows of the whole pool.
+std::vector<index_t> query_inputs::rows_of_all(const std::string& spec) const {
+  const shard_files& shards = *files_.shards();
+  if (!names_array(spec))
+    throw usage_error(printable(spec) +
+                      " names rows by ids beside --shard; name an array of row numbers, or one "
+                      "file for each shard");
+  std::vector<index_t> mine;
+  for (const index_t row : files_.open_rows(spec, shards.all_rows())) {
+    if (row < 0 || row >= shards.all_rows())
+      throw value_error(printable(spec) + " names row " + std::to_string(row) + ", but the shards have " +
+                        std::to_string(shards.all_rows()) + " rows; number them from 0 on, shard after shard");
+    if (row >= shards.first_row() && row < shards.first_row() + model_.inputs.rows)
+      mine.push_back(row - shards.first_row());
+  }
+  return mine;
 }
 
 std::uint64_t query_inputs::copied_bytes() const {

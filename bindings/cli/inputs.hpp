@@ -17,6 +17,8 @@
 
 namespace poolwise::cli {
 
+class shard_files;
+
 /// The input files of a command, whose pages are given back where the process comes near its ceiling.
 class input_files {
  public:
@@ -45,6 +47,11 @@ class input_files {
   template <class View>
   View open_as(View (*as)(const array&, array&, cpu), const std::string& spec, array& keep);
 
+  /// From now on names with a * are of the files that lie in shards.
+  void lie_in(shard_files& shards) { shards_ = &shards; }
+  /// None where the pool lies in no shards.
+  shard_files* shards() const { return shards_; }
+
   /// What is left under the ceiling for files that cannot be mapped.
   copy_limit room() const;
 
@@ -56,8 +63,10 @@ class input_files {
   std::uint64_t mapped() const { return mapped_; }
 
  private:
+  array open_one(const std::string& spec);
   void count(const array& opened, std::uint64_t bytes, const std::string& why, const char* remedy);
 
+  shard_files* shards_ = nullptr;
   std::uint64_t ceiling_, copied_ = 0, mapped_ = 0;
   std::optional<mapped_pages> pages_;
   // What pages_ gives back must not be unmapped: the next buffer could lie there.
@@ -130,6 +139,8 @@ class query_inputs {
 
  private:
   std::vector<index_t> rows(const std::string& spec) const;
+  std::vector<index_t> rows_of_all(const std::string& spec) const;
+  void read_ids(const query_flags& flags);
   void read_groups(const std::string& groups, const std::string& quotas);
   void read_further_costs(const query_flags& flags);
 

@@ -8,6 +8,7 @@
 #include "poolwise/files/output.hpp"
 #include "poolwise/files/signals.hpp"
 #include "settings.hpp"
+#include "shards.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -18,6 +19,7 @@ bool is_one_of(const std::exception& problem) {
 }
 
 exit_code code_of(const std::exception& problem) {
+  if (const auto* end = dynamic_cast<const cluster_error*>(&problem)) return code_of_ranks(end->why);
   if (is_one_of<CLI::ParseError, usage_error>(problem)) return usage;
   if (is_one_of<budget_error>(problem)) return budget_exhausted;
   if (is_one_of<shape_error, value_error, format_error>(problem)) return bad_input;
@@ -49,7 +51,7 @@ int run(int argc, char** argv) {
       "Each command has its own --help with an example.\n"
       "Exit codes: 0 done, 1 failure, 2 usage, 3 budget exhausted, 4 stop rule met, 5 conflict, 6 bad input.");
   for (const command_factory add : {add_score, add_select, add_plan, add_strategies, add_devices, add_demo,
-                                    add_reproduce, add_campaign, add_completion})
+                                    add_reproduce, add_campaign, add_serve, add_completion})
     add(app);
   // Once all options are read, and before the command runs.
   app.parse_complete_callback([&app] {

@@ -2,15 +2,19 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <numeric>
 
 #include "cli.hpp"
 #include "inputs.hpp"
+#include "poolwise/cluster/mpi.hpp"
+#include "poolwise/cluster/sharded_select.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/files/output.hpp"
 #include "poolwise/files/read_file.hpp"
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
 #include "poolwise/query/select.hpp"
+#include "shards.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -18,7 +22,8 @@ namespace {
 struct select_options {
   common_options common;
   query_flags flags;
-  std::string out, checkpoint;
+  std::string out, checkpoint, shard;
+  double deadline = 600;
 };
 
 // The shortest text that reads back as the same fp32.
@@ -91,8 +96,7 @@ nlohmann::ordered_json as_json(const batch& chosen, std::size_t i) {
 }
 
 /// All but the picks.
-nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
-  const query_spec& spec = asked.spec();
+nlohmann::ordered_json as_json(const batch& chosen, const query_spec& spec, index_t rows) {
   nlohmann::ordered_json also_cost = nlohmann::ordered_json::object();
   for (std::size_t k = 0; k < chosen.also_cost.size(); ++k) also_cost[chosen.also_cost[k]] = chosen.cost(k);
   return {
@@ -101,7 +105,7 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
       {"round", spec.round},
       {"metric", name_of(spec.distance)},
       {"apart", spec.apart ? nlohmann::ordered_json(*spec.apart) : nlohmann::ordered_json()},
-      {"rows", asked.pool().rows},
+      {"rows", rows},
       {"neighbours", as_json(chosen.neighbours)},
       {"cost", chosen.cost()},
       {"also_cost", also_cost},
@@ -112,7 +116,87 @@ nlohmann::ordered_json as_json(const batch& chosen, const query& asked) {
       {"diversify_seconds", chosen.diversify_seconds}};
 }
 
-void run(const select_options& options) {
+void show(const select_options& options, const batch& chosen, nlohmann::ordered_json about) {
+  if (chosen.skipped_rows > 0)
+    say("warning: left out " + std::to_string(chosen.skipped_rows) +
+        " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));
+  if (chosen.neighbours) say_approximation(*chosen.neighbours);
+  if (chosen.of_optimum)
+    say_optimality(*chosen.of_optimum,
+                   parse_strategy(options.flags.spec.strategy).last().entry->scores() ? "score" : "worth");
+  for (const std::string& sentence : chosen.remarks) say(sentence);
+  if (!options.out.empty()) write_csv(options.out, chosen);
+  if (options.common.json)
+    print_json("select", std::move(about), "picks", chosen.picks.size(),
+               [&](std::size_t i) { return as_json(chosen, i); });
+  else if (options.out.empty())
+    write_csv("-", chosen);
+  if (!options.checkpoint.empty()) remove_checkpoint(options.checkpoint);
+}
+
+/// The rows of this rank, numbered as they are in all shards.
+batch pick_over_ranks(select_options& options, communicator& all, nlohmann::ordered_json& about) {
+  require_patterns(options.flags);
+  input_files files(options.common.memory);
+  if (options.common.threads == 0) options.common.threads = threads_of_rank();
+  const where on = options.common.on(files.pages());
+  shard_files shards(options.shard, all);
+  files.lie_in(shards);
+  const query_inputs inputs(options.flags, options.common.seed, files);
+  std::vector<index_t> numbers(std::size_t(inputs.pool().rows));
+  std::iota(numbers.begin(), numbers.end(), shards.first_row());
+  progress line("picking", double(options.flags.spec.batch.value_or(0)));
+  const query_run how{.ceiling = options.common.memory,
+                      .held = inputs.copied_bytes() + numbers.size() * sizeof(index_t),
+                      .checkpoint = options.checkpoint,
+                      .resumed =
+                          [&](const batch_state& s) {
+                            if (all.rank() == 0)
+                              say("going on from " + std::to_string(s.picks.size()) + " picks");
+                          },
+                      .advanced =
+                          [&](const batch_state& s) {
+                            if (all.rank() == 0) line.at(double(s.picks.size()));
+                          }};
+  batch chosen = poolwise::run(on, {inputs.pool(), numbers}, inputs.spec(), all, how, words_of("select"));
+  require_unchanged_files("select");
+  about = as_json(chosen, inputs.spec(), shards.all_rows());
+  const cluster_traffic& went = all.traffic();
+  about["cluster"] = {{"ranks", all.size()},
+                      {"shards", shards.count()},
+                      {"rounds", went.rounds},
+                      {"bytes", went.bytes_sent + went.bytes_received}};
+  return chosen;
+}
+
+void run_over_ranks(select_options& options) {
+  if (options.flags.embeddings.empty() && options.flags.model.logits.empty() &&
+      options.flags.model.probs.empty() && options.flags.model.committee.empty() &&
+      options.flags.model.committee_probs.empty() && options.flags.model.predictions.empty())
+    options.flags.embeddings = options.shard;
+  if (options.common.dry_run)
+    throw usage_error(
+        "--dry-run and --shard: what a rank would take is not known here; call `poolwise plan` with "
+        "the files of one shard");
+  const auto all = launched_communicator();
+  all->set_deadline(std::chrono::milliseconds(std::int64_t(options.deadline * 1e3)));
+  try {
+    nlohmann::ordered_json about;
+    const batch chosen = together(*all, [&] { return pick_over_ranks(options, *all, about); });
+    if (all->rank() != 0) return;
+    if (all->size() > 1)
+      say(std::to_string(all->size()) + " ranks, " + std::to_string(all->traffic().rounds) + " rounds, " +
+          human_bytes(double(all->traffic().bytes_sent + all->traffic().bytes_received)) + " through rank 0");
+    show(options, chosen, std::move(about));
+  } catch (const cluster_error& end) {
+    // All ranks have the sentence: one says it, or all that are left.
+    if (all->rank() != 0 && end.why != cluster_failure::lost) throw ended_with{code_of_ranks(end.why)};
+    throw;
+  }
+}
+
+void run(select_options& options) {
+  if (!options.shard.empty()) return run_over_ranks(options);
   if (!options.checkpoint.empty()) checkpoint::check_place(options.checkpoint);
   input_files files(options.common.memory);
   const where on = options.common.on(files.pages());
@@ -140,20 +224,7 @@ void run(const select_options& options) {
   }
   const batch chosen = poolwise::run(on, asked, how);
   require_unchanged_files("select");
-  if (chosen.skipped_rows > 0)
-    say("warning: left out " + std::to_string(chosen.skipped_rows) +
-        " rows that cannot be scored, the first of them row " + std::to_string(chosen.first_skipped));
-  if (chosen.neighbours) say_approximation(*chosen.neighbours);
-  if (chosen.of_optimum)
-    say_optimality(*chosen.of_optimum, asked.what().last().entry->scores() ? "score" : "worth");
-  for (const std::string& sentence : chosen.remarks) say(sentence);
-  if (!options.out.empty()) write_csv(options.out, chosen);
-  if (options.common.json)
-    print_json("select", as_json(chosen, asked), "picks", chosen.picks.size(),
-               [&](std::size_t i) { return as_json(chosen, i); });
-  else if (options.out.empty())
-    write_csv("-", chosen);
-  if (!options.checkpoint.empty()) remove_checkpoint(options.checkpoint);
+  show(options, chosen, as_json(chosen, asked.spec(), asked.pool().rows));
 }
 
 }  // namespace
@@ -172,11 +243,22 @@ void add_select(CLI::App& app) {
                    "Keep the picks so far in this file; a run that was ended goes on from it. Gone at the end. "
                    "Scores alone and typiclust pick at once, and keep nothing")
       ->type_name("FILE");
+  command
+      ->add_option(
+          "--shard", options->shard,
+          "The pool lies in many files, such as 'part-*.npy' (quoted): shard after shard, in the order of "
+          "their names. Options with something for each row name their files with the same *; without any, "
+          "these are the embeddings. Under mpirun each rank reads some of them, and rank 0 prints the batch")
+      ->type_name("PATTERN");
+  add_number(*command, "--deadline", options->deadline, 0.1, 1e6,
+             "Seconds that ranks wait for one that does not answer, before all end")
+      ->capture_default_str();
   add_common(*command, options->common);
   command->footer(
       "Example:\n"
       "  poolwise select --logits logits.npy --embeddings embeddings.npy --labelled labelled.npy \\\n"
-      "      --strategy margin/10x/kcenter --batch 100 --out picks.csv");
+      "      --strategy margin/10x/kcenter --batch 100 --out picks.csv\n"
+      "  mpirun -np 8 poolwise select --shard 'part-*.npy' --strategy kcenter --batch 1000 --out picks.csv");
   command->callback([options] { run(*options); });
 }
 

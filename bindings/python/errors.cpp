@@ -2,6 +2,7 @@
 #include <exception>
 
 #include "module.hpp"
+#include "poolwise/cluster/communicator.hpp"
 
 namespace poolwise::python {
 namespace {
@@ -22,7 +23,7 @@ void translate(const std::exception_ptr& thrown, void*) {
         raised<shape_error>(e, "ShapeError") || raised<value_error>(e, "InvalidValueError") ||
         raised<budget_error>(e, "BudgetError") || raised<no_cuda_error>(e, "NoCudaError") ||
         raised<cuda_error>(e, "CudaError") || raised<memory_error>(e, "DeviceMemoryError") ||
-        raised<error>(e, "Error");
+        raised<cluster_error>(e, "ClusterError") || raised<error>(e, "Error");
   }
 }
 

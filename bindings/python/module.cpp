@@ -80,5 +80,6 @@ NB_MODULE(_core, m) {
   poolwise::python::define_batches(m);
   poolwise::python::define_neighbours(m);
   poolwise::python::define_pools(m);
+  poolwise::python::define_ranks(m);
   poolwise::python::define_queries(m);
 }

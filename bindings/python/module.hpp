@@ -64,6 +64,7 @@ void define_scores(nb::module_& m);
 void define_batches(nb::module_& m);
 void define_neighbours(nb::module_& m);
 void define_pools(nb::module_& m);
+void define_ranks(nb::module_& m);
 void define_queries(nb::module_& m);
 
 }  // namespace poolwise::python

@@ -21,6 +21,7 @@
 #include "poolwise/query/checkpoint.hpp"
 #include "poolwise/query/plan.hpp"
 #include "poolwise/query/select.hpp"
+#include "ranks.hpp"
 
 namespace poolwise::python {
 namespace {
@@ -190,6 +191,23 @@ struct plan_call {
   static query_plan result(query_plan needed, const table_pool*, bool) { return needed; }
 };
 
+wording words_of(const char* call);
+
+/// One rank's part in a query of many.
+struct shard_call {
+  static constexpr const char* name = "select";
+  static batch answer(const where& on, const pool_inputs& pool, const query_spec& spec, const query_run& how,
+                      python_ranks& ranks) {
+    return without_gil([&] { return ranks.select(on, pool, spec, how, words_of(name)); });
+  }
+  /// Rows and ids are the whole pool's.
+  static chosen_batch result(batch chosen, const table_pool* table, bool named) {
+    chosen_batch given{std::move(chosen)};
+    if (table != nullptr && !named && table->ids()) given.kind = int(table->ids()->kind());
+    return given;
+  }
+};
+
 const table_pool* pool_in(const char* call, nb::handle given) {
   if (nb::isinstance<table_pool>(given)) return nb::cast<const table_pool*>(given);
   throw argument_error(
@@ -344,8 +362,8 @@ class reporter {
   std::optional<std::size_t> told_;
 };
 
-/// One query, two questions.
-template <class Call>
+/// One query, several questions; `more` is what one of them asks beside it.
+template <class Call, class... More>
 auto ask(const word& strategy, const std::optional<pool_argument>& of, const std::optional<integer>& batch_size,
          const std::optional<outputs_array>& model, const word& kind,
          const std::optional<members_array>& committee, const std::optional<float_array>& embeddings,
@@ -363,7 +381,7 @@ auto ask(const word& strategy, const std::optional<pool_argument>& of, const std
          const word& by_metric, const integer& seed, const integer& round, const word& on_nan,
          const std::optional<file_name>& checkpoint_file, const std::optional<integer>& memory,
          const word& device, const integer& threads, const std::optional<progress_function>& progress,
-         const flag& copy) {
+         const flag& copy, More&... more) {
   const char* const call = Call::name;
   pool_arrays arrays(call, flag_in(call, "copy", copy));
   query_spec spec;
@@ -404,15 +422,21 @@ auto ask(const word& strategy, const std::optional<pool_argument>& of, const std
   if (memory) how.ceiling = number_in<std::uint64_t>(call, "memory", *memory);
   if (checkpoint_file) how.checkpoint = path_in(call, "checkpoint", *checkpoint_file);
   const where on = parse_where(text_in(call, "device", device), on_cpu(call, threads), how.ceiling);
-  const query asked = prepare(spec, pool, words_of(call));
-  auto answered = without_gil([&] { return Call::answer(on, asked, how); });
+  auto answered = [&] {
+    if constexpr (sizeof...(More) > 0) {
+      return Call::answer(on, pool, spec, how, more...);
+    } else {
+      const query asked = prepare(spec, pool, words_of(call));
+      return without_gil([&] { return Call::answer(on, asked, how); });
+    }
+  }();
   if constexpr (std::is_same_v<decltype(answered), batch>) report.tell(answered.picks.size());
   return Call::result(std::move(answered), table, pool.ids != nullptr);
 }
 
-template <class Call>
-void define_query(nb::module_& m, const std::string& text) {
-  m.def(Call::name, &ask<Call>, "strategy"_a, "pool"_a = nb::none(), nb::kw_only(), "batch"_a = nb::none(),
+template <class Call, class... More, class... Argument>
+void define_query(nb::module_& m, const char* name, const std::string& text, const Argument&... more) {
+  m.def(name, &ask<Call, More...>, "strategy"_a, "pool"_a = nb::none(), nb::kw_only(), "batch"_a = nb::none(),
         "outputs"_a = nb::none(), "kind"_a = "logits", "committee"_a = nb::none(), "embeddings"_a = nb::none(),
         "predictions"_a = nb::none(), "queries"_a = nb::none(), "query_weights"_a = nb::none(),
         "private"_a = nb::none(), "labels"_a = nb::none(), "targets"_a = nb::none(),
@@ -422,7 +446,7 @@ void define_query(nb::module_& m, const std::string& text) {
         "also_budget"_a = nb::none(), "group"_a = nb::none(), "quota"_a = nb::none(), "floor"_a = nb::none(),
         "apart"_a = nb::none(), "neighbours"_a = "auto", "metric"_a = "euclidean", "seed"_a = 0, "round"_a = 0,
         "on_nan"_a = "refuse", "checkpoint"_a = nb::none(), "memory"_a = nb::none(), "device"_a = "cpu",
-        "threads"_a = 0, "progress"_a = nb::none(), "copy"_a = false, text.c_str());
+        "threads"_a = 0, "progress"_a = nb::none(), "copy"_a = false, more..., text.c_str());
 }
 
 /// The names of strategies that pass, in quotes, in lines that fit behind `indent` spaces.
@@ -449,7 +473,7 @@ void define_queries(nb::module_& m) {
   const std::string listing =
       listed(12, [](const strategy_entry& e) { return e.does.has(trait::lists_neighbours); });
   define_query<select_call>(
-      m,
+      m, "select",
       R"doc(Pick the batch to label next: rank, keep, diversify, within a budget, in one call.
 
 strategy    a score, such as "margin" or "bald"; a strategy of diversity:
@@ -517,11 +541,14 @@ The same batch for any number of threads. What is copied: labelled, exclude, cos
 `plan` with the same arguments says what it takes.)doc");
 
   define_query<plan_call>(
-      m,
+      m, "plan",
       R"(What `select` with the same arguments would take: bytes, passes over the pool, and time.
 
 Runs the request on some rows of the pool, for about a second at most. The arguments and errors of `select`, of which
 `checkpoint` is not touched; returns a Plan.)");
+
+  define_query<shard_call, python_ranks>(m, "select_shard",
+                                         "`select` of one rank's rows: see poolwise.distributed.", "ranks"_a);
 
   m.def(
       "strategies",

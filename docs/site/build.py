@@ -200,6 +200,7 @@ def settings(pages, names):
            {"How to": ["pytorch.md", "scikit_learn.md", "coming_from.md", *(f"howto/{p.name}" for p in sorted((pages / "howto").glob("*.md")))]},
            {"Strategies": ["strategies/index.md", *(f"strategies/{name}.md" for name in names)]},
            {"How it works": "algorithms.md"}, {"What is the same": "determinism.md"},
+           {"Over many ranks": "cluster.md"},
            {"Reference": ["reference/python.md", "reference/command.md", "reference/c.md"]}]
     placed = re.findall(r"[\w/.-]+\.md", json.dumps(nav))
     nav += [str(p.relative_to(pages)) for p in sorted(pages.rglob("*.md")) if str(p.relative_to(pages)) not in placed]

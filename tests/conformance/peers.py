@@ -360,6 +360,14 @@ def linear_determinant(noise, known=LABELLED, batch=BATCH):
     return greedy(gain, batch)
 
 
+def informed():
+    from fisher import forward_backward
+
+    told = np.einsum("if,ig->ifg", POINTS, POINTS)
+    begin = 0.25 * np.eye(6) + told[LABELLED].sum(axis=0)
+    return forward_backward(told, begin, told.mean(axis=0), BATCH, OPEN, 0)[0]
+
+
 def herded():
     unit, place, picks = POINTS / np.sqrt((POINTS**2).sum(axis=1, keepdims=True)), np.zeros(6), []
     lengths, total = np.sqrt((POINTS[5:] ** 2).sum(axis=1)).sum(), POINTS[5:].sum(axis=0)
@@ -376,6 +384,10 @@ add("maxdet(noise=0.5)", "bmdal", "maxdet(maxdet_sigma=0.5)", "same picks", "Of 
     "here 1.", lambda: linear_determinant(0.5), EMBEDDED, batch=True,
     real=lambda: bmdal_real("maxdet", sel_with_train=True, maxdet_sigma=0.5),
     shim=lambda: bmdal_shim("maxdet", sel_with_train=True, maxdet_sigma=0.5))
+add("bait_regression(noise=0.5)", "bmdal", "bait(bait_sigma=0.5, overselection_factor=2)", "same picks", "Of the linear kernel, with "
+    "training rows; bmdal's noise is 0 and its factor 1 by default, here 1 and 2.", informed, EMBEDDED, batch=True,
+    real=lambda: bmdal_real("bait", sel_with_train=True, bait_sigma=0.5, overselection_factor=2.0),
+    shim=lambda: bmdal_shim("bait", sel_with_train=True, bait_sigma=0.5, overselection_factor=2.0))
 add("dpp", "bmdal", "maxdet", "other picks", "The kernel is linear, h . h: maxdet here. dpp's is RBF of the median distance.",
     lambda: linear_determinant(1, known=[], batch=5), EMBEDDED, batch=True)
 add("frank_wolfe", "bmdal", "fw", "same picks", "Of the linear kernel, over the pool alone.", herded,

@@ -278,6 +278,7 @@ TEST(Desk, AnswersThatAgreeMakeALabelAndOthersAConflict) {
   EXPECT_EQ(at.open.answer({.key = "4", .by = "ben", .item = "i2", .label = "shoe"}).state, "conflict");
   EXPECT_THROW(at.open.answer({.key = "5", .by = "ben", .item = "i2", .label = "clog"}), value_error);
   EXPECT_THROW(at.open.answer({.key = "5", .by = "ben", .item = "i9", .label = "boot"}), usage_error);
+  EXPECT_THROW(at.open.answer({.key = "5", .by = "carl", .item = "i2", .label = "boot"}), usage_error);
   EXPECT_THROW(at.open.answer({.key = "", .by = "ben", .item = "i2", .label = "boot"}), value_error);
 }
 

@@ -17,6 +17,8 @@ void read(std::span<const std::byte> bytes) {
     top_k_state other(state.k());
     other.merge(state);
     require(other.to_bytes() == written, "a state merged into an empty one is the same");
+    other.merge(state);
+    require(other.to_bytes() == written, "a state merged twice is the same");
     for (index_t row = 0; row < 20; ++row) state.add({row, float(row % 7)});
     require(index_t(state.best().size()) <= state.k(), "no more than k are kept");
   });

@@ -25,8 +25,8 @@ def _signature(call):
     return inspect.Signature(parameters)
 
 
-def explained(call: Call) -> Call:
-    """The call itself; only where nanobind finds no fit, its four lines become one of ours."""
+def explained(call: Call, name: str | None = None) -> Call:
+    """The call itself, which messages call `name`; only where nanobind finds no fit, its four lines become one of ours."""
     signature = _signature(call)
 
     @functools.wraps(call)
@@ -36,7 +36,7 @@ def explained(call: Call) -> Call:
         except TypeError as refusal:
             if type(refusal) is not TypeError or "incompatible function arguments" not in str(refusal):
                 raise
-        raise ArgumentError(f"{call.__name__}: {_problem(signature, arguments, keywords)}")
+        raise ArgumentError(f"{name or call.__name__}: {_problem(signature, arguments, keywords)}")
 
     explaining.__signature__ = signature
     return explaining

@@ -35,3 +35,7 @@ class CudaError(Error, RuntimeError):
 
 class DeviceMemoryError(Error, MemoryError):
     """A device has not the memory that a call needs."""
+
+
+class ClusterError(Error, RuntimeError):
+    """One of many ranks failed, or is gone: all end with the same sentence."""

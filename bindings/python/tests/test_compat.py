@@ -279,7 +279,7 @@ def test_bmdal_batches():
     assert bmdal.select_batch(5, [], data, None, "linear", [], "fw")[0].tolist() == picked("frank_wolfe", 5, embeddings=X[4:])
     assert bmdal.select_batch(5, [], data, None, "linear", [], "lcmd", sel_with_train=False)[0].tolist() == picked("lcmd", 5, embeddings=X[4:])
     assert len(bmdal.select_batch(5, [], data, None, "linear", [], "random", random_state=1)[0]) == 5
-    for kernel, transforms, method in ("grad", [], "lcmd"), ("linear", [("train", [0.1])], "lcmd"), ("linear", [], "bait"):
+    for kernel, transforms, method in ("grad", [], "lcmd"), ("linear", [("train", [0.1])], "lcmd"), ("linear", [], "kmeanspp"):
         with pytest.raises(poolwise.Error, match="pass"):
             bmdal.select_batch(5, [], data, None, kernel, transforms, method)
 

@@ -240,8 +240,8 @@ desk_outcome desk::answer(const desk_answer& given) {
   if (auto before = known(given.key)) return *before;
   require_label(given.label);
   const desk_item& item = handed_out(given.item);
-  if (!book_.knows(given.item))
-    throw usage_error("item " + printable(given.item, shown) + " was not handed out; ask for work");
+  if (!book_.was_lent(given.by, given.item))
+    throw usage_error("item " + printable(given.item, shown) + " was never before you; ask for work");
   const auto own = std::find_if(item.answers.begin(), item.answers.end(),
                                 [&](const given_answer& one) { return one.by == given.by; });
   const bool corrects = own != item.answers.end();

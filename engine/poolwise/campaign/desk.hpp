@@ -110,6 +110,7 @@ class desk {
 
   const lease_book& leases() const { return book_; }
   const desk_item* item(const std::string& id) const;
+  const std::unordered_map<std::string, desk_item>& items() const { return items_; }
   const std::map<index_t, label_proposal>& proposals() const { return proposals_; }
   std::vector<std::string> conflicts() const { return {conflicts_.begin(), conflicts_.end()}; }
   const std::vector<std::string>& flagged() const { return flagged_; }

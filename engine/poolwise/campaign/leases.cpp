@@ -48,6 +48,7 @@ void lease_book::grant(const std::string& person, const lease& lent) {
   if (!place || finished(entries_[*place])) return;
   end_lease(person, *place);
   entries_[*place].held[person] = lent.until_ms;
+  entries_[*place].lent.insert(person);
   held_by_[person].insert(*place);
   ends_.insert({lent.until_ms, *place, person});
   settle(*place);
@@ -110,6 +111,11 @@ void lease_book::expire(std::int64_t now_ms) {
 bool lease_book::holds(const std::string& person, const std::string& item) const {
   const auto place = place_of(item);
   return place && entries_[*place].held.count(person) != 0;
+}
+
+bool lease_book::was_lent(const std::string& person, const std::string& item) const {
+  const auto place = place_of(item);
+  return place && entries_[*place].lent.count(person) != 0;
 }
 
 std::vector<lease> lease_book::held_by(const std::string& person) const {

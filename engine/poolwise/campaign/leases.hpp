@@ -61,6 +61,8 @@ class lease_book {
   void expire(std::int64_t now_ms);
 
   bool holds(const std::string& person, const std::string& item) const;
+  /// Also where the lease has ended.
+  bool was_lent(const std::string& person, const std::string& item) const;
   bool knows(const std::string& item) const { return place_of_.count(item) != 0; }
   std::vector<lease> held_by(const std::string& person) const;
   index_t leases() const { return index_t(ends_.size()); }
@@ -73,7 +75,7 @@ class lease_book {
     std::string item;
     bool closed = false;
     std::map<std::string, std::int64_t> held = {};  // by whom, until when
-    std::set<std::string> answered = {}, skipped = {};
+    std::set<std::string> lent = {}, answered = {}, skipped = {};
   };
 
   std::optional<std::size_t> place_of(const std::string& item) const;

@@ -1,11 +1,13 @@
 #include "poolwise/metrics/drift.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 #include <vector>
 
 #include "poolwise/core/detail/philox.hpp"
+#include "poolwise/core/detail/state_bytes.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/learn/softmax_regression.hpp"
 #include "poolwise/metrics/comparison.hpp"
@@ -15,12 +17,7 @@ namespace poolwise {
 namespace {
 
 constexpr stream half_stream{32};
-
-/// A bin's upper end. The bin of a value that items share ends at it and begins at it.
-struct bin_end {
-  double at;
-  bool closed;  // `at` itself lies below it
-};
+constexpr state_kind bytes_of_bins{{'p', 'w', 's', 't', 'b', 'i', 'n', 1}, "stability_bins"};
 
 /// Quantile k / 10 of values in order, between neighbours in proportion.
 double decile(const std::vector<double>& x, int k) {
@@ -28,29 +25,6 @@ double decile(const std::vector<double>& x, int k) {
   const auto below = std::size_t(place);
   const double beyond = place - double(below);
   return below + 1 == x.size() ? x[below] : x[below] + beyond * (x[below + 1] - x[below]);
-}
-
-std::vector<bin_end> decile_bins(std::span<const double> reference) {
-  std::vector<double> x(reference.begin(), reference.end());
-  std::sort(x.begin(), x.end());
-  std::vector<bin_end> ends;
-  for (int k = 1; k < 10; ++k) {
-    const double at = decile(x, k);
-    if (ends.empty() || ends.back().at != at)
-      ends.push_back({at, true});
-    else if (ends.size() < 2 || ends[ends.size() - 2].at != at)
-      ends.insert(ends.end() - 1, {at, false});
-  }
-  return ends;
-}
-
-std::vector<index_t> counts_of(std::span<const double> x, const std::vector<bin_end>& ends) {
-  std::vector<index_t> counts(ends.size() + 1, 0);
-  for (const double value : x) {
-    const auto lies_beyond = [&](const bin_end& end) { return end.closed ? value > end.at : value >= end.at; };
-    ++counts[std::size_t(std::count_if(ends.begin(), ends.end(), lies_beyond))];
-  }
-  return counts;
 }
 
 void require_sample(const char* call, std::span<const double> x) {
@@ -108,11 +82,56 @@ void require_rows(matrix_view<const float> reference, matrix_view<const float> n
 
 }  // namespace
 
-double population_stability(std::span<const double> reference, std::span<const double> now) {
+stability_bins::stability_bins(std::span<const double> reference) {
   require_sample("population_stability", reference);
+  std::vector<double> x(reference.begin(), reference.end());
+  std::sort(x.begin(), x.end());
+  for (int k = 1; k < 10; ++k) {
+    const double at = decile(x, k);
+    if (ends_.empty() || ends_.back().at != at)
+      ends_.push_back({at, true});
+    else if (ends_.size() < 2 || ends_[ends_.size() - 2].at != at)
+      ends_.insert(ends_.end() - 1, {at, false});
+  }
+}
+
+histogram stability_bins::count(std::span<const double> values) const {
+  require_finite("population_stability", values);
+  histogram counts({index_t(ends_.size()) + 1});
+  for (const double value : values) {
+    const auto lies_beyond = [&](const end& e) { return e.closed ? value > e.at : value >= e.at; };
+    counts.add(std::count_if(ends_.begin(), ends_.end(), lies_beyond));
+  }
+  return counts;
+}
+
+std::vector<std::byte> stability_bins::to_bytes() const {
+  state_writer out(bytes_of_bins);
+  for (const end& e : ends_) {
+    out.number(std::bit_cast<std::uint64_t>(e.at));
+    out.number(e.closed, 1);
+  }
+  return out.finish();
+}
+
+stability_bins stability_bins::from_bytes(std::span<const std::byte> bytes) {
+  state_reader in(bytes_of_bins, bytes);
+  stability_bins read;
+  while (in.left() > 0) {
+    const auto at = std::bit_cast<double>(in.number());
+    const std::uint64_t closed = in.number(1);
+    const bool ascends = read.ends_.empty() || read.ends_.back().at < at ||
+                         (read.ends_.back().at == at && !read.ends_.back().closed && closed == 1);
+    if (!std::isfinite(at) || closed > 1 || !ascends) in.refuse("its bins do not ascend");
+    read.ends_.push_back({at, closed == 1});
+  }
+  return read;
+}
+
+double population_stability(std::span<const double> reference, std::span<const double> now) {
+  const stability_bins bins(reference);
   require_sample("population_stability", now);
-  const auto ends = decile_bins(reference);
-  return population_stability(counts_of(reference, ends), counts_of(now, ends));
+  return population_stability(bins.count(reference).counts(), bins.count(now).counts());
 }
 
 double population_stability(std::span<const index_t> reference, std::span<const index_t> now) {

@@ -1,12 +1,14 @@
 // Whether what comes now is like what was there before: tests of two samples, and a report over many columns.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "poolwise/core/histogram.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/metrics/composition.hpp"
@@ -36,8 +38,34 @@ ks_test kolmogorov_smirnov(std::span<const double> first, std::span<const double
 /// kolmogorov_smirnov.
 double population_stability(std::span<const double> reference, std::span<const double> now);
 
-/// The same over labels or groups that are counted. throws shape_error for uneven counts, value_error for a
-/// negative count or a sample without items.
+/// The bins of a population stability index, for values that live on several machines: each counts what it has,
+/// and the histograms merge.
+class stability_bins {
+ public:
+  /// throws as kolmogorov_smirnov.
+  explicit stability_bins(std::span<const double> reference);
+
+  /// How many values lie in each bin. throws value_error for a NaN or infinite value.
+  histogram count(std::span<const double> values) const;
+
+  /// Version 1: the bins' ends.
+  std::vector<std::byte> to_bytes() const;
+  /// throws format_error for bytes that `to_bytes` did not write.
+  static stability_bins from_bytes(std::span<const std::byte> bytes);
+
+ private:
+  /// A bin's upper end. The bin of a value that items share ends at it and begins at it.
+  struct end {
+    double at;
+    bool closed;  // `at` itself lies below it
+  };
+  stability_bins() = default;
+
+  std::vector<end> ends_;
+};
+
+/// The same over labels or groups that are counted, or values by `stability_bins`. throws shape_error for
+/// uneven counts, value_error for a negative count or a sample without items.
 double population_stability(std::span<const index_t> reference, std::span<const index_t> now);
 
 struct auc_test {

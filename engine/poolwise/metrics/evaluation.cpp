@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "poolwise/core/error.hpp"
 #include "poolwise/metrics/detail/checks.hpp"
@@ -71,27 +72,44 @@ share_estimate share_of(index_t right, index_t items, double level) {
   return {right, items, double(right) / double(items), wilson(right, items, level)};
 }
 
-std::vector<share_estimate> accuracy_by_slice(std::span<const std::int32_t> predicted,
-                                              std::span<const std::int32_t> labels,
-                                              std::span<const std::int32_t> slice, index_t slices,
-                                              double level) {
+histogram counts_by_slice(std::span<const std::int32_t> predicted, std::span<const std::int32_t> labels,
+                          std::span<const std::int32_t> slice, index_t slices) {
   const char* const call = "accuracy_by_slice";
   require_pairs(call, "predictions", predicted.size(), "labels", labels.size());
   require_pairs(call, "predictions", predicted.size(), "slices of items", slice.size());
-  require_level(call, level);
-  std::vector<index_t> right(std::size_t(std::max<index_t>(slices, 0)), 0), items = right;
+  histogram counts({std::max<index_t>(slices, 0), 2});
   for (std::size_t i = 0; i < slice.size(); ++i) {
     if (slice[i] < -1 || slice[i] >= slices)
       throw value_error("accuracy_by_slice: item " + std::to_string(i) + " is of slice " +
                         std::to_string(slice[i]) + " of " + std::to_string(slices) +
                         "; pass slices from 0, or -1 for none");
     if (slice[i] < 0) continue;
-    ++items[std::size_t(slice[i])];
-    right[std::size_t(slice[i])] += predicted[i] == labels[i];
+    counts.add(2 * slice[i], predicted[i] == labels[i]);
+    counts.add(2 * slice[i] + 1);
   }
+  return counts;
+}
+
+std::vector<share_estimate> accuracy_by_slice(const histogram& counts, double level) {
+  require_level("accuracy_by_slice", level);
+  if (counts.shape().size() != 2 || counts.shape()[1] != 2)
+    throw shape_error("accuracy_by_slice: the counts are not [slices, 2]; pass those of counts_by_slice");
   std::vector<share_estimate> out;
-  for (std::size_t s = 0; s < items.size(); ++s) out.push_back(share_of(right[s], items[s], level));
+  for (std::size_t s = 0; s < counts.counts().size(); s += 2) {
+    const index_t right = counts.counts()[s], items = counts.counts()[s + 1];
+    if (right > items)
+      throw value_error("accuracy_by_slice: slice " + std::to_string(s / 2) + " has " + std::to_string(right) +
+                        " right predictions of " + std::to_string(items) + "; pass those of counts_by_slice");
+    out.push_back(share_of(right, items, level));
+  }
   return out;
+}
+
+std::vector<share_estimate> accuracy_by_slice(std::span<const std::int32_t> predicted,
+                                              std::span<const std::int32_t> labels,
+                                              std::span<const std::int32_t> slice, index_t slices,
+                                              double level) {
+  return accuracy_by_slice(counts_by_slice(predicted, labels, slice, slices), level);
 }
 
 std::vector<window_estimate> rolling_accuracy(std::span<const std::int32_t> predicted,
@@ -110,37 +128,53 @@ std::vector<window_estimate> rolling_accuracy(std::span<const std::int32_t> pred
   return out;
 }
 
-confusion_matrix::confusion_matrix(std::span<const std::int32_t> predicted,
-                                   std::span<const std::int32_t> labels, index_t classes)
-    : classes_(classes), items_(index_t(labels.size())) {
+namespace {
+
+histogram confusion_counts(std::span<const std::int32_t> predicted, std::span<const std::int32_t> labels,
+                           index_t classes) {
   require_pairs("confusion_matrix", "predictions", predicted.size(), "labels", labels.size());
   if (classes < 1)
     throw value_error("confusion_matrix: classes is " + std::to_string(classes) + "; pass at least 1");
-  counts_.assign(std::size_t(classes * classes), 0);
+  histogram counts({classes, classes});
   for (std::size_t i = 0; i < labels.size(); ++i) {
     for (const std::int32_t one : {labels[i], predicted[i]})
       if (one < 0 || one >= classes)
         throw value_error("confusion_matrix: item " + std::to_string(i) + " has class " + std::to_string(one) +
                           "; pass classes from 0 to " + std::to_string(classes - 1));
-    ++counts_[std::size_t(labels[i] * classes + predicted[i])];
+    counts.add(labels[i] * classes + predicted[i]);
   }
+  return counts;
+}
+
+}  // namespace
+
+confusion_matrix::confusion_matrix(std::span<const std::int32_t> predicted,
+                                   std::span<const std::int32_t> labels, index_t classes)
+    : confusion_matrix(confusion_counts(predicted, labels, classes)) {}
+
+confusion_matrix::confusion_matrix(histogram counts) : counts_(std::move(counts)), items_(counts_.items()) {
+  const auto shape = counts_.shape();
+  if (shape.size() != 2 || shape[0] != shape[1] || items_ < 1)
+    throw shape_error(
+        "confusion_matrix: the counts are not [classes, classes], or of no items; pass those of "
+        "one item or more, a row for each label");
 }
 
 share_estimate confusion_matrix::accuracy(double level) const {
   index_t right = 0;
-  for (index_t c = 0; c < classes_; ++c) right += count(c, c);
+  for (index_t c = 0; c < classes(); ++c) right += count(c, c);
   return share_of(right, items_, level);
 }
 
 share_estimate confusion_matrix::precision(index_t predicted, double level) const {
   index_t taken = 0;
-  for (index_t label = 0; label < classes_; ++label) taken += count(label, predicted);
+  for (index_t label = 0; label < classes(); ++label) taken += count(label, predicted);
   return share_of(count(predicted, predicted), taken, level);
 }
 
 share_estimate confusion_matrix::recall(index_t label, double level) const {
   index_t items = 0;
-  for (index_t predicted = 0; predicted < classes_; ++predicted) items += count(label, predicted);
+  for (index_t predicted = 0; predicted < classes(); ++predicted) items += count(label, predicted);
   return share_of(count(label, label), items, level);
 }
 
@@ -181,6 +215,15 @@ mean_estimate utility(const confusion_matrix& confusion, matrix_view<const doubl
   if (confusion.items() < 2) return out;
   const double variance = mean_of([&](double w) { return (w - out.value) * (w - out.value); });
   bound(out, variance, n, level);
+  return out;
+}
+
+mean_estimate estimate_mean(const moments& values, double level) {
+  if (values.items() < 1) throw shape_error("estimate_mean: there are no values; add at least one");
+  require_level("estimate_mean", level);
+  const double endless = std::numeric_limits<double>::infinity();
+  mean_estimate out{values.mean(), 0, {-endless, endless}};
+  if (values.items() > 1) bound(out, values.variance(), double(values.items()), level);
   return out;
 }
 

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "poolwise/core/exact_sum.hpp"
+#include "poolwise/core/histogram.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/metrics/intervals.hpp"
 
@@ -29,6 +31,13 @@ std::vector<share_estimate> accuracy_by_slice(std::span<const std::int32_t> pred
                                               std::span<const std::int32_t> slice, index_t slices,
                                               double level = 0.95);
 
+/// The counts behind it, [slices, 2]: right predictions and items. Those of shards merge; that of a shard
+/// without items is histogram({slices, 2}).
+histogram counts_by_slice(std::span<const std::int32_t> predicted, std::span<const std::int32_t> labels,
+                          std::span<const std::int32_t> slice, index_t slices);
+/// throws shape_error for another shape, value_error for more right predictions than items.
+std::vector<share_estimate> accuracy_by_slice(const histogram& counts, double level = 0.95);
+
 /// The share of right predictions in windows of `width` items, in the order given (that of time), one every
 /// `step` items; the last window ends at the last item. Fewer items than `width`: one window of all. Windows
 /// that overlap are not independent. throws as accuracy_by_slice, and value_error unless width and step >= 1.
@@ -46,11 +55,15 @@ class confusion_matrix {
   /// throws shape_error for uneven or no items, value_error for a class outside [0, classes).
   confusion_matrix(std::span<const std::int32_t> predicted, std::span<const std::int32_t> labels,
                    index_t classes);
+  /// Of items that were counted already, [classes, classes], a row for each label: those of shards merge.
+  /// throws shape_error for another shape and no items.
+  explicit confusion_matrix(histogram counts);
 
-  index_t classes() const { return classes_; }
+  const histogram& counts() const { return counts_; }
+  index_t classes() const { return counts_.shape()[0]; }
   index_t items() const { return items_; }
   index_t count(index_t label, index_t predicted) const {
-    return counts_[std::size_t(label * classes_ + predicted)];
+    return counts_.counts()[std::size_t(label * classes() + predicted)];
   }
 
   share_estimate accuracy(double level = 0.95) const;
@@ -58,8 +71,8 @@ class confusion_matrix {
   share_estimate recall(index_t label, double level = 0.95) const;         ///< of those that are of the class
 
  private:
-  index_t classes_, items_;
-  std::vector<index_t> counts_;
+  histogram counts_;
+  index_t items_;
 };
 
 struct mean_estimate {
@@ -72,6 +85,10 @@ struct mean_estimate {
 /// [classes, classes], finite throws shape_error for another shape, value_error for a NaN or infinite worth,
 /// and unless 0 < level < 1.
 mean_estimate utility(const confusion_matrix& confusion, matrix_view<const double> worth, double level = 0.95);
+
+/// The mean of values, a loss of each item say, with Student's interval. The moments of shards merge without
+/// rounding. One item: as of utility. throws shape_error for no items, value_error unless 0 < level < 1.
+mean_estimate estimate_mean(const moments& values, double level = 0.95);
 
 /// A classifier of items with score >= threshold. The threshold was chosen on the same items, so that the
 /// intervals, Wilson's at 95 %, are somewhat too hopeful; choose on one half and count on the other for a

@@ -48,14 +48,15 @@ class selection {
  public:
   /// `run` of the pool's rows: what picks of a last stage go on from, and who is told of more.
   /// spare: bytes left for copies that only the values of the pool show to be needed
-  /// first_scores: of the first stage, where they are known
+  /// how: what is known of rows
   selection(const where& on, const query& asked, const batch_run& run, std::uint64_t spare,
-            vector_view<const float> first_scores)
+            const query_run& how)
       : on_(on),
         asked_(asked),
         run_(run),
         spare_(spare),
-        first_scores_(first_scores),
+        first_scores_(how.first_scores),
+        numbers_(how.numbers),
         pool_(asked.pool()),
         barred_(asked.limit().barred.begin(), asked.limit().barred.end()),
         left_(asked.available()),
@@ -312,9 +313,10 @@ class selection {
       x.labels = {labels_.data(), index_t(labels_.size())};
     }
     if (&s == &stages().front()) x.known = first_scores_;
+    x.pool_rows = numbers_;
     if (!candidates_) return x;
     x.pool = candidates_->view();
-    x.pool_rows = candidates_->rows();
+    x.pool_rows = numbers_.empty() ? candidates_->rows() : candidate_numbers_;
     if (scored_) x.scores = {columns_.back().data(), index_t(columns_.back().size())};
     x.limit.cost = x.pool.cost;
     for (budget_line& one : x.limit.also)
@@ -433,7 +435,7 @@ class selection {
     std::vector<index_t> numbers;
     for (const candidate& c : rows)
       numbers.push_back(candidates_ ? candidates_->rows()[std::size_t(c.row)] : c.row);
-    candidates_.emplace(host_of(on_), pool(), std::move(numbers), needs_from(s + 1));
+    choose(std::move(numbers), needs_from(s + 1));
   }
 
   /// A strategy of diversity sees valid rows only.
@@ -443,7 +445,14 @@ class selection {
       if (barred_[std::size_t(i)] == 0) rows.push_back(i);
     spend(rows.size() * row_bytes(pool(), needs_from(s)),
           "some rows cannot be judged, and a copy of the others");
-    candidates_.emplace(host_of(on_), pool(), std::move(rows), needs_from(s));
+    choose(std::move(rows), needs_from(s));
+  }
+
+  void choose(std::vector<index_t> rows, parts needed) {
+    candidate_numbers_.clear();
+    for (const index_t row : rows)
+      if (!numbers_.empty()) candidate_numbers_.push_back(numbers_[std::size_t(row)]);
+    candidates_.emplace(host_of(on_), pool(), std::move(rows), needed);
   }
 
   void add(const std::vector<candidate>& picks, const std::string& reason) {
@@ -462,6 +471,7 @@ class selection {
   const batch_run& run_;
   std::uint64_t spare_;
   vector_view<const float> first_scores_;
+  std::span<const index_t> numbers_;
   pool_inputs pool_;
   std::vector<float> scaled_;         // the embeddings, where they are not as they were given
   double unit_ = 1;                   // a distance of 1 as it was given
@@ -475,6 +485,7 @@ class selection {
   matrix_view<const float> labelled_;
   std::vector<float> scores_of_all_;
   std::optional<gathered_pool> candidates_;  // none: the pool where it lies
+  std::vector<index_t> candidate_numbers_;   // as numbers_ calls them
   std::vector<std::vector<float>> columns_;  // of the candidates, for each of result_.kept_by
   bool scored_ = false;                      // whether the last stage that ranks did so by the last of these
   std::string among_;                        // the candidates, for people
@@ -523,7 +534,7 @@ query_spec rest_of(const query& asked, const batch& chosen) {
 /// Candidates that are left over are allowed no more, as limits only shrink; other rows may be. Places and
 /// money that a floor keeps are for others where its rows all lie too near.
 void go_on(const where& on, const query& asked, const selection& first, std::uint64_t spare,
-           vector_view<const float> first_scores, batch& chosen) {
+           const query_run& how, batch& chosen) {
   std::vector<index_t> left_over = first.left_over(chosen);
   pool_inputs pool = asked.pool();
   std::vector<index_t> labelled(pool.labelled.begin(), pool.labelled.end()), excluded;
@@ -554,7 +565,7 @@ void go_on(const where& on, const query& asked, const selection& first, std::uin
     try {
       const query others = prepare(spec, pool, asked.words());
       const batch_run anew;
-      selection rest(on, others, anew, spare, first_scores);
+      selection rest(on, others, anew, spare, how);
       rest.measure_as(first);
       const batch more = rest.pick();
       chosen.picks.insert(chosen.picks.end(), more.picks.begin(), more.picks.end());
@@ -697,15 +708,18 @@ batch run(const where& on, const query& asked, const query_run& how) {
     if (saved) saved->write(now);
     if (how.advanced) how.advanced(now);
   };
-  selection first(on, asked, state, spare, how.first_scores);
+  selection first(on, asked, state, spare, how);
   batch chosen = first.pick();
-  go_on(on, asked, first, spare, how.first_scores, chosen);
-  if (chosen.picks.empty() && asked.limit().picks > 0) {
+  if (how.left_over != nullptr)
+    *how.left_over = first.left_over(chosen);
+  else
+    go_on(on, asked, first, spare, how, chosen);
+  if (chosen.picks.empty() && asked.limit().picks > 0 && how.left_over == nullptr) {
     if (chosen.skipped_rows < asked.available()) asked.refuse_empty();
     throw budget_error(asked.opening() + "none of the " + std::to_string(asked.available()) +
                        " available rows can be judged; nothing is left to pick");
   }
-  remark(asked, chosen);
+  if (how.left_over == nullptr) remark(asked, chosen);
   chosen.strategy = spelled_out(asked.what());
   return chosen;
 }

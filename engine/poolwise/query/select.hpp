@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,12 @@ struct query_run {
   /// [rows] What the first stage, which scores rows, says of each of them: it is not asked then, and reads
   /// nothing. The first rows that are NaN must be there to say why. Empty: it is not known.
   vector_view<const float> first_scores = {};
+  /// [rows] what draws and checkpoints call the rows, ascending, where the pool is a part of one. Empty: their
+  /// places.
+  std::span<const index_t> numbers = {};
+  /// Not null where the pool is a part of one: a batch that is short stays so, and of the rows that were kept
+  /// for the last stage those that it has not picked are written there.
+  std::vector<index_t>* left_over = nullptr;
   /// Called where picks of an earlier run are gone on from, and after every pass that made picks. Rows are the
   /// pool's.
   std::function<void(const batch_state&)> resumed = {}, advanced = {};

@@ -18,6 +18,7 @@
 #include "poolwise/budget/allowance.hpp"
 #include "poolwise/committee/committee.hpp"
 #include "poolwise/core/order.hpp"
+#include "poolwise/core/rank_group.hpp"
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
 #include "poolwise/distance/finite_rows.hpp"
@@ -159,6 +160,10 @@ struct strategy_entry {
   /// Picks in order, rows counting from the first of the stage, as those of `run` do. Empty for those that
   /// score.
   std::vector<candidate> (*pick)(const stage_input& x, batch_run& run) = nullptr;
+  /// The same where x is one rank's rows and x.pool_rows their numbers, which the picks are, too. Null: it is
+  /// not made over ranks.
+  std::vector<candidate> (*pick_over_ranks)(const stage_input& x, const rank_group& ranks,
+                                            batch_run& run) = nullptr;
   const char* reason = nullptr;     ///< for a pick, as people read it
   const char* estimated = nullptr;  ///< what is added for picks behind the first run.exact
   /// How good a batch of `pick` is, which can pick by gain per unit of cost, too: larger is better. Null for a

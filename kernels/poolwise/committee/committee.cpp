@@ -16,6 +16,7 @@
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
+#include "poolwise/core/detail/state_bytes.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/score/detail/blocking.hpp"
@@ -540,8 +541,11 @@ HWY_EXPORT(add_rows);
 HWY_EXPORT(finish_rows);
 
 std::string shape(index_t rows, index_t cols) {
-  return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
+  std::string text = "[";
+  return text.append(std::to_string(rows)).append(", ").append(std::to_string(cols)).append("]");
 }
+
+constexpr state_kind kind_of_bytes{{'p', 'w', 'c', 'm', 't', 'e', 'e', 1}, "committee_accumulator"};
 
 void require_columns(const std::string& call, index_t cols) {
   if (cols < 1 || cols > std::numeric_limits<std::int32_t>::max())
@@ -695,6 +699,51 @@ void committee_accumulator::finish(const where& on, matrix_view<float> scores) c
 }
 
 index_t committee_accumulator::members() const { return state_->members; }
+
+std::vector<std::byte> committee_accumulator::to_bytes() const {
+  state& s = *state_;
+  if (s.on_device != nullptr)
+    throw value_error("committee_accumulator::to_bytes: the sums lie on " + state::name_of(s.home) +
+                      "; make the accumulator on cpu{}");
+  state_writer out(kind_of_bytes);
+  for (const index_t extent : {s.rows, s.cols, s.members, index_t(s.which.size())})
+    out.number(std::uint64_t(extent));
+  for (const disagreement d : s.which) out.number(std::uint64_t(d), 1);
+  s.gathered.each_row(s.rows, [&](auto rows) { out.values(std::span<const float>(rows)); });
+  if (s.earlier) s.earlier->each_row(s.rows, [&](auto rows) { out.values(std::span<const double>(rows)); });
+  return out.finish();
+}
+
+committee_accumulator committee_accumulator::from_bytes(std::span<const std::byte> bytes) {
+  state_reader in(kind_of_bytes, bytes);
+  const auto rows = index_t(in.number()), cols = index_t(in.number()), members = index_t(in.number());
+  const std::uint64_t count = in.number();
+  constexpr std::uint64_t most = std::uint64_t{1} << 40;
+  if (rows < 0 || std::uint64_t(rows) > most || cols < 1 || cols > std::numeric_limits<std::int32_t>::max() ||
+      members < 0 || count > in.left())
+    in.refuse("a committee of " + std::to_string(members) + " members is " + shape(rows, cols));
+  std::vector<disagreement> which;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::uint64_t id = in.number(1);
+    if (id >= disagreements().size() || !disagreements()[std::size_t(id)].streams)
+      in.refuse("it has a disagreement " + std::to_string(id));
+    which.push_back(disagreement(id));
+  }
+  // The bytes must be as many as the sums take before room is made for these.
+  const bool joined = members > members_in_block;
+  const std::uint64_t each = (1 + std::uint64_t(cols) * (any(which, needs_means) + any(which, needs_votes) +
+                                                         any(which, needs_deviations))) *
+                             (sizeof(float) + (joined ? sizeof(double) : 0));
+  if (in.left() / each != std::uint64_t(rows) || in.left() % each != 0)
+    in.refuse("the sums of " + shape(rows, cols) + " are " + std::to_string(in.left()) + " bytes");
+  committee_accumulator read(rows, cols, which);
+  state& s = *read.state_;
+  s.members = members;
+  s.gathered.each_row(rows, [&](auto to) { in.values(std::span<float>(to)); });
+  if (joined)
+    s.earlier.emplace(rows, cols, which).each_row(rows, [&](auto to) { in.values(std::span<double>(to)); });
+  return read;
+}
 
 }  // namespace poolwise
 #endif  // HWY_ONCE

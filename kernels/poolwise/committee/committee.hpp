@@ -1,8 +1,10 @@
 // Acquisition functions of a committee: how much its members disagree about each pool row.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "poolwise/core/types.hpp"
 #include "poolwise/core/where.hpp"
@@ -87,6 +89,15 @@ class committee_accumulator {
   void finish(const where& on, matrix_view<float> scores) const;
 
   index_t members() const;
+
+  /// The sums so far, from which another process goes on: members that live on several machines are added in
+  /// their order, each machine handing the bytes to the next. No sums of fp32 are ever added to each other,
+  /// which would hang on who had which members. Version 1: the shape, the disagreements, the sums of each row;
+  /// some 4 cols + 4 bytes a row for BALD. Equal states give equal bytes on any CPU target.
+  /// throws value_error where the sums lie on a device.
+  std::vector<std::byte> to_bytes() const;
+  /// A committee on the CPU. throws format_error for bytes that `to_bytes` did not write.
+  static committee_accumulator from_bytes(std::span<const std::byte> bytes);
 
  private:
   struct state;

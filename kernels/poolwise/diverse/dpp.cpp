@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <iterator>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/distance/detail/dot_table.hpp"
 #include "poolwise/diverse/detail/exponentials.hpp"
+#include "poolwise/diverse/detail/gain_shard.hpp"
 #include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/models.hpp"
 #include "poolwise/diverse/detail/row_values.hpp"
@@ -46,18 +49,18 @@ class kernel_of_rows {
           std::clamp(0.5 / kernel.bandwidth / kernel.bandwidth, double(limits::min()), double(limits::max())));
   }
 
-  /// k[i - begin] = K(x_i, x_other)
-  void column(index_t begin, index_t end, index_t other, float* k) const {
+  /// k[i - begin] = K(x_i, other)
+  void column(index_t begin, index_t end, const float* other, float* k) const {
     const auto rows = rows_between(points_, begin, end);
-    if (kind_ == dpp_similarity::linear) return canonical_dots(rows, points_.row(other), k);
-    canonical_squared_distances(rows, points_.row(other), k);
+    if (kind_ == dpp_similarity::linear) return canonical_dots(rows, other, k);
+    canonical_squared_distances(rows, other, k);
     exponentials(scale_, k, end - begin);
   }
 
-  /// k[j] = K(x_row, others[j]), of others that are rows.
-  void row(index_t row, vector_view<const float* const> others, float* k) const {
-    if (kind_ == dpp_similarity::linear) return canonical_dots(points_.row(row), others, points_.cols, k);
-    canonical_squared_distances(points_.row(row), others, points_.cols, k);
+  /// k[j] = K(x, others[j])
+  void row(const float* x, vector_view<const float* const> others, float* k) const {
+    if (kind_ == dpp_similarity::linear) return canonical_dots(x, others, points_.cols, k);
+    canonical_squared_distances(x, others, points_.cols, k);
     exponentials(scale_, k, others.size);
   }
 
@@ -70,7 +73,13 @@ class kernel_of_rows {
   }
 
   index_t rows() const { return points_.rows; }
+  index_t cols() const { return points_.cols; }
   const float* point(index_t i) const { return points_.row(i); }
+  double self_of(const float* x) const {
+    float self = 1;
+    if (kind_ == dpp_similarity::linear) canonical_squared_norms({x, 1, points_.cols}, &self);
+    return double(self);
+  }
 
  private:
   matrix_view<const float> points_;
@@ -85,10 +94,11 @@ class kernel_of_rows {
 /// and c_it^2 is what pick t explains of the variance of row i. The sum is, always, the canonical dot over the
 /// whole blocks of columns before t and then, in double, column after column: whether a chain makes an element,
 /// one row and some columns at a time, or a sweep, one tile of rows and all new columns, it has the same bits.
-class pivoted_cholesky : public gain_model {
+class pivoted_cholesky : public gain_shard {
  public:
   pivoted_cholesky(cpu on, matrix_view<const float> points, vector_view<const float> quality, dpp_kernel kernel)
       : on_(on),
+        as_given_(kernel),
         kernel_(points, kernel),
         quality_(quality),
         self_(std::size_t(points.rows)),
@@ -135,20 +145,41 @@ class pivoted_cholesky : public gain_model {
       factor_row& row = rows[first.place];
       if (row.values.empty()) row = load(i);
       if (row.columns == columns_.size()) return false;
-      extend(i, row);
+      extend(kernel_.point(i), row);
       first.row.score = gain(i, row.variance);
       return true;
     };
     return lazy_chain(waiting, rival, left, lags, [&](const entry& first) {
-      add_column(first.row, std::move(rows[first.place]));
+      add_column(first.row.score, kernel_.point(first.row.row), std::move(rows[first.place]));
       ++chained_;
     });
   }
 
+  void lower_by(std::span<const pick_values> picks) override {
+    for (const pick_values& pick : picks) {
+      const float* const point =
+          brought_.emplace_back(pick.point, pick.point + kernel_.cols()).data();  // a column keeps it
+      factor_row row{{}, 0, kernel_.self_of(point)};
+      extend(point, row);
+      add_column(pick.gain, point, std::move(row));
+    }
+    add_columns();
+  }
+
+  void retire(index_t row) override { gain_[std::size_t(row)] = retired; }
+
+  std::unique_ptr<gain_model> of_shortlist(matrix_view<const float> points,
+                                           const std::vector<float>&) const override {
+    auto some = std::make_unique<pivoted_cholesky>(on_, points, vector_view<const float>{}, as_given_);
+    std::vector<pick_values> picks;
+    for (const column& pick : columns_) picks.push_back({pick.point, 1});
+    some->lower_by(picks);
+    return some;
+  }
+
  private:
-  /// A pick that lowers gains: the row p_t of column t, and the factor's row of it up to there.
+  /// A pick that lowers gains: p_t of column t, and the factor's row of it up to there.
   struct column {
-    index_t row;
     const float* point;
     double inverse;  // of its standard deviation
     std::vector<float> factor;
@@ -191,21 +222,19 @@ class pivoted_cholesky : public gain_model {
   }
 
   /// Takes a pick whose row of the factor is complete.
-  void add_column(const candidate& pick, factor_row&& row) {
-    if (pick.score > 0)
-      columns_.push_back(
-          {pick.row, kernel_.point(pick.row), 1 / std::sqrt(row.variance), std::move(row.values)});
+  void add_column(float gain, const float* point, factor_row&& row) {
+    if (gain > 0) columns_.push_back({point, 1 / std::sqrt(row.variance), std::move(row.values)});
   }
 
   /// Takes a pick that no chain has made.
   void take(const candidate& pick) {
     factor_row row = load(pick.row);
-    extend(pick.row, row);
-    add_column(pick, std::move(row));
+    extend(kernel_.point(pick.row), row);
+    add_column(pick.score, kernel_.point(pick.row), std::move(row));
   }
 
   /// Adds the columns that the row lacks.
-  void extend(index_t i, factor_row& row) {
+  void extend(const float* x, factor_row& row) {
     row.values.resize(std::size_t(block_columns) * (columns_.size() / block_columns + 1));
     const float *points[block_columns], *factors[block_columns];
     float similar[block_columns], explained[block_columns];
@@ -216,7 +245,7 @@ class pivoted_cholesky : public gain_model {
         points[t - from] = columns_[std::size_t(t)].point;
         factors[t - from] = columns_[std::size_t(t)].factor.data();
       }
-      kernel_.row(i, {points, to - from}, similar);
+      kernel_.row(x, {points, to - from}, similar);
       canonical_dots(row.values.data(), {factors, to - from}, begin, explained);
       for (index_t t = from; t < to; ++t) {
         float* const within = row.values.data() + begin;
@@ -288,7 +317,7 @@ class pivoted_cholesky : public gain_model {
       const column& pick = columns_[std::size_t(t)];
       const index_t within = t - k * block_columns;
       float similar[tile_height];
-      kernel_.column(begin, end, pick.row, similar);
+      kernel_.column(begin, end, pick.point, similar);
       for (index_t i = begin; i < end; ++i) {
         float* const row = factor_[std::size_t(k)].data() + i * block_columns;
         const float explained_here = explained[(i - begin) * block_columns + t - from];
@@ -301,19 +330,23 @@ class pivoted_cholesky : public gain_model {
   }
 
   cpu on_;
+  dpp_kernel as_given_;
   kernel_of_rows kernel_;
   vector_view<const float> quality_;
   std::vector<float> self_;       // K(x, x)
   std::vector<double> variance_;  // given the picks up to swept_
   std::vector<float> gain_;
-  std::vector<column> columns_;          // one for each pick that lowers gains
-  std::vector<block> factor_;            // its first swept_ columns are there
-  std::size_t swept_ = 0, chained_ = 0;  // picks that a chain has taken since the last sweep
+  std::vector<column> columns_;             // one for each pick that lowers gains
+  std::deque<std::vector<float>> brought_;  // the values of picks that are not by row
+  std::vector<block> factor_;               // its first swept_ columns are there
+  std::size_t swept_ = 0, chained_ = 0;     // picks that a chain has taken since the last sweep
 };
 
+// Rows whose distances stand for those of all.
+constexpr index_t most_sampled = 512;
+
 double sampled_median_distance(matrix_view<const float> points) {
-  constexpr index_t most = 512;
-  const index_t rows = std::min(points.rows, most);
+  const index_t rows = std::min(points.rows, most_sampled);
   std::vector<const float*> sample;
   for (index_t i = 0; i < rows; ++i) sample.push_back(points.row(i * points.rows / rows));
   std::vector<float> apart(sample.size()), distances;
@@ -346,6 +379,25 @@ std::unique_ptr<gain_model> dpp_model(cpu on, matrix_view<const float> points, v
   if (kernel.kind == dpp_similarity::rbf && kernel.bandwidth == 0)
     kernel.bandwidth = sampled_median_distance(points);
   return std::make_unique<pivoted_cholesky>(on, points, quality, kernel);
+}
+
+std::vector<candidate> dpp_over_ranks(const rank_rows& mine, const allowance& limit, dpp_kernel kernel,
+                                      batch_run* run) {
+  check_bandwidth(kernel);
+  if (kernel.kind == dpp_similarity::rbf && kernel.bandwidth == 0) {
+    if (mine.ranks.pool_rows < 0)
+      throw value_error(
+          "dpp: over ranks the median distance is not looked for yet among the rows that are left when "
+          "some cannot be judged; give a bandwidth, or mend the rows");
+    std::vector<index_t> sample;
+    const index_t rows = std::min(mine.ranks.pool_rows, most_sampled);
+    for (index_t i = 0; i < rows; ++i) sample.push_back(i * mine.ranks.pool_rows / rows);
+    const std::vector<float> values = values_of(mine, sample);
+    kernel.bandwidth =
+        sampled_median_distance({values.data(), rows, rows > 0 ? index_t(values.size()) / rows : 0});
+  }
+  pivoted_cholesky gains(mine.on, mine.points, {}, kernel);
+  return batches_over_ranks(gains, mine, limit, run);
 }
 
 std::vector<candidate> dpp(const where& on, point_rows points, const allowance& limit,

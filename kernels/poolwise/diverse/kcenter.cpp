@@ -2,6 +2,7 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
 #include "poolwise/diverse/batch_run.hpp"
+#include "poolwise/diverse/detail/gain_shard.hpp"
 #include "poolwise/diverse/detail/kcenter_cuda.hpp"
 #include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
@@ -31,7 +33,7 @@ constexpr index_t part_rows = 2048, parts_at_once = 64;
 ///
 /// Gains of parts of the pool may be stale, and then bound what they would be: a part whose largest stale gain
 /// does not reach the shortlist is not read until one does.
-class farthest_first : public gain_model {
+class farthest_first : public gain_shard {
  public:
   farthest_first(cpu on, matrix_view<const float> points, vector_view<const float> covered,
                  vector_view<const float> weights)
@@ -53,6 +55,7 @@ class farthest_first : public gain_model {
   void sweep(const std::vector<candidate>& latest, const remaining& left) override {
     for (const candidate& pick : latest) {
       picks_.push_back(pick.row);
+      ++lowered_;
       retire(pick.row);
     }
     if (!latest.empty() && !left.dwindles()) return;
@@ -100,6 +103,23 @@ class farthest_first : public gain_model {
       return true;
     };
     return lazy_chain(waiting, rival, left, lags, [](const entry&) {});
+  }
+
+  void lower_by(std::span<const pick_values> picks) override {
+    for (const pick_values& pick : picks)
+      brought_.insert(brought_.end(), pick.point, pick.point + points_.cols);
+    lowered_ += picks.size();
+  }
+
+  void retire(index_t row) override {
+    distance_[std::size_t(row)] = retired;
+    if (!gain_.empty()) gain_[std::size_t(row)] = retired;
+  }
+
+  std::unique_ptr<gain_model> of_shortlist(matrix_view<const float> points,
+                                           const std::vector<float>& gains) const override {
+    return std::make_unique<farthest_first>(
+        on_, points, vector_view<const float>{gains.data(), index_t(gains.size())}, vector_view<const float>{});
   }
 
   /// A row of a shortlist costs little more than one of a sweep.
@@ -153,11 +173,6 @@ class farthest_first : public gain_model {
     std::size_t seen = 0;                                    // picks that have lowered its gains
   };
 
-  void retire(index_t row) {
-    distance_[std::size_t(row)] = retired;
-    if (!gain_.empty()) gain_[std::size_t(row)] = retired;
-  }
-
   const float* gains() const { return gain_.empty() ? distance_.data() : gain_.data(); }
 
   /// Rows of a part.
@@ -169,19 +184,28 @@ class farthest_first : public gain_model {
     std::sort(some.begin(), some.end(), [&](index_t a, index_t b) {
       return seen(a) < seen(b) || (seen(a) == seen(b) && a < b);  // only the last part of all may be short
     });
-    for (auto from = some.begin(), to = from; from != some.end() && seen(*from) < picks_.size(); from = to) {
+    for (auto from = some.begin(), to = from; from != some.end() && seen(*from) < lowered_; from = to) {
       std::vector<index_t> first;
       index_t count = 0;
       for (; to != some.end() && seen(*to) == seen(*from); ++to) {
         first.push_back(*to * part_rows);
         count += size_of(*to);
       }
-      sweeper_.lower_runs(first, part_rows, count, {picks_.begin() + std::ptrdiff_t(seen(*from)), picks_.end()},
-                          distance_.data());
+      lower_parts(first, count, seen(*from));
     }
     parallel_blocks(on_, index_t(some.size()), parts_at_once, [&](index_t, index_t begin, index_t end) {
       for (index_t at = begin; at < end; ++at) set_ceiling(some[std::size_t(at)]);
     });
+  }
+
+  /// By the picks from number `from` on.
+  void lower_parts(const std::vector<index_t>& first, index_t count, std::size_t from) {
+    if (brought_.empty())
+      return sweeper_.lower_runs(first, part_rows, count, {picks_.begin() + std::ptrdiff_t(from), picks_.end()},
+                                 distance_.data());
+    const float* const behind = brought_.data() + from * std::size_t(points_.cols);
+    sweeper_.lower_runs_by(first, part_rows, count, {behind, index_t(lowered_ - from), points_.cols},
+                           distance_.data());
   }
 
   /// Of a part whose distances are up to date.
@@ -189,7 +213,7 @@ class farthest_first : public gain_model {
     const index_t begin = p * part_rows, end = begin + size_of(p);
     if (!gain_.empty())
       for (index_t i = begin; i < end; ++i) gain_[std::size_t(i)] = gain(i, distance_[std::size_t(i)]);
-    parts_[std::size_t(p)] = {*std::max_element(gains() + begin, gains() + end), picks_.size()};
+    parts_[std::size_t(p)] = {*std::max_element(gains() + begin, gains() + end), lowered_};
   }
 
   float gain(index_t row, float distance) const {
@@ -215,6 +239,8 @@ class farthest_first : public gain_model {
   std::vector<float> gain_;      // where there are weights
   std::vector<part> parts_;
   std::vector<index_t> picks_;
+  std::vector<float> brought_;  // the values of picks, where these are not by row
+  std::size_t lowered_ = 0;     // picks, by row or brought
   std::vector<float> fresh_;
 };
 
@@ -232,6 +258,12 @@ std::unique_ptr<gain_model> model_of(const where& on, const kcenter_problem& pro
 std::unique_ptr<gain_model> kcenter_model(cpu on, matrix_view<const float> points,
                                           vector_view<const float> covered, vector_view<const float> weights) {
   return std::make_unique<farthest_first>(on, points, covered, weights);
+}
+
+std::vector<candidate> kcenter_over_ranks(const rank_rows& mine, const allowance& limit,
+                                          vector_view<const float> covered, batch_run* run) {
+  farthest_first gains(mine.on, mine.points, covered, {});
+  return batches_over_ranks(gains, mine, limit, run);
 }
 
 std::vector<candidate> kcenter(const where& on, point_rows points, const allowance& limit,

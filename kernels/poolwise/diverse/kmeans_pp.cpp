@@ -17,120 +17,13 @@
 #include "poolwise/diverse/detail/lazy_chain.hpp"
 #include "poolwise/diverse/detail/lower_distances.hpp"
 #include "poolwise/diverse/detail/models.hpp"
-#include "poolwise/diverse/detail/rows_at_hand.hpp"
+#include "poolwise/diverse/detail/weighed_rows.hpp"
 #include "poolwise/diverse/kmeans_pp.hpp"
 
 namespace poolwise {
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-
-/// The rows of a matrix.
-class plain_rows {
- public:
-  plain_rows(const where& on, matrix_view<const float> points)
-      : on_(on), points_(points), sweeper_(host_of(on), points), at_hand_(host_of(on), points) {}
-
-  index_t count() const { return points_.rows; }
-
-  void squared_norms(index_t begin, index_t end, float* norm2) const {
-    canonical_squared_norms(rows_between(points_, begin, end), norm2);
-  }
-
-  /// distance[i] = min(distance[i], squared distance of row i to each of the rows `centers`).
-  void lower(const std::vector<index_t>& centers, float* distance) {
-    if constexpr (has_cuda)
-      if (const auto* devices = std::get_if<offload>(&on_))
-        return lower_distances_offload(*devices, points_, centers, {distance, count()});
-    sweeper_.lower(centers, distance);
-  }
-
-  /// Rows with which others are compared one by one.
-  void take(index_t row) { at_hand_.add(row); }
-  void let_go() { at_hand_.clear(); }
-  index_t taken() const { return at_hand_.count(); }
-
-  /// d2[j] = squared distance of `row` and the j-th row that was taken.
-  void squared_distances(index_t row, float* d2) const {
-    const auto addresses = at_hand_.addresses();
-    canonical_squared_distances(points_.row(row), {addresses.data(), index_t(addresses.size())}, points_.cols,
-                                d2);
-  }
-
- private:
-  where on_;
-  matrix_view<const float> points_;
-  distance_sweeper sweeper_;
-  rows_at_hand at_hand_;
-};
-
-/// Outer products a_i (x) h_i by their factors.
-class outer_products {
- public:
-  outer_products(const where& on, const factored_rows& points)
-      : on_(on),
-        points_(points),
-        sweeper_(host_of(on), points),
-        a_at_hand_(host_of(on), points.a),
-        h_at_hand_(host_of(on), points.h),
-        norm2_(std::size_t(points.a.rows)) {
-    parallel_blocks(host_of(on), count(), weight_block,
-                    [&](index_t, index_t begin, index_t end) { multiply_norms(begin, end); });
-  }
-
-  index_t count() const { return points_.a.rows; }
-
-  void squared_norms(index_t begin, index_t end, float* norm2) const {
-    for (index_t i = begin; i < end; ++i) norm2[i - begin] = float(norm2_[std::size_t(i)]);
-  }
-
-  void lower(const std::vector<index_t>& centers, float* distance) {
-    if constexpr (has_cuda)
-      if (const auto* devices = std::get_if<offload>(&on_))
-        return lower_distances_offload(*devices, points_, norm2_, centers, {distance, count()});
-    sweeper_.lower({norm2_.data(), count()}, centers, distance);
-  }
-
-  void take(index_t row) {
-    a_at_hand_.add(row);
-    h_at_hand_.add(row);
-  }
-  void let_go() {
-    a_at_hand_.clear();
-    h_at_hand_.clear();
-  }
-  index_t taken() const { return h_at_hand_.count(); }
-
-  void squared_distances(index_t row, float* d2) const {
-    const auto& [a, h, bias] = points_;
-    const std::vector<index_t>& others = h_at_hand_.in_pool();
-    const auto a_others = a_at_hand_.addresses(), h_others = h_at_hand_.addresses();
-    std::vector<float> a_dot(others.size()), h_dot(others.size());
-    canonical_dots(a.row(row), {a_others.data(), index_t(a_others.size())}, a.cols, a_dot.data());
-    canonical_dots(h.row(row), {h_others.data(), index_t(h_others.size())}, h.cols, h_dot.data());
-    for (std::size_t j = 0; j < others.size(); ++j)
-      d2[j] = outer_squared_distance(norm2_[std::size_t(row)], norm2_[std::size_t(others[j])], a_dot[j],
-                                     h_dot[j], bias);
-  }
-
- private:
-  void multiply_norms(index_t begin, index_t end) {
-    float a_norm2[weight_block], h_norm2[weight_block];
-    canonical_squared_norms(rows_between(points_.a, begin, end), a_norm2);
-    canonical_squared_norms(rows_between(points_.h, begin, end), h_norm2);
-    for (index_t i = begin; i < end; ++i) {
-      const float a = a_norm2[i - begin], h = h_norm2[i - begin];
-      if (a > largest_norm2 || h > largest_norm2) refuse_norm(i);
-      norm2_[std::size_t(i)] = double(a) * (double(h) + double(points_.bias));
-    }
-  }
-
-  where on_;
-  factored_rows points_;
-  outer_product_sweeper sweeper_;
-  rows_at_hand a_at_hand_, h_at_hand_;
-  std::vector<double> norm2_;  // |a_i|^2 (|h_i|^2 + bias)
-};
 
 /// Weights are squared distances to the nearest pick, kept on the host; devices may lower them.
 template <class Rows>
@@ -163,7 +56,7 @@ class host_weights : public weight_model {
       if (retire)
         for (index_t i = begin; i < end; ++i)
           if (weight_[std::size_t(i)] >= 0 && !left.eligible(i)) weight_[std::size_t(i)] = retired;
-      sums_[std::size_t(block)] = sum(weight_.data() + begin, end - begin);
+      sums_[std::size_t(block)] = sum_of_block(weight_.data() + begin, end - begin);
     });
     std::partial_sum(sums_.begin(), sums_.end(), sums_.begin());
     return sums_.empty() ? 0 : sums_.back();
@@ -203,46 +96,10 @@ class host_weights : public weight_model {
     first_ = false;
   }
 
-  static double share_of(float weight) { return double(weight > 0 ? weight : 0); }
-
-  static double sum(const float* weight, index_t rows) {
-    double of_lane[weight_lanes] = {};
-    index_t i = 0;
-    for (; i + weight_lanes <= rows; i += weight_lanes)
-      for (int lane = 0; lane < weight_lanes; ++lane) of_lane[lane] += share_of(weight[i + lane]);
-    for (int lane = 0; i < rows; ++i, ++lane) of_lane[lane] += share_of(weight[i]);
-    return std::accumulate(of_lane, of_lane + weight_lanes, 0.0);
-  }
-
   index_t draw(double target) const {
-    // A block without any share ends where it begins, at or below the target.
-    auto block = std::upper_bound(sums_.begin(), sums_.end(), target);
-    if (block == sums_.end()) block = std::lower_bound(sums_.begin(), sums_.end(), sums_.back());
-    const index_t begin = (block - sums_.begin()) * weight_block;
-    const index_t end = std::min(rows(), begin + weight_block);
-    return draw_within(begin, end, target - (block == sums_.begin() ? 0 : *(block - 1)));
-  }
-
-  index_t draw_within(index_t begin, index_t end, double target) const {
-    index_t run = begin;
-    double before_run = 0, reached = 0;
-    for (index_t first = begin; first < end && reached <= target; first += weight_run) {
-      double share = 0;
-      for (index_t i = first; i < std::min(end, first + weight_run); ++i)
-        share += share_of(weight_[std::size_t(i)]);
-      if (share == 0) continue;
-      run = first;
-      before_run = reached;
-      reached += share;
-    }
-    index_t row = run;
-    reached = before_run;
-    for (index_t i = run; i < std::min(end, run + weight_run) && reached <= target; ++i) {
-      if (share_of(weight_[std::size_t(i)]) == 0) continue;
-      row = i;
-      reached += share_of(weight_[std::size_t(i)]);
-    }
-    return row;
+    const auto [block, within] = drawn_block(sums_, target);
+    const index_t begin = block * weight_block;
+    return begin + drawn_row(weight_.data() + begin, std::min(weight_block, rows() - begin), within);
   }
 
   cpu on_;
@@ -278,14 +135,17 @@ std::vector<candidate> draw_batch(const where& on, const Points& points, index_t
 
 }  // namespace
 
-double widen_gradient(const where& on, matrix_view<float> a) {
+float largest_gradient(const where& on, matrix_view<const float> a) {
   std::vector<float> of_block(std::size_t(blocks_of(a.rows, weight_block)));
   parallel_blocks(host_of(on), a.rows, weight_block, [&](index_t b, index_t begin, index_t end) {
     for (index_t i = begin; i < end; ++i)
       if (const float size = largest_size(a.row(i), a.cols); size < infinity)
         of_block[std::size_t(b)] = std::max(of_block[std::size_t(b)], size);
   });
-  const float largest = of_block.empty() ? 0 : *std::max_element(of_block.begin(), of_block.end());
+  return of_block.empty() ? 0 : *std::max_element(of_block.begin(), of_block.end());
+}
+
+double widen_gradient(const where& on, matrix_view<float> a, float largest) {
   if (!(largest > 0 && largest < 0x1p-20f)) return 1;
   const double scale = std::ldexp(1.0, -std::ilogb(largest));
   parallel_blocks(host_of(on), a.rows, weight_block, [&](index_t, index_t begin, index_t end) {
@@ -293,6 +153,10 @@ double widen_gradient(const where& on, matrix_view<float> a) {
       for (index_t c = 0; c < a.cols; ++c) a(i, c) = float(double(a(i, c)) * scale);
   });
   return scale;
+}
+
+double widen_gradient(const where& on, matrix_view<float> a) {
+  return widen_gradient(on, a, largest_gradient(on, a));
 }
 
 void refuse_norm(index_t row) {

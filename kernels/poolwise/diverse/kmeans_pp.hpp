@@ -59,8 +59,11 @@ std::vector<candidate> kmeans_pp(const where& on, const factored_points& points,
 /// Gradients of output_gradient, all of them below 2^-20 since the model is certain of every row, are
 /// multiplied by the power of two that brings the largest to [1, 2), so that their squares are within fp32:
 /// that changes no draw. a  [rows, classes], in host memory, no row across another. returns  that power; 1
-/// where a is left as it is. Library-only: `badge` does so for the engine.
+/// where a is left as it is.
 double widen_gradient(const where& on, matrix_view<float> a);
+/// The same of some of the rows, the largest of all of which is known.
+double widen_gradient(const where& on, matrix_view<float> a, float largest);
+float largest_gradient(const where& on, matrix_view<const float> a);
 
 /// BADGE: k-means++ on the gradients that each row's predicted label would send to the last layer.
 ///

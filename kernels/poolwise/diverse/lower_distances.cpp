@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/distance/detail/canonical.hpp"
@@ -183,6 +184,14 @@ void distance_sweeper::lower_runs(const std::vector<index_t>& first, index_t len
   lower_plain(on_, points_, filter_, {count, first.data(), length}, centers, distance);
 }
 
+void distance_sweeper::lower_runs_by(const std::vector<index_t>& first, index_t length, index_t count,
+                                     matrix_view<const float> centers, float* distance) {
+  std::vector<index_t> all(std::size_t(centers.rows));
+  std::iota(all.begin(), all.end(), index_t{0});
+  const plain_pairs pairs(points_, centers, mean_of(centers, all));
+  lower_by(on_, pairs, filter_, {count, first.data(), length}, all, distance);
+}
+
 void outer_product_sweeper::lower(vector_view<const double> norm2, const std::vector<index_t>& centers,
                                   float* distance) {
   const rows_at_hand a(on_, points_.a, centers), h(on_, points_.h, centers);
@@ -190,6 +199,14 @@ void outer_product_sweeper::lower(vector_view<const double> norm2, const std::ve
   const factored_rows there{a.view(), h.view(), points_.bias};
   const outer_pairs pairs(points_, norm2, there, h.values(norm2, room));
   lower_by(on_, pairs, filter_, {points_.a.rows}, h.numbers(), distance);
+}
+
+void outer_product_sweeper::lower_by_others(vector_view<const double> norm2, const factored_rows& centers,
+                                            vector_view<const double> center_norm2, float* distance) {
+  std::vector<index_t> all(std::size_t(centers.a.rows));
+  std::iota(all.begin(), all.end(), index_t{0});
+  const outer_pairs pairs(points_, norm2, centers, center_norm2);
+  lower_by(on_, pairs, filter_, {points_.a.rows}, all, distance);
 }
 
 }  // namespace poolwise

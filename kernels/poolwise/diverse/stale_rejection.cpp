@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <unordered_set>
 
 #include "poolwise/core/detail/philox.hpp"
@@ -90,6 +91,10 @@ class rejection_sampler {
   }
 
   void take_lowest() {
+    if (const auto lowest = model_.lowest_left(left_.picks())) {
+      for (const index_t row : *lowest) take({row, 0.0f});
+      return;
+    }
     for (index_t i = 0; i < model_.rows() && left_.picks() > 0; ++i)
       if (eligible(i)) take({i, 0.0f});
   }
@@ -135,7 +140,46 @@ class rejection_sampler {
   std::unordered_set<index_t> taken_;
 };
 
+double share_of(float weight) { return double(weight > 0 ? weight : 0); }
+
 }  // namespace
+
+double sum_of_block(const float* weights, index_t rows) {
+  double of_lane[weight_lanes] = {};
+  index_t i = 0;
+  for (; i + weight_lanes <= rows; i += weight_lanes)
+    for (int lane = 0; lane < weight_lanes; ++lane) of_lane[lane] += share_of(weights[i + lane]);
+  for (int lane = 0; i < rows; ++i, ++lane) of_lane[lane] += share_of(weights[i]);
+  return std::accumulate(of_lane, of_lane + weight_lanes, 0.0);
+}
+
+drawn drawn_block(const std::vector<double>& sums, double target) {
+  // A block without any share ends where it begins, at or below the target.
+  auto block = std::upper_bound(sums.begin(), sums.end(), target);
+  if (block == sums.end()) block = std::lower_bound(sums.begin(), sums.end(), sums.back());
+  return {block - sums.begin(), target - (block == sums.begin() ? 0 : *(block - 1))};
+}
+
+index_t drawn_row(const float* weights, index_t rows, double target) {
+  index_t run = 0;
+  double before_run = 0, reached = 0;
+  for (index_t first = 0; first < rows && reached <= target; first += weight_run) {
+    double share = 0;
+    for (index_t i = first; i < std::min(rows, first + weight_run); ++i) share += share_of(weights[i]);
+    if (share == 0) continue;
+    run = first;
+    before_run = reached;
+    reached += share;
+  }
+  index_t row = run;
+  reached = before_run;
+  for (index_t i = run; i < std::min(rows, run + weight_run) && reached <= target; ++i) {
+    if (share_of(weights[i]) == 0) continue;
+    row = i;
+    reached += share_of(weights[i]);
+  }
+  return row;
+}
 
 std::vector<candidate> stale_rejection(weight_model& model, const allowance& limit, std::uint64_t seed,
                                        first_center first, batch_run* run) {

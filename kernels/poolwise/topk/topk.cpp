@@ -5,18 +5,16 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
 #include <variant>
 
 #include "poolwise/core/detail/has_cuda.hpp"
-#include "poolwise/core/detail/hash.hpp"
-#include "poolwise/core/detail/number_bytes.hpp"
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/detail/reachable.hpp"
 #include "poolwise/core/detail/simd_targets.hpp"
+#include "poolwise/core/detail/state_bytes.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/rows.hpp"
 #include "poolwise/topk/detail/guess.hpp"
@@ -175,11 +173,8 @@ void refuse_nan(const nan_rows& nan) {
                       std::to_string(nan.count) + " such rows); leave these rows out");
 }
 
-// ---- The bytes of a state
-
-constexpr char magic[8] = {'p', 'w', 't', 'o', 'p', 'k', 0, 1};  // the last one: the version
-
-constexpr std::size_t bytes_of_candidate = 12, bytes_around = sizeof magic + 8 + 8 + 8;
+constexpr state_kind kind_of_bytes{{'p', 'w', 't', 'o', 'p', 'k', 0, 1}, "top_k_state"};
+constexpr std::size_t bytes_of_candidate = 12;
 
 }  // namespace
 
@@ -232,7 +227,7 @@ nan_rows top_k_state::add(const where& on, vector_view<const float> scores, inde
     if (nan.count > 0) nan.first += begin;
     nans.mine() += nan;
   });
-  for (const top_k_state& part : parts.all()) merge(part);
+  for (const top_k_state& part : parts.all()) show(part);
   return sum(nans);
 }
 
@@ -268,6 +263,11 @@ void top_k_state::add(candidate c) {
 }
 
 void top_k_state::compact() {
+  if (may_repeat_) {
+    kept_ = best();
+    if (index_t(kept_.size()) == k_) keep_only_before(kept_.back());
+    return;
+  }
   std::nth_element(kept_.begin(), kept_.begin() + (k_ - 1), kept_.end(), by_order);
   kept_.resize(std::size_t(k_));
   keep_only_before(kept_.back());
@@ -277,6 +277,12 @@ void top_k_state::merge(const top_k_state& other) {
   if (other.k_ != k_)
     throw value_error("top_k_state::merge: got the best " + std::to_string(other.k_) +
                       " for a state that keeps " + std::to_string(k_) + "; give every part the same k");
+  if (this == &other) return;
+  may_repeat_ = true;
+  show(other);
+}
+
+void top_k_state::show(const top_k_state& other) {
   for (const candidate& c : other.kept_) add(c);
 }
 
@@ -291,6 +297,8 @@ std::optional<candidate> top_k_state::threshold() const { return full_ ? std::op
 std::vector<candidate> top_k_state::best() const {
   std::vector<candidate> best = kept_;
   if (!std::is_sorted(best.begin(), best.end(), by_order)) sort_by_order(best);
+  const auto same = [](const candidate& a, const candidate& b) { return a.row == b.row && a.score == b.score; };
+  if (may_repeat_) best.erase(std::unique(best.begin(), best.end(), same), best.end());
   if (index_t(best.size()) > k_) best.resize(std::size_t(k_));
   for (candidate& c : best) c.score += 0.0f;
   return best;
@@ -298,47 +306,35 @@ std::vector<candidate> top_k_state::best() const {
 
 std::vector<std::byte> top_k_state::to_bytes() const {
   const std::vector<candidate> candidates = best();
-  std::vector<std::byte> bytes(sizeof magic);
-  bytes.reserve(bytes_around + candidates.size() * bytes_of_candidate);
-  std::memcpy(bytes.data(), magic, sizeof magic);
-  append_number(bytes, std::uint64_t(k_));
-  append_number(bytes, candidates.size());
+  state_writer out(kind_of_bytes);
+  out.number(std::uint64_t(k_));
+  out.number(candidates.size());
   for (const candidate& c : candidates) {
-    append_number(bytes, std::uint64_t(c.row));
-    append_number(bytes, std::bit_cast<std::uint32_t>(c.score), 4);
+    out.number(std::uint64_t(c.row));
+    out.number(std::bit_cast<std::uint32_t>(c.score), 4);
   }
-  append_number(bytes, fnv1a(bytes));
-  return bytes;
+  return out.finish();
 }
 
 top_k_state top_k_state::from_bytes(std::span<const std::byte> bytes) {
-  const auto refuse = [](const std::string& what) {
-    throw format_error("top_k_state::from_bytes: " + what + "; pass what to_bytes wrote");
-  };
-  if (bytes.size() < bytes_around || std::memcmp(bytes.data(), magic, sizeof magic - 1) != 0)
-    refuse("got " + std::to_string(bytes.size()) + " bytes that are not a top_k_state");
-  if (const int version = int(bytes[sizeof magic - 1]); version != magic[sizeof magic - 1])
-    refuse("got version " + std::to_string(version) + " of the bytes but this build reads version 1");
-  auto rest = bytes.last(8);
-  if (take_number(rest) != fnv1a(bytes.first(bytes.size() - 8))) refuse("the checksum is wrong");
-  rest = bytes.subspan(sizeof magic);
-  const auto k = index_t(take_number(rest));
-  const std::uint64_t count = take_number(rest);
-  if (k < 0 || count > std::uint64_t(k) || count != (rest.size() - 8) / bytes_of_candidate ||
-      (rest.size() - 8) % bytes_of_candidate != 0)
-    refuse("it counts " + std::to_string(count) + " candidates of " + std::to_string(k) + " in " +
-           std::to_string(bytes.size()) + " bytes");
+  state_reader in(kind_of_bytes, bytes);
+  const auto k = index_t(in.number());
+  const std::uint64_t count = in.number();
+  if (k < 0 || count > std::uint64_t(k) || count != in.left() / bytes_of_candidate ||
+      in.left() % bytes_of_candidate != 0)
+    in.refuse("it counts " + std::to_string(count) + " candidates of " + std::to_string(k) + " in " +
+              std::to_string(bytes.size()) + " bytes");
   top_k_state state(k);
   state.kept_.resize(std::size_t(count));
   for (candidate& c : state.kept_) {
-    c.row = index_t(take_number(rest));
-    c.score = std::bit_cast<float>(std::uint32_t(take_number(rest, 4)));
+    c.row = index_t(in.number());
+    c.score = std::bit_cast<float>(std::uint32_t(in.number(4)));
   }
   const auto& kept = state.kept_;
   if (std::any_of(kept.begin(), kept.end(), [](const candidate& c) { return std::isnan(c.score); }) ||
       std::adjacent_find(kept.begin(), kept.end(),
                          [](const auto& a, const auto& b) { return !before(a, b); }) != kept.end())
-    refuse("its candidates are not best first");
+    in.refuse("its candidates are not best first");
   if (count == std::uint64_t(k) && k > 0) state.keep_only_before(kept.back());
   return state;
 }

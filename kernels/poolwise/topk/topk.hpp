@@ -28,8 +28,9 @@ struct nan_rows {
 nan_rows find_nan(const where& on, vector_view<const float> scores,
                   vector_view<const std::uint8_t> barred = {});
 
-/// Keeps the best `k` of all candidates shown to it. States over disjoint rows merge in any grouping and
-/// order with the same result, so a pool may come in chunks, files or ranks.
+/// Keeps the best `k` of all candidates shown to it. States merge in any grouping and order with the same
+/// result, so a pool may come in chunks, files or ranks; a row that several of them keep, with one score, is
+/// kept once, so a part that was computed twice does no harm.
 /// Memory: at most 4k candidates of 16 B, and as many a thread while `add` runs; never more than were shown.
 class top_k_state {
  public:
@@ -69,12 +70,14 @@ class top_k_state {
 
  private:
   nan_rows add_rows(vector_view<const float> scores, index_t first_row, const std::uint8_t* barred);
+  void show(const top_k_state& other);
   void compact();
 
   index_t k_;
   std::vector<candidate> kept_;  // up to 4k; beyond k only until the next compaction
   candidate worst_;              // nothing that does not come before it is kept, once full_
   bool full_ = false;
+  bool may_repeat_ = false;  // other states were merged, which may keep the same rows
 };
 
 /// The best min(k, scores.size) rows, best first.

@@ -12,7 +12,8 @@ data hold arrays or tensors of features, or whatever has get_tensor(). What diff
 - maxdet needs maxdet_sigma, the noise on the kernel's diagonal, above 0 (1 where it is not given, bmdal's is 0);
 - fw is that of the pool alone, never of training rows;
 - sel_with_train=False leaves training rows out; the default is True for lcmd and maxdist, as bmdal's;
-- kmeanspp, maxdiag, bait, rmds and sosd are refused.
+- bait is in feature space, with bait_sigma above 0 (1 where it is not given, bmdal's is 0) and training rows;
+- kmeanspp, maxdiag, rmds and sosd are refused.
 """
 
 import time
@@ -24,7 +25,7 @@ from . import _common
 __all__ = ["select_batch"]
 
 _METHODS = {"random": ("random", False), "maxdist": ("maxdist", True), "lcmd": ("lcmd", True),
-            "maxdet": ("maxdet", False), "fw": ("frank_wolfe", False)}
+            "maxdet": ("maxdet", False), "fw": ("frank_wolfe", False), "bait": ("bait_regression", True)}
 
 
 def select_batch(batch_size, models, data, y_train, base_kernel, kernel_transforms, selection_method, *, random_state=None,
@@ -40,6 +41,10 @@ def select_batch(batch_size, models, data, y_train, base_kernel, kernel_transfor
     strategy, with_train = _METHODS[selection_method]
     if selection_method == "maxdet":
         strategy = f"maxdet(noise={config.pop('maxdet_sigma', 1.0)!r})"
+    if selection_method == "bait":
+        if sel_with_train is False:
+            raise _common.InvalidValueError("select_batch: bait without training rows is not here; pass sel_with_train=True")
+        strategy = f"bait_regression(noise={config.pop('bait_sigma', 1.0)!r}, forward={config.pop('overselection_factor', 1.0)!r})"
     with_train = with_train if sel_with_train is None else sel_with_train
     pool = _features(data["pool"])
     train = _features(data["train"]) if with_train and "train" in data else pool[:0]

@@ -2,11 +2,29 @@
 #include <string>
 
 #include "poolwise/diverse/kmeans_pp.hpp"
+#include "poolwise/diverse/over_ranks.hpp"
 #include "poolwise/pool/unit_rows.hpp"
 #include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
+
+void remark(const stage_input& x, double scale) {
+  if (scale != 1 && x.remarks != nullptr)
+    x.remarks->push_back(
+        "badge: the model is so certain that squared gradients leave the range of fp32: scores "
+        "are of gradients times 2^" +
+        std::to_string(std::ilogb(scale)) + ", which is exact");
+}
+
+std::vector<candidate> pick_over_ranks(const stage_input& x, const rank_group& ranks, batch_run& run) {
+  double scale = 1;
+  std::vector<candidate> picks =
+      badge_over_ranks({host_of(x.on), ranks, x.points(), x.pool_rows}, *x.pool.model, x.pool.model_kind,
+                       x.limit, query_seed(*x.asked), &run, &scale);
+  remark(x, scale);
+  return picks;
+}
 
 std::vector<candidate> pick(const stage_input& x, batch_run& run) {
   // Beside the bias small features are nothing, as they were given; large ones leave nothing of it.
@@ -20,11 +38,7 @@ std::vector<candidate> pick(const stage_input& x, batch_run& run) {
   std::vector<candidate> picks =
       badge(x.on, *x.pool.model, x.pool.model_kind, features, x.limit, query_seed(*x.asked),
             /*bias=*/x.unit >= 1, first_center::largest_norm, &run, &scale);
-  if (scale != 1 && x.remarks != nullptr)
-    x.remarks->push_back(
-        "badge: the model is so certain that squared gradients leave the range of fp32: scores "
-        "are of gradients times 2^" +
-        std::to_string(std::ilogb(scale)) + ", which is exact");
+  remark(x, scale);
   return picks;
 }
 
@@ -42,6 +56,7 @@ std::vector<strategy_entry> strategies_of_badge() {
            .source = "Ash et al. 2020",
            .needs = part::outputs | part::embeddings,
            .pick = pick,
+           .pick_over_ranks = pick_over_ranks,
            .reason = "drawn by squared gradient distance",
            .bytes = bytes}};
 }

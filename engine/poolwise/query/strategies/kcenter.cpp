@@ -6,6 +6,7 @@
 
 #include "poolwise/core/detail/philox.hpp"
 #include "poolwise/distance/distance.hpp"
+#include "poolwise/diverse/over_ranks.hpp"
 #include "poolwise/pool/detail/gather.hpp"
 #include "poolwise/query/spec.hpp"
 
@@ -14,9 +15,9 @@ namespace {
 
 constexpr stream first_stream{12};
 
-/// Where to begin when nothing is labelled or picked, and all rows are as far: a row drawn afresh for each seed
-/// and round, or that of the largest weight.
-std::optional<candidate> begin(const stage_input& x, vector_view<const float> weights) {
+/// The row that comes first of those that may be picked: drawn afresh for each seed and round, or that of the
+/// largest weight.
+std::optional<candidate> first_of(const stage_input& x, vector_view<const float> weights) {
   const remaining left(x.limit);
   std::optional<candidate> first;
   for (index_t i = 0; i < x.rows() && left.picks() > 0; ++i) {
@@ -25,6 +26,12 @@ std::optional<candidate> begin(const stage_input& x, vector_view<const float> we
     const candidate c{i, weights.empty() ? drawn : weights[i]};
     if (!first || before(c, *first)) first = c;
   }
+  return first;
+}
+
+/// Where to begin when nothing is labelled or picked, and all rows are as far.
+std::optional<candidate> begin(const stage_input& x, vector_view<const float> weights) {
+  std::optional<candidate> first = first_of(x, weights);
   if (first) first->score = std::numeric_limits<float>::infinity();
   return first;
 }
@@ -45,6 +52,25 @@ picks from_the_longest(const stage_input& x, batch_run& run) {
   std::vector<float> squares(std::size_t(x.rows()));
   if (x.labelled.rows == 0) squared_norms(x.on, *x.pool.embeddings, {squares.data(), x.rows()});
   return farthest(x, run, {}, squares);
+}
+
+picks farthest_over_ranks(const stage_input& x, const rank_group& ranks, batch_run& run,
+                          const std::vector<float>& firsts = {}) {
+  if (x.labelled.rows == 0 && run.begin.picks.empty()) {
+    candidate mine = first_of(x, {firsts.data(), index_t(firsts.size())}).value_or(candidate{});
+    if (mine.row >= 0) mine.row = x.pool_row(mine.row);
+    if (const candidate first = first_of_all(ranks, mine); first.row >= 0 && x.limit.picks > 0)
+      run.begin.picks = {{first.row, std::numeric_limits<float>::infinity()}};
+  }
+  const std::vector<float> covered = distances_to(x.on, x.points(), finite_rows::judged(x.labelled));
+  return kcenter_over_ranks({host_of(x.on), ranks, x.points(), x.pool_rows}, x.limit,
+                            {covered.data(), index_t(covered.size())}, &run);
+}
+
+picks longest_over_ranks(const stage_input& x, const rank_group& ranks, batch_run& run) {
+  std::vector<float> squares(std::size_t(x.rows()));
+  if (x.labelled.rows == 0) squared_norms(x.on, *x.pool.embeddings, {squares.data(), x.rows()});
+  return farthest_over_ranks(x, ranks, run, squares);
 }
 
 /// The largest distance of a row to what is labelled or picked, times its score where that is a factor, less
@@ -84,6 +110,8 @@ std::vector<strategy_entry> strategies_of_kcenter() {
        .does = trait::counts_labelled,
        .aliases = {"coreset", "kcentergreedy", "coresetgreedy", "farthestfirst"},
        .pick = [](const stage_input& x, batch_run& run) { return farthest(x, run, {}); },
+       .pick_over_ranks = [](const stage_input& x, const rank_group& ranks,
+                             batch_run& run) { return farthest_over_ranks(x, ranks, run); },
        .reason = "farthest from labelled and picked rows",
        .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, {}); },
        .bytes = bytes},
@@ -94,6 +122,7 @@ std::vector<strategy_entry> strategies_of_kcenter() {
        .needs = part::embeddings,
        .does = trait::counts_labelled,
        .pick = from_the_longest,
+       .pick_over_ranks = longest_over_ranks,
        .reason = "farthest from labelled and picked rows",
        .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, {}); },
        .bytes = [](const strategy_size& size) { return bytes(size) + size.rows * sizeof(float); }},
@@ -104,6 +133,9 @@ std::vector<strategy_entry> strategies_of_kcenter() {
        .needs = part::embeddings,
        .does = trait::counts_labelled,
        .pick = [](const stage_input& x, batch_run& run) { return farthest(x, run, row_worths(x)); },
+       // Where it looks at all rows, no score has kept them.
+       .pick_over_ranks = [](const stage_input& x, const rank_group& ranks,
+                             batch_run& run) { return farthest_over_ranks(x, ranks, run); },
        .reason = "largest score times distance from labelled and picked rows",
        .worth = [](const stage_input& x, const picks& of) { return radius_below_zero(x, of, row_worths(x)); },
        .bytes = bytes}};

@@ -63,6 +63,17 @@ class tiles_of {
       std::fill(array->begin(), array->end(), column_of<T>{});
   }
 
+  /// Shows what belongs to `rows` rows, a column of a tile at a time, as spans.
+  template <class See>
+  void each_row(index_t rows, See&& see) {
+    for (auto* array : {&entropy_, &sum_, &deviations_, &votes_}) {
+      const index_t of_tile = array == &entropy_ ? 1 : cols_;
+      for (index_t i = 0; i < index_t(array->size()); ++i)
+        see(std::span((*array)[std::size_t(i)].row)
+                .first(std::size_t(std::min<index_t>(tile_rows, rows - i / of_tile * tile_rows))));
+    }
+  }
+
  private:
   std::size_t columns(index_t rows) const { return std::size_t(blocks_of(rows, tile_rows) * cols_); }
 

@@ -32,6 +32,10 @@ class distance_sweeper {
   void lower_runs(const std::vector<index_t>& first, index_t length, index_t count,
                   const std::vector<index_t>& centers, float* distance);
 
+  /// As lower_runs, by centers that are not rows of the matrix: a row of `centers` each.
+  void lower_runs_by(const std::vector<index_t>& first, index_t length, index_t count,
+                     matrix_view<const float> centers, float* distance);
+
  private:
   cpu on_;
   matrix_view<const float> points_;
@@ -45,6 +49,10 @@ class outer_product_sweeper {
 
   /// norm2 [rows] is |a_i|^2 (|h_i|^2 + bias), of canonical squared norms up to largest_norm2.
   void lower(vector_view<const double> norm2, const std::vector<index_t>& centers, float* distance);
+
+  /// By centers that are not rows of the factors, each with its norm2.
+  void lower_by_others(vector_view<const double> norm2, const factored_rows& centers,
+                       vector_view<const double> center_norm2, float* distance);
 
  private:
   cpu on_;

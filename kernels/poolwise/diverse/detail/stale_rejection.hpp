@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "poolwise/budget/allowance.hpp"
@@ -23,6 +24,20 @@ namespace poolwise {
 // Within the block that a draw falls into they are added once more, in runs of 32 rows and then row by row.
 inline constexpr index_t weight_block = 1024;
 inline constexpr int weight_lanes = 8, weight_run = 32;
+
+/// Of the weights of one block.
+double sum_of_block(const float* weights, index_t rows);
+
+/// Where a draw falls: its block, and what is left of the target there. sums: of the weights up to the end of
+/// each block.
+struct drawn {
+  index_t block;
+  double within;
+};
+drawn drawn_block(const std::vector<double>& sums, double target);
+
+/// The row of a block's weights that is meant.
+index_t drawn_row(const float* weights, index_t rows, double target);
 
 /// Factors of a larger squared norm are refused: below half the range no dot product overflows, by Cauchy and
 /// Schwarz.
@@ -58,6 +73,9 @@ class weight_model {
   /// The smallest squared distance of proposal p to those of `accepted` (proposals by their place since the
   /// last sweep); infinity if there is none.
   virtual float nearest(index_t p, const std::vector<index_t>& accepted) = 0;
+
+  /// The lowest rows that are left, up to `count`, where no other place knows which; else nothing.
+  virtual std::optional<std::vector<index_t>> lowest_left(index_t) { return std::nullopt; }
 
   /// How many proposals `propose` is best asked for at a time.
   virtual index_t proposals_at_once() const { return most_proposals; }

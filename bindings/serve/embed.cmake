@@ -1,0 +1,12 @@
+# Writes a C++ file that holds files as bytes: cmake -D folder=... -D names=a;b -D out=... -P embed.cmake
+set(text "#include \"assets.hpp\"\n\nnamespace poolwise::serve {\nnamespace {\n")
+set(rows "")
+foreach(name IN LISTS names)
+  file(READ ${folder}/${name} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(MAKE_C_IDENTIFIER ${name} id)
+  string(APPEND text "constexpr unsigned char ${id}[] = {${bytes}0};\n")
+  string(APPEND rows "  if (name == \"${name}\") return {reinterpret_cast<const char*>(${id}), sizeof ${id} - 1};\n")
+endforeach()
+string(APPEND text "}  // namespace\n\nstd::string_view asset(std::string_view name) {\n${rows}  return {};\n}\n\n}  // namespace poolwise::serve\n")
+file(WRITE ${out} "${text}")
