@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tables test-label-studio test-page asan tsan fuzz tidy bench peers test-peers wheel test-wheel docs format setup clean
+.PHONY: help demo test test-tables test-label-studio test-page asan tsan fuzz tidy bench peers test-peers test-clusters wheel test-wheel docs format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -72,6 +72,17 @@ test-peers: setup ## the shims beside the libraries that they stand for, install
 	cmake --preset release
 	cmake --build --preset release --target poolwise_python_stub
 	PYTHONPATH=$(CURDIR)/build/release/python build/venv/bin/python tests/conformance/run_peers.py --out bench/results/peer_tests.txt
+	test -d build/people || build/venv/bin/python -m venv build/people
+	build/people/bin/pip install --quiet --disable-pip-version-check --no-deps crowd-kit==1.4.2 krippendorff==0.9.0 irrCAC==0.4.4
+	build/people/bin/pip install --quiet --disable-pip-version-check attrs nltk pandas scikit-learn scipy tabulate tqdm
+	build/people/bin/python tests/conformance/people/references.py --check
+
+test-clusters: setup ## one batch over ranks of MPI, Dask and gloo, installed by pip (torch: some GB): the record is bench/results/clusters.txt
+	cmake --preset release
+	cmake --build --preset release --target poolwise_python_stub poolwise
+	test -d build/clusters || python3 -m venv build/clusters
+	build/clusters/bin/pip install -q -r cmake/requirements.txt -r cmake/requirements-clusters.txt
+	PYTHONPATH=$(CURDIR)/build/release/python build/clusters/bin/python tests/clusters/table.py build/release/poolwise --out bench/results/clusters.txt
 
 wheel: setup ## the Python package with its libraries inside, in build/wheel; WHEEL="POOLWISE_CUDA=ON" builds it for GPUs
 	cmake/wheel.sh $(WHEEL)

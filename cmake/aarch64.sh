@@ -17,5 +17,7 @@ debootstrap --foreign --arch=arm64 --variant=minbase --include=$packages bookwor
 # Unpacked is enough: nothing there is installed, and only QEMU looks into it.
 for package in $sysroot/var/cache/apt/archives/*.deb; do dpkg-deb --extract "$package" $sysroot; done
 rm $sysroot/var/cache/apt/archives/*.deb
-# The link that an installation would make by Debian's alternatives.
+# The links that an installation would make by Debian's alternatives, and FAISS's libraries by their places here.
 (cd $sysroot/$libraries && ln -s openblas-openmp/lib*.so* .)
+grep --recursive --files-with-matches --null ";/$libraries/libblas" $sysroot/$libraries/cmake $sysroot/usr/share |
+  xargs --null sed --in-place "s#;/$libraries#;\${CMAKE_SYSROOT}/$libraries#g"

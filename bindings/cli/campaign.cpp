@@ -60,6 +60,7 @@ void add_campaign(CLI::App& app) {
   add_campaign_records(*campaign);
   add_campaign_rounds(*campaign);
   add_campaign_studio(*campaign);
+  add_campaign_people(*campaign);
   add_campaign_state(*campaign);
   campaign->get_formatter()->column_width(34);
   campaign->footer(

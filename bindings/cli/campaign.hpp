@@ -55,6 +55,7 @@ std::string in_words(const recorded_annotations& recorded);
 void add_campaign_records(CLI::App& campaign);  ///< init, pool add, exclude, ingest, note, guideline, export
 void add_campaign_rounds(CLI::App& campaign);   ///< plan, query, replay
 void add_campaign_studio(CLI::App& campaign);   ///< push, pull
+void add_campaign_people(CLI::App& campaign);   ///< annotators, aggregate, route
 void add_campaign_drift(CLI::App& campaign);
 void add_campaign_state(CLI::App& campaign);  ///< status, evaluate, forecast, drift, stop, verify, proof
 

@@ -1,5 +1,7 @@
 // poolwise campaign init, pool add, exclude, ingest, note, guideline, export: what goes into the ledger and out
 // of it.
+#include <algorithm>
+
 #include "campaign.hpp"
 #include "poolwise/campaign/exchange.hpp"
 #include "poolwise/campaign/ingest.hpp"
@@ -72,8 +74,16 @@ void run_exclude(const exclude_options& options) {
 
 struct ingest_options : campaign_options {
   ingest_request request;
-  std::string labels, refused, format, by;
+  std::string labels, refused, format, by, as = "labels";
 };
+
+ingested_as parse_ingested_as(const std::string& text) {
+  const std::vector<std::string> all = {"labels", "answers", "gold"};
+  const auto found = std::find(all.begin(), all.end(), text);
+  if (found == all.end())
+    throw usage_error("\"" + text + "\" cannot be ingested; the nearest is " + nearest_word(text, all));
+  return ingested_as(found - all.begin());
+}
 
 /// Of another tool's file.
 void run_ingest_annotations(const ingest_options& options) {
@@ -118,6 +128,7 @@ void run_ingest(const ingest_options& options) {
   campaign of = options.open();
   ingest_request request = options.request;
   request.file = options.labels;
+  request.as = parse_ingested_as(options.as);
   const ingested result = as_input([&] { return ingest(of, request, options.now_ms()); });
   if (!options.refused.empty() && !result.refused.empty())
     write_text(options.refused, refused_csv(result.refused));
@@ -131,9 +142,11 @@ void run_ingest(const ingest_options& options) {
                                           {"replaced", result.replaced},
                                           {"known", result.known},
                                           {"refused", result.refused.size()}});
-  write_text("-", std::to_string(result.added) + " labels recorded (" + std::to_string(result.replaced) +
-                      " in place of others), " + std::to_string(result.known) + " known before, " +
-                      std::to_string(result.refused.size()) + " lines refused\n");
+  const std::string replaced =
+      request.as == ingested_as::labels ? " (" + std::to_string(result.replaced) + " in place of others)" : "";
+  write_text("-", std::to_string(result.added) + " " + options.as + " recorded" + replaced + ", " +
+                      std::to_string(result.known) + " known before, " + std::to_string(result.refused.size()) +
+                      " lines refused\n");
 }
 
 struct note_options : campaign_options {
@@ -270,6 +283,11 @@ void add_campaign_records(CLI::App& campaign) {
                    "The file is of this tool, with every answer to an item (default: CSV)");
         verb.add_option("--by", options.by, "Whose answers they are, where the file of a tool does not say")
             ->type_name("NAME");
+        verb.add_option("--as", options.as,
+                        "labels; answers, of which `aggregate` makes labels, so that an item has any number of "
+                        "them (`by` is who answered); or gold: labels that are known, to see who is right")
+            ->check(read_by(parse_ingested_as))
+            ->type_name("KIND");
         verb.add_flag("--strict", options.request.strict, "All lines or none");
         verb.add_flag("--overrule", options.request.overrule, "Take the place of labels from other sources");
         verb.add_option("--refused", options.refused, "Write the lines that are refused, and why")

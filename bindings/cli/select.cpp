@@ -136,11 +136,11 @@ void show(const select_options& options, const batch& chosen, nlohmann::ordered_
 
 /// The rows of this rank, numbered as they are in all shards.
 batch pick_over_ranks(select_options& options, communicator& all, nlohmann::ordered_json& about) {
-  require_patterns(options.flags);
   input_files files(options.common.memory);
   if (options.common.threads == 0) options.common.threads = threads_of_rank();
   const where on = options.common.on(files.pages());
   shard_files shards(options.shard, all);
+  require_patterns(options.flags);
   files.lie_in(shards);
   const query_inputs inputs(options.flags, options.common.seed, files);
   std::vector<index_t> numbers(std::size_t(inputs.pool().rows));

@@ -135,7 +135,10 @@ void require_patterns(const query_flags& flags) {
                                                              {"--labels", flags.labels},
                                                              {"--cost", flags.cost},
                                                              {"--group", flags.group},
-                                                             {"--ids", flags.ids}};
+                                                             {"--ids", flags.ids},
+                                                             {"--label-logits", flags.model.label_logits},
+                                                             {"--label-probs", flags.model.label_probs},
+                                                             {"--label-sets", flags.label_sets}};
   for (const std::string& member : flags.model.committee) by_row.emplace_back("--committee", member);
   for (const std::string& member : flags.model.committee_probs)
     by_row.emplace_back("--committee-probs", member);

@@ -731,11 +731,82 @@ TEST(Campaign, WhereNothingCanBeComparedNothingIsSaidOfDrift) {
       << said;
 }
 
+TEST(Campaign, MakesLabelsOfAnswersAndSaysWhomToAskNext) {
+  const campaign_folder c;
+  change_settings(c, "[stop]",
+                  "[annotators.ann]\nprice = 5\naccuracy = 0.9\n[annotators.bob]\nprice = 1\naccuracy = 0.6\n"
+                  "[annotators.cat]\nkind = \"model\"\nprice = 1\naccuracy = 0.8\n[stop]");
+  EXPECT_NE(c.call({"annotators", c.folder}).err.find("there are no answers"), std::string::npos);
+  c.expect_done(c.query("02"));
+  const auto first = c.json({"route", c.folder, "--at", on("02")})["answers"];
+  const auto picked = first.size();
+  ASSERT_GE(picked, 10u);  // nobody has answered: the cheap and able model is asked about each
+  EXPECT_EQ(first[0]["annotator"], "cat");
+  // ann is right, bob half of the time, cat but for one class.
+  std::string csv = "item,label,by,seconds\n", gold = "item,label\n";
+  index_t n = 0;
+  for (const auto& row :
+       campaign_folder::table_of(c.expect_done({"export", c.folder, "batch", "--round", "1"}).out)) {
+    const std::string& item = row.at("item");
+    const std::string truth = campaign_folder::label_of(std::stoll(row.at("row")));
+    csv += item + "," + truth + ",ann,4\n";
+    csv += item + "," + (n % 2 == 0 ? truth : "boot") + ",bob,1\n";
+    csv += item + "," + (truth == "sandal" ? "sneaker" : truth) + ",cat,0.5\n";
+    if (++n <= 6) gold += item + "," + truth + "\n";
+  }
+  write_text(c / "answers.csv", csv);
+  write_text(c / "gold.csv", gold);
+  const std::vector<std::string> ingest = {"ingest",   c.folder, "--labels", c / "answers.csv",
+                                           "--source", "shop",   "--as",     "answers",
+                                           "--at",     on("03")};
+  EXPECT_EQ(c.json(ingest)["added"], 3 * picked);
+  EXPECT_EQ(c.json(ingest)["known"], 3 * picked);
+  EXPECT_EQ(c.json({"ingest", c.folder, "--labels", c / "gold.csv", "--source", "us", "--as", "gold", "--at",
+                    on("03")})["added"],
+            6);
+  const auto made = c.json({"aggregate", c.folder, "--at", on("04")});
+  EXPECT_GE(made["added"], picked - 5);
+  EXPECT_EQ(made["added"].get<int>() + made["unsure"].get<int>(), int(picked));
+  EXPECT_EQ(c.json({"aggregate", c.folder, "--at", on("05")})["same"], made["added"]);
+  EXPECT_TRUE(c.json({"aggregate", c.folder, "--replay", "1"})["differ"].empty());
+  EXPECT_NE(c.call({"aggregate", c.folder, "--replay", "2"}).err.find("there is no aggregate 2"),
+            std::string::npos);
+  std::istringstream labels(c.expect_done({"export", c.folder, "labels", "--json"}).out);
+  std::int64_t cost = 0;
+  for (std::string line; std::getline(labels, line);) {
+    const auto label = nlohmann::json::parse(line);
+    EXPECT_EQ(label["label"],
+              campaign_folder::label_of(std::stoll(label["item"].get<std::string>().substr(4))));
+    EXPECT_GE(label["posterior"], 0.8);
+    EXPECT_EQ(label["answers"].size(), 3u);
+    cost += label["cost"].get<std::int64_t>();
+  }
+  EXPECT_EQ(cost, 7 * made["added"].get<int>());
+  const auto people = c.json({"annotators", c.folder});
+  ASSERT_EQ(people["annotators"].size(), 3u);
+  EXPECT_GT(people["annotators"][0]["accuracy"]["value"], people["annotators"][1]["accuracy"]["value"]);
+  EXPECT_EQ(people["annotators"][0]["gold_right"], 6);
+  EXPECT_EQ(people["annotators"][2]["kind"], "model");
+  EXPECT_EQ(people["agreement"]["krippendorff_alpha"]["items"], picked);
+  EXPECT_NE(c.expect_done({"annotators", c.folder}).out.find("Confusions of annotators"), std::string::npos);
+  EXPECT_EQ(c.json({"route", c.folder, "--most", "3"})["answers"].size(), 0u);
+  EXPECT_TRUE(c.json({"verify", c.folder})["sound"]);
+  c.expect_done({"report", c.folder});
+  EXPECT_NE(contents(c.folder + "/report.html").find("Agreement of annotators"), std::string::npos);
+  write_text(c / "more.csv", "item,label,by\nimg-0,boot,ann\nnone,boot,ann\nimg-1,bot,ann\n");
+  EXPECT_EQ(c.json({"ingest", c.folder, "--labels", c / "more.csv", "--source", "shop", "--as", "answers",
+                    "--at", on("06")})["refused"],
+            2);
+  EXPECT_NE(c.call({"ingest", c.folder, "--labels", c / "more.csv", "--source", "x", "--as", "answer"})
+                .err.find("nearest is answers"),
+            std::string::npos);
+}
+
 TEST(Campaign, HelpOfEveryVerbHasAnExample) {
   const std::string all = run({"campaign", "--help"}).out;
-  for (const char* verb :
-       {"init", "exclude", "ingest", "note", "guideline", "export", "plan", "query", "replay", "status",
-        "evaluate", "forecast", "drift", "stop", "report", "verify", "proof"}) {
+  for (const char* verb : {"init",   "exclude", "ingest", "note",       "guideline", "export", "plan",
+                           "query",  "replay",  "status", "evaluate",   "forecast",  "drift",  "stop",
+                           "report", "verify",  "proof",  "annotators", "aggregate", "route"}) {
     EXPECT_NE(all.find(verb), std::string::npos) << all;
     const outcome help = run({"campaign", verb, "--help"});
     EXPECT_EQ(help.code, 0) << verb;

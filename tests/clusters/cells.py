@@ -25,7 +25,7 @@ ASKED = {
     "top-k with quota": ("entropy", ("outputs", "group"), {"quota": [4, 20, 3]}),
     "k-center": ("kcenter", ("embeddings",), {"labelled": [11, 200, 340]}),
     "BADGE": ("badge", ("outputs", "embeddings"), {"seed": 9}),
-    "facility location": ("facility_location", ("embeddings",), {}),
+    "facility location": ("margin/10x/facility_location", ("outputs", "embeddings"), {}),
     "DPP": ("dpp", ("embeddings",), {}),
     "BALD of a committee": ("bald", ("committee",), {}),
     "margin/10x/k-center": ("margin/10x/kcenter", ("outputs", "embeddings"), {}),
@@ -54,7 +54,7 @@ def partition(ranks, how, shuffled, seed=1):
 
 def rows_of(parts, numbers):
     """The arguments of one rank: its rows, those listed by their places among them."""
-    of = {name: value[:, numbers] if name == "committee" else value[numbers] for name, value in parts.items()
+    of = {name: np.ascontiguousarray(value[:, numbers]) if name == "committee" else value[numbers] for name, value in parts.items()
           if name in ("embeddings", "outputs", "committee", "group")}
     of.update({name: value for name, value in parts.items() if name not in of})
     if "labelled" in parts:

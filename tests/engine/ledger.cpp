@@ -327,10 +327,31 @@ TEST(LedgerFile, AForeignOrNewerOneIsRefusedAndStaysAsItIs) {
   expect_refused<conflict_error>([&] { ledger::create(folder / "other"); }, "is there already");
   ledger::create(folder / "newer");
   SQLite::Database(folder / "newer", SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");
-  refused(folder / "newer", "newer Poolwise: its schema is 99, this one knows 1");
+  refused(folder / "newer", "newer Poolwise: its schema is 99, this one knows 2");
   EXPECT_EQ(folder.names(), (std::set<std::string>{"text", "long", "empty", "other", "newer"}));
   write_file(folder / "empty", "");
   ledger::create(folder / "empty");  // as an interrupted creation leaves it
+}
+
+TEST(LedgerFile, OneOfAnOlderSchemaIsBroughtUpToDateWithItsAnswers) {
+  begun in;
+  const auto answered = [](const std::string& key, const std::string& text) {
+    return of("answer", {{"item", "a"}, {"label", text}, {"by", "ann"}, {"key", key}});
+  };
+  const index_t first = record(in.open, {answered("k1", "cat"), answered("k2", "dog")})[0];
+  SQLite::Database(in.file, SQLite::OPEN_READWRITE).exec("DROP TABLE answers; PRAGMA user_version = 1");
+  ledger again = ledger::open(in.file);
+  EXPECT_TRUE(again.verify().sound) << again.verify().why;
+  again.read([&](const tables& seen) {
+    EXPECT_EQ(seen.answer_event("k1"), first);
+    EXPECT_EQ(seen.answer_event("k3"), std::nullopt);
+    return 0;
+  });
+  EXPECT_EQ(record(again, {answered("k1", "cat")})[0], first);
+  expect_refused<conflict_error>([&] { record(again, {answered("k1", "dog")}); },
+                                 "answer 'k1' is event " + std::to_string(first));
+  again.rebuild();
+  EXPECT_TRUE(again.verify().sound);
 }
 
 // ---------------------------------------------------------------------------------------------- changes
@@ -622,7 +643,8 @@ TEST(Export, RowsAreWhatTheEventsSay) {
             "4,1000,1,2,c,6,0.5,5,,,strategy,\"margin .98, rank 2\",\n");
   EXPECT_EQ(json::parse(jsonl.substr(0, jsonl.find('\n')))["item"], "a,b");
   EXPECT_EQ(labels,
-            "event,at_ms,item,label,source,external,version,replaces,by,seconds,confidence,cost,why,guideline,current\n"
+            "event,at_ms,item,label,source,external,version,replaces,by,seconds,confidence,cost,why,guideline,"
+            "current\n"
             "5,1000,c,\"say \"\"hi\"\"\",studio,t1,1,,,,,,,,false\n"
             "6,1000,c,owl,studio,t2,1,5,,,,,,,true\n");
   EXPECT_EQ(json::parse(current)["event"], 6);

@@ -11,7 +11,6 @@ exchange goes to the others, by way of an actor on one of them. The picks are th
 chunks there are. Where a worker is lost Dask makes its chunks again elsewhere, and the batch is picked anew.
 """
 
-import asyncio
 import logging
 
 import numpy as np
@@ -25,12 +24,14 @@ except ImportError as missing:
 
 from . import distributed as _distributed
 from ._errors import ArgumentError, ClusterError, ShapeError
+from ._relay import Relay, RelayedRank, places_of, take_listed
 
 __all__ = ["select"]
 
 _log = logging.getLogger(__name__)
 # Of poolwise.select's arguments those with something for each row, and the axis of these.
-_ROW_AXIS = {"embeddings": 0, "outputs": 0, "committee": 1, "predictions": 1, "labels": 0, "ids": 0, "cost": 0, "group": 0}
+_ROW_AXIS = {"embeddings": 0, "outputs": 0, "committee": 1, "predictions": 1, "labels": 0, "label_outputs": 0, "label_sets": 0, "ids": 0,
+             "cost": 0, "group": 0}
 
 
 def select(strategy, embeddings=None, *, client=None, deadline=60, retries=1, **parts):
@@ -48,8 +49,8 @@ def select(strategy, embeddings=None, *, client=None, deadline=60, retries=1, **
     if embeddings is not None:
         parts["embeddings"] = embeddings
     by_row = {name: parts.pop(name) for name in _ROW_AXIS if parts.get(name) is not None}
-    listed = {name: _numbers(parts.pop(name)) for name in ("labelled", "exclude", "candidates") if parts.get(name) is not None}
     shards = _Shards(by_row, client)
+    listed = take_listed(parts, int(shards.first[-1]))
     while True:
         try:
             return _attempt(client, strategy, shards, listed, parts, deadline)
@@ -58,11 +59,6 @@ def select(strategy, embeddings=None, *, client=None, deadline=60, retries=1, **
                 raise
             retries -= 1
             _log.warning("%s; picking anew on the workers that are left", end)
-
-
-def _numbers(given):
-    given = np.asarray(given)
-    return np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64)
 
 
 class _Shards:
@@ -111,59 +107,23 @@ def _array(name, given):
     return given
 
 
-class _Relay:
-    """An actor by which ranks gather: its coroutines wait beside each other."""
-
-    def __init__(self, size):
-        self._size, self._exchanges = size, {}
-
-    async def gather(self, exchange, rank, mine, deadline):
-        """The bytes of all ranks; a tuple of those that gave none within the deadline."""
-        given, complete = self._exchanges.setdefault(exchange, ({}, asyncio.Event()))
-        given[rank] = mine
-        if len(given) == self._size:
-            del self._exchanges[exchange]
-            complete.set()
-        try:
-            await asyncio.wait_for(complete.wait(), deadline)
-        except asyncio.TimeoutError:
-            return tuple(rank for rank in range(self._size) if rank not in given)
-        return [given[rank] for rank in range(self._size)]
-
-
-class _Rank:
-    """What poolwise.distributed takes for `ranks`."""
-
-    def __init__(self, rank, size, relay, deadline):
-        self.rank, self.size, self._relay, self._deadline, self._exchange = rank, size, relay, deadline, 0
-
-    def allgather(self, mine):
-        self._exchange += 1
-        answer = self._relay.gather(self._exchange, self.rank, mine, self._deadline).result()
-        if isinstance(answer, tuple):
-            raise TimeoutError(f"rank {', '.join(map(str, answer))} not within {self._deadline:g} s; look at Dask's workers")
-        return answer
-
-
 def _pick(rank, size, relay, first, blocks, strategy, listed, parts, deadline):
     """One rank's part, on its worker. Its blocks are in the order of their rows."""
     whole = {name: blocks[0][name] if len(blocks) == 1 else np.concatenate([block[name] for block in blocks], axis=_ROW_AXIS[name]) for name in blocks[0]}
     lengths = [np.shape(next(iter(block.values())))[_ROW_AXIS[next(iter(block))]] for block in blocks]
     numbers = np.concatenate([np.arange(begin, begin + length) for begin, length in zip(first, lengths)])
-    for name, rows in listed.items():
-        mine = np.flatnonzero(np.isin(numbers, rows))
-        whole[name] = mine if name != "labelled" else np.searchsorted(numbers, rows[np.isin(rows, numbers)])
+    whole.update(places_of(listed, numbers))
     if "ids" in whole:
         whole["ids"] = list(whole["ids"])
     parts = {"threads": get_worker().state.nthreads, "copy": True, **parts, **whole}
-    ranks = _Rank(rank, size, relay, deadline) if size > 1 else None
+    ranks = RelayedRank(rank, size, lambda *said: relay.gather(*said).result(), deadline) if size > 1 else None
     return _distributed.select(strategy, ranks=ranks, numbers=numbers, deadline=deadline + 5, **parts)
 
 
 def _attempt(client, strategy, shards, listed, parts, deadline):
     places = shards.by_worker()
     workers = list(places)
-    relay = client.submit(_Relay, len(places), actor=True, pure=False, workers=workers[:1]).result()
+    relay = client.submit(Relay, len(places), actor=True, pure=False, workers=workers[:1]).result()
     tasks = [client.submit(_pick, rank, len(places), relay, [int(shards.first[at]) for at in mine], [shards.futures[at] for at in mine], strategy,
                            listed, parts, deadline, pure=False, workers=[worker], retries=0) for rank, (worker, mine) in enumerate(places.items())]
     try:

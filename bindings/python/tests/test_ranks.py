@@ -68,7 +68,7 @@ def test_a_rank_that_fails_ends_all_with_its_sentence():
         numbers = np.zeros(len(shards[end.rank]), int) if change == "numbers" else shards[end.rank]
         return poolwise.distributed.select(strategy, ranks=end, numbers=numbers, deadline=20, **mine)
 
-    for change, words in {"nan": f"row {shards[1][4]}", "seed": "seed", "columns": "5", "array": "rank 1: select: embeddings", "numbers": "twice"}.items():
+    for change, words in {"nan": f"row {shards[1][4]}", "seed": "seed", "columns": "5", "array": "rank 1: select: embeddings", "numbers": "is on the ranks"}.items():
         one, = sentences(cells.over_threads(3, lambda end: body(end, change)))  # noqa: B023
         assert words in one and "\n" not in one, (change, one)
 
@@ -165,7 +165,7 @@ def test_dask_picks_what_one_process_does():
                     axis = 1 if name == "committee" else 0
                     parts[name] = da.from_array(parts[name], chunks=tuple((100, 17, 43, 200) if at == axis else -1 for at in range(parts[name].ndim)))
             assert cells.picks(poolwise.dask.select(strategy, client=client, **parts)) == one_process(asked), asked
-        with pytest.raises(poolwise.ShapeError, match="embeddings has 5 rows but another part has 360"):
+        with pytest.raises(poolwise.ShapeError, match="rows but another part has"):
             poolwise.dask.select("badge", POOL["embeddings"][:5], outputs=da.from_array(POOL["outputs"]), batch=3, client=client)
         with pytest.raises(poolwise.ArgumentError, match="no array of all rows"):
             poolwise.dask.select("kcenter", batch=3, client=client)

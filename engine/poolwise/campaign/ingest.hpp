@@ -9,11 +9,16 @@
 
 namespace poolwise {
 
+/// Answers are what several annotators say of an item, of which labels are made; gold is what is known to be
+/// right.
+enum class ingested_as { labels, answers, gold };
+
 struct ingest_request {
   std::filesystem::path file;  ///< CSV or JSONL, also by gzip or from a pipe
   std::string source;          ///< who the labels come from: a tool, a company
-  bool strict = false;         ///< all lines or none
-  bool overrule = false;       ///< a label takes the place of another source's
+  ingested_as as = ingested_as::labels;
+  bool strict = false;    ///< all lines or none
+  bool overrule = false;  ///< a label takes the place of another source's
 };
 
 struct refused_label {
@@ -37,6 +42,11 @@ struct ingested {
 /// cannot be read, items that are not in the pool, labels that campaign.toml does not list, numbers out of
 /// range, a label for an item that has another from elsewhere: each is refused with its reason and the others
 /// are recorded, or none with `strict`.
+///
+/// Answers have the same columns, and are known by source, external id (standard: the item and who answered),
+/// and version; `by` is who answered (standard: the source), and `cost` is the annotator's price in
+/// campaign.toml where the file has none. Any number of answers about an item go in. Gold needs `item` and
+/// `label` alone: the last one of an item counts.
 ///
 /// throws io_error; format_error where the file is no table of such columns; value_error under `strict`, naming
 /// the first line refused.

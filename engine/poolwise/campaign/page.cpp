@@ -11,6 +11,7 @@
 #include "poolwise/campaign/audit.hpp"
 #include "poolwise/campaign/holdout.hpp"
 #include "poolwise/campaign/outlook.hpp"
+#include "poolwise/campaign/people_tables.hpp"
 #include "poolwise/campaign/rounds.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
@@ -89,6 +90,7 @@ class page_maker {
   void add_stopping(campaign_report& page) const;
   void add_rounds(campaign_report& page) const;
   void add_versions(campaign_report& page) const;
+  void add_people(campaign_report& page) const;
   void add_map(campaign_report& page) const;
 
   campaign& of_;
@@ -323,6 +325,13 @@ void page_maker::add_model_audits(campaign_report& page) const {
   if (!table.rows.empty()) page.tables.push_back(std::move(table));
 }
 
+/// Where labels are made of answers.
+void page_maker::add_people(campaign_report& page) const {
+  if (!seen_.latest("answer")) return;
+  for (report_table& table : tables_of(people_of(seen_, settings_), settings_))
+    page.tables.push_back(std::move(table));
+}
+
 void page_maker::add_lead_times(campaign_report& page) const {
   for (const round_state& round : rounds_) {
     report_lead_time& lead = page.lead_times.emplace_back();
@@ -504,6 +513,7 @@ campaign_report page_maker::make() {
   add_curves(page, ahead);
   add_arms(page);
   add_efforts(page);
+  add_people(page);
   add_slices(page);
   add_model_audits(page);
   page.distributions = distributions_of(of_, seen_);

@@ -212,6 +212,39 @@ void read_slices(section& file, campaign_settings& settings) {
   all.finish();
 }
 
+void read_accuracies(section& of, const char* name, std::map<std::string, double>& what) {
+  section table = of.table(name);
+  for (const std::string& key : table.keys()) table.read(key, what[key], 0, 1);
+  table.finish();
+}
+
+void read_annotators(section& file, campaign_settings& settings) {
+  section all = file.table("annotators");
+  for (const std::string& name : all.keys()) {
+    section table = all.table(name);
+    annotator& one = settings.annotators.emplace_back();
+    one.name = name;
+    table.read_by("kind", [&](const std::string& text) { one.kind = parse_annotator_kind(text); });
+    table.read("price", one.price, 0, 1e12);
+    table.read("seconds", one.seconds, 0, 1e9);
+    table.read("accuracy", one.skill.accuracy, 0, 1);
+    table.read("weight", one.skill.weight, 1e-3, 1e6);
+    read_accuracies(table, "by_class", one.skill.by_class);
+    read_accuracies(table, "by_slice", one.skill.by_slice);
+    table.read("languages", one.languages);
+    table.read_by("hours", [&](const std::string& text) { one.hours = parse_working_hours(text); });
+    table.read("most_open", one.most_open, 1, 1e9);
+    table.read("roles", one.roles);
+    table.finish();
+    const auto& roles = annotator_roles();
+    for (const std::string& role : one.roles)
+      if (std::find(roles.begin(), roles.end(), role) == roles.end())
+        table.refuse("roles", *table.node("roles"),
+                     "has \"" + printable(role) + "\"; the nearest is \"" + nearest_word(role, roles) + "\"");
+  }
+  all.finish();
+}
+
 void read_targets(section& file, campaign_settings& settings) {
   section all = file.table("targets");
   for (const std::string& name : all.keys()) {
@@ -278,6 +311,16 @@ std::string measure_target::measure() const {
   return text.str();
 }
 
+annotator annotator_named(const campaign_settings& settings, const std::string& name) {
+  const auto& all = settings.annotators;
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const annotator& one) { return one.name == name; });
+  if (found != all.end()) return *found;
+  annotator unknown;
+  unknown.name = name;
+  return unknown;
+}
+
 std::string class_name(const campaign_settings& settings, std::int32_t number) {
   const auto place = std::size_t(number);
   return place < settings.labels.size() ? settings.labels[place] : std::to_string(number);
@@ -313,6 +356,7 @@ campaign_settings read_settings(const std::string& text, const std::string& file
   read_allotment(whole, "budget", settings.total);
   read_allotment(whole, "round", settings.round);
   read_slices(whole, settings);
+  read_annotators(whole, settings);
   read_targets(whole, settings);
   read_labelling(whole, settings);
   read_stop(whole, settings);
@@ -379,6 +423,17 @@ std::string example_settings(const std::string& name) {
          "# target = 0.8\n"
          "# floor = 10                 # picks of each round at least\n"
          "# quota = 60                 # and at most\n"
+         "\n"
+         "# [annotators.ann]            # who labels, and what is known of them before the first answer\n"
+         "# kind = \"person\"            # or model, or classifier\n"
+         "# price = 5                  # of one answer\n"
+         "# seconds = 8                # that one takes\n"
+         "# accuracy = 0.9             # expected; [annotators.ann.by_class] and by_slice where it is known "
+         "apart\n"
+         "# weight = 4                 # as many known answers is that worth\n"
+         "# languages = [\"en\"]\n"
+         "# hours = \"mon-fri 09:00-17:00 +01:00\"\n"
+         "# roles = [\"annotator\"]      # of annotator, senior, reviewer, manager, auditor\n"
          "\n"
          "# [targets.cats]              # other targets than accuracy\n"
          "# label = \"cat\"\n"

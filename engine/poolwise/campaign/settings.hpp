@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/annotate/people.hpp"
 #include "poolwise/query/spec.hpp"
 
 namespace poolwise {
@@ -71,6 +72,7 @@ struct campaign_settings {
   allotment total, round;
   std::optional<std::int64_t> until_ms;  ///< the last moment at which a round may begin, since 1970
   std::vector<slice_settings> slices;
+  std::vector<annotator> annotators;
   labelling_settings labelling;
   std::optional<double> target;              ///< accuracy that is to be reached on all held-out items
   std::vector<measure_target> targets;       ///< beside accuracies; each of another measure
@@ -79,6 +81,9 @@ struct campaign_settings {
   double error_cost = 0;
   index_t predictions = 0;
 };
+
+/// As campaign.toml says; one that it does not name is a person of whom nothing is known.
+annotator annotator_named(const campaign_settings& settings, const std::string& name);
 
 /// What campaign.toml calls a class; its number where it lists no labels.
 std::string class_name(const campaign_settings& settings, std::int32_t number);

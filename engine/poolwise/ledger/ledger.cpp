@@ -61,6 +61,8 @@ class recording {
     json body = parsed_body(given);
     if (given.kind == "label")
       if (const auto known = settle(body)) return *known;
+    if (given.kind == "answer")
+      if (const auto known = same_answer(body)) return *known;
     const event next{tree_.size(), at_ms_, given.kind, body.dump()};
     const digest leaf = leaf_digest(line_of(next));
     file_.tell("INSERT INTO events (n, at, kind, leaf, body) VALUES (?, ?, ?, ?, ?)", next.number, next.at_ms,
@@ -100,6 +102,18 @@ class recording {
                           before["version"].get<std::int64_t>() > version;
     if (!is_older) body["replaces"] = *current;
     return std::nullopt;
+  }
+
+  /// The event that has this answer already.
+  std::optional<index_t> same_answer(const json& body) {
+    const std::string& key = body["key"].get_ref<const std::string&>();
+    const auto known = answer_of(file_, key);
+    if (!known) return std::nullopt;
+    const json before = recorded_body(*known);
+    if (before["item"] == body["item"] && before["label"] == body["label"] && before["by"] == body["by"])
+      return known;
+    throw conflict_error("ledger: answer '" + printable(key, 80) + "' is event " + std::to_string(*known) +
+                         ", with another item, label or annotator; give a correction a key of its own");
   }
 
   json recorded_body(index_t number) {
@@ -245,7 +259,7 @@ verification ledger::verify(const std::optional<tree_head>& known) const {
 void ledger::rebuild() {
   translated(state_->file.name(), [&] {
     writing lock(state_->file, state_->depth);
-    for (const char* const table : {"labels", "items", "tallies", "numbered"})
+    for (const char* const table : {"answers", "labels", "items", "tallies", "numbered"})
       state_->file.database().exec("DELETE FROM " + std::string(table));
     projection again(state_->file);
     state_->seen.each_event(0, std::numeric_limits<index_t>::max(),

@@ -54,7 +54,8 @@ class ledger {
   ///         before, from a `read`, and only checked here. Some 20,000 events at a time keep waits short.
   /// now_ms  since 1970 UTC, the time of all of them.
   /// returns the number of each event in the order given. A label whose (source, external, version) is recorded
-  ///         with the same item and label is not recorded again: its number is that of the first.
+  ///         with the same item and label is not recorded again: its number is that of the first. So it is
+  ///         with an answer whose key is recorded with the same item, label and annotator.
   ///
   /// A label of an item that has one gets `replaces`, the event of the current one, unless it is an older
   /// version of the same (source, external): that is kept, and not current.
@@ -63,8 +64,8 @@ class ledger {
   /// no `campaign`, or another one that is; decisions that are not those of the round before them; a pool or
   /// model that is not recorded. conflict_error, after which it is worth to look again and decide anew, for a
   /// decision about an item that is unavailable; a round, pool version, model or guideline that is not the
-  /// next; a label whose key is recorded with another item or label; `replaces` that is not the current label.
-  /// Some 15 microseconds an event, and one wait for the disk.
+  /// next; a label or answer whose key is recorded with another item or label; `replaces` that is not the
+  /// current label. Some 15 microseconds an event, and one wait for the disk.
   std::vector<index_t> change(std::int64_t now_ms,
                               const std::function<std::vector<new_event>(const tables&)>& decide,
                               backward_clock backwards = backward_clock::refuse);

@@ -74,9 +74,17 @@ CREATE VIEW verdicts AS SELECT n, at, body ->> 'round' AS round, body ->> 'stop'
 CREATE VIEW notes AS SELECT n, at, body ->> 'text' AS text, body FROM events WHERE kind = 'note';
 )";
 
+// An answer is known by its key.
+constexpr const char* answers_schema = R"(
+CREATE TABLE answers (
+  key TEXT PRIMARY KEY, event INTEGER NOT NULL REFERENCES events, item TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO answers SELECT body ->> 'key', min(n), body ->> 'item' FROM events
+  WHERE kind = 'answer' AND body ->> 'key' IS NOT NULL GROUP BY 1;
+)";
+
 // By number: a file's user_version is how many it has had. A later one that changes a table rebuilds it.
-constexpr std::array<std::array<const char*, 3>, 1> migrations = {
-    {{events_schema, tables_schema, views_schema}}};
+constexpr std::array<std::array<const char*, 3>, 2> migrations = {
+    {{events_schema, tables_schema, views_schema}, {answers_schema, "", ""}}};
 
 [[noreturn]] void refuse(const std::string& name, const std::string& why) {
   throw format_error("ledger: " + name + " " + why);
@@ -173,6 +181,7 @@ ledger_file::ledger_file(const fs::path& file, bool may_write)
       refuse(name_, "was written by a newer Poolwise: its schema is " + std::to_string(version) +
                         ", this one knows " + std::to_string(migrations.size()) + "; use that Poolwise");
     // FULL: a change that was acknowledged outlasts a power cut.
+    if (version < std::int64_t(migrations.size())) bring_up_to_date(may_write);
     database_.exec(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema "
         "= OFF;"
@@ -187,6 +196,15 @@ ledger_file::ledger_file()
     database_.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536");
     migrate(database_, 0);
   });
+}
+
+// Who only reads may do so without: what a later schema adds makes answers quick to find.
+void ledger_file::bring_up_to_date(bool may_write) try {
+  SQLite::Transaction all(database_, SQLite::TransactionBehavior::IMMEDIATE);
+  migrate(database_, std::size_t(asked(database_, "PRAGMA user_version")));
+  all.commit();
+} catch (const SQLite::Exception&) {
+  if (may_write) throw;
 }
 
 tree_head head_in(ledger_file& from) {

@@ -49,6 +49,11 @@ std::optional<keyed_label> label_of(ledger_file& in, const std::string& source, 
   return keyed_label{row.number(0), row.text(1)};
 }
 
+std::optional<index_t> answer_of(ledger_file& in, const std::string& key) {
+  auto row = in.ask("SELECT event FROM answers WHERE key = ?", key);
+  return row.next() ? std::optional(row.number(0)) : std::nullopt;
+}
+
 void projection::apply(const event& next, const json& body) {
   if ((next.number == 0) != (next.kind == "campaign"))
     throw value_error(next.number == 0
@@ -60,6 +65,10 @@ void projection::apply(const event& next, const json& body) {
   if (next.kind == "withdrawn") return add_withdrawn(body);
   if (next.kind == "excluded") return add_excluded(next, body);
   if (next.kind == "pool") return add_numbered(next, body, "version");
+  if (next.kind == "answer")
+    return into_.tell("INSERT INTO answers VALUES (?, ?, ?) ON CONFLICT DO NOTHING", text_of(body, "key"),
+                      next.number, text_of(body, "item"));
+  if (next.kind == "aggregate") return add_numbered(next, body, "aggregate");
   if (next.kind == "guideline") return add_numbered(next, body, "guideline");
   if (next.kind == "model") {
     require_recorded("pool", body);

@@ -244,4 +244,8 @@ std::optional<index_t> tables::label_event(const std::string& source, const std:
   return found ? std::optional(found->event) : std::nullopt;
 }
 
+std::optional<index_t> tables::answer_event(const std::string& key) const {
+  return translated(in_->name(), [&] { return answer_of(*in_, key); });
+}
+
 }  // namespace poolwise

@@ -127,6 +127,8 @@ class tables {
   /// The event of the label that has this key.
   std::optional<index_t> label_event(const std::string& source, const std::string& external,
                                      std::int64_t version) const;
+  /// The event of the answer that has this key.
+  std::optional<index_t> answer_event(const std::string& key) const;
 
  private:
   friend class ledger;

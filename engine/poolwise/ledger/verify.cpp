@@ -89,6 +89,7 @@ struct table_rows {
 constexpr table_rows made_of_events[] = {
     {"numbered", "SELECT * FROM numbered ORDER BY kind, number"},
     {"items", "SELECT * FROM items ORDER BY item"},
+    {"answers", "SELECT * FROM answers ORDER BY key"},
     {"labels", "SELECT * FROM labels ORDER BY source, external, version"},
     {"tallies", "SELECT * FROM tallies ORDER BY id"},
 };

@@ -89,6 +89,8 @@ class ledger_file {
   const std::string& name() const { return name_; }
 
  private:
+  void bring_up_to_date(bool may_write);
+
   std::string name_;
   SQLite::Database database_;
   // By the address of the text, which is a literal. A statement in use is not in its list.

@@ -55,5 +55,7 @@ struct keyed_label {
 };
 std::optional<keyed_label> label_of(ledger_file& in, const std::string& source, const std::string& external,
                                     std::int64_t version);
+/// The event of the answer that has this key.
+std::optional<index_t> answer_of(ledger_file& in, const std::string& key);
 
 }  // namespace poolwise
