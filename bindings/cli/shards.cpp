@@ -2,6 +2,7 @@
 
 #include <glob.h>
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -157,7 +158,8 @@ int threads_of_rank() {
   if (here.local_ranks < 2 || std::getenv("OMP_NUM_THREADS") != nullptr) return 0;
   // A launcher that binds ranks to cores has divided these already.
   const int cores = omp_get_num_procs();
-  return cores >= here.local_ranks ? std::max(1, cores / here.local_ranks) : 1;
+  if (std::int64_t(cores) * here.local_ranks <= ::sysconf(_SC_NPROCESSORS_ONLN)) return 0;
+  return std::max(1, cores / here.local_ranks);
 }
 
 exit_code code_of_ranks(cluster_failure why) {

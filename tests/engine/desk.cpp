@@ -264,7 +264,7 @@ TEST(Desk, NobodyIsAskedTwiceAndALateAnswerIsKept) {
 }
 
 TEST(Desk, AnswersThatAgreeMakeALabelAndOthersAConflict) {
-  recorded_desk at(asking(2));
+  recorded_desk at(asking(2, true));
   at.hand_out(2);
   for (const char* who : {"anna", "ben"}) at.record(at.open.take(who, 2, at.now).events);
   EXPECT_EQ(at.open.leases().waiting(), 0);
@@ -274,12 +274,27 @@ TEST(Desk, AnswersThatAgreeMakeALabelAndOthersAConflict) {
   EXPECT_EQ(agreed.state, "agreed");
   at.record(agreed.events);
   EXPECT_EQ(at.open.item("i1")->label, "boot");
-  at.record(at.open.answer({.key = "3", .by = "anna", .item = "i2", .label = "boot"}).events);
+  at.record(at.open.answer({.key = "3", .by = "anna", .item = "i2", .label = "shoe"}).events);
+  at.record(at.open.answer({.key = "3b", .by = "anna", .item = "i2", .label = "boot"}).events);  // no label yet
   EXPECT_EQ(at.open.answer({.key = "4", .by = "ben", .item = "i2", .label = "shoe"}).state, "conflict");
   EXPECT_THROW(at.open.answer({.key = "5", .by = "ben", .item = "i2", .label = "clog"}), value_error);
   EXPECT_THROW(at.open.answer({.key = "5", .by = "ben", .item = "i9", .label = "boot"}), usage_error);
   EXPECT_THROW(at.open.answer({.key = "5", .by = "carl", .item = "i2", .label = "boot"}), usage_error);
   EXPECT_THROW(at.open.answer({.key = "", .by = "ben", .item = "i2", .label = "boot"}), value_error);
+}
+
+TEST(Desk, WhatIsWithdrawnIsAskedAgain) {
+  recorded_desk at(asking(1));
+  at.hand_out(1);
+  at.record({{"answer", json{{"item", "i1"}, {"by", "ls/1"}, {"label", "boot"}, {"key", "ls/1@1"}}.dump()},
+             {"label", json{{"item", "i1"}, {"source", "ls"}, {"external", "i1"}, {"label", "boot"}}.dump()}});
+  EXPECT_TRUE(at.open.take("anna", 1, at.now).events.empty());
+  at.record({{"withdrawn", json{{"item", "i1"}, {"by", "ls/1"}, {"replaces", at.last()}}.dump()}});
+  EXPECT_EQ(at.open.leases().unfinished(), 1);
+  at.record(at.open.take("anna", 1, at.now).events);
+  at.record(at.open.answer({.key = "1", .by = "anna", .item = "i1", .label = "shoe"}).events);
+  EXPECT_EQ(at.open.item("i1")->label, "shoe");
+  EXPECT_TRUE(at.open.conflicts().empty());
 }
 
 TEST(Desk, ALabelIsChangedByAnotherPersonWithAReason) {

@@ -1,9 +1,15 @@
-// The bytes of a top_k_state: as they are, and once their checksum is put right.
+// The bytes of a top_k_state: as they are, and once their checksum is put right; and of the other states that
+// travel, behind their first eight.
+#include <algorithm>
 #include <limits>
 
 #include "harness.hpp"
+#include "poolwise/committee/committee.hpp"
 #include "poolwise/core/detail/hash.hpp"
 #include "poolwise/core/detail/number_bytes.hpp"
+#include "poolwise/core/exact_sum.hpp"
+#include "poolwise/core/histogram.hpp"
+#include "poolwise/metrics/drift.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise::fuzz {
@@ -24,6 +30,18 @@ void read(std::span<const std::byte> bytes) {
   });
 }
 
+/// The same as a state of the kind of `example`.
+template <class State>
+void read_as(const State& example, std::span<const std::byte> input) {
+  std::vector<std::byte> bytes = example.to_bytes();
+  bytes.resize(8);
+  bytes.insert(bytes.end(), input.begin(), input.end());
+  append_number(bytes, fnv1a(bytes));
+  accepted([&] {
+    require(State::from_bytes(bytes).to_bytes() == bytes, "a state that is read is written as it was");
+  });
+}
+
 }  // namespace
 }  // namespace poolwise::fuzz
 
@@ -35,5 +53,13 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::vector<std::byte> right(input.begin(), input.end() - 8);
   append_number(right, fnv1a(right));
   fuzz::read(right);
+  const auto behind = input.subspan(8);
+  fuzz::read_as(histogram({1}), behind);
+  fuzz::read_as(exact_sum(), behind);
+  fuzz::read_as(moments(), behind);
+  constexpr disagreement all[] = {disagreement::bald, disagreement::vote_entropy, disagreement::mean_std};
+  fuzz::read_as(committee_accumulator(1, 2, all), behind);
+  const double reference[] = {1, 2, 3};
+  fuzz::read_as(stability_bins(reference), behind);
   return 0;
 }

@@ -2,14 +2,19 @@
 
     api.py POOLWISE
 """
+import http.client
 import json
 import os
 import pathlib
+import random
+import shutil
 import signal
+import ssl
 import stat
+import subprocess
 import sys
 
-from serving import PASSWORD, Caller, Served, command_of
+from serving import PASSWORD, Caller, Served, changes_without_review, command_of
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "bindings" / "serve" / "page"
 OPENAPI = json.loads((PAGE / "openapi.json").read_text())
@@ -95,6 +100,29 @@ def leases_and_labels(command):
         at.close()
 
 
+def meddle(at, callers, calls=300):
+    """Whatever is called, in whatever order: no label becomes another but by review."""
+    chance, items = random.Random(3), sorted({item for one in callers for item in one.work(5)})
+    answers = {}
+    for number in range(calls):
+        caller, proposals = chance.choice(callers), list(range(chance.randrange(400)))[-3:]
+        if chance.random() < 0.3:
+            said = callers[-1].call("GET", "/api/proposals")[1]["proposals"]
+            proposals = [one["proposal"] for one in said] or proposals
+        body = {"key": str(chance.randrange(200)), "item": chance.choice(items), "label": chance.choice(["circle", "square", "stripes"]), "why": "so"}
+        path = chance.choice(["/api/labels", "/api/proposals", "/api/conflicts", "/api/rulings"])
+        if path == "/api/rulings":
+            body = {"key": body["key"], "proposal": chance.choice(proposals or [0]), "approve": chance.random() < 0.8, "why": "so"}
+        status = caller.call("POST", path, body)[0]
+        assert status in (200, 403, 404, 409, 422), (path, body, status)
+        answers[path, status] = answers.get((path, status), 0) + 1
+    assert all((path, 200) in answers for path in ("/api/labels", "/api/proposals", "/api/rulings")), answers
+    events = at.events()
+    assert not (wrong := changes_without_review(events)), wrong
+    assert changes_without_review([*events, {"kind": "label", "n": 0, "body": {"item": next(
+        e["body"]["item"] for e in events if e["kind"] == "label"), "label": "another"}}]), "the check is blind"
+
+
 def roles_and_review(command):
     at = Served(command, items=30, regulated=True, people=[(f"{role}1", role) for role in ("manager", "annotator", "reviewer", "auditor")])
     try:
@@ -138,6 +166,7 @@ def roles_and_review(command):
         labels.write_text(f"item,label,version\n{item},stripes,7\n")
         refused = at.run("campaign", "ingest", at.folder, "--labels", labels, "--source", "elsewhere", "--overrule", "--json")
         assert json.loads(refused.stdout)["refused"] == 1 and "review alone" in refused.stderr, refused
+        meddle(at, [annotator, reviewer, manager])
         expect(manager.call("POST", "/api/guideline", {"text": "# Corners", "after": 0}), 200)
         expect(manager.call("POST", "/api/guideline", {"text": "# Corners", "after": 0}), 409)
         expect(manager.call("POST", "/api/people", {"name": "annotator1", "off": True}), 200)
@@ -159,6 +188,18 @@ def safe_places(command):
                               (["--behind-proxy", "https://x"], "people with passwords"), (["--key", "k.pem"], "certificate")):
             refused = at.run("serve", at.folder, "--port", 0, *options, check=False)
             assert refused.returncode == 2 and word in refused.stderr, (options, refused)
+        if shutil.which("openssl"):
+            pem, key = at.folder / "cert.pem", at.folder / "key.pem"
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", pem,
+                            "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
+            at.run("serve", at.folder, "--person", "rita", "--role", "manager", text=PASSWORD + "\n")
+            at.port, at.options = 0, ["--certificate", str(pem), "--key", str(key)]
+            at.start()
+            safe = http.client.HTTPSConnection("localhost", at.port, context=ssl.create_default_context(cafile=pem), timeout=20)
+            safe.request("POST", "/api/login", json.dumps({"name": "rita", "password": PASSWORD}), {"Content-Type": "application/json"})
+            answer = safe.getresponse()
+            cookie = answer.getheader("Set-Cookie")
+            assert answer.status == 200 and cookie.startswith("__Host-") and cookie.endswith("HttpOnly; SameSite=Strict; Secure"), cookie
         assert at.run("serve", at.folder, "--person", "x", "--role", "manager", text="short\n", check=False).returncode == 6
     finally:
         at.close()

@@ -187,15 +187,16 @@ def png(kind, shade, size=96):
 def looked_at(command, screenshots):
     """Every page by axe-core, at each size, with texts that would like to be scripts; and pictures of them."""
     axe = (pathlib.Path(importlib.util.find_spec("axe_playwright_python").submodule_search_locations[0]) / "axe.min.js").read_text()
-    at = Served(command, items=40, overlap=2, people=[("rita", "manager"), ("anna", "annotator"), ("ben", "annotator"), ("carl", "auditor")])
+    at = Served(command, items=40, overlap=2, note="Frame {} of the camera at the gate.", strange_files=False, people=[("rita", "manager"), ("anna", "annotator"), ("ben", "annotator"), ("carl", "auditor")])
     try:
         evil = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>'
         (at.folder / "img" / "a.png").write_bytes(png("circle", 200))
         rita, anna, ben = (Caller(at, name) for name in ("rita", "anna", "ben"))
-        rita.call("POST", "/api/guideline", {"text": f"# Shapes\n\nA **shape** is what is brighter than the ground.\n- A circle has no corners.\n- {evil}", "after": 0})
+        rita.call("POST", "/api/guideline", {"text": f"# Shapes\n\nA **shape** is what is brighter than the ground.\n- A circle has no corners.\n- A square has four.", "after": 0})
         for person, label in ((anna, "circle"), (ben, "circle")):
             for number, item in enumerate(person.work(12)):
                 person.call("POST", "/api/labels", {"key": item, "item": item, "label": "square" if number % 5 == 1 and person is ben else label, "seconds": 2 + number % 3})
+        rita.call("POST", "/api/people", {"name": "dora", "role": "annotator", "password": PASSWORD, "off": True})
         item = anna.call("GET", "/api/mine")[1]["recent"][0]["item"]
         anna.call("POST", "/api/flags", {"key": "f", "item": item, "why": evil})
         print("proposed", anna.call("POST", "/api/proposals", {"key": "p", "item": item, "label": "stripes", "why": "The edge is striped; see the guideline."})[0])
@@ -220,7 +221,7 @@ def looked_at(command, screenshots):
                 pages += 1
                 serious += [f"{page} at {size}: {one['id']}: {one['nodes'][0]['html'][:160]}" for one in found if one["impact"] in ("serious", "critical")]
                 if screenshots and size in ("desktop", "phone"):
-                    driver.save_screenshot(str(screenshots / f"serve-{page}-{size}.png"))
+                    driver.save_screenshot(str(screenshots / f"{page}-{size}.png"))
                 if page == "many":
                     key(driver, "b")
             no_complaints(driver)

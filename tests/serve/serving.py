@@ -35,7 +35,7 @@ PASSWORD = "a long password"
 class Served:
     """A folder with a campaign of `items` items, all handed out, and the server over it."""
 
-    def __init__(self, command, items=40, overlap=1, regulated=False, people=(), options=()):
+    def __init__(self, command, items=40, overlap=1, regulated=False, people=(), options=(), note="<b>note</b> {}", strange_files=True):
         self.command, self.options = str(command), list(options)
         self.scratch = tempfile.TemporaryDirectory(prefix="poolwise-serve-")
         root = pathlib.Path(self.scratch.name)
@@ -46,7 +46,7 @@ class Served:
         (self.folder / "link.png").symlink_to(root / "secret.png")
         (root / "s.toml").write_text(SETTINGS.format(batch=items, overlap=overlap, regulated=str(regulated).lower()))
         files = ["img/a.png", "../secret.png", "link.png", "campaign.db", "/etc/passwd", str(root / "secret.png"), "img/none.png", "img/"]
-        rows = [f'item_{i:05d},"<b>note</b> {i}",{files[i] if i < len(files) else files[0]},{"north" if i % 2 else "south"}' for i in range(items)]
+        rows = [f'item_{i:05d},"{note.format(i)}",{files[i] if strange_files and i < len(files) else files[0]},{"north" if i % 2 else "south"}' for i in range(items)]
         (root / "items.csv").write_text("id,note,file,site\n" + "\n".join(rows) + "\n")
         self.run("campaign", "init", self.folder, "--settings", root / "s.toml")
         self.run("campaign", "pool", "add", self.folder, "--items", root / "items.csv")
@@ -121,6 +121,27 @@ class Caller:
         status, said = self.call("POST", "/api/work", {"count": count})
         assert status == 200, (status, said)
         return [one["item"] for one in said["items"]]
+
+
+def changes_without_review(events):
+    """Labels that became others in another way than by a ruling of another person, with a reason, on a proposal."""
+    current, proposals, rulings, wrong = {}, {}, {}, []
+    for event in events:
+        body = event["body"]
+        if event["kind"] == "proposal":
+            proposals[event["n"]] = body
+        if event["kind"] == "ruling":
+            rulings[body["proposal"]] = body
+        if event["kind"] != "label":
+            continue
+        before, after = current.get(body["item"]), body["label"]
+        if before is not None and before != after:
+            proposal, ruling = proposals.get(body.get("proposal")), rulings.get(body.get("proposal"))
+            if not (proposal and ruling and ruling["approve"] and ruling["why"].strip() and proposal["by"] != ruling["by"] and
+                    (proposal["item"], proposal["before"], proposal["label"]) == (body["item"], before, after)):
+                wrong.append(event)
+        current[body["item"]] = after
+    return wrong
 
 
 def command_of(arguments):

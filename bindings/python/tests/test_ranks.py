@@ -123,6 +123,7 @@ def shards(tmp_path_factory):
         for part, rows in enumerate(cells.partition(4, "one empty", False)):
             np.save(folder / f"{name}-{part}.npy", POOL[name][rows])
     np.save(folder / "labelled.npy", np.array([11, 200, 340]))
+    np.save(folder / "far.npy", np.array([5000]))
     return folder
 
 
@@ -135,7 +136,7 @@ def test_the_command_reads_shards(shards):
     for words, code, sentence in (
         (["--shard", "none-*.npy"], 6, "no file is called none-*.npy"), (["--shard", "embeddings.npy"], 2, "no pattern of shards"),
         (["--shard", "embeddings-*.npy", "--logits", "outputs.npy"], 2, "--logits names one file"),
-        (["--shard", "embeddings-*.npy", "--exclude", "labelled.npy", "--labelled", "labelled.npy"], 6, "11"),
+        (["--shard", "embeddings-*.npy", "--exclude", "far.npy"], 6, "far.npy names row 5000, but the shards have 360 rows"),
     ):
         refused = command(*words, "--strategy", "kcenter", "--batch", "9", folder=shards)
         assert (refused.returncode, refused.stdout) == (code, "") and sentence in refused.stderr, (words, refused)

@@ -3,6 +3,9 @@
 
 const $ = (id) => document.getElementById(id);
 
+/** Text with **this** in bold. */
+const bold = (text) => text.split(/\*\*([^*]+)\*\*/).map((part, place) => (place % 2 ? h('strong', {}, part) : part));
+
 /** An element: h('p', {class: 'soft'}, 'text', child). */
 function h(name, attributes, ...children) {
   const made = document.createElement(name);
@@ -94,7 +97,8 @@ const outbox = {
             if (!await comeBack()) { askLogin('Your session is over. What you did is kept, and sent once you are back.'); return; }
           } else if (problem.status >= 400 && problem.status < 500 && problem.status !== 429 && problem.status !== 408) {
             localStorage.removeItem(name);
-            toast(`Not recorded: ${problem.message}`);
+            if (problem.status === 409 && state.campaign.regulated && entry.path === '/api/labels') propose(entry.body.item, entry.body.label);
+            else toast(`Not recorded: ${problem.message}`);
           } else {
             throw problem;
           }
@@ -185,7 +189,7 @@ function contentOf(one, small) {
 
 async function refill() {
   if (state.asking || !state.me || state.me.role === 'auditor') return;
-  if (state.queue.length >= 8) return;
+  if (state.queue.length >= (state.batch ? 12 : 8)) return;
   state.asking = true;
   try {
     await outbox.flush();
@@ -292,13 +296,6 @@ async function give(label) {
   performance.mark('key');
   const correcting = state.correcting;
   if (correcting && correcting.label === label) return next();
-  if (correcting && state.campaign.regulated && !correcting.unsent) {
-    const why = await askReason('Propose another label', `“${correcting.label}” becomes “${label}” once another person approves it.`, 'Propose');
-    if (!why) return;
-    outbox.add('/api/proposals', { key: newKey(), item: one.item, label, why });
-    toast('Proposed. A reviewer decides.');
-    return next();
-  }
   const sent = outbox.add('/api/labels', { key: newKey(), item: one.item, label, seconds: shownSeconds() });
   if (!correcting) ++state.mine.labels;
   if (!correcting && state.unfinished > 0) --state.unfinished;
@@ -307,6 +304,14 @@ async function give(label) {
   next();
   say(`${label}. ${state.shown ? `Next: ${state.shown.item}` : 'Nothing is left.'}`);
   requestAnimationFrame(() => performance.measure('next', 'key'));
+}
+
+/** Where labels change by review alone. */
+async function propose(item, label) {
+  const why = await askReason('Propose another label', `${item} has a label. It becomes “${label}” once another person approves it.`, 'Propose');
+  if (!why) return;
+  outbox.add('/api/proposals', { key: newKey(), item, label, why });
+  toast('Proposed. A reviewer decides.');
 }
 
 /** Items that this page is done with: the server may still think that they are before us. */
@@ -456,10 +461,10 @@ function prose(text) {
   let list = null;
   for (const block of text.split('\n')) {
     const heading = /^(#{1,3})\s+(.*)/.exec(block), point = /^\s*[-*]\s+(.*)/.exec(block);
-    if (point) { if (!list) made.append(list = h('ul')); list.append(h('li', {}, point[1])); continue; }
+    if (point) { if (!list) made.append(list = h('ul')); list.append(h('li', {}, bold(point[1]))); continue; }
     list = null;
     if (heading) made.append(h(`h${Math.min(3, heading[1].length + 1)}`, {}, heading[2]));
-    else if (block.trim()) made.append(h('p', {}, block));
+    else if (block.trim()) made.append(h('p', {}, bold(block)));
   }
   return made;
 }
@@ -483,7 +488,7 @@ async function drawGuideline() {
     parts.push(h('form', { class: 'card', onsubmit: async (e) => {
       e.preventDefault();
       try { await post('/api/guideline', { text: text.value, after: said.guideline }); toast('Recorded.'); show('guideline'); } catch (problem) { toast(problem.message); }
-    } }, h('h2', {}, `Version ${said.guideline + 1}`), h('label', {}, 'Text: lines with # are headings, with - points', text), h('button', { class: 'main' }, 'Record this version')));
+    } }, h('h2', {}, `Version ${said.guideline + 1}`), h('label', {}, 'Text: # begins a heading, - a point, and **this** is bold', text), h('button', { class: 'main' }, 'Record this version')));
   }
   return parts;
 }
@@ -517,7 +522,7 @@ async function drawReview() {
         own ? h('p', { class: 'note' }, 'It is yours: another person decides.') : !mayDecide() ? null :
           h('div', {}, h('label', {}, 'Reason', why), h('div', { class: 'row' }, h('button', { class: 'main', onclick: rule(true) }, 'Approve'), h('button', { onclick: rule(false) }, 'Decline')))));
   });
-  return [h('h1', {}, 'Review'), h('p', { class: 'soft' }, state.campaign.regulated ? 'Labels change here alone, by another person and with a reason.' : 'Changes of labels that somebody proposed.'),
+  return [h('header', {}, h('h1', {}, 'Review'), h('p', { class: 'soft' }, state.campaign.regulated ? 'Labels change here alone, by another person and with a reason.' : 'Changes of labels that somebody proposed.')),
     cards.length ? cards : nothing('Nothing to review', 'Proposals appear here.')];
 }
 
@@ -534,7 +539,7 @@ async function drawConflicts() {
     h('p', { class: 'row' }, one.answers.map((a) => h('span', { class: 'chip' }, `${a.by}: ${a.label}`)))), '/api/conflicts', 'Settled.'));
   const flagged = said.flagged.map((one) => card(one, h('div', {}, h('h2', {}, one.item), one.flags.map((f) => h('p', {}, `“${f.why}” `, h('span', { class: 'soft' }, f.by))),
     h('p', { class: 'soft' }, one.label ? `It is called ${one.label}. Propose another label:` : 'It has no label yet.')), one.label ? '/api/proposals' : null, 'Proposed.'));
-  return [h('h1', {}, 'Conflicts'), h('p', { class: 'soft' }, 'Items whose answers differ. What you choose becomes the label, with your reason.'),
+  return [h('header', {}, h('h1', {}, 'Conflicts'), h('p', { class: 'soft' }, 'Items whose answers differ. What you choose becomes the label, with your reason.')),
     conflicts.length ? conflicts : nothing('No conflicts', 'All answers agree.'), flagged.length ? [h('h2', {}, 'Flagged'), flagged] : null];
 }
 
@@ -631,6 +636,8 @@ const allowed = (name) => views[name] && views[name].roles.split(' ').includes(s
 function drawTabs() {
   $('tabs').replaceChildren(...Object.keys(views).filter(allowed).map((name) =>
     h('a', { href: `#${name}`, 'aria-current': name === state.view ? 'page' : undefined }, views[name].text)));
+  const here = $('tabs').querySelector('[aria-current]');
+  if (here) here.scrollIntoView({ block: 'nearest', inline: 'center' });
   $('who').textContent = state.me.name;
   $('who').setAttribute('aria-label', `${state.me.name}, ${state.me.role}: account`);
   $('campaign').textContent = state.campaign.name;

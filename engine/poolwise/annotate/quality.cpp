@@ -85,8 +85,12 @@ std::vector<doubtful_answer> impossible_answers(std::span<const answer> answers,
   std::vector<doubtful_answer> found;
   for (std::size_t a = 0; a < answers.size(); ++a) {
     const answer& one = answers[a];
-    if (!labels.empty() && std::find(labels.begin(), labels.end(), one.label) == labels.end())
-      found.push_back({index_t(a), "\"" + printable(one.label, 80) + "\" is no label of the campaign"});
+    if (!labels.empty() && std::find(labels.begin(), labels.end(), one.label) == labels.end()) {
+      std::string why = "\"";
+      why += printable(one.label, 80);
+      why += "\" is no label of the campaign";
+      found.push_back({index_t(a), std::move(why)});
+    }
     if (one.seconds && *one.seconds < fastest) {
       char text[80];
       std::snprintf(text, sizeof text, "%.2g s, where the median is %.2g s: too fast to have looked",

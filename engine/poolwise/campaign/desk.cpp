@@ -36,7 +36,7 @@ void require_key(const std::string& key) {
   if (key.empty() || key.size() > 100) throw value_error("a request needs a key of 1 to 100 bytes of its own");
 }
 
-bool differ(const std::vector<given_answer>& answers) {
+bool differ(const std::vector<given_answer>& answers) {  // of no answer nothing does
   return std::any_of(answers.begin(), answers.end(),
                      [&](const given_answer& one) { return one.label != answers.front().label; });
 }
@@ -87,6 +87,8 @@ void desk::fold_other(const event& recorded) {
   } else if (recorded.kind == "answer") {
     add_answer(body.at("item"), {body.at("by"), text_in(body, "label"), recorded.number}, recorded.at_ms,
                number_in_body(body, "seconds"));
+  } else if (recorded.kind == "withdrawn") {
+    fold_withdrawn(body.at("item"), body.at("by"), body.contains("replaces"));
   } else if (recorded.kind == "flag") {
     const std::string item = body.at("item");
     desk_item& of = handed_out(item);
@@ -164,6 +166,20 @@ void desk::add_answer(const std::string& id, given_answer one, std::int64_t at_m
   std::erase(person.items, id);
   person.items.push_back(id);
   if (person.items.size() > recent_items) person.items.pop_front();
+  look_for_conflict(id, item);
+}
+
+void desk::fold_withdrawn(const std::string& id, const std::string& by, bool with_label) {
+  desk_item& item = items_[id];
+  std::erase_if(item.answers, [&](const given_answer& one) { return one.by == by; });
+  book_.withdraw(by, id);
+  if (with_label) {
+    item.label.clear();
+    item.by.clear();
+    item.label_event.reset();
+    item.reviewed = false;
+    book_.reopen(id);
+  }
   look_for_conflict(id, item);
 }
 
@@ -246,7 +262,7 @@ desk_outcome desk::answer(const desk_answer& given) {
                                 [&](const given_answer& one) { return one.by == given.by; });
   const bool corrects = own != item.answers.end();
   if (corrects && own->label == given.label) return {.state = "known", .event = own->event};
-  if (corrects && settings_.labelling.regulated)
+  if (corrects && item.label_event && settings_.labelling.regulated)
     throw conflict_error("item " + printable(given.item, shown) +
                          " has your label already, and labels are changed by review alone; propose the change");
   json body{{"item", given.item}, {"label", given.label}, {"by", given.by}, {"seconds", given.seconds}};

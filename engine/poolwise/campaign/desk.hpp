@@ -78,6 +78,7 @@ struct desk_person {
 ///     label     as ever; source `page` with the key as `external`, or `review`
 ///     flag      item, by, key, why
 ///     proposal  item, before, label, replaces, by, why, key
+///     withdrawn item, by, replaces?        an answer, and the label with it, that is no more
 ///     ruling    proposal, approve, by, why, key
 class desk {
  public:
@@ -123,6 +124,7 @@ class desk {
   desk_item& handed_out(const std::string& id);
   void require_label(const std::string& label) const;
   void add_answer(const std::string& item, given_answer one, std::int64_t at_ms, std::optional<double> seconds);
+  void fold_withdrawn(const std::string& id, const std::string& by, bool with_label);
   void look_for_conflict(const std::string& id, desk_item& item);
   void fold_label(const event& recorded);
   void fold_decision(const event& recorded);

@@ -99,6 +99,27 @@ answer_is lease_book::answer(const std::string& person, const std::string& item)
   return was_finished ? answer_is::surplus : answer_is::wanted;
 }
 
+void lease_book::withdraw(const std::string& person, const std::string& item) {
+  const auto place = place_of(item);
+  if (!place) return;
+  const bool was_finished = finished(entries_[*place]);
+  entries_[*place].answered.erase(person);
+  count_unfinished(*place, was_finished);
+}
+
+void lease_book::reopen(const std::string& item) {
+  const auto place = place_of(item);
+  if (!place) return;
+  const bool was_finished = finished(entries_[*place]);
+  entries_[*place].closed = false;
+  count_unfinished(*place, was_finished);
+}
+
+void lease_book::count_unfinished(std::size_t place, bool was_finished) {
+  unfinished_ += int(was_finished) - int(finished(entries_[place]));
+  settle(place);
+}
+
 void lease_book::expire(std::int64_t now_ms) {
   clock_ms_ = std::max(clock_ms_, now_ms);
   while (!ends_.empty() && std::get<0>(*ends_.begin()) <= clock_ms_) {

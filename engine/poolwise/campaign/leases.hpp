@@ -57,6 +57,11 @@ class lease_book {
   /// Ends the lease, if it is still there.
   answer_is answer(const std::string& person, const std::string& item);
 
+  /// The answer is no more: somebody is asked again, unless the item is closed.
+  void withdraw(const std::string& person, const std::string& item);
+  /// After `close`.
+  void reopen(const std::string& item);
+
   /// Ends leases whose time is over. `take` does so, too.
   void expire(std::int64_t now_ms);
 
@@ -80,6 +85,7 @@ class lease_book {
 
   std::optional<std::size_t> place_of(const std::string& item) const;
   bool finished(const entry& one) const { return one.closed || index_t(one.answered.size()) >= overlap_; }
+  void count_unfinished(std::size_t place, bool was_finished);
   void settle(std::size_t place);
   void end_lease(const std::string& person, std::size_t place);
 

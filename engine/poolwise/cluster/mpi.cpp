@@ -147,7 +147,12 @@ std::unique_ptr<communicator> launched_communicator() {
                       " ranks that MPI does not connect; start them by " +
                       (found.by == "Slurm" ? "srun --mpi=pmix or mpirun"
                                            : "mpirun, or call poolwise.distributed from Python"));
-  return std::make_unique<mpi_communicator>();
+  auto all = std::make_unique<mpi_communicator>();
+  if (all->size() == 1 && found.ranks > 1)
+    throw usage_error(
+        "mpirun started " + std::to_string(found.ranks) +
+        " ranks, of which MPI finds one; take the mpirun of the MPI that Poolwise was built with");
+  return all;
 }
 
 }  // namespace poolwise
