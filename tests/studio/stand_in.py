@@ -127,6 +127,8 @@ def answer(state, method, path, query, body, key):
         asked = json.loads(query.get("query", ["{}"])[0])
         for one in asked.get("filters", {}).get("items", []):
             assert one["filter"] == "filter:tasks:updated_at" and one["operator"] == "greater_or_equal"
+            if not re.fullmatch(r"[\d-]+T[\d:]+\.\d+Z", one["value"]):
+                return 500, {"detail": f"time data '{one['value']}' does not match format '%Y-%m-%dT%H:%M:%S.%fZ'"}
             tasks = [t for t in tasks if t["updated_at"].replace("Z", "") >= one["value"].replace("Z", "")]
         page = page_of(tasks, query, 30)
         if page is None:

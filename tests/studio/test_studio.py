@@ -271,7 +271,7 @@ def test_what_is_wrong_is_said(campaign, tmp_path):
         state.faults = [302]
         assert "sends to another address" in campaign("push", *there, "--key-file", campaign.key, code=6)
         state.faults = [500] * 9
-        assert "it answers 500 (2 tries)" in campaign("push", *there, "--key-file", campaign.key, code=1)
+        assert "it answers 500 a fault (2 tries)" in campaign("push", *there, "--key-file", campaign.key, code=1)
         state.faults = []
         campaign.push(server)
         wrong = choice("clog")

@@ -224,9 +224,9 @@ class answers_reader {
   void add_prodigy(index_t line, const json& record) {
     const std::string item = member_text(member(record, "meta"), "item");
     if (item.empty()) return refuse(line, "it has no meta.item; it was not made by `campaign export`");
-    const std::string answer = member_text(record, "answer");
-    if (answer != "accept" && answer != "reject" && answer != "ignore")
-      return refuse(line, std::string("its answer is \"") + printable(answer, shown) +
+    const std::string verdict = member_text(record, "answer");
+    if (verdict != "accept" && verdict != "reject" && verdict != "ignore")
+      return refuse(line, std::string("its answer is \"") + printable(verdict, shown) +
                               "\", not accept, reject or ignore");
     annotation one{.line = line,
                    .external = {},
@@ -242,13 +242,13 @@ class answers_reader {
     one.external = item + " by " + one.by;
     if (const json& time = member(record, "_timestamp"); time.is_number())
       one.version = time.get<std::int64_t>();
-    if (answer == "accept") {
+    if (verdict == "accept") {
       const auto label =
           record.contains("accept") ? only(line, record["accept"]) : member_text(record, "label");
       if (!label) return;
       one.label = *label;
     } else {
-      one.why = answer == "ignore" ? "skipped" : "rejected";
+      one.why = verdict == "ignore" ? "skipped" : "rejected";
     }
     answers_.push_back(std::move(one));
   }

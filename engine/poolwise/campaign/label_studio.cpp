@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cctype>
 #include <ctime>
+#include <iomanip>
 #include <map>
 #include <optional>
 #include <set>
+#include <sstream>
 
 #include "poolwise/campaign/detail/label_studio_json.hpp"
 #include "poolwise/campaign/exchange.hpp"
@@ -76,7 +78,8 @@ class api {
       return std::nullopt;
     }
     if (reply.status >= 500 || reply.status == 429 || reply.status == 408) {
-      problem_ = "it answers " + std::to_string(reply.status);
+      problem_ = "it answers " + std::to_string(reply.status) + " " +
+                 member_text(json::parse(reply.body, nullptr, /*allow_exceptions=*/false), "detail");
       return std::nullopt;
     }
     if (reply.status >= 200 && reply.status < 300) {
@@ -171,7 +174,8 @@ std::vector<json> tasks_of(api& server, index_t project, const std::string& quer
       total = now;
       const json& some = member(found, "tasks");
       for (const json& one : some) {
-        is_whole = is_whole && member(one, "id").is_number_integer() && numbers.insert(one["id"].get<std::int64_t>()).second;
+        is_whole = is_whole && member(one, "id").is_number_integer() &&
+                   numbers.insert(one["id"].get<std::int64_t>()).second;
         tasks.push_back(one);
       }
       is_whole = is_whole && (!some.empty() || now == index_t(tasks.size()));
@@ -288,15 +292,17 @@ std::string changed_since(const campaign& of, const std::string& source, const s
       });
     return 0;
   });
-  const std::time_t seconds = newest / 1'000'000;
-  char text[40];
+  constexpr std::int64_t million = 1'000'000;
+  const std::time_t seconds = newest / million;
   std::tm fields{};
   ::gmtime_r(&seconds, &fields);
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &fields);
+  std::ostringstream text;  // Label Studio reads no time without its fraction
+  text << std::put_time(&fields, "%Y-%m-%dT%H:%M:%S.") << std::setw(6) << std::setfill('0') << newest % million
+       << 'Z';
   const json filter{{"filter", "filter:tasks:updated_at"},
                     {"operator", "greater_or_equal"},
                     {"type", "Datetime"},
-                    {"value", text}};
+                    {"value", text.str()}};
   return json{{"filters", {{"conjunction", "and"}, {"items", json::array({filter})}}},
               {"ordering", {"tasks:id"}}}
       .dump();
