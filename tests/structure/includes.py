@@ -60,7 +60,7 @@ def allowed_folders():
     engine = {f"engine/poolwise/{name}": [*kernels, *(f"engine/poolwise/{seen}" for seen in ENGINE[:i])]
               for i, name in enumerate(ENGINE)}
     libraries = [*kernels, *engine]
-    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "mpi", "python", "serve")}
+    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "http", "mpi", "python", "serve")}
     everything = [*libraries, *bindings]
     return {**kernels, **engine, **bindings, "tests": everything, "bench": everything}
 
@@ -89,7 +89,7 @@ def folder_of(path):
 def resolve(root, source, name, quoted):
     """The file of the tree that an include line of `source` means; None for a header from elsewhere."""
     places = [source.parent] if quoted else []
-    places += [root / part for part in ("kernels", "engine", "bindings/c", "bindings/cli", "bindings/python", "bindings/serve", "tests", "bench", ".")]
+    places += [root / part for part in ("kernels", "engine", "bindings/c", "bindings/cli", "bindings/http", "bindings/python", "bindings/serve", "tests", "bench", ".")]
     found = next((place / name for place in places if (place / name).is_file()), None)
     return found.resolve().relative_to(root) if found else None
 
