@@ -12,7 +12,7 @@
 namespace poolwise {
 namespace {
 
-constexpr stream ask_stream{60}, share_stream{61};
+constexpr stream ask_stream{60}, share_stream{65};
 
 constexpr stream_rule_entry rule_table[] = {
     {stream_rule::random, "random", "with probability B", "-"},
