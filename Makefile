@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tables test-page asan tsan fuzz tidy bench peers test-peers test-clusters wheel test-wheel docs format setup clean
+.PHONY: help demo test test-tables test-label-studio test-page asan tsan fuzz tidy bench peers test-peers test-clusters wheel test-wheel docs format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -26,6 +26,13 @@ test-tables: setup ## the Python tests with the packages of tables that they rea
 	test -d build/tables || python3 -m venv build/tables
 	build/tables/bin/pip install -q -r cmake/requirements.txt -r cmake/requirements-tables.txt
 	PYTHONPATH=build/release/python TEST_COMMAND=$$PWD/build/release/poolwise build/tables/bin/python -m pytest -q bindings/python/tests
+
+test-label-studio: setup ## the real Label Studio, installed by pip (some 1 GB): the record is bench/results/label_studio.txt
+	cmake --preset release
+	cmake --build --preset release --target poolwise
+	test -d build/label_studio || python3 -m venv build/label_studio
+	build/label_studio/bin/pip install -q -r cmake/requirements-label-studio.txt
+	python3 tests/studio/real.py build/release/poolwise build/label_studio/bin/label-studio bench/results/label_studio.txt
 
 test-page: setup ## the labelling page in Chromium (chromium, chromium-driver), and the API by schemathesis
 	cmake --preset release

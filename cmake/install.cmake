@@ -13,6 +13,9 @@ install(FILES ${PROJECT_BINARY_DIR}/poolwiseConfig.cmake ${PROJECT_BINARY_DIR}/p
   cmake/Findlbfgs.cmake cmake/Findlibsvm.cmake DESTINATION ${package_dir})
 
 install(TARGETS poolwise)
+if(POOLWISE_HAS_HTTP)
+  install(TARGETS poolwise_http)
+endif()
 if(POOLWISE_HAS_SERVE)
   install(TARGETS poolwise_serve)
 endif()

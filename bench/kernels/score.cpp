@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "outputs.hpp"
+#include "poolwise/reduce/reduce.hpp"
+#include "poolwise/score/label_scores.hpp"
 
 namespace poolwise {
 namespace {
@@ -47,6 +49,35 @@ void entropy_of_probabilities(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * rows * (cols + 1) * 4);
 }
 
+void entropy_of_labels(benchmark::State& state) {
+  const index_t rows = state.range(0), cols = state.range(1);
+  const auto x = bench::make_logits<float>(rows * cols);
+  const auto scores = bench::make_huge<float>(std::size_t(rows));
+  for (auto _ : state) {
+    score_labels(cpu{int(state.range(2))}, matrix_view<const float>{x.get(), rows, cols}, outputs::logits,
+                 label_acquisition::binary_entropy, {scores.get(), rows});
+    benchmark::DoNotOptimize(scores.get());
+  }
+  state.SetItemsProcessed(state.iterations() * rows);
+  state.SetBytesProcessed(state.iterations() * rows * (cols + 1) * 4);
+}
+
+/// Items of `cols` parts each.
+void mean_of_parts(benchmark::State& state) {
+  const index_t items = state.range(0), parts = state.range(1);
+  const auto x = bench::make_logits<float>(items * parts);
+  const auto scores = bench::make_huge<float>(std::size_t(items));
+  std::vector<index_t> offsets;
+  for (index_t i = 0; i <= items; ++i) offsets.push_back(i * parts);
+  for (auto _ : state) {
+    reduce_parts(cpu{int(state.range(2))}, {x.get(), items * parts}, {offsets.data(), items + 1}, {},
+                 {scores.get(), items});
+    benchmark::DoNotOptimize(scores.get());
+  }
+  state.SetItemsProcessed(state.iterations() * items);
+  state.SetBytesProcessed(state.iterations() * items * (parts * 4 + 12));
+}
+
 void shapes(benchmark::internal::Benchmark* b) {
   b->ArgNames({"rows", "cols", "threads"})->Unit(benchmark::kMillisecond)->UseRealTime();
   for (index_t threads : {1, 2})
@@ -59,6 +90,8 @@ BENCHMARK_TEMPLATE(entropy, float16)->Apply(shapes);
 BENCHMARK_TEMPLATE(three_scores, float)->Apply(shapes);
 BENCHMARK_TEMPLATE(three_scores, float16)->Apply(shapes);
 BENCHMARK(entropy_of_probabilities)->Apply(shapes);
+BENCHMARK(entropy_of_labels)->Apply(shapes);
+BENCHMARK(mean_of_parts)->Apply(shapes);
 
 }  // namespace
 }  // namespace poolwise

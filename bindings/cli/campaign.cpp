@@ -59,6 +59,7 @@ void add_campaign(CLI::App& app) {
   campaign->require_subcommand(1);
   add_campaign_records(*campaign);
   add_campaign_rounds(*campaign);
+  add_campaign_studio(*campaign);
   add_campaign_people(*campaign);
   add_campaign_state(*campaign);
   campaign->get_formatter()->column_width(34);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli.hpp"
+#include "poolwise/campaign/annotations.hpp"
 #include "poolwise/campaign/campaign.hpp"
 
 namespace poolwise::cli {
@@ -48,8 +49,12 @@ std::vector<std::string> listed(const std::string& files);
 /// "85.3 %"
 std::string percent(double share);
 
+/// What a verb says that recorded annotations.
+std::string in_words(const recorded_annotations& recorded);
+
 void add_campaign_records(CLI::App& campaign);  ///< init, pool add, exclude, ingest, note, guideline, export
 void add_campaign_rounds(CLI::App& campaign);   ///< plan, query, replay
+void add_campaign_studio(CLI::App& campaign);   ///< push, pull
 void add_campaign_people(CLI::App& campaign);   ///< annotators, aggregate, route
 void add_campaign_drift(CLI::App& campaign);
 void add_campaign_state(CLI::App& campaign);  ///< status, evaluate, forecast, drift, stop, verify, proof

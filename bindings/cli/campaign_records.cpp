@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "campaign.hpp"
+#include "poolwise/campaign/exchange.hpp"
 #include "poolwise/campaign/ingest.hpp"
 #include "poolwise/campaign/rounds.hpp"
 #include "poolwise/core/error.hpp"
@@ -73,7 +74,7 @@ void run_exclude(const exclude_options& options) {
 
 struct ingest_options : campaign_options {
   ingest_request request;
-  std::string labels, refused, as = "labels";
+  std::string labels, refused, format, by, as = "labels";
 };
 
 ingested_as parse_ingested_as(const std::string& text) {
@@ -84,7 +85,46 @@ ingested_as parse_ingested_as(const std::string& text) {
   return ingested_as(found - all.begin());
 }
 
+/// Of another tool's file.
+void run_ingest_annotations(const ingest_options& options) {
+  campaign of = options.open();
+  annotation_batch batch{.source = options.request.source,
+                         .all = {},
+                         .whole = false,
+                         .within = {},
+                         .strict = options.request.strict,
+                         .overrule = options.request.overrule};
+  std::vector<refused_label> refused;
+  batch.all = as_input([&] {
+    return read_annotations(of, options.labels, labelling_tool_in(options.format), options.by, refused);
+  });
+  if (batch.strict && !refused.empty())
+    throw value_error("ingest: line " + std::to_string(refused[0].line) + ": " + refused[0].why + "; " +
+                      std::to_string(refused.size()) + " are refused, and nothing is recorded (--strict)");
+  recorded_annotations result = record_annotations(of, batch, options.now_ms());
+  refused.insert(refused.end(), result.refused.begin(), result.refused.end());
+  if (!options.refused.empty() && !refused.empty()) write_text(options.refused, refused_csv(refused));
+  if (!refused.empty())
+    say("warning: " + std::to_string(refused.size()) + " answers are refused; line " +
+        std::to_string(refused[0].line) + ": " + refused[0].why +
+        (options.refused.empty() ? " (--refused FILE.csv lists them all)" : ""));
+  if (options.common.json)
+    return print_json("campaign.ingest", {{"lines", result.read},
+                                          {"added", result.added},
+                                          {"changed", result.changed},
+                                          {"withdrawn", result.withdrawn},
+                                          {"known", result.known},
+                                          {"labels", result.labels},
+                                          {"waiting", result.waiting},
+                                          {"proposed", result.proposed},
+                                          {"disputed", result.disputed},
+                                          {"refused", refused.size()}});
+  write_text("-", in_words(result));
+}
+
 void run_ingest(const ingest_options& options) {
+  if (!options.format.empty()) return run_ingest_annotations(options);
+  if (!options.by.empty()) throw usage_error("ingest: --by is of a --format; a CSV file has a column `by`");
   campaign of = options.open();
   ingest_request request = options.request;
   request.file = options.labels;
@@ -125,18 +165,26 @@ void run_guideline(const note_options& options) {
 
 struct export_options : campaign_options {
   std::string what, out = "-";
+  std::string format, media;
   index_t round = 0;
   bool all = false;
 };
 
 void run_export(const export_options& options) {
-  const campaign of = options.open(access::read);
+  campaign of = options.open(access::read);
+  if (options.what != "batch" && !options.format.empty())
+    throw usage_error("campaign: --format is of a batch; export labels as CSV, or as JSONL by --json");
   if (options.what == "batch" && options.round == 0)
     throw usage_error("campaign: say which round's batch (--round)");
   const row_format as = options.common.json ? row_format::jsonl : row_format::csv;
   output_file out(options.out);
   const auto write = [&](std::string_view lines) { out.write(lines); };
-  if (options.what == "batch") write(batch_csv(recorded_round(of, options.round)));
+  if (options.what == "batch") {
+    const handed_out batch = recorded_round(of, options.round);
+    write(options.format.empty() ? batch_csv(batch) : as_input([&] {
+      return tasks_file(of, batch, labelling_tool_in(options.format), options.media);
+    }));
+  }
   of.log().read([&](const tables& seen) {
     if (options.what == "events") export_events(seen, write);
     if (options.what == "decisions") export_decisions(seen, as, write);
@@ -145,6 +193,12 @@ void run_export(const export_options& options) {
     return 0;
   });
   out.commit();
+}
+
+void add_format(CLI::App& verb, std::string& format, const std::string& description) {
+  verb.add_option("--format", format, description)
+      ->check(CLI::IsMember(labelling_tools()))
+      ->type_name("label-studio|prodigy|potato|doccano|cvat");
 }
 
 void add_export(CLI::App& campaign) {
@@ -159,6 +213,10 @@ void add_export(CLI::App& campaign) {
             ->type_name("WHAT");
         add_number(verb, "--round", options.round, index_t{1}, std::numeric_limits<index_t>::max(),
                    "Of which round the batch");
+        add_format(verb, options.format, "Of the batch: what this tool imports (default: CSV)");
+        verb.add_option("--media", options.media,
+                        "Of the batch: what stands before the names of images and sounds")
+            ->type_name("URL");
         verb.add_flag("--all", options.all, "Labels that were replaced, too");
         verb.add_option("--out", options.out, "The file (default: standard output)")->type_name("FILE");
       },
@@ -220,6 +278,10 @@ void add_campaign_records(CLI::App& campaign) {
         verb.add_option("--source", options.request.source,
                         "Where they come from; with `external` and `version` it tells one answer from another")
             ->required()
+            ->type_name("NAME");
+        add_format(verb, options.format,
+                   "The file is of this tool, with every answer to an item (default: CSV)");
+        verb.add_option("--by", options.by, "Whose answers they are, where the file of a tool does not say")
             ->type_name("NAME");
         verb.add_option("--as", options.as,
                         "labels; answers, of which `aggregate` makes labels, so that an item has any number of "

@@ -9,6 +9,7 @@
 #include "poolwise/files/signals.hpp"
 #include "settings.hpp"
 #include "shards.hpp"
+#include "stream.hpp"
 
 namespace poolwise::cli {
 namespace {
@@ -50,8 +51,8 @@ int run(int argc, char** argv) {
   app.footer(
       "Each command has its own --help with an example.\n"
       "Exit codes: 0 done, 1 failure, 2 usage, 3 budget exhausted, 4 stop rule met, 5 conflict, 6 bad input.");
-  for (const command_factory add : {add_score, add_select, add_plan, add_strategies, add_devices, add_demo,
-                                    add_reproduce, add_campaign, add_serve, add_completion})
+  for (const command_factory add : {add_score, add_select, add_plan, add_stream, add_strategies, add_devices,
+                                    add_demo, add_reproduce, add_campaign, add_serve, add_completion})
     add(app);
   // Once all options are read, and before the command runs.
   app.parse_complete_callback([&app] {

@@ -10,15 +10,23 @@
 #include "poolwise/files/read_file.hpp"
 #include "poolwise/pool/judge.hpp"
 #include "poolwise/query/score_columns.hpp"
+#include "poolwise/reduce/reduce.hpp"
 #include "poolwise/topk/topk.hpp"
 
 namespace poolwise::cli {
 namespace {
 
+/// --items and --reduce: rows of outputs are parts of items.
+struct item_flags {
+  std::string items;
+  std::optional<reduction> reduce;
+};
+
 struct score_options {
   common_options common;
   model_flags model;
   std::vector<std::string> acquisitions;
+  item_flags items;
   std::string out, on_nan = "refuse";
 };
 
@@ -79,6 +87,53 @@ std::string check_npy(const std::string& file) {
                                             : "scores are written as .npy, and " + file + " is not named so";
 }
 
+void add_items(CLI::App& command, item_flags& flags) {
+  auto* items =
+      command.add_option("--items", flags.items,
+                         "Rows of outputs are parts of items (pixels, boxes, tokens): item i has those from "
+                         "the i-th of these whole "
+                         "numbers to the next, [items + 1], as Arrow's lists have. Scores are then of items");
+  auto* reduce =
+      command
+          .add_option_function<std::string>(
+              "--reduce", [&flags](const std::string& word) { flags.reduce = parse_reduction(word); },
+              "How the scores of an item's parts become one: sum, mean, max, or the mean of the largest, as "
+              "top5. "
+              "MNLP of sequences is the mean of log_confidence")
+          ->check(read_by(parse_reduction))
+          ->type_name("HOW");
+  items->needs(reduce)->type_name("ARRAY");
+  reduce->needs(items);
+}
+
+std::vector<index_t> offsets_in(const std::string& spec, input_files& files) {
+  std::vector<index_t> offsets = files.open_integers(spec, 0);
+  if (offsets.empty())
+    throw shape_error(spec + " is empty; give the offsets of items: 0, and where each item ends");
+  return offsets;
+}
+
+/// The scores of items from those of their parts, [items, width].
+std::vector<float> item_scores(const where& on, matrix_view<const float> pieces,
+                               std::span<const index_t> offsets, const score_options& options) {
+  const index_t items = index_t(offsets.size()) - 1;
+  std::vector<float> scores(std::size_t(items * pieces.cols)), column(std::size_t(pieces.rows)),
+      of_items(static_cast<std::size_t>(items));
+  for (index_t c = 0; c < pieces.cols; ++c) {
+    for (index_t i = 0; i < pieces.rows; ++i) column[std::size_t(i)] = pieces(i, c);
+    reduce_parts(host_of(on), {column.data(), pieces.rows}, {offsets.data(), index_t(offsets.size())},
+                 *options.items.reduce, {of_items.data(), items});
+    for (index_t i = 0; i < items; ++i) scores[std::size_t(i * pieces.cols + c)] = of_items[std::size_t(i)];
+  }
+  if (options.on_nan == "keep" || options.items.reduce->how == reduction::kind::sum) return scores;
+  for (index_t i = 0; i < items; ++i)
+    if (offsets[std::size_t(i)] == offsets[std::size_t(i + 1)])
+      throw value_error("score: item " + std::to_string(i) + " has no part, and so no " +
+                        name_of(*options.items.reduce) +
+                        "; reduce by sum, or write NaN for it (--on-nan keep)");
+  return scores;
+}
+
 void run(const score_options& options) {
   input_files files(options.common.memory);
   const where on = options.common.on(files.pages());
@@ -89,6 +144,8 @@ void run(const score_options& options) {
   require_parts(pool, columns);
   pool.check("score");
   const index_t width = index_t(columns.size());
+  const std::vector<index_t> offsets =
+      options.items.items.empty() ? std::vector<index_t>{} : offsets_in(options.items.items, files);
   const double bytes = double(pool.rows) * double(width) * sizeof(float);
   const double needed = bytes + double(files.copied());
   if (options.common.memory > 0 && needed > double(options.common.memory))
@@ -119,15 +176,21 @@ void run(const score_options& options) {
       throw value_error("score: " + what + "; mend them, or write NaN for them (--on-nan keep)");
     say("warning: " + what + "; their scores are NaN");
   }
+  const std::vector<float> reduced =
+      offsets.empty() ? std::vector<float>{} : item_scores(on, scores, offsets, options);
+  const matrix_view<const float> result =
+      offsets.empty() ? scores : matrix_view<const float>{reduced.data(), index_t(offsets.size()) - 1, width};
   if (width == 1)
-    write_npy(options.out, vector_view<const float>{values.get(), pool.rows});
+    write_npy(options.out, vector_view<const float>{result.data, result.rows});
   else
-    write_npy(options.out, matrix_view<const float>(scores));
-  if (options.common.json)
-    print_json("score", {{"rows", pool.rows},
-                         {"acquisitions", options.acquisitions},
-                         {"out", options.out},
-                         {"invalid_rows", invalid.count}});
+    write_npy(options.out, result);
+  if (!options.common.json) return;
+  nlohmann::ordered_json body{{"rows", pool.rows},
+                              {"acquisitions", options.acquisitions},
+                              {"out", options.out},
+                              {"invalid_rows", invalid.count}};
+  if (!offsets.empty()) body["items"] = result.rows;
+  print_json("score", body);
 }
 
 }  // namespace
@@ -150,9 +213,12 @@ void add_score(CLI::App& app) {
   command->add_option("--on-nan", options->on_nan, "Rows that cannot be scored: refuse, or keep as NaN")
       ->check(CLI::IsMember({"refuse", "keep"}))
       ->capture_default_str();
+  add_items(*command, options->items);
   add_common(*command, options->common);
   command->footer(
-      "Example:\n  poolwise score --logits logits.npy --acquisition entropy,margin --out scores.npy");
+      "Example:\n  poolwise score --logits logits.npy --acquisition entropy,margin --out scores.npy\n"
+      "  poolwise score --logits tokens.npy --acquisition mnlp --items offsets.npy --reduce mean --out "
+      "scores.npy");
   command->callback([options] { run(*options); });
 }
 

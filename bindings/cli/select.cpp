@@ -172,7 +172,8 @@ batch pick_over_ranks(select_options& options, communicator& all, nlohmann::orde
 void run_over_ranks(select_options& options) {
   if (options.flags.embeddings.empty() && options.flags.model.logits.empty() &&
       options.flags.model.probs.empty() && options.flags.model.committee.empty() &&
-      options.flags.model.committee_probs.empty() && options.flags.model.predictions.empty())
+      options.flags.model.committee_probs.empty() && options.flags.model.predictions.empty() &&
+      options.flags.model.label_logits.empty() && options.flags.model.label_probs.empty())
     options.flags.embeddings = options.shard;
   if (options.common.dry_run)
     throw usage_error(
@@ -249,7 +250,7 @@ void add_select(CLI::App& app) {
           "The pool lies in many files, such as 'part-*.npy' (quoted): shard after shard, in the order of "
           "their names. Options with something for each row name their files with the same *; without any, "
           "these are the embeddings. Under mpirun each rank reads some of them, and rank 0 prints the batch")
-      ->type_name("PATTERN");
+      ->type_name("FILES");
   add_number(*command, "--deadline", options->deadline, 0.1, 1e6,
              "Seconds that ranks wait for one that does not answer, before all end")
       ->capture_default_str();

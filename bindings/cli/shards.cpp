@@ -132,6 +132,8 @@ void require_patterns(const query_flags& flags) {
   std::vector<std::pair<const char*, std::string>> by_row = {{"--logits", flags.model.logits},
                                                              {"--probs", flags.model.probs},
                                                              {"--predictions", flags.model.predictions},
+                                                             {"--label-logits", flags.model.label_logits},
+                                                             {"--label-probs", flags.model.label_probs},
                                                              {"--embeddings", flags.embeddings},
                                                              {"--labels", flags.labels},
                                                              {"--cost", flags.cost},

@@ -355,7 +355,8 @@ TEST_F(CAbi, APlanAndACheckpointWork) {
   poolwise_needs needs{};
   needs.size = sizeof needs;
   ASSERT_EQ(poolwise_plan(pool_, &q, nullptr, &needs), POOLWISE_OK) << poolwise_message();
-  EXPECT_EQ(needs.input_bytes, std::uint64_t(rows * (2 * classes + members * classes + features + members)) * 4);
+  EXPECT_EQ(needs.input_bytes,
+            std::uint64_t(rows * (2 * classes + members * classes + features + members)) * 4);
   EXPECT_GT(needs.bytes, 0u);
   const reference::scratch_folder folder;
   const std::string file = folder / "state";

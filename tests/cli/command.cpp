@@ -3,7 +3,9 @@
 
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
+#include <numeric>
 #include <random>
 #include <set>
 
@@ -40,7 +42,7 @@ TEST(Command, HelpOfEveryCommandHasAnExample) {
   EXPECT_EQ(top.code, 0);
   EXPECT_NE(top.out.find("Exit codes"), std::string::npos);
   for (const char* name :
-       {"score", "select", "plan", "strategies", "devices", "demo", "reproduce", "campaign"}) {
+       {"score", "select", "plan", "stream", "strategies", "devices", "demo", "reproduce", "campaign", "serve"}) {
     EXPECT_NE(top.out.find(name), std::string::npos);
     const outcome help = run({name, "--help"});
     EXPECT_EQ(help.code, 0) << name;
@@ -207,6 +209,122 @@ TEST(Command, ScoreWritesWhatTheFormulaSays) {
   ASSERT_EQ(run({"score", "--logits", pool.logits, "--acquisition", "energy", "--out", pool / "one.npy"}).code,
             0);
   EXPECT_EQ(open_npy(pool / "one.npy").shape, (std::vector<index_t>{pool_rows}));
+}
+
+TEST(Command, PartsAreReducedToItems) {
+  const pool_folder pool;
+  const std::string offsets = save(pool / "offsets.npy", {0, 4, 4, 30, pool_rows}), items = pool / "items.npy",
+                    parts = pool / "parts.npy";
+  const auto reduce = [&](const std::string& how, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"score", "--logits", pool.logits, "--acquisition", "margin,mnlp", "--items",
+                               offsets, "--reduce", how, "--out", items});
+    return run(more);
+  };
+  ASSERT_EQ(run({"score", "--logits", pool.logits, "--acquisition", "margin,mnlp", "--out", parts}).code, 0);
+  array parts_kept, items_kept;
+  const auto of_parts = as_float_matrix(open_npy(parts), parts_kept);
+  const std::vector<index_t> ends = {0, 4, 4, 30, pool_rows};
+  for (const std::string how : {"sum", "top3"}) {
+    ASSERT_EQ(reduce(how, {"--on-nan", "keep"}).code, 0);
+    const auto of_items = as_float_matrix(open_npy(items), items_kept);
+    ASSERT_EQ(of_items.rows, 4);
+    for (index_t i = 0; i < 4; ++i)
+      for (index_t c = 0; c < 2; ++c) {
+        std::vector<double> values;
+        for (index_t p = ends[std::size_t(i)]; p < ends[std::size_t(i) + 1]; ++p)
+          values.push_back(double(of_parts(p, c)));
+        std::sort(values.rbegin(), values.rend());
+        if (how == "top3") values.resize(std::min<std::size_t>(3, values.size()));
+        const double sum = std::accumulate(values.begin(), values.end(), 0.0);
+        const float got = of_items(i, c);
+        if (how == "top3" && i == 1) {
+          EXPECT_TRUE(std::isnan(got));
+        } else {
+          EXPECT_NEAR(double(got), how == "sum" ? sum : sum / 3, 1e-4);
+        }
+      }
+  }
+  EXPECT_REFUSED(reduce("mean"), 6, "item 1 has no part, and so no mean; reduce by sum");
+  EXPECT_REFUSED(reduce("median"), 2, "there is no reduction \"median\"");
+  EXPECT_REFUSED(
+      run({"score", "--logits", pool.logits, "--acquisition", "margin", "--items", offsets, "--out", items}), 2,
+      "--reduce");
+  save(offsets, {0, 9, 4, pool_rows});
+  EXPECT_REFUSED(reduce("sum"), 6, "offset 2 is 4, less than the one before it, 9");
+  save(offsets, {0, 9});
+  EXPECT_REFUSED(reduce("sum"), 6, "the offsets go from 0 to 9, and there are 60 parts");
+}
+
+/// What the command prints of rows on its standard input.
+outcome streamed(const scratch& folder, const std::string& rows, const std::string& options,
+                 const std::string& before = "") {
+  std::ofstream(folder / "in") << rows;
+  const std::string out = folder / "out", err = folder / "err";
+  outcome result;
+  result.code = WEXITSTATUS(std::system((before + std::string(POOLWISE_COMMAND) + " stream " + options + " < " +
+                                         (folder / "in") + " > " + out + " 2> " + err)
+                                            .c_str()));
+  result.out = contents(out);
+  result.err = contents(err);
+  return result;
+}
+
+TEST(Command, StreamDecidesALineAtATime) {
+  const scratch folder;
+  const outcome csv = streamed(folder, "0.6\n0.1\n\n0.7\n", "--keep none --rule fixed --threshold 0.5");
+  EXPECT_EQ(csv.code, 0) << csv.err;
+  EXPECT_EQ(csv.out,
+            "row,id,score,ask,probability\n0,0,0.600000024,1,1\n1,1,0.100000001,0,0\n"
+            "2,2,0.699999988,1,1\n");
+  const outcome json = streamed(folder, "{\"id\": \"a,b\", \"probs\": [0.5, 0.25, 0.25]}\n0.25,0.75\n",
+                                "--holds probs --json --rule random --budget 1");
+  EXPECT_EQ(json.code, 0) << json.err;
+  EXPECT_EQ(json.out,
+            "{\"row\":0,\"id\":\"a,b\",\"score\":0.5,\"ask\":true,\"probability\":1.0}\n"
+            "{\"row\":1,\"score\":0.25,\"ask\":true,\"probability\":1.0}\n");
+  const auto refused = [&](const std::string& rows, const std::string& options, int code, const char* text) {
+    const outcome result = streamed(folder, rows, options);
+    EXPECT_EQ(result.code, code) << result.err;
+    EXPECT_NE(result.err.find(text), std::string::npos) << result.err;
+  };
+  refused("0.5\nscore\n", "", 6, "line 2: \"score\" is no number");
+  refused("0.5,0.5\n", "", 6, "line 1 has 2 numbers, and a score is one");
+  refused("0.5,0.9\n", "--holds probs", 6, "line 1 sums to 1.4");
+  refused("0.5\n", "--holds logits", 6, "line 1 has 1 outputs");
+  refused("nan\n", "", 6, "row 0 has a score that is not finite");
+  refused("{\"id\": 1}\n", "", 6, "line 1 has no score, logits or probs");
+  refused("{\"score\": 1\n", "", 6, "line 1 is no JSON object");
+  refused("", "--rule fixd", 2, "there is no stream rule \"fixd\"");
+  refused("", "--budget 0", 2, "the budget is 0.0");
+  refused("", "--acquisition kcenter", 2, "is no score of one row's outputs");
+}
+
+TEST(Command, AStreamThatIsKilledGoesOnFromItsState) {
+  const scratch folder;
+  std::string rows;
+  for (int i = 0; i < 200; ++i) rows += std::to_string(double(i * i % 97) / 97) + "\n";
+  const std::string options = "--rule split --budget 0.3 --seed 3 ";
+  const outcome whole = streamed(folder, rows, options);
+  const std::string kept = "--state " + (folder / "state.jsonl");
+  // Its input stays open behind the first rows, so that it is killed while it waits, or before.
+  std::ofstream(folder / "some") << rows.substr(0, 900);
+  const std::string command = "(cat " + (folder / "some") + "; sleep 0.4) | timeout -s KILL 0.2 " +
+                              std::string(POOLWISE_COMMAND) + " stream " + options + kept + " > /dev/null 2>&1";
+  ASSERT_NE(std::system(command.c_str()), -1);
+  const std::string state =
+      std::filesystem::exists(folder / "state.jsonl") ? contents(folder / "state.jsonl") : "";
+  const int decided = std::max(0, lines(state) - 1);
+  std::size_t at = 0;
+  for (int i = 0; i < decided; ++i) at = rows.find('\n', at) + 1;
+  const outcome rest = streamed(folder, rows.substr(at), options + kept);
+  EXPECT_EQ(rest.code, 0) << rest.err;
+  EXPECT_EQ(rest.err.find("going on behind row") != std::string::npos, decided > 0);
+  std::size_t line = whole.out.find('\n') + 1;
+  for (int i = 0; i < decided; ++i) line = whole.out.find('\n', line) + 1;
+  EXPECT_EQ(rest.out, "row,id,score,ask,probability\n" + whole.out.substr(line));
+  EXPECT_EQ(lines(contents(folder / "state.jsonl")), 201);
+  EXPECT_NE(streamed(folder, "", options + "--step 0.5 " + kept).err.find("is of a stream with other options"),
+            std::string::npos);
 }
 
 TEST(Command, SelectPrintsTheDocumentedCsvAndJson) {

@@ -25,7 +25,7 @@ ASKED = {
     "top-k with quota": ("entropy", ("outputs", "group"), {"quota": [4, 20, 3]}),
     "k-center": ("kcenter", ("embeddings",), {"labelled": [11, 200, 340]}),
     "BADGE": ("badge", ("outputs", "embeddings"), {"seed": 9}),
-    "facility location": ("margin/10x/facility_location", ("outputs", "embeddings"), {}),
+    "margin/10x/facility": ("margin/10x/facility_location", ("outputs", "embeddings"), {}),
     "DPP": ("dpp", ("embeddings",), {}),
     "BALD of a committee": ("bald", ("committee",), {}),
     "margin/10x/k-center": ("margin/10x/kcenter", ("outputs", "embeddings"), {}),

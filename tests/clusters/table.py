@@ -155,6 +155,38 @@ def by_dask(asked, ranks):
             yield how, False, [cells.picks(poolwise.dask.select(strategy, client=client, **parts))]
 
 
+class EndsItsWorker:
+    """Told of picks: ends the process that asks first."""
+
+    def __init__(self, flag):
+        self._flag = flag
+
+    def __call__(self, picks, most):
+        try:
+            os.close(os.open(self._flag, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+        os._exit(9)
+
+
+def lost_worker(out):
+    """One of three workers of Dask ends while it picks; its rows are made again on the others."""
+    import dask.array as da
+    from distributed import Client, LocalCluster
+
+    import poolwise.dask
+
+    strategy, parts = cells.arguments("k-center", POOL)
+    expected, began = cells.picks(poolwise.select(strategy, **parts)), time.monotonic()
+    parts["embeddings"] = da.from_array(parts["embeddings"], chunks=((100, 17, 43, 200), -1))
+    with (tempfile.TemporaryDirectory() as folder, LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None) as cluster,
+          Client(cluster) as client):
+        right = cells.picks(poolwise.dask.select(strategy, client=client, deadline=5, progress=EndsItsWorker(f"{folder}/flag"), **parts)) == expected
+        right = right and os.path.exists(f"{folder}/flag")
+    out(f"one of 3 workers of Dask ends while it picks: {'the same batch from those that are left' if right else 'WRONG'}, {time.monotonic() - began:.1f} s")
+    return right
+
+
 def by_ray(asked, ranks):
     import ray
 
@@ -220,6 +252,8 @@ def main():
     def out(line):
         print(line, flush=True)
         lines.append(line)
+        if given.out:
+            pathlib.Path(given.out).write_text("\n".join(lines) + "\n")
 
     out(f"Poolwise {poolwise.__version__}, Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}")
     mpi = shutil.which("mpirun") is not None
@@ -246,11 +280,11 @@ def main():
                 why = f"; FAILED: {str(problem)[-600:]}"
             wrong += bool(why)
             out(f"{engine:18} {asked:22} {counted:3} cells {'equal' if not why else ''}, {time.monotonic() - began:.1f} s{why}")
+    if has("distributed") and not lost_worker(out):
+        wrong += 1
     if command and shutil.which("mpicc") and not killed(str(pathlib.Path(given.command).resolve()), out):
         wrong += 1
     out(f"{wrong} wrong")
-    if given.out:
-        pathlib.Path(given.out).write_text("\n".join(lines) + "\n")
     return 1 if wrong else 0
 
 

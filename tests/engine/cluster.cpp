@@ -240,16 +240,16 @@ TEST(Ranks, ThatDifferEndWithOneSentence) {
     };
   };
   expect_all_say(said_by_three(whole, margin, only(1, [](auto&, auto& spec) { spec.seed = 7; })),
-                 "rank 1 has seed 7, but rank 0 has seed 0");
+                 "rank 1 has seed 7, but rank 0 has 0");
   expect_all_say(said_by_three(whole, margin, only(2, [](auto&, auto& spec) { spec.strategy = "entropy"; })),
-                 "rank 2 has strategy entropy, but rank 0 has strategy margin");
+                 "rank 2 has strategy entropy, but rank 0 has margin");
   expect_all_say(said_by_three(whole, kcenter,
                                only(0,
                                     [](auto& mine, auto&) {
                                       mine.shard.pool.embeddings = matrix_view<const float>{
                                           mine.kept[1].data(), mine.shard.pool.rows, 3, 6};
                                     })),
-                 "rank 1 has features 6, but rank 0 has features 3");
+                 "rank 1 has features 6, but rank 0 has 3");
   expect_all_say(said_by_three(whole, margin, only(1, [](auto& mine, auto&) { mine.numbers[3] = 4; })),
                  "row 4 of the whole pool is on the ranks 2 times");
   expect_all_say(said_by_three(whole, margin, only(1, [](auto& mine, auto&) { mine.numbers[3] = 4000; })),
@@ -302,7 +302,11 @@ TEST(Ranks, AreRefusedWhatIsNotMadeOverThem) {
   const whole_pool whole;
   const auto none = [](int, shard_of_pool&, query_spec&) {};
   expect_all_say(said_by_three(whole, asking("typiclust", 10), none),
-                 "strategy \"typiclust\" which looks at all rows at once, is not made over ranks yet");
+                 "strategy \"typiclust\", which looks at all rows at once, is not made over ranks yet");
+  expect_all_say(said_by_three(whole, asking("lci", 10), none),
+                 "looks at label outputs, label sets of other ranks");
+  expect_all_say(said_by_three(whole, asking("margin/20/binmin", 10), none),
+                 "looks at label outputs of other ranks");
   expect_all_say(said_by_three(whole, asking("density(margin)", 10), none),
                  "compares each row with all others");
   query_spec apart = asking("margin", 10);
@@ -450,8 +454,8 @@ TEST(Large, KCenterOfAMillionRowsOnEightRanksIsFewRoundsAndBytes) {
               100.0 * double(bytes) / double(many * cols * 4),
               std::chrono::duration<double>(between - before).count(),
               std::chrono::duration<double>(after - between).count());
-  EXPECT_LE(traffic[0].rounds, 25u);
-  EXPECT_LE(bytes, std::uint64_t(many * cols * 4 / 100));
+  EXPECT_LE(traffic[0].rounds, 30u);
+  EXPECT_LE(bytes, std::uint64_t(many * cols * 4 / 25));
 }
 
 }  // namespace

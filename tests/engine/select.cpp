@@ -297,6 +297,37 @@ TEST_P(EveryStrategy, TakesTheWholePoolWhenAsked) {
   EXPECT_EQ(std::set<index_t>(rows.begin(), rows.end()).size(), 30u);
 }
 
+// As many as may be picked, or a sentence that says why not.
+void expect_sound(const pool_inputs& pool, const std::string& strategy, std::vector<index_t> labelled,
+                  index_t picks) {
+  SCOPED_TRACE(std::to_string(pool.rows) + " rows, " + std::to_string(labelled.size()) + " labelled");
+  auto request = ask(strategy, picks);
+  request.labelled = labelled;
+  std::vector<index_t> rows;
+  try {
+    rows = rows_of(select(cpu{}, pool, request));
+  } catch (const value_error& e) {
+    EXPECT_NE(std::string(e.what()).find(';'), std::string::npos) << e.what() << " does not say what to do";
+    return;
+  }
+  EXPECT_EQ(index_t(rows.size()), std::min(picks, pool.rows - index_t(labelled.size())));
+  for (const index_t row : labelled) EXPECT_EQ(std::count(rows.begin(), rows.end(), row), 0) << row;
+  std::sort(rows.begin(), rows.end());
+  EXPECT_EQ(std::adjacent_find(rows.begin(), rows.end()), rows.end());
+}
+
+TEST_P(EveryStrategy, PoolsOfOneRowOfEqualRowsAndWithOneRowLeft) {
+  const pool_fixture one(1, 1), few(1, 12);
+  expect_sound(one.inputs, GetParam(), {}, 1);
+  expect_sound(few.inputs, GetParam(), {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 1);
+  expect_sound(few.inputs, GetParam(), {2, 7}, 12);
+  pool_fixture equal(1, 12);
+  for (auto* values : {&equal.logits, &equal.embeddings, &equal.committee, &equal.predictions})
+    std::fill(values->begin(), values->end(), 1.0f);
+  expect_sound(equal.inputs, GetParam(), {}, 4);
+  expect_sound(equal.inputs, GetParam(), {2, 7}, 4);
+}
+
 INSTANTIATE_TEST_SUITE_P(Select, EveryStrategy, testing::ValuesIn(every_strategy()), [](const auto& name) {
   std::string text = name.param;
   std::replace_if(
@@ -970,7 +1001,8 @@ TEST_P(EveryStrategy, EmbeddingsOfAnyScaleArePickedAlike) {
   auto request = ask(GetParam(), 20);
   const std::vector<index_t> labelled = {3, 50};
   request.labelled = labelled;
-  for (const char* measured : {"bait", "badge", "egl", "emcm", "eer", "evr", "kl_div", "gradmatch", "gist", "maxdet"})
+  for (const char* measured : {"bait", "aada", "discriminative", "glister", "badge", "egl", "emcm", "eer",
+                               "evr", "kl_div", "gradmatch", "gist", "maxdet", "dropquery"})
     if (GetParam().find(measured) != std::string::npos)
       GTEST_SKIP() << "its features have a bias beside them, or a parameter of its own is a distance";
   const batch expected = select(cpu{}, pool.inputs, request);

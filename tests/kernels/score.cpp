@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "poolwise/core/error.hpp"
+#include "poolwise/reduce/reduce.hpp"
 #include "poolwise/score/label_scores.hpp"
 #include "reference/outputs.hpp"
 #include "reference/score.hpp"
@@ -482,6 +483,67 @@ TEST(LabelScores, ARowWithoutProbabilitiesIsNaNAndSaysWhy) {
               why_no_labels(matrix_view<const float>{&z, 1, 1}, outputs::logits, 1);
             }),
             "why_no_labels: asked for row 1 of 1; pass a row of x");
+}
+
+// ---- Items of several parts
+
+TEST(Reduce, ItemsAreMadeOfTheirPartsInOrder) {
+  std::mt19937_64 engine{9};
+  std::vector<float> values;
+  std::vector<index_t> offsets = {0};
+  for (index_t items = 0; items < 700; ++items) {
+    for (index_t n = index_t(engine() % 9); n > 0; --n) values.push_back(float(engine() % 1000) / 7 - 50);
+    offsets.push_back(index_t(values.size()));
+  }
+  values[std::size_t(offsets[33])] = nan;
+  const index_t items = index_t(offsets.size()) - 1;
+  for (const char* word : {"sum", "mean", "max", "top1", "top3", "top1000"}) {
+    const reduction how = parse_reduction(word);
+    EXPECT_EQ(name_of(how), word);
+    std::vector<float> got(static_cast<std::size_t>(items)), again = got;
+    const auto reduce = [&](int threads, std::vector<float>& into) {
+      reduce_parts(cpu{threads}, {values.data(), index_t(values.size())}, {offsets.data(), items + 1}, how,
+                   {into.data(), items});
+    };
+    reduce(1, got);
+    reduce(3, again);
+    EXPECT_TRUE(reference::same_bits(got, again));
+    for (index_t i = 0; i < items; ++i) {
+      std::vector<float> parts(values.begin() + offsets[std::size_t(i)],
+                               values.begin() + offsets[std::size_t(i) + 1]);
+      const auto spoilt = std::any_of(parts.begin(), parts.end(), [](float x) { return std::isnan(x); });
+      std::sort(parts.rbegin(), parts.rend());
+      std::size_t counted = parts.size();
+      if (word == std::string("max") || how.most == 1) counted = 1;
+      if (how.most == 3) counted = 3;
+      parts.resize(std::min(parts.size(), counted));
+      real sum = 0;
+      for (const float x : parts) sum += real(x);
+      if (spoilt || (parts.empty() && word != std::string("sum"))) {
+        EXPECT_TRUE(std::isnan(got[std::size_t(i)])) << word << i;
+      } else {
+        EXPECT_NEAR(got[std::size_t(i)], word == std::string("sum") ? sum : sum / real(parts.size()),
+                    1e-5 * (1 + std::abs(double(sum))));
+      }
+    }
+  }
+  float item = 7;
+  reduce_parts(cpu{}, {}, vector_view<const index_t>{offsets.data(), 1}, {}, {});
+  reference::message_of<shape_error>([&] { reduce_parts(cpu{}, {}, {offsets.data(), 1}, {}, {&item, 1}); });
+  const std::vector<index_t> falls = {0, 2, 1, 3};
+  std::vector<float> three(3);
+  const auto refused = [&](std::vector<index_t> at) {
+    return reference::message_of<value_error>([&] {
+      reduce_parts(cpu{}, {values.data(), 3}, {at.data(), 4}, {}, {three.data(), 3});
+    });
+  };
+  EXPECT_EQ(refused(falls),
+            "reduce_parts: offset 2 is 1, less than the one before it, 2; sort the parts by their items");
+  EXPECT_EQ(refused({0, 1, 2, 4}),
+            "reduce_parts: the offsets go from 0 to 4, and there are 3 parts; they are to "
+            "begin at 0 and to end at the number of parts");
+  for (const char* word : {"", "median", "top", "top0", "top-1", "top2.5", "TOP2"})
+    EXPECT_THROW(parse_reduction(word), usage_error) << word;
 }
 
 TEST(Score, NoRows) {

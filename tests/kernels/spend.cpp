@@ -18,6 +18,8 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/diverse/coverage.hpp"
 #include "reference/demands.hpp"
+#include "reference/errors.hpp"
+#include "reference/scratch.hpp"
 
 namespace poolwise {
 namespace {
@@ -592,6 +594,90 @@ TEST(Bandit, RefusesWhatIsNoRecord) {
   const std::vector<arm_round> short_round = {{9, {1}, {.5}}}, large = {{9, {.5, .5}, {.5, 2.0}}};
   EXPECT_THROW(next_shares(2, short_round), shape_error);
   EXPECT_THROW(next_shares(2, large), value_error);
+}
+
+// ---- Which strategy is asked
+
+TEST(StrategyBandit, WeightsAreThoseOfThePaper) {
+  constexpr int strategies = 3, rounds = 200;
+  strategy_bandit bandit(strategies, rounds, 0.1);
+  const double least = std::sqrt(std::log(3.0) / (strategies * rounds)),
+               bonus = std::sqrt(std::log(strategies / 0.1) / (strategies * rounds));
+  std::vector<double> w(strategies, 1.0);
+  index_t of_best = 0;
+  for (std::uint32_t t = 0; t < rounds; ++t) {
+    const double sum = w[0] + w[1] + w[2];
+    std::vector<double> p;
+    for (const double x : w) p.push_back((1 - strategies * least) * x / sum + least);
+    const auto got = bandit.shares();
+    for (int i = 0; i < strategies; ++i) ASSERT_NEAR(got[std::size_t(i)], p[std::size_t(i)], 1e-9);
+    // The first two name one row every fifth round.
+    const std::vector<index_t> named = {10, t % 5 == 0 ? 10 : 20, 30};
+    const auto asked = bandit.choose(named, 7, t);
+    double q = 0;
+    for (int i = 0; i < strategies; ++i) q += named[std::size_t(i)] == asked.row ? p[std::size_t(i)] : 0;
+    ASSERT_NEAR(asked.chance, q, 1e-9);
+    const double reward = asked.row == 30 ? 0.9 : 0.1;
+    of_best += asked.row == 30;
+    bandit.learn(named, asked, reward);
+    for (int i = 0; i < strategies; ++i) {
+      double of_row = 0;
+      for (int k = 0; k < strategies; ++k)
+        of_row += named[std::size_t(k)] == named[std::size_t(i)] ? p[std::size_t(k)] : 0;
+      const double gain = named[std::size_t(i)] == asked.row ? reward / q : 0;
+      w[std::size_t(i)] *= std::exp(least / 2 * (gain + bonus / of_row));
+    }
+  }
+  const auto shares = bandit.shares();
+  EXPECT_GT(shares[2], 0.7);
+  EXPECT_GT(of_best, rounds / 3);
+}
+
+// 3,000 experiments of 20 answers: a standard deviation of at most sqrt(1 / (50 least chance) / 60000), that is
+// 0.01.
+TEST(StrategyBandit, TheAccuracyByImportanceIsUnbiased) {
+  constexpr index_t pool_rows = 50;
+  double truth = 0;
+  const auto right = [](index_t row) { return row % 3 != 0; };
+  for (index_t i = 0; i < pool_rows; ++i) truth += right(i) / double(pool_rows);
+  double mean = 0, naive = 0;
+  constexpr int experiments = 3000;
+  std::mt19937_64 random(4);
+  for (int e = 0; e < experiments; ++e) {
+    std::vector<weighted_answer> answers;
+    double share = 0;
+    for (int t = 0; t < 20; ++t) {
+      // One strategy asks about wrong rows alone, the other at random: any row may be named.
+      const index_t anywhere = index_t(random() % pool_rows), wrong = 3 * index_t(random() % 17);
+      const bool of_first = random() % 2 == 0;
+      const index_t row = of_first ? wrong : anywhere;
+      const double chance = 0.5 / pool_rows + (row % 3 == 0 ? 0.5 / 17 : 0);
+      answers.push_back({right(row), chance});
+      share += right(row) / 20.0;
+    }
+    mean += weighted_accuracy(answers, pool_rows) / experiments;
+    naive += share / experiments;
+  }
+  EXPECT_NEAR(mean, truth, 0.03);
+  EXPECT_LT(naive, truth - 0.2);  // which is not
+}
+
+TEST(StrategyBandit, WrongUsesAreRefused) {
+  using ::reference::message_of;
+  EXPECT_SAYS(message_of<value_error>([] { strategy_bandit(0, 5); }), "there are 0 strategies and 5 rounds");
+  EXPECT_SAYS(message_of<value_error>([] { strategy_bandit(2, 5, 1); }), "give a probability between 0 and 1");
+  strategy_bandit bandit(2, 5);
+  const std::vector<index_t> named = {4, 9}, one = {4};
+  EXPECT_SAYS(message_of<shape_error>([&] { bandit.choose(one, 1, 1); }), "1 rows were given by 2 strategies");
+  EXPECT_SAYS(message_of<value_error>([&] { bandit.learn(named, {4, 0.5}, 1.5); }), "scale it from 0 to 1");
+  EXPECT_SAYS(message_of<value_error>([&] {
+                bandit.learn(named, {5, 0.5}, 1);
+              }),
+              "given by none of the strategies");
+  EXPECT_SAYS(message_of<value_error>([] { weighted_accuracy({}, 5); }), "there are 0 answers of 5 rows");
+  const weighted_answer never{true, 0};
+  EXPECT_SAYS(message_of<value_error>([&] { weighted_accuracy({&never, 1}, 5); }), "drawn with the chance 0.0");
+  EXPECT_EQ(strategy_bandit(1, 3).choose(one, 1, 1).chance, 1);
 }
 
 }  // namespace

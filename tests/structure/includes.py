@@ -15,6 +15,7 @@ KERNELS = {
     "core": [],
     "score": ["core"],
     "committee": ["core", "score"],
+    "reduce": ["core"],
     "topk": ["core", "score"],
     "distance": ["core"],
     "graph": ["core", "distance"],
@@ -22,11 +23,12 @@ KERNELS = {
     "diverse": ["core", "score", "committee", "topk", "distance", "graph", "budget"],
 }
 # In the order in which the data flows: each may include the kernels, itself and those before it.
-ENGINE = ["files", "pool", "query", "cluster", "ledger", "learn", "metrics", "annotate", "report", "loop", "campaign", "reproduce"]
+ENGINE = ["files", "pool", "query", "cluster", "stream", "ledger", "learn", "metrics", "annotate", "report", "loop", "campaign", "reproduce"]
 # The folders of kernels and engine whose private headers a folder may include beside its own.
 PRIVATE = {
     "score": ["core"],
     "committee": ["core", "score"],
+    "reduce": ["core"],
     "topk": ["core"],
     "distance": ["core"],
     "graph": ["core", "distance"],
@@ -38,6 +40,7 @@ PRIVATE = {
     "cluster": ["core", "pool", "query", "diverse"],
     "learn": ["core"],
     "metrics": ["core"],
+    "stream": ["core", "files"],
     "annotate": ["core", "metrics"],
     "loop": ["core"],
     "reproduce": ["files"],
@@ -57,7 +60,7 @@ def allowed_folders():
     engine = {f"engine/poolwise/{name}": [*kernels, *(f"engine/poolwise/{seen}" for seen in ENGINE[:i])]
               for i, name in enumerate(ENGINE)}
     libraries = [*kernels, *engine]
-    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "mpi", "python", "serve")}
+    bindings = {f"bindings/{name}": libraries for name in ("c", "cli", "http", "mpi", "python", "serve")}
     everything = [*libraries, *bindings]
     return {**kernels, **engine, **bindings, "tests": everything, "bench": everything}
 
@@ -86,7 +89,7 @@ def folder_of(path):
 def resolve(root, source, name, quoted):
     """The file of the tree that an include line of `source` means; None for a header from elsewhere."""
     places = [source.parent] if quoted else []
-    places += [root / part for part in ("kernels", "engine", "bindings/c", "bindings/cli", "bindings/python", "bindings/serve", "tests", "bench", ".")]
+    places += [root / part for part in ("kernels", "engine", "bindings/c", "bindings/cli", "bindings/http", "bindings/python", "bindings/serve", "tests", "bench", ".")]
     found = next((place / name for place in places if (place / name).is_file()), None)
     return found.resolve().relative_to(root) if found else None
 

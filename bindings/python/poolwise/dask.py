@@ -116,7 +116,8 @@ def _pick(rank, size, relay, first, blocks, strategy, listed, parts, deadline):
     if "ids" in whole:
         whole["ids"] = list(whole["ids"])
     parts = {"threads": get_worker().state.nthreads, "copy": True, **parts, **whole}
-    ranks = RelayedRank(rank, size, lambda *said: relay.gather(*said).result(), deadline) if size > 1 else None
+    gather = relay.gather  # looked up here: Dask knows the worker of a task's own thread alone
+    ranks = RelayedRank(rank, size, lambda *said: gather(*said).result(), deadline) if size > 1 else None
     return _distributed.select(strategy, ranks=ranks, numbers=numbers, deadline=deadline + 5, **parts)
 
 

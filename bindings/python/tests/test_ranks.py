@@ -158,7 +158,7 @@ def test_dask_picks_what_one_process_does():
     distributed = pytest.importorskip("distributed")
     import poolwise.dask
 
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster, distributed.Client(cluster) as client:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster) as client:
         for asked in "k-center", "top-k with quota", "BALD of a committee":
             strategy, parts = cells.arguments(asked, POOL)
             for name in "embeddings", "outputs", "committee":

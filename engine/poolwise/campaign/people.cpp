@@ -39,9 +39,18 @@ bool is_made(const json& label) {
 
 std::vector<answer> answers_in(const tables& seen, index_t before) {
   std::vector<answer> found;
+  std::map<std::pair<std::string, std::string>, index_t> withdrawn;  // the last time, by source and external id
+  const auto key_of = [](const json& body) {
+    return std::pair(body.value("source", std::string()), body.value("external", std::string()));
+  };
+  seen.each_of("withdrawn", [&](const event& one) {
+    if (one.number < before) withdrawn[key_of(json::parse(one.body))] = one.number;
+  });
   const auto visit = [&](const event& one) {
     if (one.number >= before) return;
     const json body = json::parse(one.body);
+    const auto gone = withdrawn.find(key_of(body));
+    if (one.kind == "answer" && gone != withdrawn.end() && gone->second > one.number) return;
     const auto by = body.find("by");
     if (by == body.end() || !by->is_string() || by->get_ref<const std::string&>().empty()) return;
     if (one.kind == "label" && is_made(body)) return;

@@ -13,7 +13,8 @@
 namespace poolwise {
 
 /// Those in the ledger's first `before` events: each `answer`, and each `label` that says who gave it, but for
-/// those that were made of answers or by review. In the order of their events.
+/// those that were made of answers or by review, and without answers that were withdrawn. In the order of their
+/// events.
 std::vector<answer> answers_in(const tables& seen, index_t before = std::numeric_limits<index_t>::max());
 
 /// The label of each gold item, the last that was recorded.

@@ -48,12 +48,19 @@ void take_rows(const tables& seen, const item_table& items, index_t events, roun
     if (row && one.excluded) start.excluded.push_back(*row);
   };
   seen.each_unavailable(take, events);
-  std::map<std::string, std::string, std::less<>> latest;
+  std::map<std::string, std::pair<index_t, std::string>, std::less<>> latest;
   seen.each_label(versions::all, [&](const label& one) {
-    if (one.event < events) latest[one.item] = one.text;
+    if (one.event < events) latest[one.item] = {one.event, one.text};
   });
-  for (const auto& [item, text] : latest)
-    if (const auto row = items.row_of(item)) start.labels.emplace_back(*row, text);
+  seen.each_of("withdrawn", [&](const event& one) {
+    const auto body = nlohmann::json::parse(one.body);
+    const auto ended = latest.find(body.at("item").get<std::string>());
+    if (one.number < events && ended != latest.end() &&
+        body.value("replaces", index_t(-1)) == ended->second.first)
+      latest.erase(ended);
+  });
+  for (const auto& [item, newest] : latest)
+    if (const auto row = items.row_of(item)) start.labels.emplace_back(*row, newest.second);
   std::sort(start.labelled.begin(), start.labelled.end());
   std::sort(start.excluded.begin(), start.excluded.end());
 }

@@ -18,6 +18,13 @@ std::string refused_over_ranks(const query_spec& spec, const strategy& what) {
   if (spec.apart) return "that picks lie apart" + not_made_over_ranks();
   if (spec.distance == metric::cosine) return "the cosine as a metric" + not_made_over_ranks();
   if (!spec.floor.empty() && what.score() == nullptr) return named + " under floors" + not_made_over_ranks();
+  // What is not brought from rank to rank.
+  for (const stage& s : what.stages) {
+    const parts needed = s.needs();
+    const bool later = &s != &first && needed.has(part::label_outputs);
+    if (later || needed.has(part::label_sets))
+      return named + ", which looks at " + names_of(needed) + " of other ranks," + not_made_over_ranks();
+  }
   if (first.entry->scores()) {
     if (first.does(trait::compares_rows))
       return named + ", which compares each row with all others," + not_made_over_ranks();

@@ -66,26 +66,30 @@ class sharded_query {
     if (const std::string why = refused_over_ranks(spec_, what_); !why.empty())
       throw usage_error(opening() + why);
     check_shard(pool(), spec_, what_.name, words_);
-    picks_ = most();
     wanted_ = *spec_.batch;
+    picks_ = std::min(wanted_, whole_.available);
+    if (picks_ == 0 && wanted_ > 0)
+      throw budget_error(opening() + "all " + std::to_string(whole_.rows) +
+                         " rows are labelled or excluded; nothing is left to pick");
     if (spec_.batch == 0) return named(batch{});
     judge();
     bring_labelled();
     batch chosen = first().entry->scores() ? rank(left_over) : diversify();
-    if (chosen.picks.empty())
-      throw budget_error(opening() + "none of the " + std::to_string(whole_.available) +
-                         " available rows can be judged; nothing is left to pick");
     chosen.skipped_rows = invalid_.count;
     chosen.first_skipped = invalid_.first;
     return named(std::move(chosen));
   }
 
-  /// As many as the limits let be picked.
-  index_t asked_for() const { return picks_; }
-
-  /// Says where a batch, which one process has not remarked on, is short.
+  /// Says where a batch, which one process has not remarked on, is short. throws budget_error for an empty one.
   void remark(batch& chosen) const {
     const auto picks = index_t(chosen.picks.size());
+    if (picks == 0 && wanted_ > 0) {
+      const std::string none =
+          opening() + "none of the " + std::to_string(whole_.available) + " available rows ";
+      throw budget_error(chosen.skipped_rows < whole_.available
+                             ? none + "is within " + words_.quota + "; allow more, or stop here"
+                             : none + "can be judged; nothing is left to pick");
+    }
     if (picks >= wanted_ || what_.score() != nullptr) return;
     const bool all_rows = picks + chosen.skipped_rows >= whole_.available;
     chosen.remarks.push_back(
@@ -132,23 +136,6 @@ class sharded_query {
       const auto more = other.all<index_t>();
       for (std::size_t g = 0; g < groups(); ++g) whole_.available_of_group[g] += more[g];
     }
-  }
-
-  index_t most() const {
-    if (spec_.batch == 0) return 0;
-    if (whole_.available == 0)
-      throw budget_error(opening() + "all " + std::to_string(whole_.rows) +
-                         " rows are labelled or excluded; nothing is left to pick");
-    index_t within = whole_.available;
-    if (!spec_.quota.empty()) {
-      within = 0;
-      for (std::size_t g = 0; g < groups(); ++g)
-        within += std::min(spec_.quota[g], whole_.available_of_group[g]);
-    }
-    if (within == 0)
-      throw budget_error(opening() + "none of the " + std::to_string(whole_.available) +
-                         " available rows is within " + words_.quota + "; allow more, or stop here");
-    return std::min(*spec_.batch, within);
   }
 
   // ---- Rows that cannot be judged
@@ -554,7 +541,7 @@ batch run_all(const where& on, const pool_shard& shard, const query_spec& asked,
   std::vector<index_t> left_over;
   sharded_query first(on, ordered, rounds.pool(), spec, all, how, words);
   batch chosen = first.answer(left_over);
-  const index_t wanted = first.asked_for();
+  const index_t wanted = *asked.batch;
   // Candidates that are left over are allowed no more, as limits only shrink; other rows may be.
   for (std::size_t seen = 0; index_t(chosen.picks.size()) < wanted && !left_over.empty();) {
     const std::span<const pick> latest = std::span<const pick>(chosen.picks).subspan(seen);

@@ -46,6 +46,8 @@ event event_in(std::string_view line);
 ///     confidence?,
 ///                cost?, replaces?
 ///     answer     item, label, by, key: text; why?: text, seconds?, confidence?, cost?; guideline? from 1 up
+///     withdrawn  item, source, external: text, version: integer; by?, why?: text, replaces?: an answer that is
+///                no more; with `replaces`, the item's current label ends, and it waits for one again
 ///     gold       item, label; why?: text               what is known to be right, and tells who is
 ///     aggregate  aggregate from 1 up, method: text, events: how many events it was made of
 ///     evaluation round            verdict  round, stop: boolean, rules: array            note  text

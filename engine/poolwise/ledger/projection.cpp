@@ -62,6 +62,7 @@ void projection::apply(const event& next, const json& body) {
   if (next.kind == "decision") return add_decision(next, body);
   require_whole_round();
   if (next.kind == "label") return add_label(next, body);
+  if (next.kind == "withdrawn") return add_withdrawn(body);
   if (next.kind == "excluded") return add_excluded(next, body);
   if (next.kind == "pool") return add_numbered(next, body, "version");
   if (next.kind == "answer")
@@ -184,6 +185,22 @@ void projection::add_label(const event& next, const json& body) {
                          .label_versions = 1,
                          .label_cost = number_or_none<std::int64_t>(body, "cost"),
                          .label_ms = std::llround(number_or_none<double>(body, "seconds") * 1000)};
+}
+
+void projection::add_withdrawn(const json& body) {
+  const auto ended = body.find("replaces");
+  if (ended == body.end()) return;
+  const std::string& item = text_of(body, "item");
+  const item_row known = row_of(item);
+  if (!known.label || *known.label != ended->get<index_t>())
+    throw conflict_error("ledger: event " + std::to_string(ended->get<index_t>()) + " is not the label of " +
+                         quoted(item) + "; look at the ledger again");
+  if (!known.decision)
+    throw value_error("ledger: the label of " + quoted(item) +
+                      " cannot be withdrawn, because no round picked it; exclude it, or label it anew");
+  into_.tell("UPDATE items SET label = NULL WHERE item = ?", item);
+  sums_[known.tally] += {.labelled = -1};
+  if (!known.excluded) sums_[known.tally] += {.outstanding = 1, .cost_outstanding = known.cost};
 }
 
 void projection::leave_outstanding(const item_row& known) {

@@ -32,6 +32,13 @@ def energy():
     yield ranked("logits of 7 classes", "energy", -np.log(np.exp(logits).sum(axis=1)), logits=logits)
 
 
+@vectors("log_confidence")
+def log_confidence():
+    logits, probs = numbers((12, 7), 1, 2.0), distributions((9, 4), 3)
+    yield ranked("logits of 7 classes", "log_confidence", -np.log(softmax(logits).max(axis=1)), logits=logits)
+    yield ranked("probabilities, some of them 0", "log_confidence", -np.log(probs.max(axis=1)), probs=probs)
+
+
 @vectors("egl")
 def expected_gradient_length():
     logits, h = numbers((12, 5), 11, 1.5), numbers((12, 6), 12)
@@ -40,6 +47,7 @@ def expected_gradient_length():
     features = np.sqrt(1 + (h**2).sum(axis=1))  # with 1 appended, for the bias
     yield ranked("a linear last layer with a bias", "egl", (p * lengths).sum(axis=1) * features,
                  logits=logits, embeddings=h)
+    yield ranked("the longest of all classes", "egl(max=1)", lengths.max(axis=1) * features, logits=logits, embeddings=h)
 
 
 def cosines(a, b):

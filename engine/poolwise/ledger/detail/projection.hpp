@@ -32,6 +32,7 @@ class projection {
   void add_round(const event& next, const nlohmann::json& body);
   void add_decision(const event& next, const nlohmann::json& body);
   void add_label(const event& next, const nlohmann::json& body);
+  void add_withdrawn(const nlohmann::json& body);
   void add_excluded(const event& next, const nlohmann::json& body);
   void require_recorded(const char* kind, const nlohmann::json& body);
   std::int64_t tally_of(index_t round, const std::string& arm);

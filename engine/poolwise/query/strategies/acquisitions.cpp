@@ -6,7 +6,7 @@ namespace {
 std::vector<const char*> also_known_as(acquisition which) {
   if (which == acquisition::least_confidence) return {"lc", "leastconfident", "uncertainty"};
   if (which == acquisition::margin) return {"bt", "breakingties", "marginsampling"};
-  if (which == acquisition::entropy) return {"maxentropy", "shannon"};
+  if (which == acquisition::entropy) return {"maxentropy", "shannon", "hardness"};
   return {};
 }
 

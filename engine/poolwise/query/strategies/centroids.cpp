@@ -4,9 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "poolwise/core/detail/philox.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/distance/distance.hpp"
 #include "poolwise/graph/neighbours.hpp"
+#include "poolwise/query/detail/linear_classifier.hpp"
+#include "poolwise/query/detail/mean_cosine.hpp"
 #include "poolwise/query/detail/one_by_one.hpp"
 #include "poolwise/query/detail/ranked_rows.hpp"
 #include "poolwise/query/detail/score_order.hpp"
@@ -113,11 +116,73 @@ std::vector<candidate> pick(const stage_input& x, bool weighted, bool with_label
   return nearest_to_centres(x, of);
 }
 
+constexpr stream dropout_stream{64};
+
+/// [rows of the stage] the share of draws in which the answer of a linear classifier of the labelled rows
+/// changes where each feature is 0 with a chance of `rate`.
+std::vector<double> inconstancy(const stage_input& x) {
+  const linear_classifier by("dropquery", x, classes_of("dropquery", x));
+  const design h{*x.pool.embeddings, 1 / x.unit};
+  const index_t classes = by.classes(), features = h.rows.cols, draws = x.what->given.count("draws");
+  const double rate = x.what->given["rate"];
+  const std::uint64_t seed = query_seed(*x.asked);
+  std::vector<double> changed(std::size_t(x.rows()), 0.0);
+  for_each_product(host_of(x.on), h, by.weights(), [&](index_t i, const double* row, const double* whole) {
+    if (is_barred(x, i)) return;
+    const index_t answer = index_t(std::max_element(whole, whole + classes) - whole);
+    std::vector<double> left(std::size_t(classes), 0.0);
+    for (index_t d = 0; d < draws; ++d) {
+      for (index_t c = 0; c < classes; ++c) left[std::size_t(c)] = by.weights()(features, c);
+      for (index_t f = 0; f < features; ++f) {
+        const auto place = std::uint32_t(d * features + f);
+        if (random_unit(seed, dropout_stream, std::uint64_t(x.pool_row(i)), place) < rate) continue;
+        for (index_t c = 0; c < classes; ++c) left[std::size_t(c)] += row[f] * by.weights()(f, c);
+      }
+      const index_t now = index_t(std::max_element(left.begin(), left.end()) - left.begin());
+      changed[std::size_t(i)] += double(now != answer) / double(draws);
+    }
+  });
+  return changed;
+}
+
+/// As kmeans, of the rows whose answer changes in more than half of the draws; of the most changing ones where
+/// those are fewer than the picks. Others come last.
+std::vector<candidate> pick_dropquery(const stage_input& x, batch_run&) {
+  const std::vector<double> changed = inconstancy(x);
+  std::vector<candidate> order;
+  for (index_t i = 0; i < x.rows(); ++i)
+    if (!is_barred(x, i)) order.push_back({i, float(changed[std::size_t(i)])});
+  std::sort(order.begin(), order.end(), before);
+  if (order.empty() || x.limit.picks == 0) return {};
+  auto kept = std::size_t(std::min(most_picks(x.limit, x.rows()), index_t(order.size())));
+  while (kept < order.size() && order[kept].score > 0.5f) ++kept;
+  clustered_rows of;
+  of.cols = x.pool.embeddings->cols;
+  for (std::size_t n = 0; n < kept; ++n) of.rows.push_back(order[n].row);
+  std::sort(of.rows.begin(), of.rows.end());
+  for (const index_t i : of.rows)
+    of.points.insert(of.points.end(), x.pool.embeddings->row(i), x.pool.embeddings->row(i) + of.cols);
+  std::vector<candidate> picks = of.rows.empty() ? std::vector<candidate>() : nearest_to_centres(x, of);
+  remaining left(x.limit);
+  for (const candidate& c : picks) left.take(c.row);
+  order.erase(order.begin(), order.begin() + std::ptrdiff_t(kept));
+  const std::vector<candidate> more = take_allowed(order, left);
+  picks.insert(picks.end(), more.begin(), more.end());
+  return picks;
+}
+
 // The rows twice, as FAISS has them, too; centres three times.
 std::uint64_t bytes(const strategy_size& size) {
   const std::uint64_t rows = size.rows + size.labelled, centres = size.picks + size.labelled;
   return (std::uint64_t{64} << 20) + rows * (2 * 4 * size.features + 72) +
          4 * 4 * centres * (size.features + 32);
+}
+
+std::uint64_t dropquery_bytes(const strategy_size& size) {
+  const std::uint64_t classes = size.labelled + 8;  // no more than labelled rows, of a usual numbering
+  return bytes(size) + linear_model_bytes(size.features + 1, 1) +
+         size.rows * (sizeof(double) + 2 * sizeof(candidate)) + size.labelled * 16 +
+         (2 * (size.features + 1) + 64) * (classes + 8) * sizeof(double);
 }
 
 }  // namespace
@@ -153,7 +218,22 @@ std::vector<strategy_entry> strategies_of_centroids() {
            .aliases = {"weightedkmeans"},
            .pick = [](const stage_input& x, batch_run&) { return pick(x, true, false); },
            .reason = "nearest to the centre of a cluster weighted by scores",
-           .bytes = bytes}};
+           .bytes = bytes},
+          {.name = "dropquery",
+           .kind = "diversity",
+           .formula =
+               "as kmeans, of rows whose answer by a linear model of the labelled rows changes in most draws "
+               "of features that are 0",
+           .source = "Gupte et al. 2024",
+           .on_devices = "distances",
+           .needs = part::embeddings | part::labels,
+           .does = trait::counts_labelled,
+           .parameters = {{"rate", 0.75, between(0, 1), "the share of features that are 0"},
+                          {"draws", 3, {1, 1000, false, true}, "of them, for each row"},
+                          {"lambda", 1, above(0), "the penalty on the model's squared weights"}},
+           .pick = pick_dropquery,
+           .reason = "nearest to the centre of a cluster of rows whose answer changes",
+           .bytes = dropquery_bytes}};
 }
 
 }  // namespace poolwise

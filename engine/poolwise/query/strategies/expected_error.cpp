@@ -6,57 +6,11 @@
 
 #include "poolwise/core/detail/exp_log.hpp"
 #include "poolwise/pool/detail/gather.hpp"
-#include "poolwise/query/detail/linear_model.hpp"
+#include "poolwise/query/detail/linear_classifier.hpp"
 #include "poolwise/query/spec.hpp"
 
 namespace poolwise {
 namespace {
-
-/// Least squares on the labelled rows with a penalty `lambda` on all weights. The targets of class c are 1 -
-/// 1/C for its own rows and -1/C for others, so that outputs sum to 0, and 1/C more to 1.
-class linear_classifier {
- public:
-  linear_classifier(const stage_input& x, const labelled_classes& classes)
-      : h_{x.labelled, 1 / x.unit}, classes_(classes.count), inverse_(posterior(x)) {
-    const index_t width = x.pool.embeddings->cols + 1;
-    weights_ = std::vector<double>(std::size_t(inverse_.size * stride()), 0.0);
-    std::vector<double> sums(weights_.size(), 0.0), row(std::size_t(width), 0.0);
-    for (index_t i = 0; i < index_t(classes.of.size()); ++i) {
-      const index_t own = classes.of[std::size_t(i)];
-      if (own < 0) continue;
-      h_.read(i, row.data());
-      for (index_t f = 0; f < width; ++f)
-        for (index_t c = 0; c < classes_; ++c)
-          sums[std::size_t(f * stride() + c)] += row[std::size_t(f)] * ((c == own) - 1 / double(classes_));
-    }
-    add_products({inverse_.values.data(), inverse_.stride, 1}, {sums.data(), width, stride()},
-                 {weights_.data(), width, stride()});
-  }
-
-  index_t classes() const { return classes_; }
-  index_t stride() const { return whole_lines<double>(classes_); }
-  const symmetric& inverse() const { return inverse_; }
-  /// [features + 1, stride()]
-  matrix_view<const double> weights() const { return {weights_.data(), inverse_.size, stride()}; }
-
- private:
-  /// (lambda I + sum of h h' over rows of a known label)^-1
-  symmetric posterior(const stage_input& x) const {
-    symmetric moment(x.pool.embeddings->cols + 1);
-    if (x.labelled.rows > 0) {
-      std::vector<double> known(std::size_t(x.labelled.rows), 0.0);
-      for (index_t i = 0; i < x.labels.size; ++i) known[std::size_t(i)] = x.labels[i] == x.labels[i];
-      moment = second_moment(host_of(x.on), h_, known);
-    }
-    for (index_t f = 0; f < moment.size; ++f) moment.at(f, f) += x.what->given["lambda"];
-    return inverse_of(host_of(x.on), "eer", std::move(moment));
-  }
-
-  design h_;
-  index_t classes_;
-  symmetric inverse_;
-  std::vector<double> weights_;
-};
 
 double entropy_term(double p) { return p > 0 ? p * fixed_log(p) : 0; }
 
@@ -127,7 +81,7 @@ struct evaluated_rows {
 /// changed without fitting it anew: its outputs change by k(x, u) / (1 + k(x, x)) of the row's error, where
 /// k(x, u) = h_x' A^-1 h_u.
 void score_eer(const stage_input& x, vector_view<float> scores) {
-  const linear_classifier by(x, classes_of("eer", x));
+  const linear_classifier by("eer", x, classes_of("eer", x));
   const bool logarithmic = x.what->given["log"] != 0;
   const std::vector<std::uint8_t> counts = rows_that_count(x);
   const evaluated_rows others(x, drawn_rows(x, counts, x.what->given.count("sample")), by);

@@ -5,7 +5,7 @@
 
 #include "poolwise/core/detail/parallel.hpp"
 #include "poolwise/core/rows.hpp"
-#include "poolwise/query/strategy_entry.hpp"
+#include "poolwise/query/strategy.hpp"
 
 namespace poolwise {
 namespace {
@@ -64,16 +64,28 @@ double expected_length(const float* a, index_t classes) {
   return sum;
 }
 
+/// That of the class for which it is longest: of the least p.
+double largest_length(const float* a, index_t classes) {
+  const spread s = spread_of(a, classes);
+  const double squares = s.others + (1 - s.beside) * (1 - s.beside);
+  double least = 1 - s.beside;
+  for (index_t c = 0; c < classes; ++c)
+    if (a[c] >= 0) least = std::min(least, double(a[c]));
+  return std::sqrt(squares + 1 - 2 * least);
+}
+
 void score_egl(const stage_input& x, vector_view<float> scores) {
   const matrix_view<const float> embeddings = *x.pool.embeddings;
   const index_t classes = cols_of(*x.pool.model);
+  const bool largest = x.what->given["max"] != 0;
   for_each_gradient(x, [&](index_t i, const float* a) {
     double squares = 0;
     for (index_t f = 0; f < embeddings.cols; ++f)
       squares += double(embeddings(i, f)) * double(embeddings(i, f));
     squares = 1 + squares / (x.unit * x.unit);  // beside the bias the features count as they were given
-    scores[i] = std::isfinite(squares) ? float(expected_length(a, classes) * std::sqrt(squares))
-                                       : std::numeric_limits<float>::quiet_NaN();
+    const double length = largest ? largest_length(a, classes) : expected_length(a, classes);
+    scores[i] =
+        std::isfinite(squares) ? float(length * std::sqrt(squares)) : std::numeric_limits<float>::quiet_NaN();
   });
 }
 
@@ -85,24 +97,26 @@ std::uint64_t bytes(const strategy_size& size) {
 
 /// Made of the gradient of the loss at the outputs, as BADGE is.
 std::vector<strategy_entry> strategies_of_gradients() {
-  return {{.name = "egl",
-           .kind = "acquisition",
-           .formula = "sum_c p_c |p - onehot(c)| |[h; 1]|, h the embedding: a linear last layer's gradient",
-           .source = "Settles, Craven & Ray 2008; Huang et al. 2016",
-           .on_devices = "outputs",
-           .needs = part::outputs | part::embeddings,
-           .aliases = {"expectedgradientlength"},
-           .score = score_egl,
-           .bytes = bytes},
-          {.name = "gini",
-           .kind = "acquisition",
-           .formula = "1 - sum p^2",
-           .source = "Breiman et al. 1984; Feng et al. 2020",
-           .on_devices = "outputs",
-           .needs = part::outputs,
-           .aliases = {"deepgini", "giniimpurity"},
-           .score = score_gini,
-           .bytes = bytes}};
+  return {
+      {.name = "egl",
+       .kind = "acquisition",
+       .formula = "sum_c p_c |p - onehot(c)| |[h; 1]|, h the embedding: a linear last layer's gradient",
+       .source = "Settles, Craven & Ray 2008; Huang et al. 2016",
+       .on_devices = "outputs",
+       .needs = part::outputs | part::embeddings,
+       .parameters = {{"max", 0, {0, 1, false, true}, "1: of the class for which it is longest; 0: expected"}},
+       .aliases = {"expectedgradientlength"},
+       .score = score_egl,
+       .bytes = bytes},
+      {.name = "gini",
+       .kind = "acquisition",
+       .formula = "1 - sum p^2",
+       .source = "Breiman et al. 1984; Feng et al. 2020",
+       .on_devices = "outputs",
+       .needs = part::outputs,
+       .aliases = {"deepgini", "giniimpurity"},
+       .score = score_gini,
+       .bytes = bytes}};
 }
 
 }  // namespace poolwise
