@@ -41,8 +41,8 @@ TEST(Command, HelpOfEveryCommandHasAnExample) {
   const outcome top = run({"--help"});
   EXPECT_EQ(top.code, 0);
   EXPECT_NE(top.out.find("Exit codes"), std::string::npos);
-  for (const char* name :
-       {"score", "select", "plan", "stream", "strategies", "devices", "demo", "reproduce", "campaign", "serve"}) {
+  for (const char* name : {"score", "select", "plan", "stream", "strategies", "devices", "demo", "reproduce",
+                           "campaign", "serve"}) {
     EXPECT_NE(top.out.find(name), std::string::npos);
     const outcome help = run({name, "--help"});
     EXPECT_EQ(help.code, 0) << name;

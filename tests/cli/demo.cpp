@@ -84,7 +84,8 @@ if verb == "predict":
   EXPECT_NE(result.err.find("output.txt in the folders of"), std::string::npos) << result.err;
   EXPECT_EQ(contents(folder / "demo/training/random-7/output.txt"), "fit 7\npredict 7\nfit 7\npredict 7\n");
 
-  if (!measured) return;  // a sanitizer takes half a minute for the features; command_learner.cpp has the failures
+  if (!measured)
+    return;  // a sanitizer takes half a minute for the features; command_learner.cpp has the failures
   auto fails = base;
   fails.insert(fails.end(),
                {"--train", "printf '9%%\\r99%%\\nTraceback:\\n\\tno such model \\033[1m\\n' >&2; exit 3;"});

@@ -18,9 +18,9 @@ class file_digests;
 class stitched_rows;
 
 /// An array of the pool's rows, and what it is to the pool: "embeddings", "queries", "private", "cost-matrix",
-/// "logits", "probs", "predictions", or one member of "committee", "committee-probs" or "targets" (or all of them in
-/// one array).
-/// Several files of "embeddings", "logits" or "probs" hold the pool's rows one behind the other.
+/// "logits", "probs", "predictions", or one member of "committee", "committee-probs" or "targets" (or all of
+/// them in one array). Several files of "embeddings", "logits" or "probs" hold the pool's rows one behind the
+/// other.
 struct part_file {
   std::string part;
   std::string file;         ///< as open_array reads it, absolute
