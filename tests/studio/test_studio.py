@@ -59,8 +59,8 @@ class Campaign:
     def push(self, server, *arguments):
         return self.json("push", "--label-studio", server.url, "--key-file", self.key, "--tries", 4, *arguments)
 
-    def pull(self, server, *arguments):
-        return self.json("pull", "--label-studio", server.url, "--key-file", self.key, "--tries", 4, *arguments)
+    def pull(self, server, *arguments, tries=4):
+        return self.json("pull", "--label-studio", server.url, "--key-file", self.key, "--tries", tries, *arguments)
 
     def events(self, *kinds):
         lines = [json.loads(line) for line in self("export", "events").splitlines()]
@@ -224,7 +224,7 @@ def test_a_server_that_restarts_is_waited_for(campaign):
         campaign.push(server)
         state.annotate(1, choice("boot"))
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        pulling = pool.submit(campaign.pull, server)
+        pulling = pool.submit(campaign.pull, server, tries=30)
         time.sleep(0.4)
         with stand_in.Server(state, server.port):
             assert pulling.result()["added"] == 1
