@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tables test-label-studio test-page asan tsan fuzz tidy bench peers test-peers test-clusters wheel test-wheel docs format setup clean
+.PHONY: help demo test test-aarch64 test-tables test-label-studio test-page asan tsan fuzz tidy bench peers test-peers test-clusters wheel test-wheel docs format setup clean
 
 # CTest's verdict, the one line that says how many tests passed, is printed last.
 verdict_last := sed --unbuffered '/% tests passed, /{h;d};$${G}'
@@ -47,6 +47,12 @@ asan tsan: setup-sanitizers ## the tests under AddressSanitizer and UBSan, or un
 	cmake --preset $@
 	cmake --build --preset $@
 	@ctest --preset $@ | $(verdict_last)
+
+test-aarch64: setup-aarch64 ## the kernels' tests for 64-bit Arm, cross-compiled and run by QEMU, as root; some hours
+	cmake/aarch64.sh
+	cmake --preset aarch64
+	cmake --build --preset aarch64
+	@ctest --preset aarch64 | $(verdict_last)
 
 fuzz: setup-sanitizers ## every fuzzer in turn, FUZZ_SECONDS (3600) together; counts and findings are in build/fuzz/found
 	cmake --preset fuzz
@@ -101,8 +107,8 @@ format: setup-tidy ## put every source file into the one format
 setup: ## install what the build needs, or say what is missing
 	@cmake/setup.sh
 
-.PHONY: setup-sanitizers setup-tidy
-setup-sanitizers setup-tidy: setup-%:
+.PHONY: setup-sanitizers setup-tidy setup-aarch64
+setup-sanitizers setup-tidy setup-aarch64: setup-%:
 	@cmake/setup.sh $*
 
 clean: ## remove everything that was built

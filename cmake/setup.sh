@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a build needs and this machine lacks: Debian packages, and a Python environment in build/venv.
-#   cmake/setup.sh [sanitizers] [tidy]        the groups beyond the first are for `make tsan`, `make tidy`, `make format`
+#   cmake/setup.sh [sanitizers] [aarch64] [tidy]        beyond what every build needs: for `make asan` and `make tsan`,
+#                                            `make test-aarch64`, `make tidy` and `make format`
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,8 +14,9 @@ packages=(g++ cmake ninja-build ccache python3 python3-venv python3-dev libfaiss
 for group in "$@"; do
   case $group in
     sanitizers) packages+=(clang-14 libomp-14-dev libclang-rt-14-dev llvm-14) ;;
+    aarch64) packages+=(g++-aarch64-linux-gnu qemu-user-static debootstrap) ;;
     tidy) packages+=(clang-14 libomp-14-dev clang-tidy-14 clang-format-14) ;;
-    *) echo "setup: unknown group $group; pass sanitizers or tidy" >&2 && exit 2 ;;
+    *) echo "setup: unknown group $group; pass sanitizers, aarch64 or tidy" >&2 && exit 2 ;;
   esac
 done
 
