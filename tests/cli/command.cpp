@@ -902,7 +902,10 @@ TEST(Command, AnInputThatIsRewrittenWhileItIsReadIsSaidSo) {
   for (const bool put_back : {false, true}) {
     save(file, values, 64);
     const pid_t child = start(folder, select);
-    usleep(100'000);
+    const std::string maps = "/proc/" + std::to_string(child) + "/maps";
+    for (int waited = 0; waited < 10'000 && contents(maps).find(file) == std::string::npos; ++waited)
+      usleep(1000);
+    usleep(20'000);  // a file's time is that of a clock that ticks every few milliseconds
     const std::string bytes = contents(file);
     if (put_back)
       std::fstream(file, std::ios::in | std::ios::out | std::ios::binary).write(bytes.data(), 1000);
