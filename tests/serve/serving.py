@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 SETTINGS = """
 [campaign]
@@ -95,8 +96,11 @@ class Caller:
         self.headers["X-Page-Token"] = said["token"]
 
     def call(self, method, path, body=None, headers=None):
-        status, _, said = self.raw(method, path, body, headers)
-        return status, said
+        while True:
+            status, _, said = self.raw(method, path, body, headers)
+            if status != 429 or "wait a second" not in said["error"]:
+                return status, said
+            time.sleep(1)
 
     def raw(self, method, path, body=None, headers=None):
         if self.connection is None:
