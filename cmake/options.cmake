@@ -69,8 +69,4 @@ if(POOLWISE_SANITIZE)
   target_compile_options(poolwise_flags INTERFACE
     -fsanitize=${POOLWISE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(poolwise_flags INTERFACE -fsanitize=${POOLWISE_SANITIZE})
-  # Checks by calls: GCC takes twice as long to compile the kernels with their code in place.
-  if(POOLWISE_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    target_compile_options(poolwise_flags INTERFACE --param=asan-instrumentation-with-call-threshold=0)
-  endif()
 endif()
