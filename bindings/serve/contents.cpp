@@ -6,6 +6,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/columns.hpp"
+#include "poolwise/files/detail/percent_encoded.hpp"
 
 namespace poolwise::serve {
 namespace {
@@ -22,22 +23,6 @@ constexpr std::array<std::pair<const char*, const char*>, 12> types = {{{".png",
                                                                         {".ogg", "audio/ogg"},
                                                                         {".flac", "audio/flac"},
                                                                         {".m4a", "audio/mp4"}}};
-
-std::string in_address(const std::string& text) {
-  constexpr const char* digits = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.') {
-      out += c;
-    } else {
-      out += '%';
-      out += digits[byte >> 4];
-      out += digits[byte & 15];
-    }
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -106,8 +91,8 @@ nlohmann::json item_contents::of(const std::string& item,
   const content found = find(item, handed_out);
   nlohmann::json body = nlohmann::json::object();
   if (!found.text.empty()) body["text"] = found.text;
-  if (!found.image.empty()) body["image"] = "/media?kind=image&item=" + in_address(item);
-  if (!found.audio.empty()) body["audio"] = "/media?kind=audio&item=" + in_address(item);
+  if (!found.image.empty()) body["image"] = "/media?kind=image&item=" + percent_encoded(item);
+  if (!found.audio.empty()) body["audio"] = "/media?kind=audio&item=" + percent_encoded(item);
   for (std::size_t k = 0; k < found.fields.size(); ++k)
     body["fields"].push_back({settings_.labelling.fields[k], found.fields[k]});
   return body;

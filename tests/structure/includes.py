@@ -44,7 +44,7 @@ PRIVATE = {
     "annotate": ["core", "metrics"],
     "loop": ["core"],
     "reproduce": ["files"],
-    "campaign": ["core", "files", "pool"],
+    "campaign": ["core", "files", "ledger", "pool"],
     "serve": ["files"],
     "mpi": ["cluster"],
 }

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "poolwise/campaign/detail/label_studio_json.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 
@@ -15,11 +16,6 @@ namespace {
 using json = nlohmann::json;
 
 constexpr std::size_t shown = 80;  // bytes of foreign text in a message
-
-std::string text_in(const json& body, const char* key) {
-  const auto found = body.find(key);
-  return found == body.end() || !found->is_string() ? std::string() : found->get<std::string>();
-}
 
 /// The answers of one source, as the ledger and the events to come have them.
 class answer_book {
@@ -35,18 +31,18 @@ class answer_book {
     for (const char* const kind : {"answer", "withdrawn"})
       seen.each_of(kind, [&](const event& one) {
         const json body = json::parse(one.body);
-        if (text_in(body, "source") == source_) add(kind, body);
+        if (member_text(body, "source") == source_) add(kind, body);
       });
   }
 
   void add(const std::string& kind, const json& body) {
-    const std::string external = text_in(body, "external");
+    const std::string external = member_text(body, "external");
     const std::int64_t version = body.value("version", std::int64_t(0));
-    const std::string item = text_in(body, "item"), label = text_in(body, "label");
+    const std::string item = member_text(body, "item"), label = member_text(body, "label");
     labels_[{external, version}] = label;
     entry& latest = latest_[external];
     if (latest.version > version && !latest.item.empty()) return;
-    latest = {version, item, label, text_in(body, "by"), std::nullopt, kind == "answer"};
+    latest = {version, item, label, member_text(body, "by"), std::nullopt, kind == "answer"};
     if (const auto seconds = body.find("seconds"); seconds != body.end() && seconds->is_number())
       latest.seconds = seconds->get<double>();
     of_item_[item].insert(external);
@@ -205,7 +201,7 @@ class recorder {
     const item_record record = seen_.item_now(item);
     json current;
     if (record.label) current = json::parse(seen_.at(*record.label).body);
-    const bool is_ours = text_in(current, "source") == batch_.source;
+    const bool is_ours = member_text(current, "source") == batch_.source;
     if (answers.empty()) {
       if (record.label && is_ours && record.decision) end_label(item, *record.label);
       return;
@@ -216,7 +212,7 @@ class recorder {
     }
     const answer_book::entry* winner = winner_of(answers);
     if (winner == nullptr) return result_.disputed.push_back(item);
-    const std::string before = text_in(current, "label");
+    const std::string before = member_text(current, "label");
     if (before == winner->label) return;
     if (record.label && of_.settings().labelling.regulated)
       return propose(item, before, *record.label, *winner);
@@ -224,7 +220,7 @@ class recorder {
       if (line > 0)
         result_.refused.push_back({line, "item " + printable(item, shown) + " has the label " +
                                              printable(before, shown) + " from " +
-                                             printable(text_in(current, "source"), shown) +
+                                             printable(member_text(current, "source"), shown) +
                                              "; the answer is kept; overrule that label (--overrule)"});
       return;
     }

@@ -7,6 +7,7 @@
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
 #include "poolwise/files/detail/csv.hpp"
+#include "poolwise/ledger/detail/body.hpp"
 
 namespace poolwise {
 namespace {
@@ -16,12 +17,6 @@ using json = nlohmann::json;
 constexpr std::size_t shown = 80, recent_times = 200, recent_items = 20;
 constexpr const char* by_page = "page";
 constexpr const char* by_review = "review";
-
-std::string text_in(const json& body, const char* key) {
-  const auto found = body.find(key);
-  if (found == body.end() || found->is_null()) return {};
-  return found->is_string() ? found->get<std::string>() : found->dump();
-}
 
 std::optional<double> number_in_body(const json& body, const char* key) {
   const auto found = body.find(key);
@@ -71,7 +66,7 @@ void desk::fold(const event& recorded) {
 
 void desk::fold_other(const event& recorded) {
   const json body = json::parse(recorded.body);
-  if (const std::string key = text_in(body, "key"); !key.empty()) keys_.emplace(key, recorded.number);
+  if (const std::string key = words_in(body, "key"); !key.empty()) keys_.emplace(key, recorded.number);
   if (recorded.kind == "round") {
     ++rounds_;
   } else if (recorded.kind == "guideline") {
@@ -85,7 +80,7 @@ void desk::fold_other(const event& recorded) {
     for (const json& one : body.at("items")) book_.give_back(body.at("who"), one, skipped);
     if (skipped) people_[body.at("who")].skipped += index_t(body.at("items").size());
   } else if (recorded.kind == "answer") {
-    add_answer(body.at("item"), {body.at("by"), text_in(body, "label"), recorded.number}, recorded.at_ms,
+    add_answer(body.at("item"), {body.at("by"), words_in(body, "label"), recorded.number}, recorded.at_ms,
                number_in_body(body, "seconds"));
   } else if (recorded.kind == "withdrawn") {
     fold_withdrawn(body.at("item"), body.at("by"), body.contains("replaces"));
@@ -93,7 +88,7 @@ void desk::fold_other(const event& recorded) {
     const std::string item = body.at("item");
     desk_item& of = handed_out(item);
     if (of.flags.empty()) flagged_.push_back(item);
-    of.flags.emplace_back(body.at("by"), text_in(body, "why"));
+    of.flags.emplace_back(body.at("by"), words_in(body, "why"));
     ++people_[body.at("by")].flagged;
   } else if (recorded.kind == "proposal") {
     const label_proposal one{recorded.number,  recorded.at_ms, body.at("item"), body.at("before"),
@@ -114,8 +109,8 @@ void desk::fold_decision(const event& recorded) {
   desk_item& item = items_[id];
   item.round = body.at("round");
   item.rank = body.at("rank");
-  item.slice = text_in(body, "group");
-  item.type = text_in(body, "type");
+  item.slice = words_in(body, "group");
+  item.type = words_in(body, "type");
   if (const auto predicted = number_in_body(body, "predicted")) item.predicted = std::int32_t(*predicted);
   item.confidence = number_in_body(body, "confidence");
   book_.add(id);
@@ -124,10 +119,10 @@ void desk::fold_decision(const event& recorded) {
 /// A label becomes the current one unless it is an older version of what the item has.
 void desk::fold_label(const event& recorded) {
   const json body = json::parse(recorded.body);
-  const std::string id = body.at("item"), source = text_in(body, "source"), by = text_in(body, "by");
+  const std::string id = body.at("item"), source = words_in(body, "source"), by = words_in(body, "by");
   desk_item& item = items_[id];
-  const std::string label = text_in(body, "label");
-  if (source == by_page || source == by_review) keys_.emplace(text_in(body, "external"), recorded.number);
+  const std::string label = words_in(body, "label");
+  if (source == by_page || source == by_review) keys_.emplace(words_in(body, "external"), recorded.number);
   if (item.label_event && !body.contains("replaces")) return;
   if (item.label_event && item.label != label) ++people_[by].changed;
   item.label = label;
@@ -403,22 +398,22 @@ void require_reviewed(const tables& seen, const std::vector<new_event>& events) 
     }
     if (one.kind != "label") continue;
     const json body = json::parse(one.body);
-    const std::string item = text_in(body, "item"), label = text_in(body, "label");
+    const std::string item = words_in(body, "item"), label = words_in(body, "label");
     std::string before = labels[item];
     if (before.empty())
       if (const auto current = seen.item_now(item).label)
-        before = text_in(json::parse(seen.at(*current).body), "label");
+        before = words_in(json::parse(seen.at(*current).body), "label");
     labels[item] = label;
     if (before.empty() || before == label) continue;
     const auto ruling = rulings.find(body.value("proposal", index_t(-1)));
     const bool ruled = ruling != rulings.end() && ruling->second.value("approve", false) &&
-                       !trimmed(text_in(ruling->second, "why")).empty() && ruling->first < seen.size();
+                       !trimmed(words_in(ruling->second, "why")).empty() && ruling->first < seen.size();
     if (ruled) {
       const event recorded = seen.at(ruling->first);
       const json proposal = json::parse(recorded.body);
-      if (recorded.kind == "proposal" && text_in(proposal, "item") == item &&
-          text_in(proposal, "label") == label && text_in(proposal, "before") == before &&
-          text_in(proposal, "by") != text_in(ruling->second, "by"))
+      if (recorded.kind == "proposal" && words_in(proposal, "item") == item &&
+          words_in(proposal, "label") == label && words_in(proposal, "before") == before &&
+          words_in(proposal, "by") != words_in(ruling->second, "by"))
         continue;
     }
     throw conflict_error("campaign: the label of " + printable(item, shown) +

@@ -1,7 +1,6 @@
 #include "poolwise/campaign/label_studio.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <ctime>
 #include <iomanip>
 #include <map>
@@ -13,6 +12,7 @@
 #include "poolwise/campaign/exchange.hpp"
 #include "poolwise/core/error.hpp"
 #include "poolwise/core/text.hpp"
+#include "poolwise/files/detail/percent_encoded.hpp"
 
 namespace poolwise {
 namespace {
@@ -21,22 +21,6 @@ using json = nlohmann::json;
 
 constexpr std::size_t shown = 200;  // bytes of foreign text in a message
 constexpr index_t page_size = 100;
-
-std::string in_url(const std::string& text) {
-  constexpr const char* digits = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.') {
-      out += c;
-      continue;
-    }
-    out += '%';
-    out += digits[byte / 16];
-    out += digits[byte % 16];
-  }
-  return out;
-}
 
 /// The calls, with patience.
 class api {
@@ -127,13 +111,7 @@ class api {
 std::string mark_of(const campaign& of) {
   constexpr std::size_t digits = 16;
   const event first = of.log().read([](const tables& seen) { return seen.at(0); });
-  std::string hex;
-  for (const unsigned char byte : leaf_digest(line_of(first))) {
-    constexpr const char* letters = "0123456789abcdef";
-    hex += letters[byte / 16];
-    hex += letters[byte % 16];
-  }
-  return "poolwise campaign " + hex.substr(0, digits);
+  return "poolwise campaign " + to_text(leaf_digest(line_of(first))).substr(0, digits);
 }
 
 std::string project_path(index_t project) { return "/api/projects/" + std::to_string(project); }
@@ -166,9 +144,10 @@ std::vector<json> tasks_of(api& server, index_t project, const std::string& quer
     std::optional<index_t> total;
     bool is_whole = true;
     for (index_t page = 1; is_whole && (!total || index_t(tasks.size()) < *total); ++page) {
-      const json found = server.get("/api/tasks?project=" + std::to_string(project) + "&fields=all&page_size=" +
-                                    std::to_string(page_size) + "&page=" + std::to_string(page) +
-                                    "&query=" + in_url(query.empty() ? R"({"ordering":["tasks:id"]})" : query));
+      const json found =
+          server.get("/api/tasks?project=" + std::to_string(project) +
+                     "&fields=all&page_size=" + std::to_string(page_size) + "&page=" + std::to_string(page) +
+                     "&query=" + percent_encoded(query.empty() ? R"({"ordering":["tasks:id"]})" : query));
       const auto now = member(found, "total").is_number_integer() ? member(found, "total").get<index_t>() : 0;
       is_whole = !total || *total == now;
       total = now;

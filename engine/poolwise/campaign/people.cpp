@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "poolwise/ledger/detail/body.hpp"
+
 namespace poolwise {
 namespace {
 
 using nlohmann::json;
-
-template <class Value>
-std::optional<Value> optional_in(const json& body, const char* key) {
-  const auto found = body.find(key);
-  return found == body.end() || found->is_null() ? std::nullopt : std::optional<Value>(found->get<Value>());
-}
-
-std::string words_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 answer answer_in(const event& of, const json& body) {
   return {.item = body.at("item"),

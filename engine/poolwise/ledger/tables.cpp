@@ -13,15 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-template <class Value>
-std::optional<Value> optional_in(const json& body, const char* key) {
-  const auto found = body.find(key);
-  return found == body.end() || found->is_null() ? std::nullopt : std::optional<Value>(found->get<Value>());
-}
-
-// Text as it is, whatever else as JSON.
-std::string words_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
-
 round_entry round_in(const event& of) {
   const json body = body_of(of);
   const auto strategy = body.at("spec").find("strategy");
